@@ -1,0 +1,57 @@
+# Every command of the project. `make help` (the default) lists them.
+ENV    ?= development
+PYTHON ?= python3
+
+.DEFAULT_GOAL := help
+.PHONY: help deploy rollback stop status logs test lint format clean doctor
+
+BIN     := .venv/bin
+RELEASE := $(BIN)/python scripts/deploy/release.py
+
+help: ## List the commands
+	@echo 'Usage: make COMMAND [ENV=development]'
+	@echo
+	@awk -F ':.*## ' '/^[a-z-]+:.*## /{printf "  %-10s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+# A stamp of the locks' hash inside .venv makes this take no time when nothing changed.
+.PHONY: .venv
+.venv:
+	@$(PYTHON) src/kickoff/bootstrap.py .venv dev
+
+deploy: .venv ## Ship the current commit through cd.yml to ENV on this machine
+	@$(BIN)/python scripts/pipeline.py --env $(ENV) $(ARGS)
+
+rollback: .venv ## Serve the previous release of ENV again (ARGS='--to RELEASE' for another one)
+	@$(RELEASE) rollback --env $(ENV) $(ARGS)
+
+status: .venv ## Show what serves ENV
+	@$(RELEASE) status --env $(ENV) $(ARGS)
+
+logs: .venv ## Show the log of the service in ENV
+	@$(RELEASE) logs --env $(ENV) $(ARGS)
+
+stop: .venv ## Stop the service of ENV and its proxy
+	@$(RELEASE) stop --env $(ENV) $(ARGS)
+
+test: .venv ## Run every test this machine can run (ARGS='-k name' to choose)
+	@$(BIN)/pytest -n auto $(ARGS)
+
+lint: .venv ## Check style, types, workflows and actions; change nothing
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/zizmor --offline --quiet --persona pedantic .github actions
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
+	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions actions/*/action.yml .github/actions/*/action.yml
+
+format: .venv ## Format the code and fix what can be fixed by itself
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+# .venv stays: what is deployed may be running from it.
+clean: ## Remove caches and the records of runs (.venv and what is deployed stay)
+	rm -rf .kickoff .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
+	find . -path ./.venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+doctor: ## Say what this machine has and lacks
+	@$(PYTHON) scripts/doctor.py

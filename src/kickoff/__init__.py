@@ -1,0 +1,1 @@
+"""Kickoff: build, prove, release and, when the proof fails, take back a service."""

@@ -1,0 +1,135 @@
+"""Run a script under its locked environment, creating that environment the first time.
+
+Every script calls :func:`ensure` before it imports anything that is not in the standard library. This
+module therefore imports nothing else either, and parses on old interpreters so that it can refuse them
+with a sentence instead of a syntax error.
+"""
+
+import hashlib
+import os
+import shutil
+import subprocess
+import sys
+
+MINIMUM = (3, 11)
+ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+
+
+def ensure(purpose: str) -> None:
+    """Return at once under an environment that serves ``purpose``; otherwise re-execute under one.
+
+    Args:
+        purpose: ``pipeline`` or ``performance``: the lock file's name without its suffix.
+    """
+    _check_version()
+    if _serves(sys.prefix, purpose):
+        return
+    # pipeline.py names its own environment: a job's working copy has no .venv.
+    ready = [os.environ.get("KICKOFF_VENV", ""), os.path.join(ROOT, ".venv")]
+    found = [home for home in ready if home and _serves(home, purpose)]
+    home = found[0] if found else create(_cache(purpose), [purpose])
+    python = os.path.join(home, "bin", "python")
+    os.execv(python, [python, *sys.argv])
+
+
+def create(home: str, purposes: "list[str]") -> str:
+    """Create or bring up to date the virtual environment ``home`` from the locks of ``purposes``.
+
+    A stamp with the locks' hash makes this a no-op when nothing changed. The packages are installed by
+    uv, itself installed from the pipeline's lock, so every byte is checked against a hash.
+
+    Returns:
+        The path of the environment.
+    """
+    _check_version()
+    if _stamp(home) == _wanted(purposes):
+        return home
+    say("preparing " + home + " from requirements/" + ", ".join(p + ".txt" for p in purposes))
+    python = os.path.join(home, "bin", "python")
+    if not os.path.exists(python):
+        _call([sys.executable, "-m", "venv", home])
+    uv = shutil.which("uv", path=os.path.dirname(python))
+    if uv is None:
+        _call(
+            [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", _uv_lock(home)]
+        )
+        uv = os.path.join(home, "bin", "uv")
+    command = [uv, "pip", "sync", "--quiet", "--system-certs", "--require-hashes", "--python", python]
+    _call([*command, *(_lock(p) for p in purposes)])
+    with open(_stamp_file(home), "w", encoding="utf-8") as stream:
+        stream.write(_wanted(purposes))
+    return home
+
+
+def say(message: str) -> None:
+    """Print a message to standard error, where it cannot mix with a command's data."""
+    sys.stderr.write(message + "\n")
+
+
+def _check_version() -> None:
+    if sys.version_info[:2] < MINIMUM:
+        found = ".".join(str(part) for part in sys.version_info[:3])
+        say("error: Python " + found + " is too old: Kickoff needs Python 3.11 or newer")
+        say("hint: install Python 3.11+ and run again, e.g. `make deploy PYTHON=python3.12`")
+        sys.exit(2)
+
+
+def _lock(purpose: str) -> str:
+    return os.path.join(ROOT, "requirements", purpose + ".txt")
+
+
+def _wanted(purposes: "list[str]") -> str:
+    digest = hashlib.sha256(("%d.%d" % sys.version_info[:2]).encode())  # noqa: UP031
+    for purpose in purposes:
+        with open(_lock(purpose), "rb") as stream:
+            digest.update(purpose.encode() + stream.read())
+    return " ".join(purposes) + " " + digest.hexdigest()
+
+
+def _stamp_file(home: str) -> str:
+    return os.path.join(home, "kickoff-locks")
+
+
+def _stamp(home: str) -> str:
+    try:
+        with open(_stamp_file(home), encoding="utf-8") as stream:
+            return stream.read()
+    except OSError:
+        return ""
+
+
+def _serves(home: str, purpose: str) -> bool:
+    # The contributor's lock is the superset of all the others.
+    names = _stamp(home).split()[:-1]
+    return purpose in names or "dev" in names
+
+
+def _cache(purpose: str) -> str:
+    base = os.environ.get("RUNNER_TOOL_CACHE") or os.environ.get("XDG_CACHE_HOME")
+    base = base or os.path.join(os.path.expanduser("~"), ".cache")
+    return os.path.join(base, "kickoff", purpose + "-" + _wanted([purpose]).split()[-1][:16])
+
+
+def _uv_lock(home: str) -> str:
+    with open(_lock("pipeline"), encoding="utf-8") as stream:
+        lines = stream.read().splitlines()
+    start = next(i for i, line in enumerate(lines) if line.startswith("uv=="))
+    end = start
+    while lines[end].endswith("\\"):
+        end += 1
+    path = os.path.join(home, "uv.txt")
+    with open(path, "w", encoding="utf-8") as stream:
+        stream.write("\n".join(lines[start : end + 1]) + "\n")
+    return path
+
+
+def _call(command: "list[str]") -> None:
+    done = subprocess.run(command, stdout=sys.stderr, check=False)
+    if done.returncode != 0:
+        say("error: `" + " ".join(command[:6]) + " …` failed with exit code " + str(done.returncode))
+        say("hint: the message above says why; a half-made environment is repaired by running again")
+        sys.exit(4)
+
+
+if __name__ == "__main__":
+    create(sys.argv[1], sys.argv[2:])

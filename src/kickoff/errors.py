@@ -1,0 +1,89 @@
+"""The exit codes every command shares, and the error that carries one to the terminal."""
+
+import errno
+import sys
+from collections.abc import Callable, Sequence
+from enum import IntEnum
+
+
+class ExitCode(IntEnum):
+    """What a command's exit code says; scripts and workflows branch on these."""
+
+    PASS = 0
+    REJECTED = 1
+    BAD_INPUT = 2
+    INCONCLUSIVE = 3
+    UNREACHABLE = 4
+    ROLLED_BACK = 5
+    ROLLBACK_FAILED = 6
+    LOCK_HELD = 75
+    INTERRUPTED = 130
+
+
+class KickoffError(Exception):
+    """A failure a person can act on: one line, its causes, where, and how to fix it.
+
+    Args:
+        message: What went wrong, with the value found (never a secret).
+        code: The exit code of the command.
+        causes: The chain below the message, outermost first.
+        at: Where the mistake stands, as ``file:line``.
+        hint: The command or the change that fixes it.
+    """
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        code: ExitCode = ExitCode.BAD_INPUT,
+        causes: Sequence[str] = (),
+        at: str = "",
+        hint: str = "",
+    ) -> None:
+        super().__init__(message)
+        self.code = code
+        self.causes = tuple(causes)
+        self.at = at
+        self.hint = hint
+
+    def render(self) -> str:
+        """Return the text for standard error: message, causes, place and hint."""
+        lines = [f"error: {self}"]
+        lines += [f"  ╰─▶ {cause}" for cause in self.causes]
+        if self.at:
+            lines.append(f"  at {self.at}")
+        if self.hint:
+            lines += ["", f"hint: {self.hint}"]
+        return "\n".join(lines)
+
+
+def run(command: Callable[[], int]) -> int:
+    """Run a script's body and turn what it raises into a message and an exit code.
+
+    Args:
+        command: The body; it returns the exit code.
+
+    Returns:
+        The exit code for ``sys.exit``.
+    """
+    try:
+        return command()
+    except KickoffError as error:
+        sys.stderr.write(f"{error.render()}\n")
+        return error.code
+    except KeyboardInterrupt:
+        sys.stderr.write("error: interrupted\n")
+        return ExitCode.INTERRUPTED
+    except BrokenPipeError:
+        return ExitCode.PASS
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT, errno.EACCES, errno.EROFS):
+            raise
+        where = error.filename or "the state folder"
+        known = KickoffError(
+            f"cannot write {where}: {error.strerror}",
+            code=ExitCode.UNREACHABLE,
+            hint="free some space or fix the permissions, or point KICKOFF_STATE_ROOT at another folder",
+        )
+        sys.stderr.write(f"{known.render()}\n")
+        return known.code

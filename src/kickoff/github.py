@@ -1,0 +1,218 @@
+"""GitHub's side of a step: context, outputs, summary, annotations, masks. The only reader of ``GITHUB_*``.
+
+Everything here does nothing outside a workflow, so scripts call it without asking where they run. The
+environment is a parameter for tests; ``None`` means the process environment.
+"""
+
+import json
+import os
+import sys
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, TextIO
+
+from kickoff.errors import KickoffError
+
+SUMMARY_LIMIT = 1024 * 1024
+"""GitHub drops a step's summary of more bytes than this without a word."""
+
+_PRIVATE = {
+    "GITHUB_ENV",
+    "GITHUB_OUTPUT",
+    "GITHUB_PATH",
+    "GITHUB_STATE",
+    "GITHUB_STEP_SUMMARY",
+    "GITHUB_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+    "ACTIONS_ID_TOKEN_REQUEST_URL",
+    "ACTIONS_RUNTIME_TOKEN",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """Where this process runs and why.
+
+    Attributes:
+        active: Inside a workflow, on GitHub or under act.
+        act: Under act, on somebody's own machine.
+        hosted: On a runner that GitHub owns and throws away after the job.
+        event: Name of the event, e.g. ``push``.
+        ref: Full ref, e.g. ``refs/heads/main``.
+        sha: Commit of the ref.
+        repository: ``owner/name``.
+        actor: Who started the run.
+        job: Id of the job.
+        run_url: Address of the run, empty outside GitHub.
+        default_branch: Name of the repository's default branch.
+        inputs: Inputs of a ``workflow_dispatch``.
+    """
+
+    active: bool
+    act: bool
+    hosted: bool
+    event: str
+    ref: str
+    sha: str
+    repository: str
+    actor: str
+    job: str
+    run_url: str
+    default_branch: str
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+
+def context(environ: Mapping[str, str] | None = None) -> Context:
+    """Return the context of this process; outside a workflow all its text is empty.
+
+    Raises:
+        KickoffError: The event file is not JSON.
+    """
+    env = _environ(environ)
+    act = env.get("ACT") == "true"
+    payload = _payload(env)
+    repository = env.get("GITHUB_REPOSITORY", "")
+    server, run = env.get("GITHUB_SERVER_URL", ""), env.get("GITHUB_RUN_ID", "")
+    inputs = payload.get("inputs") or {}
+    return Context(
+        active=env.get("GITHUB_ACTIONS") == "true",
+        act=act,
+        hosted=env.get("RUNNER_ENVIRONMENT") == "github-hosted" and not act,
+        event=env.get("GITHUB_EVENT_NAME", ""),
+        ref=env.get("GITHUB_REF", ""),
+        sha=env.get("GITHUB_SHA", ""),
+        repository=repository,
+        actor=env.get("GITHUB_ACTOR", ""),
+        job=env.get("GITHUB_JOB", ""),
+        run_url=f"{server}/{repository}/actions/runs/{run}" if server and run and not act else "",
+        default_branch=str((payload.get("repository") or {}).get("default_branch") or "main"),
+        inputs={str(key): str(value) for key, value in inputs.items() if value is not None},
+    )
+
+
+def set_output(name: str, value: object, *, environ: Mapping[str, str] | None = None) -> None:
+    """Set a step output. Booleans become ``true``/``false``, collections JSON; underscores become hyphens.
+
+    The delimiter is random, so no value can end itself early and add outputs of its own.
+    """
+    path = _environ(environ).get("GITHUB_OUTPUT")
+    if not path:
+        return
+    text = _text(value)
+    delimiter = f"end-{uuid.uuid4()}"
+    with Path(path).open("a", encoding="utf-8") as stream:
+        stream.write(f"{name.replace('_', '-')}<<{delimiter}\n{text}\n{delimiter}\n")
+
+
+def append_summary(markdown: str, *, environ: Mapping[str, str] | None = None) -> None:
+    """Append Markdown to the job summary, cut with a note where GitHub would drop the whole of it."""
+    path = _environ(environ).get("GITHUB_STEP_SUMMARY")
+    if not path:
+        return
+    target = Path(path)
+    note = b"\n\n_Cut here: the summary has reached GitHub's limit._\n"
+    used = target.stat().st_size if target.exists() else 0
+    data = markdown.encode() + b"\n"
+    room = SUMMARY_LIMIT - used
+    if len(data) > room:
+        kept = data[: max(0, room - len(note))].decode(errors="ignore").encode()
+        data = kept + note if room >= len(note) else b""
+    with target.open("ab") as stream:
+        stream.write(data)
+
+
+def annotate(
+    level: Literal["error", "warning", "notice"],
+    message: str,
+    file: str = "",
+    line: int = 0,
+    *,
+    title: str = "",
+    environ: Mapping[str, str] | None = None,
+    out: TextIO | None = None,
+) -> None:
+    """Put a message beside the code or on the run's page. GitHub keeps ten of each level per step."""
+    if not _active(environ):
+        return
+    places = {"file": file, "line": str(line) if file and line else "", "title": title}
+    properties = ",".join(f"{key}={_property(value)}" for key, value in places.items() if value)
+    _command(f"{level} {properties}" if properties else level, message, out)
+
+
+def mask(value: str, *, environ: Mapping[str, str] | None = None, out: TextIO | None = None) -> None:
+    """Hide a value from the log from now on; each line of it by itself, as the log is masked by line."""
+    if not _active(environ):
+        return
+    for line in value.splitlines():
+        if line.strip():
+            _command("add-mask", line, out)
+
+
+@contextmanager
+def group(
+    title: str, *, environ: Mapping[str, str] | None = None, out: TextIO | None = None
+) -> Iterator[None]:
+    """Fold what is printed inside, and read no workflow command from it.
+
+    The output of tools is not ours: a line such as ``::set-output`` in a test's log stays text.
+    """
+    if not _active(environ):
+        yield
+        return
+    token = str(uuid.uuid4())
+    _command("group", title, out)
+    _command("stop-commands", token, out)
+    try:
+        yield
+    finally:
+        _command(token, "", out)
+        _command("endgroup", "", out)
+
+
+def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the environment for a tool that must neither set outputs nor speak for the workflow."""
+    return {key: value for key, value in _environ(environ).items() if key not in _PRIVATE}
+
+
+def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
+    return os.environ if environ is None else environ
+
+
+def _active(environ: Mapping[str, str] | None) -> bool:
+    return _environ(environ).get("GITHUB_ACTIONS") == "true"
+
+
+def _payload(environ: Mapping[str, str]) -> dict[str, Any]:
+    path = environ.get("GITHUB_EVENT_PATH")
+    if not path or not Path(path).is_file():
+        return {}
+    try:
+        document = json.loads(Path(path).read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise KickoffError(f"the event is not JSON: {error}", at=path) from None
+    return document if isinstance(document, dict) else {}
+
+
+def _text(value: object) -> str:
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value)
+    return "" if value is None else str(value)
+
+
+def _command(head: str, message: str, out: TextIO | None) -> None:
+    stream = out or sys.stdout
+    stream.write(f"::{head}::{_data(message)}\n")
+    stream.flush()
+
+
+def _data(text: str) -> str:
+    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+
+
+def _property(text: str) -> str:
+    return _data(text).replace(":", "%3A").replace(",", "%2C")

@@ -1,0 +1,108 @@
+"""Every script runs under its locked environment."""
+
+import os
+import sys
+from pathlib import Path
+
+import pytest
+
+from kickoff import bootstrap
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project with one lock per purpose and no environment yet."""
+    (tmp_path / "requirements").mkdir()
+    for purpose in ("pipeline", "performance", "dev"):
+        (tmp_path / "requirements" / f"{purpose}.txt").write_text(f"{purpose}==1 --hash=sha256:00\n")
+    (tmp_path / "requirements" / "pipeline.txt").write_text(
+        "a==1 \\\n    --hash=sha256:00\nuv==2 \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\nz==3\n"
+    )
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    monkeypatch.setenv("RUNNER_TOOL_CACHE", str(tmp_path / "cache"))
+    return tmp_path
+
+
+def environment(home: Path, purposes: list[str]) -> Path:
+    """A virtual environment as ``create`` leaves it behind, without its packages."""
+    (home / "bin").mkdir(parents=True)
+    (home / "bin" / "python").touch()
+    (home / "kickoff-locks").write_text(bootstrap._wanted(purposes))
+    return home
+
+
+@pytest.fixture
+def executed(monkeypatch: pytest.MonkeyPatch) -> list[list[str]]:
+    calls: list[list[str]] = []
+    monkeypatch.setattr(os, "execv", lambda _path, arguments: calls.append(arguments))
+    monkeypatch.setattr(sys, "argv", ["script.py", "--env", "development"])
+    return calls
+
+
+def test_an_environment_that_serves_is_kept(
+    project: Path, executed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", str(environment(project / "here", ["performance"])))
+    bootstrap.ensure("performance")
+    assert executed == []
+
+
+@pytest.mark.parametrize("purposes", [["pipeline"], ["dev"], ["pipeline", "dev"]])
+def test_the_projects_environment_is_preferred(
+    project: Path, executed: list[list[str]], monkeypatch: pytest.MonkeyPatch, purposes: list[str]
+) -> None:
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    home = environment(project / ".venv", purposes)
+    bootstrap.ensure("pipeline")
+    assert executed == [[str(home / "bin" / "python"), "script.py", "--env", "development"]]
+
+
+def test_otherwise_one_is_made_from_the_locks_and_only_once(
+    project: Path, executed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    commands: list[list[str]] = []
+    monkeypatch.setattr(bootstrap, "_call", commands.append)
+    home = Path(bootstrap._cache("pipeline"))
+    home.mkdir(parents=True)
+    bootstrap.ensure("pipeline")
+    assert home.is_relative_to(project / "cache")
+    venv, pip, sync = commands
+    assert venv[1:] == ["-m", "venv", str(home)]
+    assert "--require-hashes" in pip
+    assert (home / "uv.txt").read_text() == "uv==2 \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\n"
+    assert "--require-hashes" in sync
+    assert sync[-1] == str(project / "requirements" / "pipeline.txt")
+    bootstrap.ensure("pipeline")
+    assert len(commands) == 3, "the second time nothing is installed"
+    assert executed == [[str(home / "bin" / "python"), *sys.argv]] * 2
+
+
+def test_a_changed_lock_makes_another_environment(project: Path) -> None:
+    before = bootstrap._cache("pipeline")
+    (project / "requirements" / "pipeline.txt").write_text("uv==3\n")
+    assert bootstrap._cache("pipeline") != before
+
+
+def test_a_failed_installation_ends_with_4_and_no_stamp(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    home = environment(project / "home", ["dev"])
+    (home / "bin" / "uv").write_text("#!/bin/sh\nexit 3\n")
+    (home / "bin" / "uv").chmod(0o755)
+    (home / "kickoff-locks").unlink()
+    with pytest.raises(SystemExit) as caught:
+        bootstrap.create(str(home), ["pipeline"])
+    assert caught.value.code == 4
+    assert "failed with exit code 3" in capfd.readouterr().err
+    assert not (home / "kickoff-locks").exists()
+
+
+def test_an_old_interpreter_is_refused_with_a_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
+    with pytest.raises(SystemExit) as caught:
+        bootstrap.ensure("pipeline")
+    assert caught.value.code == 2
+    assert "Python 3.9.2 is too old" in capsys.readouterr().err

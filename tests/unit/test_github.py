@@ -1,0 +1,184 @@
+"""What is written for GitHub, and that nothing is written anywhere else."""
+
+import io
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from kickoff import github
+from kickoff.errors import KickoffError
+
+ON = {"GITHUB_ACTIONS": "true"}
+
+
+def parse(text: str) -> dict[str, str]:
+    """Read an output file the way the runner does: a name, a delimiter, lines up to the delimiter."""
+    found, lines = {}, iter(text.split("\n"))
+    for line in lines:
+        if not line:
+            continue
+        name, delimiter = line.split("<<", 1)
+        value = []
+        for part in lines:
+            if part == delimiter:
+                break
+            value.append(part)
+        found[name] = "\n".join(value)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [
+        ("plain", "plain"),
+        ("two\nlines", "two\nlines"),
+        (True, "true"),
+        (False, "false"),
+        (None, ""),
+        (7, "7"),
+        (["a", "b"], '["a", "b"]'),
+        (Path("/a/b"), "/a/b"),
+        ("name<<EOF\nvalue\nEOF\nother=1", "name<<EOF\nvalue\nEOF\nother=1"),
+    ],
+)
+def test_outputs_keep_their_value(tmp_path: Path, value: object, text: str) -> None:
+    path = tmp_path / "output"
+    github.set_output("live_release", value, environ={"GITHUB_OUTPUT": str(path)})
+    github.set_output("next", "1", environ={"GITHUB_OUTPUT": str(path)})
+    assert parse(path.read_text()) == {"live-release": text, "next": "1"}
+
+
+@given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r")))
+def test_no_value_adds_outputs_of_its_own(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
+    path = tmp_path_factory.mktemp("output") / "file"
+    github.set_output("name", value, environ={"GITHUB_OUTPUT": str(path)})
+    assert parse(path.read_text(encoding="utf-8")).keys() == {"name"}
+
+
+def test_nothing_happens_outside_a_workflow(capsys: pytest.CaptureFixture[str]) -> None:
+    github.set_output("a", "b", environ={})
+    github.append_summary("text", environ={})
+    github.annotate("error", "text", environ={})
+    github.mask("secret", environ={})
+    with github.group("title", environ={}):
+        pass
+    assert capsys.readouterr().out == ""
+    assert github.context({}) == github.Context(
+        active=False,
+        act=False,
+        hosted=False,
+        event="",
+        ref="",
+        sha="",
+        repository="",
+        actor="",
+        job="",
+        run_url="",
+        default_branch="main",
+    )
+
+
+def test_summaries_are_appended(tmp_path: Path) -> None:
+    path = tmp_path / "summary"
+    environ = {"GITHUB_STEP_SUMMARY": str(path)}
+    github.append_summary("# One", environ=environ)
+    github.append_summary("Two", environ=environ)
+    assert path.read_text() == "# One\nTwo\n"
+
+
+def test_a_summary_stays_below_the_limit_and_says_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(github, "SUMMARY_LIMIT", 200)
+    path = tmp_path / "summary"
+    environ = {"GITHUB_STEP_SUMMARY": str(path)}
+    github.append_summary("é" * 300, environ=environ)
+    github.append_summary("more", environ=environ)
+    data = path.read_bytes()
+    assert len(data) <= 200
+    assert data.decode().count("Cut here") == 1
+
+
+def test_annotations_escape_what_ends_them() -> None:
+    out = io.StringIO()
+    github.annotate("error", "50%\r\nlost::x", "a,b:c.py", 3, title="T: 1", environ=ON, out=out)
+    assert out.getvalue() == "::error file=a%2Cb%3Ac.py,line=3,title=T%3A 1::50%25%0D%0Alost::x\n"
+
+
+def test_an_annotation_without_a_place() -> None:
+    out = io.StringIO()
+    github.annotate("warning", "text", line=3, environ=ON, out=out)
+    assert out.getvalue() == "::warning::text\n"
+
+
+def test_every_line_of_a_secret_is_masked() -> None:
+    out = io.StringIO()
+    github.mask("one\n\n  \ntwo%", environ=ON, out=out)
+    assert out.getvalue() == "::add-mask::one\n::add-mask::two%25\n"
+
+
+def test_a_group_reads_no_commands_and_ends_after_an_error() -> None:
+    out = io.StringIO()
+    with pytest.raises(RuntimeError), github.group("tests", environ=ON, out=out):
+        out.write("::error::not ours\n")
+        raise RuntimeError
+    first, stop, inner, resume, last, _ = out.getvalue().split("\n")
+    token = stop.removeprefix("::stop-commands::")
+    assert (first, inner, last) == ("::group::tests", "::error::not ours", "::endgroup::")
+    assert resume == f"::{token}::"
+    assert len(token) > 30
+
+
+def test_tools_get_no_command_files_and_no_tokens() -> None:
+    environ = {"PATH": "/bin", "GITHUB_OUTPUT": "x", "GITHUB_TOKEN": "y", "GITHUB_SHA": "z"}
+    assert github.child_environment(environ) == {"PATH": "/bin", "GITHUB_SHA": "z"}
+
+
+def test_the_context_is_read_from_variables_and_event(tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text(
+        json.dumps(
+            {"repository": {"default_branch": "trunk"}, "inputs": {"environment": "staging", "x": None}}
+        )
+    )
+    found = github.context(
+        {
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_EVENT_NAME": "workflow_dispatch",
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_REF": "refs/heads/trunk",
+            "GITHUB_REPOSITORY": "owner/name",
+            "GITHUB_RUN_ID": "7",
+            "GITHUB_SERVER_URL": "https://github.com",
+            "RUNNER_ENVIRONMENT": "github-hosted",
+        }
+    )
+    assert found.active
+    assert found.hosted
+    assert found.default_branch == "trunk"
+    assert found.inputs == {"environment": "staging"}
+    assert found.run_url == "https://github.com/owner/name/actions/runs/7"
+
+
+def test_a_laptop_is_no_hosted_runner(tmp_path: Path) -> None:
+    found = github.context(
+        {
+            "ACT": "true",
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_RUN_ID": "1",
+            "GITHUB_SERVER_URL": "https://github.com",
+            "RUNNER_ENVIRONMENT": "github-hosted",
+            "GITHUB_EVENT_PATH": str(tmp_path / "none"),
+        }
+    )
+    assert found.act
+    assert not found.hosted
+    assert found.run_url == ""
+
+
+def test_a_broken_event_is_named(tmp_path: Path) -> None:
+    event = tmp_path / "event.json"
+    event.write_text("{")
+    with pytest.raises(KickoffError, match="not JSON"):
+        github.context({"GITHUB_EVENT_PATH": str(event)})
