@@ -1,0 +1,132 @@
+"""Finding, checking and loading the environments of a project."""
+
+import os
+import re
+from collections.abc import Mapping
+from difflib import get_close_matches
+from pathlib import Path
+
+from kickoff.environment import schema as schemas
+from kickoff.environment import secret_source, shapes, source
+from kickoff.environment.check import Checked, check
+from kickoff.environment.findings import Finding, count
+from kickoff.environment.model import Environment
+from kickoff.environment.schema import FILE, FOLDER, Schema
+from kickoff.errors import KickoffError
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+
+
+def load(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Environment:
+    """Load one environment with its secrets.
+
+    Args:
+        name: The environment: the file's name without ``.env``.
+        root: The project's folder.
+        environ: The process environment, from which secrets (``KEY`` or ``KEY_FILE``) and the variables
+            that the release engine provides are taken.
+
+    Raises:
+        KickoffError: There is no such environment, or something is wrong with it; the causes list every
+            finding with its place and fix. Exit code 2. No secret is ever part of it.
+    """
+    schema = schemas.read(root)
+    checked = inspect(name, root, schema, environ, with_secrets=True)
+    if checked.findings:
+        raise _refusal(name, checked.findings)
+    keys = schema.keys
+    return Environment(
+        name=name,
+        values=checked.values,
+        secrets=frozenset(key.name for key in keys.values() if key.secret),
+        service=frozenset(key.name for key in keys.values() if key.audience == "service"),
+    )
+
+
+def inspect(
+    name: str, root: Path, schema: Schema, environ: Mapping[str, str] = os.environ, *, with_secrets: bool
+) -> Checked:
+    """Check one environment and return everything that is known of it.
+
+    Args:
+        name: The environment.
+        root: The project's folder.
+        schema: The project's schema.
+        environ: The process environment.
+        with_secrets: Whether secrets are looked up and must be set; otherwise a reference is enough.
+
+    Raises:
+        KickoffError: There is no such environment.
+    """
+    path = root / FOLDER / f"{name}.env"
+    known = available(root)
+    if name not in known:
+        raise KickoffError(
+            f"there is no environment {named(name)}",
+            causes=[f"{FOLDER} has {', '.join(known) or 'none'}"],
+            hint="name one of them, or begin one with `environment-loader.py template --env NAME`",
+        )
+    try:
+        text = source.read(path, str(FOLDER / f"{name}.env"))
+    except OSError as error:
+        raise KickoffError(f"{FOLDER}/{name}.env cannot be read: {error.strerror}") from None
+    runtime = {key: environ.get(key) or rule["default"] for key, rule in schema.runtime.items()}
+    lookup = (lambda key: secret_source.lookup(key, environ)) if with_secrets else None
+    return check(name, text, schema, runtime, lookup)
+
+
+def available(root: Path) -> list[str]:
+    """Return the names of the project's environments in alphabetical order."""
+    return sorted(path.stem for path in (root / FOLDER).glob("*.env") if _NAME.fullmatch(path.stem))
+
+
+def strangers(root: Path) -> list[Finding]:
+    """Return a finding for each ``.env`` file that no command would ever read, because of its name."""
+    return [
+        Finding(
+            str(FOLDER / path.name),
+            1,
+            1,
+            "file-name",
+            "",
+            "the file's name is no environment's name",
+            "rename it: a small letter, then small letters, digits and hyphens, then .env",
+        )
+        for path in sorted((root / FOLDER).glob("*.env"))
+        if _NAME.fullmatch(path.stem) is None
+    ]
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that no environment can have.
+
+    Raises:
+        KickoffError: The name is not lower-case letters, digits and hyphens.
+    """
+    if _NAME.fullmatch(name) is None:
+        raise KickoffError(
+            f"{named(name)} cannot be an environment's name",
+            hint="use a small letter, then small letters, digits and hyphens, e.g. qa",
+        )
+
+
+def named(argument: str) -> str:
+    """Return a name given by a person for a message, unless it looks like a secret."""
+    return "of that name" if shapes.secret_shape(argument) else source.shown(argument)
+
+
+def suggestion(key: str, schema: Schema) -> str:
+    """Return which key was probably meant, or where they are listed."""
+    near = get_close_matches(key.upper(), schema.keys, 1)
+    return f"did you mean {near[0]}?" if near else f"{FILE} lists every key"
+
+
+def _refusal(name: str, findings: list[Finding]) -> KickoffError:
+    first = findings[0]
+    single = len(findings) == 1
+    return KickoffError(
+        f"{name} cannot be loaded: {count(len(findings), 'problem')}",
+        causes=[f"{first.rule}: {first.message}"] if single else [str(finding) for finding in findings],
+        at=first.place,
+        hint=first.fix if single else "each line names its fix; `validate --with-secrets` lists them again",
+    )

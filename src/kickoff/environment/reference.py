@@ -1,0 +1,147 @@
+"""``docs/reference/environments.md``, written from the schema."""
+
+from collections.abc import Mapping
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from kickoff.environment import values
+from kickoff.environment.schema import Key, Schema
+
+PAGE = Path("docs/reference/environments.md")
+
+
+def render(schema: Schema) -> str:
+    """Return the page."""
+    parts = [files("kickoff.environment").joinpath("reference.md").read_text("utf-8")]
+    for copy, original in schema.mirrors.items():
+        parts.append(
+            f"`{copy}` mirrors `{original}`: keys that may differ must not differ between these two.\n"
+        )
+    titles = {"service": "Keys the service is given", "pipeline": "Keys the pipeline reads"}
+    for audience, title in titles.items():
+        keys = [key for key in schema.keys.values() if key.audience == audience]
+        if keys:
+            parts.append(_keys(title, keys, schema))
+    parts.append(_runtime(schema))
+    parts.append(_rules(schema))
+    return "\n".join(part for part in parts if part)
+
+
+def limits(rules: Mapping[str, Any]) -> str:
+    """Return what a key's value must be beside its kind, in words; empty if there is nothing to say."""
+    unit = rules.get("x-unit", "")
+    unit = unit if unit in ("duration", "percent", "bytes") else ""
+    found = []
+    if "enum" in rules:
+        found.append("one of " + ", ".join(f"`{value}`" for value in rules["enum"]))
+    bounds = (
+        ("minimum", "at least"),
+        ("exclusiveMinimum", "more than"),
+        ("maximum", "at most"),
+        ("exclusiveMaximum", "less than"),
+    )
+    for source, subject in ((rules, ""), (rules.get("items", {}), "each ")):
+        found += [
+            f"{subject}{words} {values.render(source[name], unit)}"
+            for name, words in bounds
+            if name in source
+        ]
+    if "minLength" in rules:
+        found.append(f"at least {rules['minLength']} characters")
+    if rules.get("x-increasing"):
+        found.append("increasing")
+    if "const" in rules.get("contains", {}):
+        found.append(f"contains {rules['contains']['const']}")
+    if "x-expects" in rules:
+        found.append(rules["x-expects"])
+    if rules.get("x-empty"):
+        found.append("may be empty")
+    return "; ".join(found)
+
+
+def _keys(title: str, keys: list[Key], schema: Schema) -> str:
+    lines = [
+        f"## {title}",
+        "",
+        "| Key | Meaning | Kind | Must be | Example | Across | Since |",
+        "| --- | --- | --- | --- | --- | --- | --- |",
+    ]
+    lines += [
+        f"| `{key.name}` | {_cell(key.description)} | {key.kind} | {_cell(limits(key.rules))}"
+        f" | `{_cell(key.example)}` | {key.across.replace('-', ' ')} | {key.rules['x-since']} |"
+        for key in keys
+    ]
+    optional = [key.name for key in keys if key.name not in schema.document["required"]]
+    if optional:
+        lines += ["", "May be left out: " + ", ".join(f"`{name}`" for name in optional) + "."]
+    return "\n".join(lines) + "\n"
+
+
+def _runtime(schema: Schema) -> str:
+    if not schema.runtime:
+        return ""
+    lines = [
+        "## Variables provided when a release starts",
+        "",
+        "| Variable | Meaning | Otherwise |",
+        "| --- | --- | --- |",
+    ]
+    lines += [
+        f"| `{name}` | {_cell(rule['description'])} | `{rule['default']}` |"
+        for name, rule in schema.runtime.items()
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def _rules(schema: Schema) -> str:
+    rules = [*schema.conditions, *schema.comparisons]
+    lines = ["## Rules between keys", "", "| Rule | Why | Fix |", "| --- | --- | --- |"]
+    lines += [f"| {rule['x-rule']} | {_cell(rule['x-message'])} | {_cell(rule['x-fix'])} |" for rule in rules]
+    if not rules:
+        lines = []
+    general = [
+        "## Rules for every file",
+        "",
+        "| Rule | Refuses |",
+        "| --- | --- |",
+        *(f"| {name} | {text} |" for name, text in GENERAL.items()),
+    ]
+    return "\n".join([*lines, "", *general] if lines else general) + "\n"
+
+
+GENERAL = {
+    "syntax": "a line that is no assignment, an open quote, `export`, spaces around `=`",
+    "encoding": "bytes that are not UTF-8",
+    "file-name": "a file whose name is no environment's name",
+    "key-name": "a key that is not in capital letters, digits and underscores",
+    "duplicate-key": "a key assigned twice",
+    "unknown-key": "a key the schema does not describe",
+    "missing-key": "a key of the schema that the file lacks",
+    "empty-value": "no value where one is needed",
+    "control-character": "line breaks, tabs and other characters that cannot be seen",
+    "type": "a value of another kind, or without its unit",
+    "allowed-values": "a value that is not among the allowed ones",
+    "range": "a number outside the limits",
+    "length": "a text or list that is too short or too long",
+    "format": "a text of the wrong form",
+    "entries": "a list with an entry twice, or without one it needs",
+    "order": "a list that must increase and does not",
+    "value": "a value that breaks another keyword of the schema",
+    "name-mismatch": "an `APP_ENV` that is not the file's name",
+    "expansion": "a reference that cannot be read, or a value that grows without measure",
+    "unknown-variable": "a reference to what is neither a key nor provided",
+    "cycle": "keys that refer to each other in a circle",
+    "secret-in-file": "a secret, or what looks like one, anywhere in the file",
+    "placeholder-secret": "a secret nobody has filled in, or a credential everybody tries first",
+    "secret-reference": "a key that would show a secret it refers to",
+    "secret-source": "a secret given twice, or a `KEY_FILE` that cannot be read",
+    "missing-secret": "a secret that is not set where it is needed",
+    "must-be-same": "different values of a key of class *same*",
+    "must-differ": "equal values of a key of class *differ*",
+    "must-mirror": "a value that differs from the environment that is mirrored",
+}
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|")

@@ -1,0 +1,53 @@
+"""Where secrets come from: the process environment, or the file that ``KEY_FILE`` names."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+from kickoff.environment.expansion import ExpansionError
+
+_LONGEST = 65_536
+
+
+def lookup(key: str, environ: Mapping[str, str]) -> str | None:
+    """Return the secret ``key``; ``None`` when it is not set. An empty variable counts as not set.
+
+    GitHub passes a secret that does not exist as an empty variable, which is why empty means unset.
+
+    Args:
+        key: Name of the secret.
+        environ: The process environment.
+
+    Raises:
+        ExpansionError: Both the variable and its file are given, or the file cannot be read.
+    """
+    direct, file = environ.get(key, ""), environ.get(f"{key}_FILE", "")
+    if direct and file:
+        raise ExpansionError(
+            "secret-source", f"both {key} and {key}_FILE are set", f"unset {key} or {key}_FILE"
+        )
+    return _read(key, file) if file else direct or None
+
+
+def origin(key: str, environ: Mapping[str, str]) -> str:
+    """Return where ``key`` is given: ``KEY``, ``KEY_FILE`` or nothing."""
+    return next((name for name in (key, f"{key}_FILE") if environ.get(name)), "")
+
+
+def _read(key: str, file: str) -> str | None:
+    fix = f"point {key}_FILE at a readable UTF-8 file that holds the secret and nothing else"
+    try:
+        with Path(file).open("rb") as stream:
+            data = stream.read(_LONGEST + 1)
+    except (OSError, ValueError) as error:
+        # The path is left out: somebody may have put the secret itself there.
+        reason = error.strerror if isinstance(error, OSError) else "not a path"
+        raise ExpansionError(
+            "secret-source", f"the file in {key}_FILE cannot be read: {reason}", fix
+        ) from None
+    if len(data) > _LONGEST:
+        raise ExpansionError("secret-source", f"the file in {key}_FILE is longer than 64 KiB", fix)
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        raise ExpansionError("secret-source", f"the file in {key}_FILE is not UTF-8", fix) from None
+    return text.removesuffix("\n").removesuffix("\r") or None

@@ -1,0 +1,40 @@
+"""A copy of the project's environments that a test may break, and the loader's commands run in it."""
+
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from kickoff.environment import cli
+from kickoff.errors import run
+from tests.unit.environment.support import FOLDER, ROOT, Loader, Outcome, Project
+
+SECRETS = ("API_KEY", "DATABASE_URL", "REDIS_URL")
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    shutil.copytree(ROOT / FOLDER, tmp_path / FOLDER)
+    return Project(tmp_path)
+
+
+@pytest.fixture
+def loader(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Loader:
+    monkeypatch.chdir(project.root)
+    for name in SECRETS:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(f"{name}_FILE", raising=False)
+    for name in ("KICKOFF_DATA_DIR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+        monkeypatch.delenv(name, raising=False)
+
+    def call(*arguments: str, environ: Mapping[str, str] | None = None) -> Outcome:
+        with monkeypatch.context() as patch:
+            for name, value in (environ or {}).items():
+                patch.setenv(name, value)
+            capsys.readouterr()
+            code = run(lambda: cli.main(arguments))
+        captured = capsys.readouterr()
+        return Outcome(int(code), captured.out, captured.err)
+
+    return call
