@@ -1,0 +1,168 @@
+"""``configs/service.yml``: what the pipeline must know of the service it ships."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+import yaml
+from jsonschema import Draft202012Validator
+
+from kickoff.errors import KickoffError
+
+CONFIG = Path("configs/service.yml")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """A quality-gate command: its name, argument vector and time limit in seconds."""
+
+    name: str
+    run: tuple[str, ...]
+    timeout_seconds: int
+
+
+@dataclass(frozen=True, slots=True)
+class HttpCheck:
+    """One request and what its answer must be.
+
+    Attributes:
+        name: What people read in the report.
+        method: HTTP method.
+        path: Path and query.
+        json: Request body, sent as JSON; ``None`` for no body.
+        status: The expected status code.
+        expect: Values the JSON answer must hold, by dotted key.
+        contains: Text the answer must contain; empty for no such demand.
+    """
+
+    name: str
+    path: str
+    method: str = "GET"
+    json: Any = None
+    status: int = 200
+    expect: Mapping[str, Any] | None = None
+    contains: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class InFlight:
+    """Where the service tells how many requests it is working on: a path and a Prometheus gauge."""
+
+    path: str
+    metric: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """The validated content of ``configs/service.yml``."""
+
+    name: str
+    bundle: tuple[str, ...]
+    web_command: tuple[str, ...]
+    live_path: str
+    ready_path: str
+    release_header: str
+    check_headers: Mapping[str, str]
+    required_checks: tuple[str, ...]
+    smoke: tuple[HttpCheck, ...]
+    probe: tuple[HttpCheck, ...]
+    quality_gate: tuple[Command, ...]
+    requirements: str
+    pre_deploy: tuple[str, ...]
+    schema_revision: tuple[str, ...]
+    database_revision: tuple[str, ...]
+    in_flight: InFlight | None
+    locustfile: str
+    scenarios: str
+
+
+def load(root: Path) -> Service:
+    """Read and check the service description of the project at ``root``.
+
+    Raises:
+        KickoffError: The file is missing, is not YAML, or breaks the schema; names file and line.
+    """
+    path = root / CONFIG
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise KickoffError(
+            f"{CONFIG} is missing",
+            at=str(path),
+            hint="describe your service there; docs/reference/service.md lists every key",
+        ) from None
+    return parse(text, str(CONFIG))
+
+
+def parse(text: str, source: str) -> Service:
+    """Check a service description given as YAML text; ``source`` names it in errors.
+
+    Raises:
+        KickoffError: The text is not YAML or breaks the schema.
+    """
+    try:
+        document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise KickoffError(f"{source} is not YAML: {error.problem}", at=f"{source}:{line}") from None
+    problem = next(iter(sorted(_validator().iter_errors(document), key=lambda e: e.json_path)), None)
+    if problem is not None:
+        raise KickoffError(
+            f"{problem.json_path}: {problem.message}",
+            at=f"{source}:{_line_of(text, list(problem.absolute_path))}",
+            hint="docs/reference/service.md lists every key with its type",
+        )
+    hooks = document.get("hooks", {})
+    performance = document.get("performance", {})
+    smoke = tuple(HttpCheck(**check) for check in document["smoke"])
+    return Service(
+        name=document["name"],
+        bundle=tuple(document["bundle"]),
+        web_command=tuple(document["processes"]["web"]["command"]),
+        live_path=document["health"]["live"],
+        ready_path=document["health"]["ready"],
+        release_header=document.get("release_header", "X-Release"),
+        check_headers=document.get("check_headers", {}),
+        required_checks=tuple(document["required_checks"]),
+        smoke=smoke,
+        probe=tuple(HttpCheck(**check) for check in document.get("probe", []))
+        or (HttpCheck(name="ready", path=document["health"]["ready"]),),
+        quality_gate=tuple(
+            Command(entry["name"], tuple(entry["run"]), entry.get("timeout_seconds", 600))
+            for entry in document.get("quality_gate", [])
+        ),
+        requirements=document.get("requirements", ""),
+        pre_deploy=tuple(hooks.get("pre_deploy", ())),
+        schema_revision=tuple(hooks.get("schema_revision", ())),
+        database_revision=tuple(hooks.get("database_revision", ())),
+        in_flight=InFlight(**document["in_flight"]) if "in_flight" in document else None,
+        locustfile=performance.get("locustfile", "tests/performance/locustfile.py"),
+        scenarios=performance.get("scenarios", "configs/performance/scenarios.yml"),
+    )
+
+
+def _line_of(text: str, path: list[str | int]) -> int:
+    """Return the 1-based line of the YAML node at ``path``, or of its nearest existing parent."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if match is None:
+                break
+            line, node = match[0].start_mark.line + 1, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return int(line)
+
+
+@cache
+def _validator() -> Draft202012Validator:
+    return Draft202012Validator(
+        json.loads(files("kickoff").joinpath("service.schema.json").read_text("utf-8"))
+    )
