@@ -1,0 +1,1 @@
+"""HTTP: what is asked and answered. The use cases live in ``app.service``."""

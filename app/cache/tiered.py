@@ -1,0 +1,187 @@
+"""Memory over Redis over the database: each missing value is computed once per process."""
+
+import asyncio
+import logging
+import time
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
+
+from app.cache.errors import RemoteUnavailableError
+from app.cache.memory import Entry, MemoryLevel
+from app.telemetry import metrics
+
+if TYPE_CHECKING:
+    from app.cache.remote import RemoteLevel
+
+_LOG = logging.getLogger(__name__)
+_CAPACITY = 10_000
+# Without word from other processes, what they change is seen at most this much later.
+_SECONDS_WITHOUT_WORD = 1.0
+# That a team is unknown is soon wrong, and costs little to find out again.
+_SECONDS_OF_ABSENCE = 60.0
+
+V = TypeVar("V")
+
+
+class Codec(Protocol[V]):
+    """How values travel to Redis."""
+
+    def encode(self, value: V | None) -> bytes:
+        """Return the value as bytes."""
+
+    def decode(self, data: bytes) -> V | None:
+        """Return the value.
+
+        Raises:
+            ValueError: Another version wrote these bytes.
+        """
+
+
+@dataclass(frozen=True, slots=True)
+class CacheState:
+    """What ``/health/ready`` tells of the cache.
+
+    Attributes:
+        status: ``up`` or ``degraded``.
+        mode: ``memory`` or ``memory+redis``.
+        detail: Why it is degraded; empty otherwise.
+        milliseconds: How long Redis took to answer.
+    """
+
+    status: str
+    mode: str
+    detail: str
+    milliseconds: float
+
+
+class TieredCache(Generic[V]):
+    """Values by key, from the nearest level that has them.
+
+    Args:
+        codec: How values travel to Redis.
+        redis_url: Address of Redis; empty for memory alone.
+        prefix: Begins every key in Redis.
+        seconds: How long a value may be kept.
+    """
+
+    def __init__(self, codec: Codec[V], *, redis_url: str, prefix: str, seconds: float) -> None:
+        self._codec = codec
+        self._seconds = seconds
+        self._memory: MemoryLevel[V] = MemoryLevel(_CAPACITY)
+        self._running: dict[str, asyncio.Task[V | None]] = {}
+        self._remote: RemoteLevel | None = None
+        if redis_url:
+            # Half a second of imports that a service without Redis need not pay at every start.
+            from app.cache import remote  # noqa: PLC0415
+
+            self._remote = remote.RemoteLevel(redis_url, prefix=prefix, on_invalidated=self._forget)
+
+    async def open(self) -> None:
+        """Connect to Redis, if there is one."""
+        if self._remote is not None:
+            await self._remote.open()
+
+    async def close(self) -> None:
+        """End what is running and disconnect."""
+        tasks = list(self._running.values())
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        if self._remote is not None:
+            await self._remote.close()
+
+    async def get(self, key: str, load: Callable[[], Awaitable[V | None]]) -> V | None:
+        """Return the value of ``key``, calling ``load`` when no level has it; ``None`` is remembered too."""
+        entry = self._memory.get(key)
+        if entry is not None:
+            metrics.CACHE_LOOKUPS.labels("memory", "hit").inc()
+            return entry.value
+        metrics.CACHE_LOOKUPS.labels("memory", "miss").inc()
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.create_task(self._fill(key, load), name=f"cache-fill {key}")
+            self._running[key] = task
+            task.add_done_callback(lambda done: self._finished(key, done))
+        # One caller that gives up must not take the value from the others.
+        return await asyncio.shield(task)
+
+    async def invalidate(self, keys: Iterable[str]) -> None:
+        """Forget keys in this process, in Redis and in all other processes."""
+        keys = list(keys)
+        self._forget(keys)
+        if self._remote is None:
+            return
+        try:
+            await self._remote.invalidate(keys)
+        except RemoteUnavailableError as error:
+            _LOG.info("invalidation waits for redis", extra={"cause": str(error)})
+
+    async def state(self) -> CacheState:
+        """Ask Redis for a sign of life, if there is one."""
+        if self._remote is None:
+            return CacheState("up", "memory", "", 0.0)
+        begun = time.perf_counter()
+        try:
+            await self._remote.ping()
+        except RemoteUnavailableError as error:
+            return CacheState("degraded", "memory", f"redis: {error}", _since(begun))
+        return CacheState("up", "memory+redis", "", _since(begun))
+
+    async def _fill(self, key: str, load: Callable[[], Awaitable[V | None]]) -> V | None:
+        value, found = await self._ask_remote(key)
+        if not found:
+            value = await load()
+            metrics.CACHE_LOOKUPS.labels("database", "miss" if value is None else "hit").inc()
+            await self._tell_remote(key, value)
+        # An invalidation during the load has taken this task out of the running ones: its value is old.
+        if self._running.get(key) is asyncio.current_task():
+            self._memory.put(key, Entry(value, self._seconds_in_memory(value)))
+        return value
+
+    async def _ask_remote(self, key: str) -> tuple[V | None, bool]:
+        if self._remote is None or not self._remote.available:
+            return None, False
+        try:
+            data = await self._remote.get(key)
+            value = None if data is None else self._codec.decode(data)
+        except (RemoteUnavailableError, ValueError):
+            metrics.CACHE_LOOKUPS.labels("redis", "error").inc()
+            return None, False
+        metrics.CACHE_LOOKUPS.labels("redis", "miss" if data is None else "hit").inc()
+        return value, data is not None
+
+    async def _tell_remote(self, key: str, value: V | None) -> None:
+        if self._remote is None or not self._remote.available:
+            return
+        try:
+            await self._remote.add(key, self._codec.encode(value), self._lifetime(value))
+        except RemoteUnavailableError:
+            metrics.CACHE_LOOKUPS.labels("redis", "error").inc()
+
+    def _lifetime(self, value: V | None) -> float:
+        return min(self._seconds, _SECONDS_OF_ABSENCE) if value is None else self._seconds
+
+    def _seconds_in_memory(self, value: V | None) -> float:
+        informed = self._remote is not None and self._remote.subscribed
+        return self._lifetime(value) if informed else min(self._lifetime(value), _SECONDS_WITHOUT_WORD)
+
+    def _forget(self, keys: Iterable[str] | None) -> None:
+        if keys is None:
+            self._memory.clear()
+            self._running.clear()
+            return
+        for key in keys:
+            self._memory.forget(key)
+            self._running.pop(key, None)
+
+    def _finished(self, key: str, task: asyncio.Task[V | None]) -> None:
+        if self._running.get(key) is task:
+            del self._running[key]
+        if not task.cancelled():
+            # Every caller may have given up: the error has been seen here.
+            task.exception()
+
+
+def _since(begun: float) -> float:
+    return round((time.perf_counter() - begun) * 1000, 2)

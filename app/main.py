@@ -1,0 +1,130 @@
+"""The assembly: settings in, application out."""
+
+import asyncio
+import logging
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from typing import Any
+
+from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
+
+from app.api import health, matches, predictions, problems
+from app.api.envelope import Envelope
+from app.cache.tiered import TieredCache
+from app.drain import Drain
+from app.model.goals import League, Team
+from app.service import SYNTHETIC, Football, RatingCodec
+from app.settings import Settings
+from app.storage import retention
+from app.storage.engine import Database, DatabaseUnavailableError
+from app.telemetry import logs, metrics, tracing
+
+_LOG = logging.getLogger(__name__)
+# Processes of two releases share Redis while one replaces the other: raise it when the values change shape.
+_CACHE_FORMAT = 1
+_SWEEP_SECONDS = 3600.0
+
+
+class Service(FastAPI):
+    """The application, wrapped so that even errors of the framework go through the envelope."""
+
+    envelope: Callable[[ASGIApp], Envelope]
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """Put the envelope around everything."""
+        return self.envelope(super().build_middleware_stack())
+
+    def openapi(self) -> dict[str, Any]:
+        """Return the document, with problem documents where the framework would describe its own errors."""
+        if self.openapi_schema is None:
+            schemas = super().openapi()["components"]["schemas"]
+            for name in ("HTTPValidationError", "ValidationError"):
+                schemas.pop(name, None)
+            schemas.update(problems.schemas())
+        return super().openapi()
+
+
+def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
+    """Return the application.
+
+    Args:
+        settings: The checked environment.
+        handle_signals: Whether SIGTERM starts to drain; only the process that serves wants that.
+    """
+    telemetry, flush = tracing.configure(settings)
+    drain = Drain(settings.shutdown_grace)
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        metrics.forget_dead_workers()
+        metrics.RELEASE.labels(settings.kickoff_release).set(1)
+        database = Database(
+            settings.database_url.get_secret_value(), statement_timeout=settings.request_timeout
+        )
+        cache: TieredCache[League | Team] = TieredCache(
+            RatingCodec(),
+            redis_url=settings.redis_url.get_secret_value(),
+            prefix=f"football:{settings.app_env}:{_CACHE_FORMAT}:",
+            seconds=settings.cache_ttl,
+        )
+        await cache.open()
+        football = Football(database, cache)
+        app.state.database, app.state.cache, app.state.football = database, cache, football
+        sweeper = asyncio.create_task(_sweep(database), name="retention")
+        if handle_signals:
+            drain.install()
+        yield
+        sweeper.cancel()
+        await asyncio.gather(sweeper, return_exceptions=True)
+        await football.close()
+        await cache.close()
+        await database.close()
+        await asyncio.to_thread(flush)
+
+    app = Service(
+        title="Football predictions",
+        summary="Probabilities and expected scores of football matches, learned from posted results.",
+        version="1.0.0",
+        lifespan=lifespan,
+        telemetry=telemetry,
+        redirect_slashes=False,
+    )
+    app.envelope = lambda inner: Envelope(
+        inner, release=settings.kickoff_release, drain=drain, timeout=settings.request_timeout
+    )
+    app.state.settings, app.state.drain = settings, drain
+    app.state.api_key = settings.api_key.get_secret_value().encode()
+    problems.install(app)
+    if settings.cors_origins:
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=["Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID"],
+            expose_headers=["X-Release", "X-Request-ID", "Idempotent-Replayed"],
+        )
+    for module in (predictions, matches, health):
+        app.include_router(module.router)
+    return app
+
+
+def application() -> Service:
+    """Return the application for the server process, configured by the environment."""
+    settings = Settings()
+    logs.configure(settings.log_level, settings.kickoff_release)
+    return create_app(settings, handle_signals=True)
+
+
+async def _sweep(database: Database) -> None:
+    """Once an hour delete what is not kept; workers start at different times so as not to meet."""
+    while True:
+        await asyncio.sleep(_SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311
+        try:
+            deleted = await retention.sweep(database, tenant=SYNTHETIC)
+        except DatabaseUnavailableError as error:
+            _LOG.warning("nothing swept: the database is unavailable", extra={"cause": str(error)})
+        else:
+            _LOG.info("swept", extra={"rows": deleted})

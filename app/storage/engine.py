@@ -1,0 +1,171 @@
+"""The engine: connections, transactions, and what differs between SQLite and PostgreSQL."""
+
+import asyncio
+import sqlite3
+from collections.abc import AsyncIterator, Iterator
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from typing import Any
+
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql, sqlite
+from sqlalchemy.engine import URL, make_url
+from sqlalchemy.exc import DBAPIError, OperationalError, ProgrammingError
+from sqlalchemy.exc import TimeoutError as PoolTimeoutError
+from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+
+from app.storage.tables import league
+from app.telemetry import metrics
+
+_POOL_WAIT_SECONDS = 5.0
+_BUSY_MILLISECONDS = 5000
+
+
+class DatabaseUnavailableError(Exception):
+    """The database does not answer, or has no free connection in time."""
+
+
+class Database:
+    """Connections to one database.
+
+    Args:
+        url: SQLAlchemy address with an asynchronous driver.
+        statement_timeout: Longest a statement may run on PostgreSQL, in seconds.
+    """
+
+    def __init__(self, url: str, *, statement_timeout: float = 10.0) -> None:
+        parsed = make_url(url)
+        self.dialect = parsed.get_backend_name()
+        self._engine = create_async_engine(parsed, **_options(parsed, statement_timeout))
+        _tune(self._engine.sync_engine)
+        _measure(self._engine.sync_engine)
+        # SQLite has one writer, and polls for its turn; within this process a queue is fairer and faster.
+        self._turn: AbstractAsyncContextManager[None] = (
+            asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
+        )
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection for reading.
+
+        Raises:
+            DatabaseUnavailableError: It does not answer.
+        """
+        with _translated():
+            async with self._engine.connect() as connection:
+                yield connection
+
+    @asynccontextmanager
+    async def write(self) -> AsyncIterator[AsyncConnection]:
+        """Give a transaction: committed at the end, rolled back on any error.
+
+        Raises:
+            DatabaseUnavailableError: It does not answer; nothing was stored.
+        """
+        with _translated():
+            async with self._turn, self._engine.connect() as plain:
+                connection = await plain.execution_options(writes=True)
+                async with connection.begin():
+                    yield connection
+
+    async def check(self) -> None:
+        """Read one row of the schema.
+
+        Raises:
+            DatabaseUnavailableError: It does not answer.
+            LookupError: It answers, and the migrations have not run.
+        """
+        try:
+            async with self.read() as connection:
+                await connection.execute(sa.select(league.c.id).limit(1))
+        except (DatabaseUnavailableError, ProgrammingError) as error:
+            async with self.read() as connection:
+                if await connection.run_sync(lambda sync: sa.inspect(sync).has_table(league.name)):
+                    raise
+            raise LookupError("the schema is missing: run `alembic upgrade head`") from error
+
+    async def close(self) -> None:
+        """Close all connections."""
+        await self._engine.dispose()
+
+
+def insert(connection: AsyncConnection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
+    """Return an insert that knows ``on_conflict_do_nothing`` and ``on_conflict_do_update``."""
+    return sqlite.insert(table) if connection.dialect.name == "sqlite" else postgresql.insert(table)
+
+
+def migration_engine(url: str) -> sa.Engine:
+    """Return a plain engine for Alembic, on the database that the service reaches with ``url``."""
+    parsed = make_url(url)
+    if parsed.get_backend_name() == "sqlite":
+        parsed = parsed.set(drivername="sqlite")
+    engine = sa.create_engine(parsed, poolclass=sa.NullPool)
+    _tune(engine, always_writes=True)
+    return engine
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    """Turn the driver's errors of availability into ours, and leave mistakes of our own as they are."""
+    try:
+        yield
+    except (OperationalError, PoolTimeoutError, OSError) as error:
+        raise DatabaseUnavailableError(_cause(error)) from error
+    except DBAPIError as error:
+        if not error.connection_invalidated:
+            raise
+        raise DatabaseUnavailableError(_cause(error)) from error
+
+
+def _cause(error: Exception) -> str:
+    """Return what the driver said, without the statement and its values."""
+    original = error.orig if isinstance(error, DBAPIError) and error.orig is not None else error
+    return f"{type(original).__name__}: {original}".splitlines()[0]
+
+
+def _options(url: URL, statement_timeout: float) -> dict[str, Any]:
+    if url.get_backend_name() == "sqlite":
+        # Every connection is a thread; predictions are committed in groups, so a few are enough.
+        return {"pool_size": 4, "max_overflow": 0, "pool_timeout": _POOL_WAIT_SECONDS}
+    return {
+        "pool_size": 8,
+        "max_overflow": 4,
+        "pool_timeout": _POOL_WAIT_SECONDS,
+        "pool_pre_ping": True,
+        "pool_recycle": 1800,
+        "connect_args": {
+            "connect_timeout": 3,
+            "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=utc",
+        },
+    }
+
+
+def _tune(engine: sa.Engine, *, always_writes: bool = False) -> None:
+    """Let SQLite serve several processes: readers beside one writer, who waits before it reads."""
+    if engine.dialect.name != "sqlite":
+        return
+
+    @sa.event.listens_for(engine, "connect")
+    def connected(connection: sqlite3.Connection, _record: object) -> None:
+        # The driver would begin transactions late and as readers, who cannot become writers beside another.
+        connection.isolation_level = None
+        cursor = connection.cursor()
+        cursor.execute(f"PRAGMA busy_timeout = {_BUSY_MILLISECONDS}")
+        cursor.execute("PRAGMA journal_mode = WAL")
+        cursor.execute("PRAGMA synchronous = NORMAL")
+        cursor.execute("PRAGMA foreign_keys = ON")
+        cursor.close()
+
+    @sa.event.listens_for(engine, "begin")
+    def begun(connection: sa.Connection) -> None:
+        writes = always_writes or connection.get_execution_options().get("writes", False)
+        connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
+
+
+def _measure(engine: sa.Engine) -> None:
+    @sa.event.listens_for(engine, "checkout")
+    def taken(*_: object) -> None:
+        metrics.DATABASE_CONNECTIONS.inc()
+
+    @sa.event.listens_for(engine, "checkin")
+    def returned(*_: object) -> None:
+        metrics.DATABASE_CONNECTIONS.dec()

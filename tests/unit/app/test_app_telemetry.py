@@ -1,0 +1,111 @@
+"""Logs, traces and the bookkeeping of metrics."""
+
+import json
+import logging
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+
+from app.main import create_app
+from app.settings import Settings
+from app.telemetry import metrics
+from app.telemetry.logs import REQUEST_ID, JsonFormatter
+from tests.unit.app.support import RELEASE, serving
+
+
+def formatted(message: str, **extra: object) -> dict[str, object]:
+    record = logging.makeLogRecord({"msg": message, "levelname": "INFO", "name": "app.test", **extra})
+    found: dict[str, object] = json.loads(JsonFormatter(RELEASE).format(record))
+    return found
+
+
+def test_a_log_line_is_an_object_with_everything_known() -> None:
+    token = REQUEST_ID.set("request-1")
+    try:
+        found = formatted('über "alles"\nund mehr', milliseconds=1.5)
+    finally:
+        REQUEST_ID.reset(token)
+    assert found["message"] == 'über "alles"\nund mehr'
+    assert found["request_id"] == "request-1"
+    assert found["release"] == RELEASE
+    assert found["milliseconds"] == 1.5
+    assert "trace_id" not in found
+
+
+def test_an_exception_goes_into_the_same_line() -> None:
+    try:
+        raise ValueError("broken")
+    except ValueError:
+        found = formatted("it failed", exc_info=sys.exc_info())
+    assert "ValueError: broken" in str(found["exception"])
+
+
+class Collector:
+    """A receiver of traces, as OTLP over HTTP sends them."""
+
+    def __init__(self) -> None:
+        self.spans: list[tuple[str, str, dict[str, str]]] = []
+        collector = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_POST(self) -> None:
+                body = self.rfile.read(int(self.headers["content-length"]))
+                collector.received(self.path, self.headers.get("content-encoding", ""), body)
+                self.send_response(200)
+                self.send_header("content-length", "0")
+                self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """Be quiet."""
+
+        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.url = f"http://127.0.0.1:{self.server.server_port}"
+
+    def received(self, path: str, encoding: str, body: bytes) -> None:
+        assert (path, encoding) == ("/v1/traces", "")
+        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
+            attributes = {one.key: one.value.string_value for one in resource.resource.attributes}
+            for scope in resource.scope_spans:
+                self.spans += [(span.name, span.trace_id.hex(), attributes) for span in scope.spans]
+
+
+@pytest.fixture
+def collector() -> Iterator[Collector]:
+    found = Collector()
+    thread = threading.Thread(target=found.server.serve_forever)
+    thread.start()
+    yield found
+    found.server.shutdown()
+    found.server.server_close()
+    thread.join()
+
+
+async def test_requests_are_traced_to_the_endpoint_and_health_is_not(
+    settings: Callable[..., Settings], collector: Collector, caplog: pytest.LogCaptureFixture
+) -> None:
+    app = create_app(settings(otel_exporter_otlp_endpoint=collector.url))
+    caplog.set_level(logging.INFO, "app.access")
+    async with serving(app) as client:
+        await client.get("/health")
+        await client.get("/predictions")
+    names = {name for name, _, _ in collector.spans}
+    assert any("/predictions" in name for name in names)
+    assert not any("/health" in name for name in names)
+    assert {attributes["service.version"] for _, _, attributes in collector.spans} == {RELEASE}
+    logged = [vars(record).get("trace_id") for record in caplog.records if record.name == "app.access"]
+    assert logged == [collector.spans[0][1]]
+
+
+def test_gauges_of_dead_workers_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))
+    dead, alive = tmp_path / "gauge_livesum_4194304.db", tmp_path / "gauge_livesum_1.db"
+    for path in (dead, alive):
+        path.touch()
+    metrics.forget_dead_workers()
+    assert not dead.exists()
+    assert alive.exists()
