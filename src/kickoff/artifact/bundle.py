@@ -1,0 +1,213 @@
+"""The local target's artefact: a tar whose digest depends on its files alone.
+
+Names, contents, executable bits and links decide the digest; times, owners, the builder's machine and
+the commit's id do not. The file is stored under its digest, so building again changes nothing.
+"""
+
+import hashlib
+import os
+import re
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+
+from kickoff.artifact import source
+from kickoff.errors import ExitCode, KickoffError
+
+_DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
+
+
+@dataclass(frozen=True, slots=True)
+class Bundle:
+    """A stored bundle.
+
+    Attributes:
+        digest: ``sha256:<hex>`` of the tar.
+        path: Where it is stored.
+        commit: The commit it was made of.
+        size: Its size in bytes.
+        files: Number of files and links in it.
+        created: ``False`` when the very same bundle was already there.
+    """
+
+    digest: str
+    path: Path
+    commit: str
+    size: int
+    files: int
+    created: bool
+
+
+def directory(environ: Mapping[str, str] | None = None) -> Path:
+    """Return the folder of bundles: ``KICKOFF_ARTIFACT_DIR``, else ``.kickoff/artifacts`` here."""
+    given = (os.environ if environ is None else environ).get("KICKOFF_ARTIFACT_DIR")
+    return Path(given) if given else Path.cwd() / ".kickoff" / "artifacts"
+
+
+def build(root: Path, commit: str, paths: Sequence[str], store: Path) -> Bundle:
+    """Make the bundle of ``paths`` in ``commit`` and store it in ``store`` under its digest.
+
+    Raises:
+        KickoffError: The commit lacks a path, or a member would be unsafe to unpack.
+    """
+    store.mkdir(parents=True, exist_ok=True)
+    with _scratch(store) as raw, _scratch(store) as packed:
+        source.archive(root, commit, paths, raw)
+        files = _normalise(raw, packed)
+        if files == 0:
+            raise KickoffError("the bundle would be empty", at="configs/service.yml", hint="check `bundle:`")
+        digest, size = _digest_of(packed), packed.stat().st_size
+        path = store / f"{digest.removeprefix('sha256:')}.tar"
+        created = not (path.is_file() and _digest_of(path) == digest)
+        if created:
+            with packed.open("rb") as stream:
+                os.fsync(stream.fileno())
+            packed.chmod(0o644)
+            packed.replace(path)
+    return Bundle(digest, path, commit, size, files, created)
+
+
+def find(store: Path, digest: str) -> Path:
+    """Return the verified bundle with ``digest`` in ``store``.
+
+    Raises:
+        KickoffError: The digest is malformed, or the bundle is missing or damaged.
+    """
+    path = store / f"{_checked(digest).removeprefix('sha256:')}.tar"
+    verify(path, digest)
+    return path
+
+
+def verify(path: Path, digest: str) -> None:
+    """Make sure that the bundle at ``path`` is the one with ``digest``, byte for byte.
+
+    Raises:
+        KickoffError: It is missing, or it is another.
+    """
+    _checked(digest)
+    if not path.is_file():
+        raise KickoffError(
+            f"the bundle {digest[:19]}… is not at {path.parent}",
+            code=ExitCode.UNREACHABLE,
+            hint="build it again with scripts/build/build_bundle.py; the same commit gives the same digest",
+        )
+    found = _digest_of(path)
+    if found != digest:
+        raise KickoffError(
+            f"the bundle is not what was built: expected {digest[:19]}…, found {found[:19]}…",
+            code=ExitCode.REJECTED,
+            at=str(path),
+            hint="it was damaged or changed on its way; delete it and build again",
+        )
+
+
+def unpack(path: Path, destination: Path) -> None:
+    """Unpack a bundle into the new or empty folder ``destination``.
+
+    Every member is checked before the first is written: only files, folders and links that stay inside.
+
+    Raises:
+        KickoffError: A member is unsafe, the file is no tar, or the folder holds something already.
+    """
+    destination.mkdir(parents=True, exist_ok=True)
+    if any(destination.iterdir()):
+        raise KickoffError(f"{destination} is not empty", hint="unpack into a folder of its own")
+    with _opened(path) as tar:
+        members = tar.getmembers()
+        _check(members)
+        for member in members:
+            # Older 3.11 builds lack the standard filter; the check above refuses all that it would.
+            if hasattr(tarfile, "data_filter"):
+                tar.extract(member, destination, filter="data")
+            else:
+                tar.extract(member, destination)
+
+
+def export(root: Path, commit: str, destination: Path) -> None:
+    """Write the whole tree of ``commit`` into the new or empty folder ``destination``."""
+    with _scratch(destination.parent) as raw:
+        source.archive(root, commit, (), raw)
+        unpack(raw, destination)
+
+
+def _normalise(raw: Path, packed: Path) -> int:
+    with _opened(raw) as tar, tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as out:
+        members = sorted(tar.getmembers(), key=lambda member: member.name)
+        _check(members)
+        for member in members:
+            clean = tarfile.TarInfo(member.name)
+            clean.type = member.type
+            clean.linkname = member.linkname
+            clean.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
+            if member.isfile():
+                clean.type = tarfile.REGTYPE
+                clean.size = member.size
+                out.addfile(clean, tar.extractfile(member))
+            else:
+                out.addfile(clean)
+    return sum(not member.isdir() for member in members)
+
+
+def _check(members: Sequence[tarfile.TarInfo]) -> None:
+    links = {PurePosixPath(member.name) for member in members if member.issym()}
+    for member in members:
+        name = PurePosixPath(member.name)
+        if name.is_absolute() or ".." in name.parts or not name.parts:
+            raise _unsafe(member, "points outside the bundle")
+        if links.intersection(name.parents):
+            raise _unsafe(member, "lies behind a link")
+        if not (member.isfile() or member.isdir() or member.issym()):
+            raise _unsafe(member, "is neither a file, a folder nor a symbolic link")
+        if member.issym() and _escapes(name, PurePosixPath(member.linkname)):
+            raise _unsafe(member, f"links to {member.linkname}, which may lie outside the bundle")
+
+
+def _escapes(name: PurePosixPath, link: PurePosixPath) -> bool:
+    parts = link.parts
+    up = next((index for index, part in enumerate(parts) if part != ".."), len(parts))
+    # A `..` further on may climb from wherever another link leads to, so the text alone cannot be trusted.
+    return link.is_absolute() or ".." in parts[up:] or up >= len(name.parts)
+
+
+def _unsafe(member: tarfile.TarInfo, why: str) -> KickoffError:
+    return KickoffError(
+        f"{member.name!r} {why}",
+        hint="a bundle holds files, folders and relative links within itself; take this one out",
+    )
+
+
+def _checked(digest: str) -> str:
+    if not _DIGEST.fullmatch(digest):
+        raise KickoffError(
+            f"{digest[:80]!r} is no digest", hint="a digest is `sha256:` and 64 hexadecimal digits"
+        )
+    return digest
+
+
+def _digest_of(path: Path) -> str:
+    with path.open("rb") as stream:
+        return f"sha256:{hashlib.file_digest(stream, 'sha256').hexdigest()}"
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[tarfile.TarFile]:
+    opened: Callable[..., tarfile.TarFile] = tarfile.open
+    try:
+        tar = opened(path, "r:")
+    except tarfile.TarError as error:
+        raise KickoffError(f"not a tar archive: {error}", at=str(path)) from None
+    with tar:
+        yield tar
+
+
+@contextmanager
+def _scratch(folder: Path) -> Iterator[Path]:
+    handle, name = tempfile.mkstemp(prefix=".bundle.", dir=folder)
+    os.close(handle)
+    try:
+        yield Path(name)
+    finally:
+        Path(name).unlink(missing_ok=True)

@@ -1,0 +1,145 @@
+"""What an event deploys, and where: a pure decision that every job of ``cd.yml`` follows."""
+
+import json
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kickoff.errors import KickoffError
+from kickoff.evidence import write_atomic
+
+ENVIRONMENTS = ("development", "staging", "production")
+FILE = "plan.json"
+
+_BRANCH, _TAG = "refs/heads/", "refs/tags/"
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The decision for one event.
+
+    Attributes:
+        deployments: Environments that get this commit, in order; empty for checks only.
+        event: Name of the event.
+        ref: Full ref of the event.
+        commit: The commit that is shipped, as 40 hex digits.
+        reason: Why, in one sentence.
+        unproven_reason: Why a commit that staging never proved may go to production; recorded.
+    """
+
+    deployments: tuple[str, ...]
+    event: str
+    ref: str
+    commit: str
+    reason: str
+    unproven_reason: str = ""
+
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """Names of the jobs of ``cd.yml`` that run when nothing fails."""
+        checks = ("pre-deployment-checks", "quality-gate")
+        if not self.deployments:
+            return (*checks, "deployment-summary")
+        deploys = tuple(f"deploy-{name}" for name in self.deployments)
+        return (*checks, "build-and-push", *deploys, "post-deployment", "deployment-summary")
+
+    def to_document(self, service: str, jobs: Mapping[str, str]) -> dict[str, Any]:
+        """Return the JSON form that the report reads; ``jobs`` maps each job to its result."""
+        return {
+            "deployments": list(self.deployments),
+            "event": self.event,
+            "ref": self.ref,
+            "commit": self.commit,
+            "service": service,
+            "reason": self.reason,
+            "unproven_reason": self.unproven_reason,
+            "jobs": dict(jobs),
+        }
+
+
+def wanted_revision(inputs: Mapping[str, str]) -> str:
+    """Return the tag or commit a dispatch asks for; empty for the head of the ref.
+
+    A release id (``4f2c1ab-0a1b2c3d``) stands for the commit it begins with.
+
+    Raises:
+        KickoffError: The input is no tag, commit or release id.
+    """
+    release = inputs.get("release", "").strip()
+    if not release:
+        return ""
+    identifier = re.fullmatch(r"([0-9a-f]{7})-[0-9a-f]{8}", release)
+    if identifier:
+        return identifier[1]
+    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}", release) or ".." in release:
+        raise KickoffError(
+            f"release {release!r} is no tag, commit or release id",
+            hint="give a tag (v1.4.0), a commit, or an id from `scripts/deploy/release.py history`",
+        )
+    return release
+
+
+def decide(*, event: str, ref: str, inputs: Mapping[str, str], default_branch: str, commit: str) -> Plan:
+    """Decide what an event deploys.
+
+    Args:
+        event: Name of the event.
+        ref: Full ref the event happened on.
+        inputs: Inputs of a ``workflow_dispatch``; ignored for every other event.
+        default_branch: Name of the branch whose every push goes to staging.
+        commit: The commit to ship, as 40 hex digits.
+
+    Raises:
+        KickoffError: A dispatch names an unknown environment, or a reason with control characters.
+    """
+
+    def plan(reason: str, *deployments: str, unproven: str = "") -> Plan:
+        return Plan(deployments, event, ref, commit, reason, unproven)
+
+    if event == "workflow_dispatch":
+        environment = inputs.get("environment", "")
+        if environment not in ENVIRONMENTS:
+            raise KickoffError(
+                f"cannot deploy to {environment!r}: no such environment",
+                hint=f"choose one of {', '.join(ENVIRONMENTS)}",
+            )
+        unproven = inputs.get("unproven-reason", "").strip()
+        if _CONTROL.search(unproven):
+            raise KickoffError("unproven-reason must be one line of text", hint="leave out line breaks")
+        return plan(f"a person asked for {environment}", environment, unproven=unproven)
+    if event == "push" and ref == f"{_BRANCH}{default_branch}":
+        return plan(f"every push to {default_branch} goes to staging", "staging")
+    if event == "push" and re.match(rf"{_TAG}v[^/]*$", ref):
+        return plan(f"the tag {ref.removeprefix(_TAG)} goes to production", "production")
+    where = ref.removeprefix(_BRANCH).removeprefix(_TAG) or "no ref"
+    return plan(f"{event or 'no event'} on {where} deploys nothing: checks only")
+
+
+def record_results(directory: Path, jobs: Mapping[str, Any]) -> dict[str, Any]:
+    """Enter how each job ended into ``directory/plan.json`` and return the document.
+
+    Args:
+        directory: The folder with the evidence.
+        jobs: GitHub's ``needs``: job name to ``{"result": ...}``.
+
+    Raises:
+        KickoffError: ``needs`` has another shape, or there is no plan to enter it into.
+    """
+    path = directory / FILE
+    if not path.is_file():
+        raise KickoffError(
+            "the run made no plan: pre-deployment-checks did not get that far",
+            at=str(path),
+            hint="its log names the cause; fix it and run again",
+        )
+    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    results = {name: job.get("result") if isinstance(job, dict) else None for name, job in jobs.items()}
+    broken = sorted(name for name, result in results.items() if not isinstance(result, str))
+    if broken:
+        raise KickoffError(f"no result for {', '.join(broken)}", hint="pass toJSON(needs) as it is")
+    document["jobs"] = results
+    write_atomic(path, json.dumps(document, indent=1) + "\n")
+    return document
