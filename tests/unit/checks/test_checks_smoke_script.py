@@ -1,0 +1,115 @@
+"""The smoke script inside the pipeline: what it asks of the session and what it records there."""
+
+import importlib.util
+import json
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from kickoff import service as services
+from kickoff.errors import KickoffError
+from kickoff.evidence import Evidence
+from kickoff.service import Service
+from tests.unit.checks.web import Answer, Server
+
+ROOT = Path(__file__).resolve().parents[3]
+Run = Callable[..., int]
+
+
+@dataclass
+class Session:
+    """Stands for an open environment whose candidate and live release are ``url``."""
+
+    url: str
+    service: Service
+    recorded: list[tuple[str, Evidence]] = field(default_factory=list)
+    lost: bool = False
+
+    @contextmanager
+    def reach(self, which: str) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(url=self.url, headers={"X-Reached": which})
+
+    def expected_release(self, which: str) -> str:
+        return f"{which}-1"
+
+    def logs(self, which: str, lines: int) -> list[str]:
+        return [f"log of {which}"]
+
+    def record_check(self, attempt: str, evidence: Evidence) -> None:
+        if self.lost:
+            raise KickoffError("the lock is gone")
+        self.recorded.append((attempt, evidence))
+
+
+@pytest.fixture
+def session(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Session:
+    found = Session(server.url, services.load(ROOT / "tests" / "e2e" / "service"))
+    module = SimpleNamespace(open_session=lambda name, root: found)
+    monkeypatch.setitem(sys.modules, "kickoff.release.session", module)
+    monkeypatch.setenv("KICKOFF_EVIDENCE_DIR", str(tmp_path / "evidence"))
+    for name in ("GITHUB_OUTPUT", "GITHUB_ACTIONS"):
+        monkeypatch.delenv(name, raising=False)
+    return found
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch) -> Run:
+    path = ROOT / "scripts" / "smoke" / "run_smoke_tests.py"
+    spec = importlib.util.spec_from_file_location("smoke_script_under_test", path)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setattr("kickoff.bootstrap.ensure", lambda purpose: None)
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    spec.loader.exec_module(module)
+
+    def call(*arguments: str) -> int:
+        monkeypatch.setattr(sys, "argv", ["run_smoke_tests.py", "--env=development", *arguments])
+        return int(module.main())
+
+    return call
+
+
+def healthy(server: Server, release: str) -> None:
+    body = {"service": "fixture", "text": "hello"}
+    server.answer = lambda seen: Answer(
+        status=201 if seen.method == "POST" else 200, body=json.dumps(body).encode(), release=release
+    )
+
+
+def test_a_passing_candidate_is_recorded(server: Server, session: Session, run: Run, tmp_path: Path) -> None:
+    healthy(server, "candidate-1")
+    assert run("--phase=candidate", "--attempt=a-7") == 0
+    ((attempt, document),) = session.recorded
+    assert (attempt, document.stage, document.release) == ("a-7", "smoke-candidate", "candidate-1")
+    assert document.log_tail == []
+    assert {seen.headers["X-Reached"] for seen in server.seen} == {"candidate"}
+    written = json.loads((tmp_path / "evidence" / "smoke-candidate.development.json").read_text())
+    assert (written["verdict"], written["attempt"]) == ("pass", "a-7")
+
+
+def test_a_failing_candidate_is_recorded_with_its_log(server: Server, session: Session, run: Run) -> None:
+    healthy(server, "other-2")
+    assert run("--phase=candidate", "--attempt=a-7") == 1
+    ((_, document),) = session.recorded
+    assert document.log_tail == ["log of candidate"]
+    assert document.summary == ("1 of 3 checks of candidate-1 failed: answers come from the expected release")
+
+
+def test_live_is_checked_but_not_recorded(server: Server, session: Session, run: Run, tmp_path: Path) -> None:
+    healthy(server, "live-1")
+    assert run("--phase=live", "--attempt=a-7") == 0
+    assert session.recorded == []
+    written = json.loads((tmp_path / "evidence" / "smoke-live.development.json").read_text())
+    assert (written["release"], written["attempt"]) == ("live-1", "a-7")
+
+
+def test_a_verdict_that_cannot_be_recorded_is_no_success(server: Server, session: Session, run: Run) -> None:
+    healthy(server, "candidate-1")
+    session.lost = True
+    with pytest.raises(KickoffError, match="lock is gone"):
+        run("--phase=candidate", "--attempt=a-7")
