@@ -1,0 +1,1 @@
+"""The release engine: stage, prove, shift, judge, and take back."""

@@ -1,0 +1,195 @@
+"""The command line of the release engine."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+from kickoff import github
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import Evidence
+from kickoff.release.engine import Engine
+from kickoff.release.session import Session, open_session
+
+
+def main() -> int:
+    """Run the command named by the arguments; return its exit code."""
+    arguments = _parser().parse_args()
+    root = Path.cwd()
+    session = open_session(arguments.env, root, _narrate)
+    engine = Engine(session, root)
+    match arguments.command:
+        case "stage":
+            evidence: Evidence | None = engine.stage(
+                arguments.artifact_digest,
+                arguments.artifact_directory,
+                arguments.commit,
+                wait=arguments.wait,
+                force=arguments.force,
+            )
+        case "promote":
+            evidence = engine.promote(arguments.attempt)
+        case "abort":
+            evidence = engine.abort(arguments.attempt, arguments.reason)
+        case "rollback":
+            evidence = engine.rollback(arguments.to, arguments.wait)
+        case "resume":
+            evidence = engine.converge()
+        case "unlock":
+            return _unlock(engine, force=arguments.force)
+        case "stop":
+            session.target.shut_down()
+            _say(f"stopped {session.service.name} in {session.environment.name}; releases are kept")
+            return ExitCode.PASS
+        case "logs":
+            print("\n".join(session.logs(arguments.process or _live(session), arguments.lines)))
+            return ExitCode.PASS
+        case "history":
+            return _history(session, verify=arguments.verify)
+        case _:
+            return _status(session, as_json=arguments.json)
+    if evidence is None:
+        _say("nothing to do: no attempt is open")
+        return ExitCode.PASS
+    return _conclude(evidence)
+
+
+def _conclude(evidence: Evidence) -> int:
+    path = evidence.write(Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence"))
+    facts = evidence.facts
+    for name, value in {
+        "attempt": evidence.attempt,
+        "release": evidence.release,
+        "changed": facts.get("changed", True),
+        "candidate-url": facts.get("candidate_url", ""),
+        "live-release": facts["serving"]["release"],
+        "url": facts["address"],
+    }.items():
+        github.set_output(name, value)
+    passed = evidence.verdict.exit_code is ExitCode.PASS
+    _say(f"{'✓' if passed else '✗'} {evidence.summary}")
+    for line in evidence.log_tail:
+        _say(f"    {line}")
+    serving = facts["serving"]
+    _say(f"  serving   {serving['release'] or 'nothing'} {serving['colour']} at {facts['address']}")
+    _say(f"  evidence  {path}")
+    if not passed:
+        github.annotate("error", evidence.summary)
+    return int(facts.get("exit_code", evidence.verdict.exit_code))
+
+
+def _status(session: Session, *, as_json: bool) -> int:
+    state, lease, attempt = session.store.state(), session.store.lease(), session.store.open_attempt()
+    with session.target.reach("live") as endpoint:
+        address = endpoint.url
+    document: dict[str, Any] = {
+        "service": session.service.name,
+        "environment": session.environment.name,
+        "address": address,
+        "live": _slot(session, "live"),
+        "warm": _slot(session, "warm"),
+        "weights": {str(colour): weight for colour, weight in session.proxy.weights().items()},
+        "lock": lease.owner.who if lease.owner else "",
+        "attempt": attempt.id if attempt else "",
+    }
+    if as_json:
+        print(json.dumps(document, indent=1))
+    else:
+        print(f"{document['service']} in {document['environment']}: {address}")
+        for role in ("live", "warm"):
+            slot = document[role]
+            text = f"{slot['release']} ({slot['colour']}, {slot['process']})" if slot else "nothing"
+            print(f"  {role:<9} {text}")
+            for name, value in (slot.get("facts") or {}).items():
+                print(f"    {name:<13} {value}")
+        weights = ", ".join(f"{c} {w}%" for c, w in document["weights"].items()) or "no public traffic"
+        print(f"  route     {weights}")
+        holder = f"{document['lock']} (attempt {lease.attempt})" if lease.held else "free"
+        print(f"  lock      {holder}")
+    return ExitCode.PASS if state.live else ExitCode.UNREACHABLE
+
+
+def _slot(session: Session, role: str) -> dict[str, Any]:
+    state = session.store.state()
+    colour = state.live if role == "live" else state.warm
+    if colour is None:
+        return {}
+    release = state.release_of(colour)
+    folder = session.store.root / "releases" / release / "release.json"
+    facts = json.loads(folder.read_text(encoding="utf-8"))["facts"] if folder.exists() else {}
+    process = session.target.state(colour)
+    return {"release": release, "colour": str(colour), "process": process.detail, "facts": facts}
+
+
+def _history(session: Session, *, verify: bool) -> int:
+    if verify:
+        print(f"{session.store.history.verify()} entries, chain intact")
+        return ExitCode.PASS
+    for entry in session.store.history.entries():
+        reason = f"  {entry.data['reason']}" if "reason" in entry.data else ""
+        print(f"{entry.at}  {entry.action:<13} {entry.outcome:<8} {entry.release}{reason}")
+    return ExitCode.PASS
+
+
+def _unlock(engine: Engine, *, force: bool) -> int:
+    if not force:
+        raise KickoffError(
+            "unlock takes the lock from a run that may be alive", hint="add --force if it is gone"
+        )
+    _say(f"freed; it was held by {engine.unlock() or 'nobody'}")
+    return ExitCode.PASS
+
+
+def _live(session: Session) -> str:
+    live = session.store.state().live
+    if live is None:
+        raise KickoffError(f"nothing is live in {session.environment.name}", code=ExitCode.UNREACHABLE)
+    return str(live)
+
+
+def _narrate(record: dict[str, Any]) -> None:
+    if record["event"] == "intent":
+        detail = " ".join(
+            f"{key}={value}" for key, value in record.items() if key in ("colour", "percent", "weights")
+        )
+        _say(f"  {record['step']:<8} {detail}".rstrip())
+
+
+def _say(text: str) -> None:
+    sys.stderr.write(text + "\n")
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="release.py", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument("--env", required=True, help="environment, e.g. development")
+        return command
+
+    stage = add("stage", "start a candidate on the idle colour, without public traffic")
+    stage.add_argument("--artifact-digest", required=True)
+    stage.add_argument("--artifact-directory", type=Path, default=Path(".kickoff/artifacts"))
+    stage.add_argument("--commit", required=True)
+    stage.add_argument("--wait", type=float, default=0, help="seconds to wait for another run's lock")
+    stage.add_argument("--force", action="store_true", help="ship even when this release is live already")
+    add("promote", "move public traffic to the candidate, judged").add_argument("--attempt", required=True)
+    abort = add("abort", "undo the open attempt")
+    abort.add_argument("--attempt", default="")
+    abort.add_argument("--reason", default="")
+    rollback = add("rollback", "serve an earlier release again")
+    rollback.add_argument("--to", default="", help="release id; the previous one by default")
+    rollback.add_argument("--wait", type=float, default=0)
+    add("resume", "finish or undo an attempt whose run died")
+    add("status", "show who serves").add_argument("--json", action="store_true")
+    history = add("history", "list what was released")
+    history.add_argument("--verify", action="store_true", help="check the hash chain")
+    logs = add("logs", "show a process's log")
+    logs.add_argument("--process", default="", help="blue, green or traefik; the live colour by default")
+    logs.add_argument("--lines", type=int, default=50)
+    add("unlock", "free the lock by force").add_argument("--force", action="store_true")
+    add("stop", "stop both colours and the proxy")
+    return parser

@@ -1,0 +1,733 @@
+"""The release engine: one journalled attempt from a staged candidate to a live release, or back.
+
+``stage`` → checks → ``promote`` are segments of one attempt, which owns the lock from the first to the
+last. Every step is journalled before and after and safe to repeat, so :meth:`Engine.converge` can finish or
+undo an attempt that died at any instruction: forward when users already reached the candidate alone and it
+is healthy, back otherwise.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from kickoff.artifact import bundle
+from kickoff.checks.smoke import wait_ready
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now, write_atomic
+from kickoff.release import strategy
+from kickoff.release.journal import Attempt
+from kickoff.release.model import Colour, Facts, Release, State
+from kickoff.release.route import Route
+from kickoff.release.session import Session
+from kickoff.release.store import Store
+from kickoff.release.watch import Watch
+from kickoff.service import CONFIG
+
+VERIFICATIONS = 10
+
+
+class Rejected(KickoffError):
+    """A candidate that must not go on; carries the rules and the log that say why."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        rules: list[RuleResult] | None = None,
+        log_tail: list[str] | None = None,
+        code: ExitCode = ExitCode.REJECTED,
+    ) -> None:
+        super().__init__(message, code=code)
+        self.rules = rules or []
+        self.log_tail = log_tail or []
+
+
+@dataclass(slots=True)
+class Engine:
+    """Release commands on one environment.
+
+    Attributes:
+        session: The environment.
+        root: The project whose configuration is read.
+        timeline: Events of this command, for the evidence.
+    """
+
+    session: Session
+    root: Path
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        """The environment's state."""
+        return self.session.store
+
+    # --- segments -----------------------------------------------------------------------------------
+
+    def stage(self, digest: str, directory: Path, commit: str, *, wait: float, force: bool) -> Evidence:
+        """Bring a candidate up on the idle colour, without public traffic.
+
+        Args:
+            digest: The artefact, ``sha256:<hex>``.
+            directory: Folder that holds the bundle.
+            commit: The commit the bundle was built from.
+            wait: Seconds to wait for another run's lock.
+            force: Ship even when exactly this release is live.
+
+        Returns:
+            Evidence ``stage``; fact ``changed`` is false when there was nothing to ship.
+
+        Raises:
+            KickoffError: The lock is held (75), the target is unreachable (4), the input is wrong (2).
+        """
+        started = now()
+        archive = bundle.find(directory, digest)
+        bundle.verify(archive, digest)
+        attempt = self._open("release", wait)
+        try:
+            with self._step(attempt, "prepare"):
+                self.session.target.prepare()
+            folder, release = self._fetch(attempt, archive, digest, commit)
+            state = self.store.state()
+            if not force and self._serves(release.id, state):
+                self._finish(attempt, "unchanged")
+                return self._evidence(
+                    "stage", started, Verdict.PASS, f"{release.id} is live and healthy already", attempt,
+                    release=release.id, changed=False, live_release=release.id,
+                )  # fmt: skip
+            self._plan(attempt, release.id, state.idle, state)
+            if self.session.service.pre_deploy:
+                with self._step(attempt, "hook"):
+                    self.session.target.run_hook(
+                        folder,
+                        self.session.service.pre_deploy,
+                        self.session.environment.seconds("HOOK_TIMEOUT"),
+                    )
+            self._start(attempt, folder, state.idle)
+            self._ready(attempt, release.id, state.idle)
+        except KickoffError as error:
+            return self._undo(attempt, "stage", started, error)
+        self.store.renew(
+            attempt, self.session.owner(working=False), self.session.environment.seconds("LOCK_TTL")
+        )
+        with self.session.reach("candidate") as endpoint:
+            return self._evidence(
+                "stage", started, Verdict.PASS, f"{release.id} is ready on {state.idle}, without traffic",
+                attempt, release=release.id, changed=True, candidate_url=endpoint.url,
+                live_release=state.release_of(state.live), facts=release.to_document()["facts"],
+            )  # fmt: skip
+
+    def promote(self, identity: str) -> Evidence:
+        """Move public traffic to the candidate by the environment's strategy, judged, then bake.
+
+        Raises:
+            KickoffError: The attempt is not staged, a required check did not pass (exit 3), or the lock is
+                lost (75).
+        """
+        started = now()
+        attempt = self.store.attempt(identity)
+        if attempt.finished or not attempt.staged:
+            raise KickoffError(
+                f"attempt {identity} cannot be promoted: it {attempt.finished or 'is not staged'}",
+                hint="stage the release first",
+            )
+        self._renew(identity)
+        try:
+            self._require_checks(attempt)
+            return self._roll_out(attempt, started)
+        except KickoffError as error:
+            if error.code is ExitCode.LOCK_HELD:
+                raise
+            return self._undo(identity, "promote", started, error)
+
+    def abort(self, identity: str, reason: str) -> Evidence | None:
+        """Undo the open attempt; nothing to do when it has finished.
+
+        Args:
+            identity: The attempt; empty for whichever is open.
+            reason: Recorded in the history.
+        """
+        started = now()
+        attempt = self.store.attempt(identity) if identity else self.store.open_attempt()
+        if attempt is None or attempt.finished:
+            return None
+        self._renew(attempt.id)
+        return self._undo(attempt.id, "abort", started, Rejected(reason or "aborted on request"))
+
+    def rollback(self, to: str, wait: float) -> Evidence:
+        """Serve an earlier release again: the warm colour by one route write, others started from disk.
+
+        Args:
+            to: The release; empty for the one that was live before.
+            wait: Seconds to wait for another run's lock.
+
+        Raises:
+            KickoffError: There is no such release, or the database has moved too far (exit 2).
+        """
+        started = now()
+        attempt = self._open("rollback", wait)
+        try:
+            with self._step(attempt, "prepare"):
+                self.session.target.prepare()
+            state = self.store.state()
+            release = to or self._previous(state)
+            folder = self._folder(release)
+            warm = state.warm is not None and state.release_of(state.warm) == release
+            colour = state.warm if warm and state.warm else state.idle
+            self._check_schema(folder, release, state)
+            self._plan(attempt, release, colour, state, warm_start=warm)
+            if not warm:
+                self.session.target.install(folder)
+                self._start(attempt, folder, colour)
+            self._ready(attempt, release, colour)
+            self._shift(attempt, {colour: 100}, state)
+            self._verify(release)
+            self._record(attempt, "rollback", release, colour, state)
+        except KickoffError as error:
+            return self._undo(attempt, "rollback", started, error)
+        return self._evidence(
+            "rollback", started, Verdict.PASS,
+            f"{release} serves again, verified by {VERIFICATIONS} requests", attempt,
+            release=release, previous=state.release_of(state.live), outcome="rolled-back-on-request",
+        )  # fmt: skip
+
+    def converge(self) -> Evidence | None:
+        """Finish or undo an attempt whose run died; nothing to do otherwise.
+
+        Raises:
+            KickoffError: A living run holds the lock (exit 75).
+        """
+        attempt = self.store.open_attempt()
+        lease = self.store.lease()
+        if attempt is None and not lease.held:
+            return None
+        if attempt is None:
+            self.store.release_lock(self.store.acquire(self.session.owner(working=True), self._ttl).attempt)
+            return None
+        self.store.take_over(attempt.id, self.session.owner(working=True), self._ttl)
+        started = now()
+        self.session.target.prepare()
+        if not attempt.colour:
+            self._finish(attempt.id, "abandoned before it began")
+            return None
+        colour, state = Colour(attempt.colour), self.store.state()
+        fully_live = self.session.proxy.weights() == {colour: 100}
+        if fully_live and state.release_of(colour) == attempt.release:
+            try:
+                self._ready(attempt.id, attempt.release, colour)
+                self._verify(attempt.release)
+                self._record(attempt.id, attempt.kind, attempt.release, colour, self._before(attempt, state))
+                return self._evidence(
+                    "promote", started, Verdict.PASS, f"{attempt.release} was live already; recorded",
+                    attempt.id,
+                    release=attempt.release, previous=attempt.previous, outcome="released",
+                )  # fmt: skip
+            except KickoffError as error:
+                return self._undo(attempt.id, "promote", started, error)
+        return self._undo(attempt.id, "abort", started, Rejected("the run that began it ended too early"))
+
+    def unlock(self) -> str:
+        """Free the lock by force, recorded in the history; return who held it."""
+        lease = self.store.force_unlock()
+        who = lease.owner.who if lease.owner else ""
+        state = self.store.state()
+        self.store.history.append(
+            "unlock", "recorded", state.release_of(state.live), "", holder=who, by=self._who()
+        )
+        return who
+
+    # --- steps --------------------------------------------------------------------------------------
+
+    def _open(self, kind: str, wait: float) -> str:
+        deadline = time.monotonic() + wait
+        while True:
+            try:
+                self.converge()
+                lease = self.store.acquire(self.session.owner(working=True), self._ttl)
+                break
+            except KickoffError as error:
+                if error.code is not ExitCode.LOCK_HELD or time.monotonic() >= deadline:
+                    raise
+                time.sleep(1)
+        with self.store.fenced(lease.attempt):
+            self.store.journal.append(event="opened", attempt=lease.attempt, kind=kind, owner=self._who())
+        return lease.attempt
+
+    def _fetch(self, attempt: str, archive: Path, digest: str, commit: str) -> tuple[Path, Release]:
+        """Unpack and install under a temporary name, learn the facts, then name the folder by them."""
+        with self._step(attempt, "fetch"):
+            folder = self.store.root / "releases" / f".new-{attempt}"
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(mode=0o700)
+            bundle.unpack(archive, folder / "bundle")
+            service, environment = self.session.service, self.session.environment
+            document = {
+                "release": "",
+                "command": list(service.web_command),
+                "requirements": service.requirements,
+                "commit": commit,
+            }
+            write_atomic(folder / "release.json", json.dumps(document, indent=1))
+            values = environment.service_values() | {"KICKOFF_RELEASE": ""}
+            write_atomic(folder / "environment.json", json.dumps(values), mode=0o600)
+            shutil.copyfile(self.root / CONFIG, folder / "service.yml")
+            self.session.target.install(folder)
+            facts = Facts(
+                digest,
+                environment.hash,
+                self.session.stack_hash,
+                self._schema(folder, service.schema_revision),
+            )
+            release = Release(commit, facts)
+            document |= {"release": release.id, "facts": release.to_document()["facts"]}
+            write_atomic(folder / "release.json", json.dumps(document, indent=1))
+            write_atomic(
+                folder / "environment.json",
+                json.dumps(values | {"KICKOFF_RELEASE": release.id}),
+                mode=0o600,
+            )
+            final = self.store.root / "releases" / release.id
+            with self.store.fenced(attempt):
+                if final.exists():
+                    shutil.rmtree(folder)
+                else:
+                    folder.rename(final)
+        return final, release
+
+    def _plan(
+        self, attempt: str, release: str, colour: Colour, state: State, *, warm_start: bool = False
+    ) -> None:
+        with self.store.fenced(attempt):
+            self.store.journal.append(
+                event="planned",
+                attempt=attempt,
+                release=release,
+                colour=str(colour),
+                previous=state.release_of(state.live),
+                warm_start=warm_start,
+            )
+
+    def _start(self, attempt: str, folder: Path, colour: Colour) -> None:
+        """Start the candidate in ``colour``; the release that was kept warm there gives way, drained."""
+        state = self.store.state()
+        if state.warm is colour and colour in state.slots:
+            # No longer a fallback: nothing new reaches it, and what it still serves may finish.
+            self._route(attempt, {state.live: 100} if state.live else {}, state.with_slot(colour, None))
+            self._drain(attempt, colour, state)
+        with self._step(attempt, "start", colour=str(colour)):
+            with self.store.fenced(attempt):
+                self.session.target.stop(colour)
+                slot = self.session.target.start(colour, folder)
+                state = self.store.state().with_slot(colour, slot)
+                self.store.save(state)
+            self._route(attempt, {state.live: 100} if state.live else {}, state)
+
+    def _ready(self, attempt: str, release: str, colour: Colour) -> None:
+        with self._step(attempt, "ready"), self.session.target.reach(str(colour)) as endpoint:
+            pids: set[int] = set()
+
+            def dead() -> str:
+                process = self.session.target.state(colour)
+                if process.running:
+                    pids.add(process.pid)
+                if (process.running and len(pids) > 1) or not (
+                    process.running or "STARTING" in process.detail
+                ):
+                    return f"the process ended ({process.detail})"
+                return ""
+
+            ok, reason, _ = wait_ready(
+                endpoint.url,
+                endpoint.headers,
+                self.session.service.ready_path,
+                self.session.service.release_header,
+                release,
+                self.session.environment.seconds("READY_TIMEOUT"),
+                dead,
+            )
+            if not ok:
+                raise Rejected(
+                    f"{release} on {colour} did not get ready: {reason}",
+                    rules=[RuleResult("candidate gets ready", Verdict.FAIL, "not ready", "ready", 1, reason)],
+                    log_tail=self.session.logs(str(colour)),
+                )
+
+    def _require_checks(self, attempt: Attempt) -> None:
+        missing = [
+            f"{name}: {attempt.checks.get(name, 'no verdict')}"
+            for name in self.session.service.required_checks
+            if attempt.checks.get(name) != Verdict.PASS
+        ]
+        if missing:
+            raise Rejected(
+                f"not promoted: required checks have not passed ({', '.join(missing)})",
+                code=ExitCode.INCONCLUSIVE,
+                rules=[
+                    RuleResult(
+                        f"required check {name.split(':')[0]}",
+                        Verdict.INCONCLUSIVE, name.split(": ")[1], "pass", 0,
+                        "every check that service.yml requires must have passed for this attempt",
+                    )
+                    for name in missing
+                ],
+            )  # fmt: skip
+
+    def _roll_out(self, attempt: Attempt, started: str) -> Evidence:
+        state, colour = self.store.state(), Colour(attempt.colour)
+        steps = strategy.steps(self.session.environment, first=state.live is None)
+        watch = Watch(self.session, colour, state.live, self.session.target.state(colour).pid)
+        weights_seen = [{"t": 0.0, "candidate_percent": 0}]
+        rules: list[RuleResult] = []
+        for step in steps:
+            weights = {colour: step.percent}
+            if state.live is not None and step.percent < 100:
+                weights[state.live] = 100 - step.percent
+            self._shift(attempt.id, weights, state)
+            weights_seen.append(
+                {"t": round(time.monotonic() - watch.began, 2), "candidate_percent": step.percent}
+            )
+            with self._step(attempt.id, "bake" if step.percent == 100 else "judge", percent=step.percent):
+                rules = watch.hold(step.hold_seconds, lambda: self._renew(attempt.id))
+            verdict = combine(rule.verdict for rule in rules)
+            if verdict is not Verdict.PASS:
+                decisive = next(rule for rule in rules if rule.verdict is verdict)
+                error = Rejected(
+                    f"{decisive.rule} at {step.percent}%: {decisive.measured} against a limit of "
+                    f"{decisive.threshold}, {decisive.samples} samples",
+                    rules=rules,
+                    log_tail=self.session.logs(str(colour)),
+                    code=ExitCode.ROLLED_BACK,
+                )
+                return self._undo(attempt.id, "promote", started, error, self._series(watch, weights_seen))
+        self._verify(attempt.release)
+        drained = self._drain(attempt.id, state.live, state) if state.live else 0.0
+        self._record(attempt.id, "release", attempt.release, colour, state)
+        evidence = self._evidence(
+            "promote", started, Verdict.PASS,
+            f"{attempt.release} serves all requests on {colour}", attempt.id,
+            release=attempt.release, previous=attempt.previous, outcome="released",
+            strategy=self.session.environment.text("RELEASE_STRATEGY"), drain_seconds=round(drained, 3),
+        )  # fmt: skip
+        evidence.rules, evidence.series = rules, self._series(watch, weights_seen)
+        return evidence
+
+    def _shift(self, attempt: str, weights: dict[Colour, int], state: State) -> None:
+        shares = {str(colour): weight for colour, weight in weights.items()}
+        with self._step(attempt, "shift", weights=shares):
+            self._route(attempt, weights, self.store.state(), fallback=state.live)
+
+    def _route(
+        self, attempt: str, weights: dict[Colour, int], state: State, *, fallback: Colour | None = None
+    ) -> None:
+        """Write the route inside the fence; the fallback is the running colour users could return to."""
+        spare = fallback if fallback in state.slots else state.warm
+        if spare in weights or spare not in state.slots:
+            spare = None
+        route = Route(
+            servers={colour: self.session.target.server(slot) for colour, slot in state.slots.items()},
+            weights=weights,
+            fallback=spare if weights else None,
+            sticky=self.session.environment.boolean("STICKY_SESSIONS"),
+            live_path=self.session.service.live_path,
+        )
+        with self.store.fenced(attempt):
+            self.session.proxy.apply(route)
+
+    def _verify(self, release: str) -> None:
+        """Ask the public address; every answer must name ``release``."""
+        header = self.session.service.release_header
+        if not header:
+            return
+        with self.session.target.reach("live") as endpoint, httpx.Client(timeout=5) as client:
+            answers = []
+            for _ in range(VERIFICATIONS):
+                try:
+                    answer = client.get(endpoint.url + self.session.service.live_path)
+                    answers.append(answer.headers.get(header, f"no {header}"))
+                except httpx.HTTPError as error:
+                    answers.append(type(error).__name__)
+        wrong = [answer for answer in answers if answer != release]
+        if wrong:
+            rule = RuleResult(
+                "the public address answers with the release",
+                Verdict.FAIL,
+                f"{len(wrong)} of {VERIFICATIONS} wrong",
+                "0 wrong",
+                VERIFICATIONS,
+                f"expected {release}, got {wrong[0]}",
+            )
+            raise Rejected(f"the public address answers {wrong[0]}, not {release}", rules=[rule])
+
+    def _drain(self, attempt: str, colour: Colour, state: State) -> float:
+        """Wait until ``colour`` serves nothing any more, at most ``DRAIN_TIMEOUT``; return the seconds."""
+        slot = state.slots.get(colour)
+        if slot is None:
+            return 0.0
+        began = time.monotonic()
+        deadline = began + self.session.environment.seconds("DRAIN_TIMEOUT")
+        with self._step(attempt, "drain", colour=str(colour)):
+            while self.session.target.connections(colour, slot) > 0 and time.monotonic() < deadline:
+                if self._idle(colour):
+                    break
+                time.sleep(0.1)
+        return time.monotonic() - began
+
+    def _idle(self, colour: Colour) -> bool:
+        """Whether the service's own gauge says that nothing but this question is in flight."""
+        gauge = self.session.service.in_flight
+        if gauge is None or self.session.environment.values.get("API_WORKERS", "1") != "1":
+            return False
+        with self.session.target.reach(str(colour)) as endpoint:
+            try:
+                answer = httpx.get(endpoint.url + gauge.path, headers=dict(endpoint.headers), timeout=2)
+            except httpx.HTTPError:
+                return False
+        values = [
+            float(line.split()[-1]) for line in answer.text.splitlines() if line.startswith(gauge.metric)
+        ]
+        return bool(values) and sum(values) <= 1
+
+    def _record(self, attempt: str, action: str, release: str, colour: Colour, before: State) -> None:
+        """Make the candidate the recorded live release and keep the old one warm."""
+        with self._step(attempt, "record"):
+            with self.store.fenced(attempt):
+                slots = self.store.state().slots
+                old = before.live if before.live is not colour else before.warm
+                warm = old if old in slots else None
+                self.store.save(State(live=colour, warm=warm, slots=slots))
+                last = self.store.history.entries()[-1:]
+                if not last or last[0].data.get("attempt") != attempt:
+                    self.store.history.append(
+                        action,
+                        "live",
+                        release,
+                        before.release_of(before.live),
+                        attempt=attempt,
+                        by=self._who(),
+                    )
+            self._route(attempt, {colour: 100}, self.store.state())
+            self._prune(attempt)
+        self._finish(attempt, "released" if action == "release" else "rolled back")
+
+    def _prune(self, attempt: str) -> None:
+        """Remove release folders beyond ``KEEP_RELEASES``; never one that runs."""
+        state = self.store.state()
+        running = {slot.release for slot in state.slots.values()}
+        folders = [f for f in (self.store.root / "releases").iterdir() if f.name not in running]
+        folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+        with self.store.fenced(attempt):
+            for folder in folders[self.session.environment.integer("KEEP_RELEASES") :]:
+                shutil.rmtree(folder)
+
+    def _undo(
+        self,
+        attempt: str,
+        stage: str,
+        started: str,
+        error: KickoffError,
+        series: dict[str, Any] | None = None,
+    ) -> Evidence:
+        """Return to what was live before ``attempt``, stop the candidate, record why.
+
+        Raises:
+            KickoffError: Going back failed: exit 6, saying who serves.
+        """
+        if error.code is ExitCode.LOCK_HELD:
+            raise error
+        folded = self.store.attempt(attempt)
+        state = self.store.state()
+        try:
+            if folded.colour:
+                colour = Colour(folded.colour)
+                before = self._before(folded, state)
+                self._renew(attempt)
+                if self.session.proxy.weights() != ({before.live: 100} if before.live else {}):
+                    with self._step(attempt, "restore"):
+                        self._route(attempt, {before.live: 100} if before.live else {}, state)
+                if before.live is not None and folded.shifting:
+                    self._verify(before.release_of(before.live))
+                keep = folded.warm_start
+                with self._step(attempt, "stop"):
+                    if not keep:
+                        remaining = before.with_slot(colour, None)
+                        self._route(attempt, {before.live: 100} if before.live else {}, remaining)
+                    with self.store.fenced(attempt):
+                        if not keep:
+                            self.session.target.stop(colour)
+                        self.store.save(before if keep else before.with_slot(colour, None))
+        except KickoffError as failure:
+            if failure.code is ExitCode.LOCK_HELD:
+                raise
+            raise KickoffError(
+                f"rollback failed after: {error}",
+                code=ExitCode.ROLLBACK_FAILED,
+                causes=[str(failure), f"the route gives {dict(self.session.proxy.weights())}"],
+                hint=f"`release.py status --env {self.session.environment.name}` shows who serves; "
+                "`release.py resume` tries again",
+            ) from error
+        went_live = folded.shifting and folded.kind == "release"
+        outcome = "rolled-back" if went_live else "aborted"
+        with self.store.fenced(attempt):
+            self.store.history.append(
+                "auto-rollback" if went_live else "abort", "undone", folded.release, folded.previous,
+                attempt=attempt, reason=str(error), by=self._who(),
+            )  # fmt: skip
+        self._finish(attempt, outcome)
+        verdict = Verdict.INCONCLUSIVE if error.code is ExitCode.INCONCLUSIVE else Verdict.FAIL
+        evidence = self._evidence(
+            stage, started, verdict, str(error), attempt,
+            release=folded.release, previous=folded.previous, outcome=outcome,
+            exit_code=int(_undone_code(error, stage, went_live=went_live)),
+        )  # fmt: skip
+        if isinstance(error, Rejected):
+            evidence.rules, evidence.log_tail = error.rules, error.log_tail
+        elif error.causes:
+            evidence.log_tail = list(error.causes)
+        evidence.series = series or {}
+        return evidence
+
+    # --- small things -------------------------------------------------------------------------------
+
+    @property
+    def _ttl(self) -> float:
+        return self.session.environment.seconds("LOCK_TTL")
+
+    @contextmanager
+    def _step(self, attempt: str, name: str, **data: Any) -> Iterator[None]:  # noqa: ANN401
+        """Journal a step's intent, run it, journal its end or its failure."""
+        with self.store.fenced(attempt):
+            self.store.journal.append(event="intent", attempt=attempt, step=name, **data)
+        began = time.monotonic()
+        try:
+            yield
+        except Exception as error:
+            self.timeline.append({"at": now(), "event": f"{name} failed", "step": name})
+            if not (isinstance(error, KickoffError) and error.code is ExitCode.LOCK_HELD):
+                self.store.journal.append(event="failed", attempt=attempt, step=name, reason=str(error))
+            raise
+        seconds = round(time.monotonic() - began, 3)
+        self.timeline.append({"at": now(), "event": name, "step": name, "seconds": seconds, **data})
+        with self.store.fenced(attempt):
+            self.store.journal.append(event="done", attempt=attempt, step=name, seconds=seconds)
+
+    def _finish(self, attempt: str, outcome: str) -> None:
+        with self.store.fenced(attempt):
+            self.store.journal.append(event="finished", attempt=attempt, outcome=outcome)
+        self.store.release_lock(attempt)
+
+    def _renew(self, attempt: str) -> None:
+        self.store.renew(attempt, self.session.owner(working=True), self._ttl)
+
+    def _serves(self, release: str, state: State) -> bool:
+        if state.release_of(state.live) != release:
+            return False
+        try:
+            self._verify(release)
+        except KickoffError:
+            return False
+        return True
+
+    def _before(self, attempt: Attempt, state: State) -> State:
+        """Return the state to go back to: the colour that held the previous release is live again."""
+        colour = Colour(attempt.colour)
+        live = colour.other if attempt.previous and colour.other in state.slots else None
+        return State(live=live, warm=colour if attempt.warm_start else None, slots=state.slots)
+
+    def _previous(self, state: State) -> str:
+        current = state.release_of(state.live)
+        if state.warm is not None:
+            return state.release_of(state.warm)
+        for entry in reversed(self.store.history.entries()):
+            if entry.outcome == "live" and entry.release != current:
+                return entry.release
+        raise KickoffError(
+            f"{self.session.environment.name} has no earlier release to go back to",
+            hint="`release.py history` lists what was released",
+        )
+
+    def _folder(self, release: str) -> Path:
+        folder = self.store.root / "releases" / release
+        if not (folder / "release.json").exists() or not release:
+            kept = sorted(f.name for f in (self.store.root / "releases").iterdir())
+            raise KickoffError(
+                f"release {release!r} is not kept here", hint=f"kept: {', '.join(kept) or 'none'}"
+            )
+        return folder
+
+    def _schema(self, folder: Path, command: tuple[str, ...]) -> str:
+        if not command:
+            return ""
+        output = self.session.target.run_hook(
+            folder, command, self.session.environment.seconds("HOOK_TIMEOUT")
+        )
+        return next(iter(output.split()), "")
+
+    def _check_schema(self, folder: Path, release: str, state: State) -> None:
+        """Refuse a release whose code never met the schema the database has now.
+
+        Migrations only expand, so a release also works with the schema of its direct successor.
+        """
+        command = self.session.service.database_revision
+        if not command or state.live is None:
+            return
+        live_folder = self._folder(state.release_of(state.live))
+        current = self._schema(live_folder, command)
+        own = json.loads((folder / "release.json").read_text(encoding="utf-8"))["facts"]["schema"]
+        entries = [e for e in self.store.history.entries() if e.release == state.release_of(state.live)]
+        successor = bool(entries) and entries[-1].previous == release
+        if own != current and not successor:
+            raise KickoffError(
+                f"rolling back to {release} is unsafe: it knows schema {own}, the database has {current}",
+                code=ExitCode.REJECTED,
+                hint="roll forward only: ship a fix as a new release",
+            )
+
+    def _who(self) -> str:
+        return self.session.owner(working=False).who
+
+    def _series(self, watch: Watch, weights: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
+        return {"traffic": watch.points, "weights": weights}
+
+    def _evidence(
+        self, stage: str, started: str, verdict: Verdict, summary: str, attempt: str, *, release: str,
+        **facts: Any,  # noqa: ANN401
+    ) -> Evidence:  # fmt: skip
+        state = self.store.state()
+        with self.session.target.reach("live") as endpoint:
+            address = endpoint.url
+        serving = {"release": state.release_of(state.live), "colour": str(state.live or "")}
+        rules = []
+        if verdict is Verdict.PASS:
+            rules = [RuleResult(_RULES[stage], Verdict.PASS, "yes", "yes", 1)]
+        return Evidence(
+            stage=stage,
+            environment=self.session.environment.name,
+            verdict=verdict,
+            summary=summary,
+            started=started,
+            service=self.session.service.name,
+            release=release,
+            attempt=attempt,
+            rules=rules,
+            timeline=self.timeline,
+            facts={"serving": serving, "address": address, **facts},
+        )
+
+
+_RULES = {
+    "stage": "candidate gets ready and names its release",
+    "promote": "the public address answers with the release",
+    "rollback": "the public address answers with the release",
+}
+
+
+def _undone_code(error: KickoffError, stage: str, *, went_live: bool) -> ExitCode:
+    if stage == "abort":
+        return ExitCode.PASS  # what was asked for was done; the evidence still says that nothing shipped
+    return ExitCode.ROLLED_BACK if went_live else error.code

@@ -1,0 +1,119 @@
+"""The route: which colour gets which share of traffic, and its form as Traefik's dynamic configuration.
+
+Pure: typed data in, YAML out, and back again. Every reference in the document is made here, so a route
+that names a colour without a server cannot be rendered.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from kickoff.errors import KickoffError
+from kickoff.release.model import Colour
+
+COLOUR_HEADER = "X-Kickoff-Colour"
+PUBLIC = "public"
+CANDIDATE = "candidate"
+SPLIT = "split"
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """How requests are distributed.
+
+    Attributes:
+        servers: Address of each running colour, ``http://127.0.0.1:PORT``.
+        weights: Percent of public traffic per colour; sums to 100, or empty when nothing is live yet.
+        fallback: Colour that takes over when every weighted colour fails its health check.
+        sticky: Keep a client on its colour by cookie.
+        live_path: Path of the liveness check. Readiness would remove both colours in a cache outage.
+    """
+
+    servers: dict[Colour, str]
+    weights: dict[Colour, int]
+    fallback: Colour | None
+    sticky: bool
+    live_path: str
+
+    def __post_init__(self) -> None:
+        """Refuse a route that would drop traffic.
+
+        Raises:
+            KickoffError: A weight or the fallback names a colour without a server, or weights do not add up.
+        """
+        missing = [c for c in (*self.weights, self.fallback) if c is not None and c not in self.servers]
+        if missing:
+            raise KickoffError(f"the route names {missing[0]}, which has no server")
+        if any(weight < 0 for weight in self.weights.values()):
+            raise KickoffError("the route has a negative weight")
+        if self.weights and sum(self.weights.values()) != 100:
+            raise KickoffError(f"the route's weights add up to {sum(self.weights.values())}, not 100")
+
+
+def render(route: Route) -> dict[str, Any]:
+    """Return Traefik's dynamic configuration for ``route``.
+
+    Public requests go through two routers: GET and HEAD may be retried once on another connection when a
+    server cannot be reached; other methods never are, because they may have had an effect. The candidate
+    entry point reaches each colour by header, through services of its own, because Traefik's service
+    counters do not tell entry points apart.
+    """
+    services: dict[str, Any] = {}
+    routers: dict[str, Any] = {}
+    for colour, url in sorted(route.servers.items()):
+        pool: dict[str, Any] = {
+            "servers": [{"url": url}],
+            "passHostHeader": True,
+            "serversTransport": "kickoff",
+        }
+        services[f"{colour}-{CANDIDATE}"] = {"loadBalancer": dict(pool)}
+        routers[f"{CANDIDATE}-{colour}"] = {
+            "entryPoints": [CANDIDATE],
+            "rule": f"Header(`{COLOUR_HEADER}`, `{colour}`)",
+            "service": f"{colour}-{CANDIDATE}",
+        }
+        pool["healthCheck"] = {"path": route.live_path, "interval": "1s", "timeout": "3s"}
+        services[str(colour)] = {"loadBalancer": pool}
+    if route.weights:
+        split: dict[str, Any] = {
+            "services": [{"name": str(c), "weight": w} for c, w in sorted(route.weights.items()) if w > 0],
+            "healthCheck": {},
+        }
+        if route.sticky:
+            split["sticky"] = {"cookie": {"name": "kickoff_colour", "httpOnly": True, "sameSite": "lax"}}
+        services[SPLIT] = {"weighted": split}
+        entry = SPLIT
+        if route.fallback is not None:
+            services[PUBLIC] = {
+                "failover": {"service": SPLIT, "fallback": str(route.fallback), "healthCheck": {}}
+            }
+            entry = PUBLIC
+        routers[PUBLIC] = {"entryPoints": [PUBLIC], "rule": "PathPrefix(`/`)", "service": entry}
+        routers[f"{PUBLIC}-idempotent"] = {
+            "entryPoints": [PUBLIC],
+            "rule": "Method(`GET`) || Method(`HEAD`)",
+            "priority": 1000,
+            "middlewares": ["retry-once"],
+            "service": entry,
+        }
+    http: dict[str, Any] = {
+        "middlewares": {"retry-once": {"retry": {"attempts": 2, "initialInterval": "50ms"}}},
+        # Shorter than any server's keep-alive, so that a request is never sent down a closing connection.
+        "serversTransports": {"kickoff": {"forwardingTimeouts": {"idleConnTimeout": "3s"}}},
+    }
+    if services:  # Traefik refuses a file with an empty section
+        http |= {"services": services, "routers": routers}
+    return {"http": http}
+
+
+def to_yaml(route: Route) -> str:
+    """Return the file Traefik reads."""
+    return "# Written by Kickoff; changes are overwritten.\n" + yaml.safe_dump(render(route), sort_keys=True)
+
+
+def weights_of(document: dict[str, Any]) -> dict[Colour, int]:
+    """Read the weights back from a dynamic configuration; empty when it routes no public traffic."""
+    services = document.get("http", {}).get("services", {})
+    split = services.get(SPLIT, {}).get("weighted", {}).get("services", [])
+    return {Colour(entry["name"]): int(entry["weight"]) for entry in split}

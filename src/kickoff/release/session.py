@@ -1,0 +1,151 @@
+"""A session: one environment of a project, opened for release commands and for checks."""
+
+import hashlib
+import os
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from getpass import getuser
+from pathlib import Path
+
+import psutil
+
+from kickoff import github
+from kickoff.environment import Environment, load
+from kickoff.errors import KickoffError
+from kickoff.evidence import Evidence
+from kickoff.release.journal import Observer
+from kickoff.release.model import Colour
+from kickoff.release.store import Owner, Store
+from kickoff.release.targets import Endpoint, Target
+from kickoff.release.targets.local import LocalTarget
+from kickoff.release.traefik import Proxy
+from kickoff.service import CONFIG, Service
+from kickoff.service import load as load_service
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """Everything a command needs of one environment."""
+
+    service: Service
+    environment: Environment
+    store: Store
+    target: Target
+    stack_hash: str
+
+    @property
+    def proxy(self) -> Proxy:
+        """The proxy's control side."""
+        with self.target.reach("admin") as endpoint:
+            return Proxy(endpoint.url, self.store.root / "traefik" / "dynamic")
+
+    def owner(self, *, working: bool) -> Owner:
+        """Return this process as an owner of the lock; ``working`` ties the lock to its life."""
+        pid = os.getpid() if working else 0
+        return Owner(
+            who=github.context().run_url or f"{getuser()}@{socket.gethostname()}",
+            run=os.environ.get("KICKOFF_RUN_ID") or github.context().run_url or f"shell-{os.getppid()}",
+            pid=pid,
+            born=psutil.Process().create_time() if pid else 0.0,
+        )
+
+    def colour_of(self, which: str) -> Colour | None:
+        """Return the colour that is ``live`` or the open attempt's ``candidate``."""
+        if which == "live":
+            return self.store.state().live
+        attempt = self.store.open_attempt()
+        return Colour(attempt.colour) if attempt and attempt.colour else None
+
+    def expected_release(self, which: str) -> str:
+        """Return the release id that ``live`` or ``candidate`` must answer with; empty when there is none."""
+        return self.store.state().release_of(self.colour_of(which))
+
+    @contextmanager
+    def reach(self, which: str) -> Iterator[Endpoint]:
+        """Yield the address of ``candidate`` (private), ``live`` (public) or ``live-direct`` (private).
+
+        Raises:
+            KickoffError: Nothing is there to reach.
+        """
+        if not self.expected_release(which.removesuffix("-direct")):
+            raise KickoffError(f"there is no {which} release in {self.environment.name}")
+        endpoint = "live" if which == "live" else str(self.colour_of(which.removesuffix("-direct")))
+        with self.target.reach(endpoint) as found:
+            yield found
+
+    def check_headers(self) -> dict[str, str]:
+        """Return the headers checks must send, with the environment's values; unset ones are left out."""
+        values = self.environment.values
+        return {name: values[key] for name, key in self.service.check_headers.items() if values.get(key)}
+
+    def logs(self, process: str, lines: int = 20) -> list[str]:
+        """Return the last log lines of ``candidate``, ``live`` or a process, without the secrets' values."""
+        if process in ("candidate", "live"):
+            colour = self.colour_of(process)
+            if colour is None:
+                return []
+            process = str(colour)
+        secrets = [self.environment.values.get(key, "") for key in self.environment.secrets]
+        return [_redact(line, secrets) for line in self.target.logs(process, lines)]
+
+    def record_check(self, attempt: str, evidence: Evidence) -> None:
+        """Journal a check's verdict for ``attempt`` and renew its lease.
+
+        Raises:
+            KickoffError: The attempt no longer holds the lock, or the check was for another release.
+        """
+        current = self.store.attempt(attempt)
+        if evidence.release != current.release:
+            raise KickoffError(
+                f"{evidence.stage} is about release {evidence.release or 'unknown'}, "
+                f"but attempt {attempt} ships {current.release}"
+            )
+        self.store.renew(attempt, self.owner(working=False), self.environment.seconds("LOCK_TTL"))
+        with self.store.fenced(attempt):
+            self.store.journal.append(
+                event="check", attempt=attempt, check=evidence.stage, verdict=str(evidence.verdict)
+            )
+
+
+def _redact(line: str, secrets: list[str]) -> str:
+    for secret in sorted(filter(None, secrets), key=len, reverse=True):
+        line = line.replace(secret, "***")
+    return line
+
+
+def state_root(service: str, environment: str) -> Path:
+    """Return the state folder of an environment: ``KICKOFF_STATE_ROOT`` or the user's state home."""
+    configured = os.environ.get("KICKOFF_STATE_ROOT")
+    if configured:
+        return Path(configured).absolute() / service / environment
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(home) / "kickoff" / service / environment
+
+
+def open_session(name: str, root: Path, observer: Observer | None = None) -> Session:
+    """Open environment ``name`` of the project at ``root``.
+
+    Raises:
+        KickoffError: The configuration is invalid, or names a target that cannot be used here (exit 2).
+    """
+    service = load_service(root)
+    folder = state_root(service.name, name)
+    environment = load(name, root, environ=os.environ | {"KICKOFF_DATA_DIR": str(folder / "data")})
+    kind = environment.text("DEPLOY_TARGET")
+    if kind != "local":
+        raise KickoffError(
+            f"DEPLOY_TARGET is {kind!r}, which this version cannot deploy to",
+            at=f"configs/environments/{name}.env",
+            hint="DEPLOY_TARGET=local runs the release on this machine",
+        )
+    if github.context().hosted and name != "development":
+        raise KickoffError(
+            f"{name} would vanish with this GitHub-hosted runner: DEPLOY_TARGET=local needs a lasting host",
+            at=f"configs/environments/{name}.env",
+            hint="run the job on a self-hosted runner on the target host",
+        )
+    stack = hashlib.sha256((root / CONFIG).read_bytes() + kind.encode()).hexdigest()
+    store = Store(folder, observer)
+    return Session(service, environment, store, LocalTarget(folder, environment), stack)

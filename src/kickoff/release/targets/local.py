@@ -1,0 +1,299 @@
+"""The local target: Traefik and the two colours as supervised processes on this machine."""
+
+import hashlib
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import psutil
+
+from kickoff.environment import Environment
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import write_atomic
+from kickoff.release.model import Colour, Slot
+from kickoff.release.route import COLOUR_HEADER
+from kickoff.release.targets import Endpoint, ProcessState
+from kickoff.release.targets import launch as launch_module
+from kickoff.release.targets.supervision import Supervisor
+from kickoff.release.traefik import static_configuration
+
+
+class LocalTarget:
+    """Blue, green and Traefik under one supervisord.
+
+    Args:
+        root: State folder of the environment.
+        environment: Gives the public port, limits and grace times.
+    """
+
+    def __init__(self, root: Path, environment: Environment) -> None:
+        self.root = root
+        self.environment = environment
+        self.supervisor = Supervisor(root)
+
+    def prepare(self) -> None:
+        """Bring supervisord and Traefik up if they are not.
+
+        Raises:
+            KickoffError: The public port is taken, or Traefik does not answer (exit 4).
+        """
+        self.supervisor.ensure()
+        shutil.copyfile(launch_module.__file__, self.root / "launch.py")
+        ports = self._ports()
+        if self.supervisor.info("traefik").get("statename") == "RUNNING" and self._admin_answers(ports):
+            return
+        self.supervisor.remove("traefik")
+        if not _free(ports["public"]):
+            raise KickoffError(
+                f"port {ports['public']} is taken by another program",
+                code=ExitCode.UNREACHABLE,
+                hint=f"stop that program, or choose another port: KICKOFF_PORT={ports['public'] + 1}",
+            )
+        for name in ("candidate", "admin"):
+            ports[name] = free_port()
+        write_atomic(self.root / "ports.json", json.dumps(ports))
+        configuration = static_configuration(
+            self.root / "traefik",
+            public=ports["public"],
+            candidate=ports["candidate"],
+            admin=ports["admin"],
+            slow_seconds=self.environment.seconds("RESPONSE_TIME_THRESHOLD"),
+        )
+        write_atomic(self.root / "traefik" / "traefik.yml", configuration)
+        binary = shutil.which("traefik", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+        if binary is None:
+            raise KickoffError("traefik is not installed", hint="`make doctor` says what is missing")
+        self.supervisor.add(
+            "traefik", [binary, f"--configFile={self.root}/traefik/traefik.yml"], stop_seconds=15
+        )
+        deadline = time.monotonic() + 15
+        while not self._admin_answers(ports):
+            if time.monotonic() > deadline:
+                raise KickoffError(
+                    "Traefik did not start", code=ExitCode.UNREACHABLE, causes=self.logs("traefik", 5)
+                )
+            time.sleep(0.05)
+
+    def install(self, release_folder: Path) -> None:
+        """Create the release's Python environment, shared by all releases with the same lock."""
+        lock = self._description(release_folder)["requirements"]
+        if not lock:
+            return
+        home = self._runtime(release_folder)
+        if (home / "complete").exists():
+            return
+        uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
+        if uv is None:
+            raise KickoffError("uv is not installed", hint="`make doctor` says what is missing")
+        shutil.rmtree(home, ignore_errors=True)
+        python = str(home / "bin" / "python")
+        for command in (
+            [uv, "venv", "--quiet", "--python", sys.executable, str(home)],
+            [
+                uv,
+                "pip",
+                "sync",
+                "--system-certs",
+                "--quiet",
+                "--require-hashes",
+                "--python",
+                python,
+                str(release_folder / "bundle" / lock),
+            ],
+        ):
+            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            if done.returncode != 0:
+                raise KickoffError(
+                    f"the service's requirements ({lock}) cannot be installed",
+                    code=ExitCode.REJECTED,
+                    causes=done.stderr.strip().splitlines()[-5:],
+                )
+        (home / "complete").touch()
+
+    def run_hook(self, release_folder: Path, command: tuple[str, ...], timeout: float) -> str:
+        """Run a command of the service in its bundle, under its environment.
+
+        Raises:
+            KickoffError: It failed or ran out of time (exit 1).
+        """
+        environment = self._environment(release_folder)
+        resolved = shutil.which(command[0], path=environment["PATH"]) or command[0]
+        name = " ".join(command)
+        try:
+            done = subprocess.run(
+                [resolved, *command[1:]],
+                cwd=release_folder / "bundle",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=timeout,
+                check=False,
+            )
+        except subprocess.TimeoutExpired:
+            raise KickoffError(
+                f"`{name}` did not end within {timeout:g} s",
+                code=ExitCode.REJECTED,
+                hint="raise HOOK_TIMEOUT",
+            ) from None
+        except FileNotFoundError:
+            raise KickoffError(f"`{command[0]}` is not installed with the service") from None
+        if done.returncode != 0:
+            raise KickoffError(
+                f"`{name}` failed with exit code {done.returncode}",
+                code=ExitCode.REJECTED,
+                causes=(done.stdout + done.stderr).strip().splitlines()[-10:],
+            )
+        return done.stdout
+
+    def start(self, colour: Colour, release_folder: Path) -> Slot:
+        """Start the release in ``colour`` on a port that is free now."""
+        description = self._description(release_folder)
+        port = free_port()
+        environment = self._environment(release_folder)
+        command = [part.replace("{port}", str(port)) for part in description["command"]]
+        command[0] = shutil.which(command[0], path=environment["PATH"]) or command[0]
+        process = {
+            "folder": str(release_folder / "bundle"),
+            "command": command,
+            "environment": environment,
+        }
+        file = self.root / "supervisor" / f"{colour}.json"
+        write_atomic(file, json.dumps(process, indent=1), mode=0o600)
+        (self.root / "logs" / f"{colour}.log").unlink(missing_ok=True)
+        self.supervisor.ensure()
+        self.supervisor.add(
+            str(colour),
+            [sys.executable, str(self.root / "launch.py"), str(file)],
+            stop_seconds=int(self.environment.seconds("SHUTDOWN_GRACE")) + 5,
+        )
+        return Slot(release=description["release"], port=port)
+
+    def stop(self, colour: Colour) -> None:
+        """Stop what runs in ``colour``."""
+        self.supervisor.remove(str(colour))
+        (self.root / "supervisor" / f"{colour}.json").unlink(missing_ok=True)
+
+    def state(self, colour: Colour) -> ProcessState:
+        """Return what the colour's process is doing."""
+        info = self.supervisor.info(str(colour))
+        if not info:
+            return ProcessState(running=False, pid=0, detail="not there")
+        running = info["statename"] in ("RUNNING", "STARTING") and info["pid"] != 0
+        detail = info["spawnerr"] or info["description"] or info["statename"]
+        memory, cpu = _usage(info["pid"]) if running else (0, 0.0)
+        return ProcessState(running, int(info["pid"]), f"{info['statename']}: {detail}", memory, cpu)
+
+    def connections(self, colour: Colour, slot: Slot) -> int:
+        """Return how many client connections are open to the colour's port."""
+        del colour
+        return sum(
+            1
+            for connection in psutil.net_connections(kind="tcp")
+            if connection.status == psutil.CONN_ESTABLISHED
+            and connection.raddr
+            and connection.raddr.port == slot.port
+        )
+
+    def logs(self, process: str, lines: int) -> list[str]:
+        """Return the last lines of a process's log."""
+        try:
+            text = (self.root / "logs" / f"{process}.log").read_text(encoding="utf-8", errors="replace")
+        except FileNotFoundError:
+            return []
+        return text.splitlines()[-lines:]
+
+    @contextmanager
+    def reach(self, endpoint: str) -> Iterator[Endpoint]:
+        """Yield the loopback address of ``blue``, ``green``, ``live`` or ``admin``."""
+        ports = self._ports()
+        if endpoint == "live":
+            yield Endpoint(f"http://127.0.0.1:{ports['public']}", {})
+        elif endpoint == "admin":
+            yield Endpoint(f"http://127.0.0.1:{ports.get('admin', 0)}", {})
+        else:
+            yield Endpoint(f"http://127.0.0.1:{ports.get('candidate', 0)}", {COLOUR_HEADER: endpoint})
+
+    def server(self, slot: Slot) -> str:
+        """Return the address under which Traefik reaches a slot."""
+        return f"http://127.0.0.1:{slot.port}"
+
+    def shut_down(self) -> None:
+        """Stop both colours, Traefik and supervisord."""
+        self.supervisor.shut_down()
+
+    def _ports(self) -> dict[str, int]:
+        public = int(os.environ.get("KICKOFF_PORT") or self.environment.integer("PUBLIC_PORT"))
+        try:
+            found: dict[str, int] = json.loads((self.root / "ports.json").read_text(encoding="utf-8"))
+        except FileNotFoundError:
+            return {"public": public}
+        if found["public"] != public and self.supervisor.info("traefik").get("statename") != "RUNNING":
+            found["public"] = public
+        return found
+
+    def _admin_answers(self, ports: dict[str, int]) -> bool:
+        return "admin" in ports and not _free(ports["admin"]) and not _free(ports["public"])
+
+    def _description(self, release_folder: Path) -> dict[str, str]:
+        document: dict[str, str] = json.loads((release_folder / "release.json").read_text(encoding="utf-8"))
+        return document
+
+    def _runtime(self, release_folder: Path) -> Path:
+        lock = release_folder / "bundle" / self._description(release_folder)["requirements"]
+        python = f"{sys.version_info.major}.{sys.version_info.minor}"
+        digest = hashlib.sha256(python.encode() + lock.read_bytes()).hexdigest()
+        return self.root / "runtimes" / digest[:16]
+
+    def _environment(self, release_folder: Path) -> dict[str, str]:
+        values: dict[str, str] = json.loads((release_folder / "environment.json").read_text(encoding="utf-8"))
+        requirements = self._description(release_folder)["requirements"]
+        runtime = self._runtime(release_folder) / "bin" if requirements else Path(sys.executable).parent
+        return {
+            "PATH": f"{runtime}:/usr/local/bin:/usr/bin:/bin",
+            "HOME": os.environ.get("HOME", "/"),
+            "LANG": "C.UTF-8",
+            "PYTHONUNBUFFERED": "1",
+            "KICKOFF_DATA_DIR": str(self.root / "data"),
+            **values,
+        }
+
+
+def free_port() -> int:
+    """Return a loopback port nobody listens on at this moment."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+        return True
+
+
+def _usage(pid: int) -> tuple[int, float]:
+    memory, cpu = 0, 0.0
+    try:
+        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
+    except psutil.Error:
+        return 0, 0.0
+    for process in family:
+        try:
+            memory += process.memory_info().rss
+            times = process.cpu_times()
+            cpu += times.user + times.system
+        except psutil.NoSuchProcess:
+            continue
+    return memory, cpu

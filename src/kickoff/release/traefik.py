@@ -1,0 +1,265 @@
+"""Traefik: its static configuration, applying a route and reading it back, and its metrics.
+
+The only module that knows Traefik's API.
+"""
+
+import os
+import re
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import yaml
+
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.release.model import Colour
+from kickoff.release.route import Route, render, to_yaml, weights_of
+
+# Boundaries in seconds, about 25 % apart: a quantile is known to one bucket.
+BUCKETS = (
+    *(0.002, 0.004, 0.006, 0.008, 0.01, 0.0125, 0.016, 0.02, 0.025, 0.032, 0.04, 0.05, 0.063, 0.08),
+    *(0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 4.0, 5.0, 8.0, 16.0),
+)
+APPLY_SECONDS = 5.0
+
+
+def static_configuration(root: Path, *, public: int, candidate: int, admin: int, slow_seconds: float) -> str:
+    """Return Traefik's static configuration as YAML.
+
+    Args:
+        root: Folder that holds ``dynamic/``.
+        public: Port users reach.
+        candidate: Loopback port of the private entry point.
+        admin: Loopback port of API and metrics.
+        slow_seconds: A bucket boundary is put here, so that the response-time rule counts exactly.
+    """
+    return yaml.safe_dump(
+        {
+            "global": {"checkNewVersion": False, "sendAnonymousUsage": False},
+            "entryPoints": {
+                "public": {"address": f"127.0.0.1:{public}"},
+                "candidate": {"address": f"127.0.0.1:{candidate}"},
+                "traefik": {"address": f"127.0.0.1:{admin}"},
+            },
+            "api": {"insecure": True, "dashboard": False},
+            "ping": {},
+            "log": {"level": "INFO"},
+            "metrics": {
+                "prometheus": {
+                    "addServicesLabels": True,
+                    "addEntryPointsLabels": True,
+                    "buckets": sorted({*BUCKETS, slow_seconds}),
+                }
+            },
+            "providers": {
+                # Traefik's default of 2 s would be the length of every switch.
+                "providersThrottleDuration": "50ms",
+                "file": {"directory": str(root / "dynamic"), "watch": True},
+            },
+        },
+        sort_keys=True,
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Proxy:
+    """A running Traefik.
+
+    Attributes:
+        api: Base address of API and metrics.
+        folder: The file provider's folder.
+    """
+
+    api: str
+    folder: Path
+
+    @property
+    def _file(self) -> Path:
+        return self.folder / "route.yml"
+
+    def current(self) -> dict[str, Any]:
+        """Return the route file's content; empty before the first route."""
+        try:
+            return dict(yaml.safe_load(self._file.read_text(encoding="utf-8")) or {})
+        except FileNotFoundError:
+            return {}
+
+    def weights(self) -> dict[Colour, int]:
+        """Return the public weights in the route file."""
+        return weights_of(self.current())
+
+    def apply(self, route: Route) -> float:
+        """Make ``route`` what Traefik does, or leave what it did before.
+
+        Returns:
+            Seconds from the write to Traefik reporting the new route.
+
+        Raises:
+            KickoffError: Traefik did not take the route over; the previous file was restored (exit 4).
+        """
+        before = self._file.read_text(encoding="utf-8") if self._file.exists() else None
+        started = time.monotonic()
+        self._write(to_yaml(route))
+        try:
+            self._wait_for(render(route))
+        except KickoffError:
+            if before is None:
+                self._file.unlink()
+            else:
+                self._write(before)
+            raise
+        return time.monotonic() - started
+
+    def ready(self) -> bool:
+        """Whether Traefik answers."""
+        try:
+            return httpx.get(f"{self.api}/ping", timeout=2).status_code == 200
+        except httpx.HTTPError:
+            return False
+
+    def metrics(self) -> dict[str, "Traffic"]:
+        """Return the counters of each service, by service name without provider.
+
+        Raises:
+            KickoffError: The metrics endpoint does not answer (exit 4).
+        """
+        try:
+            answer = httpx.get(f"{self.api}/metrics", timeout=5)
+            answer.raise_for_status()
+        except httpx.HTTPError as error:
+            raise KickoffError(
+                f"Traefik's metrics cannot be read: {error}", code=ExitCode.UNREACHABLE
+            ) from error
+        return parse_metrics(answer.text)
+
+    def _write(self, text: str) -> None:
+        # A hidden name: Traefik's watcher never reads the half-written file.
+        temporary = self.folder / ".route.yml.new"
+        with temporary.open("w", encoding="utf-8") as stream:
+            stream.write(text)
+            stream.flush()
+            os.fsync(stream.fileno())
+        temporary.replace(self._file)
+
+    def _wait_for(self, wanted: dict[str, Any]) -> None:
+        deadline = time.monotonic() + APPLY_SECONDS
+        problem = "no answer"
+        with httpx.Client(base_url=self.api, timeout=2) as client:
+            while time.monotonic() < deadline:
+                try:
+                    problem = difference(wanted, client.get("/api/rawdata").json())
+                except (httpx.HTTPError, ValueError) as error:
+                    problem = f"its API does not answer ({type(error).__name__})"
+                if not problem:
+                    return
+                time.sleep(0.01)
+        raise KickoffError(
+            "the proxy did not take the new route over, so the previous one was restored",
+            code=ExitCode.UNREACHABLE,
+            causes=[problem],
+            hint="`release.py logs --process traefik` shows what Traefik objected to",
+        )
+
+
+def difference(wanted: dict[str, Any], raw: dict[str, Any]) -> str:
+    """Compare a rendered route with what Traefik's API reports; empty when they agree."""
+    services, routers = raw.get("services") or {}, raw.get("routers") or {}
+    wanted_services = wanted["http"].get("services", {})
+    for name, service in wanted_services.items():
+        found = services.get(f"{name}@file")
+        if found is None:
+            return f"service {name} is unknown to it"
+        if "weighted" in service:
+            weights = {
+                s["name"].split("@")[0]: s["weight"] for s in found.get("weighted", {}).get("services", [])
+            }
+            if weights != {s["name"]: s["weight"] for s in service["weighted"]["services"]}:
+                return f"service {name} has weights {weights}"
+        if "loadBalancer" in service:
+            urls = [server["url"] for server in found.get("loadBalancer", {}).get("servers", [])]
+            if urls != [server["url"] for server in service["loadBalancer"]["servers"]]:
+                return f"service {name} points to {urls}"
+        fallback = found.get("failover", {}).get("fallback", "nothing")
+        if "failover" in service and fallback != service["failover"]["fallback"]:
+            return f"service {name} falls back to {fallback}"
+    for name in wanted["http"].get("routers", {}):
+        if routers.get(f"{name}@file", {}).get("status") != "enabled":
+            return f"router {name} is not enabled"
+    extra = {n.removesuffix("@file") for n in services if n.endswith("@file")} - set(wanted_services)
+    return f"service {sorted(extra)[0]} should be gone" if extra else ""
+
+
+@dataclass(slots=True)
+class Traffic:
+    """Counters of one service since Traefik started.
+
+    Attributes:
+        codes: Requests by status code.
+        buckets: Cumulative request counts by upper bound in seconds (``inf`` included).
+    """
+
+    codes: dict[int, int] = field(default_factory=dict)
+    buckets: dict[float, int] = field(default_factory=dict)
+
+    @property
+    def requests(self) -> int:
+        """Requests answered."""
+        return sum(self.codes.values())
+
+    @property
+    def timed(self) -> int:
+        """Requests whose duration was counted; 0 without a histogram, whatever the codes say."""
+        return self.buckets.get(float("inf"), 0)
+
+    @property
+    def errors(self) -> int:
+        """Requests answered with 5xx."""
+        return sum(count for code, count in self.codes.items() if code >= 500)
+
+    def since(self, earlier: "Traffic") -> "Traffic":
+        """Return what came after ``earlier``; a restart of the proxy (counters fell) counts from zero."""
+        fell = any(self.codes.get(code, 0) < count for code, count in earlier.codes.items())
+        if fell or any(self.buckets.get(bound, 0) < count for bound, count in earlier.buckets.items()):
+            return self
+        return Traffic(
+            {c: n - earlier.codes.get(c, 0) for c, n in self.codes.items()},
+            {b: n - earlier.buckets.get(b, 0) for b, n in self.buckets.items()},
+        )
+
+    def slower_than(self, seconds: float) -> int:
+        """Return how many requests took longer than the smallest boundary at or above ``seconds``."""
+        total = self.buckets.get(float("inf"), 0)
+        bound = min((b for b in self.buckets if b >= seconds), default=float("inf"))
+        return total - self.buckets.get(bound, total)
+
+    def quantile(self, q: float) -> float:
+        """Return the bucket boundary in seconds at or above the ``q`` quantile; NaN without requests."""
+        total = self.buckets.get(float("inf"), 0)
+        if total == 0:
+            return float("nan")
+        return next(bound for bound in sorted(self.buckets) if self.buckets[bound] >= q * total)
+
+
+_LINE = re.compile(r"^traefik_service_(requests_total|request_duration_seconds_bucket)\{(.*)\} (\S+)$")
+_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+
+
+def parse_metrics(text: str) -> dict[str, Traffic]:
+    """Read per-service counters from Prometheus text."""
+    found: dict[str, Traffic] = {}
+    for line in text.splitlines():
+        match = _LINE.match(line)
+        if match is None:
+            continue
+        labels = dict(_LABEL.findall(match[2]))
+        traffic = found.setdefault(labels["service"].split("@")[0], Traffic())
+        value = int(float(match[3]))
+        if match[1] == "requests_total":
+            code = int(labels["code"])
+            traffic.codes[code] = traffic.codes.get(code, 0) + value
+        else:
+            bound = float(labels["le"].replace("+Inf", "inf"))
+            traffic.buckets[bound] = traffic.buckets.get(bound, 0) + value
+    return found

@@ -1,0 +1,229 @@
+"""A project of its own around the fixture service, shipped by the real engine in a temporary folder."""
+
+import asyncio
+import json
+import os
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from collections import Counter
+from pathlib import Path
+from typing import Self
+
+import httpx
+import psutil
+
+from kickoff.artifact import bundle
+from kickoff.evidence import Evidence
+from kickoff.release.engine import Engine
+from kickoff.release.model import Colour
+from kickoff.release.session import Session, open_session
+from kickoff.release.targets.local import free_port
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+RELEASE = REPOSITORY / "scripts" / "deploy" / "release.py"
+
+
+class Project:
+    """A git repository with the fixture service, and a state folder beside it.
+
+    Args:
+        folder: Temporary folder that holds both.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "project"
+        self.state = folder / "state"
+        self.port = free_port()
+        shutil.copytree(
+            Path(__file__).parent / "service", self.root, ignore=shutil.ignore_patterns("__pycache__")
+        )
+        schema = REPOSITORY / "configs" / "environments" / "schema.json"
+        shutil.copyfile(schema, self.root / "configs" / "environments" / "schema.json")
+        self._git("init", "--quiet", "--initial-branch=main")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """The environment commands run in: this project's state and port, nothing of the machine's."""
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+        return kept | {
+            "KICKOFF_STATE_ROOT": str(self.state),
+            "KICKOFF_PORT": str(self.port),
+            "KICKOFF_EVIDENCE_DIR": str(self.root.parent / "evidence"),
+            "KICKOFF_RUN_ID": "rehearsal",
+        }
+
+    @property
+    def address(self) -> str:
+        """The public address."""
+        return f"http://127.0.0.1:{self.port}"
+
+    def commit(self, **faults: object) -> str:
+        """Commit the service with these faults; return the commit."""
+        (self.root / "fixture" / "faults.json").write_text(json.dumps(faults) + "\n", encoding="utf-8")
+        self._git("add", "--all")
+        self._git("commit", "--quiet", "--allow-empty", "--message", f"faults: {faults or 'none'}")
+        return self._git("rev-parse", "HEAD").strip()
+
+    def build(self, commit: str) -> str:
+        """Build the bundle of ``commit``; return its digest."""
+        return bundle.build(self.root, commit, ("fixture",), self.root.parent / "artifacts").digest
+
+    def set(self, **values: str) -> None:
+        """Change values of the development environment."""
+        path = self.root / "configs" / "environments" / "development.env"
+        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = [
+            f"{key}={values[key]}" if (key := line.partition("=")[0]) in values else line for line in lines
+        ]
+        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+    def command(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Run ``release.py`` as a user would."""
+        name, *rest = arguments
+        return subprocess.run(
+            [sys.executable, str(RELEASE), name, "--env", "development", *rest],
+            cwd=self.root,
+            env=self.environ | environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    def stage(self, commit: str, **environ: str) -> subprocess.CompletedProcess[str]:
+        """Stage ``commit`` through the command line."""
+        return self.command("stage", *self.stage_arguments(commit), **environ)
+
+    def stage_arguments(self, commit: str) -> list[str]:
+        """The arguments that stage ``commit``."""
+        return [
+            f"--artifact-digest={self.build(commit)}",
+            f"--artifact-directory={self.root.parent / 'artifacts'}",
+            f"--commit={commit}",
+        ]
+
+    def ship(self, **faults: object) -> Evidence:
+        """Stage and, when that succeeds, promote a commit with these faults; return the last evidence."""
+        commit = self.commit(**faults)
+        engine = self.engine()
+        digest = self.build(commit)
+        staged = engine.stage(digest, self.root.parent / "artifacts", commit, wait=0, force=False)
+        if staged.verdict != "pass" or not staged.facts["changed"]:
+            return staged
+        return self.engine().promote(staged.attempt)
+
+    def engine(self) -> Engine:
+        """Open the engine in this process."""
+        return Engine(self.session(), self.root)
+
+    def session(self) -> Session:
+        """Open the environment in this process."""
+        return open_session("development", self.root)
+
+    def serving(self) -> str:
+        """The release that answers on the public address."""
+        return httpx.get(self.address + "/", timeout=5).headers["X-Release"]
+
+    def services_running(self) -> list[int]:
+        """Process ids of every fixture service that was started from this project's state."""
+        found = []
+        for process in psutil.process_iter(["cmdline", "cwd"]):
+            if str(self.state) in (process.info["cwd"] or "") and "fixture" in (
+                process.info["cmdline"] or []
+            ):
+                found.append(process.pid)
+        return found
+
+    def assert_settled(self, release: str) -> None:
+        """One healthy release live, nothing else running but a warm one, the lock free, no attempt open."""
+        session = self.session()
+        state = session.store.state()
+        assert state.release_of(state.live) == release
+        assert session.proxy.weights() == {state.live: 100}
+        assert not session.store.lease().held
+        assert session.store.open_attempt() is None
+        expected = {colour for colour in (state.live, state.warm) if colour}
+        running = {colour for colour in Colour if session.target.state(colour).running}
+        assert running == expected
+        assert len(self.services_running()) == len(expected)
+        assert self.serving() == release
+
+    def close(self) -> None:
+        """Stop everything this project started."""
+        if self.state.exists():
+            self.session().target.shut_down()
+
+    def _git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.invalid"]
+        done = subprocess.run(
+            ["git", *identity, *arguments], cwd=self.root, capture_output=True, text=True, check=True
+        )
+        return done.stdout
+
+
+class Load:
+    """A steady load on an address, in a thread of its own; counts every answer.
+
+    Args:
+        address: Where to send.
+        rate: Requests per second, every fourth of them a POST, all on kept-alive connections.
+    """
+
+    def __init__(self, address: str, rate: float) -> None:
+        self.address = address
+        self.rate = rate
+        self.codes: Counter[int] = Counter()
+        self.releases: Counter[str] = Counter()
+        self.failures: list[str] = []
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._run()), daemon=True)
+
+    @property
+    def requests(self) -> int:
+        """Requests that ended, one way or another."""
+        return sum(self.codes.values()) + len(self.failures)
+
+    @property
+    def failed(self) -> list[str]:
+        """What went wrong, one text per failed request."""
+        return self.failures + [
+            f"HTTP {code}" for code, n in self.codes.items() if code >= 400 for _ in range(n)
+        ]
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._stop.set()
+        self._thread.join(timeout=60)
+
+    async def _run(self) -> None:
+        started = time.monotonic()
+        tasks: set[asyncio.Task[None]] = set()
+        async with httpx.AsyncClient(base_url=self.address, timeout=20) as client:
+            sent = 0
+            while not self._stop.is_set():
+                task = asyncio.create_task(self._one(client, sent))
+                tasks.add(task)
+                task.add_done_callback(tasks.discard)
+                sent += 1
+                await asyncio.sleep(max(0.0, started + sent / self.rate - time.monotonic()))
+            await asyncio.gather(*tasks)
+
+    async def _one(self, client: httpx.AsyncClient, number: int) -> None:
+        try:
+            if number % 50 == 7:
+                answer = await client.get("/slow", params={"seconds": 1})
+            elif number % 4 == 0:
+                answer = await client.post("/echo", json={"text": "x"})
+            else:
+                answer = await client.get("/")
+        except httpx.HTTPError as error:
+            self.failures.append(repr(error))
+            return
+        self.codes[answer.status_code] += 1
+        self.releases[answer.headers.get("X-Release", "")] += 1

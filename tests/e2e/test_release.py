@@ -1,0 +1,170 @@
+"""Releases on the local target: what users see while good and bad releases come and go."""
+
+import subprocess
+import sys
+import time
+
+import pytest
+
+from kickoff.errors import ExitCode, KickoffError
+from tests.e2e.project import RELEASE, Load, Project
+
+pytestmark = pytest.mark.e2e
+
+
+def test_a_new_release_takes_over_without_a_failed_request(project: Project) -> None:
+    first = project.ship()
+    assert first.verdict == "pass"
+    with Load(project.address, 100) as load:
+        time.sleep(0.5)
+        second = project.ship(delay_ms=1)
+        time.sleep(0.5)
+    assert second.facts["outcome"] == "released"
+    assert load.failed == []
+    assert set(load.releases) == {first.release, second.release}
+    assert second.facts["serving"] == {"release": second.release, "colour": "green"}
+    project.assert_settled(second.release)
+
+
+def test_the_same_release_is_not_shipped_twice(project: Project) -> None:
+    first = project.ship()
+    commit = project.root
+    engine = project.engine()
+    head = project._git("rev-parse", "HEAD").strip()
+    again = engine.stage(project.build(head), commit.parent / "artifacts", head, wait=0, force=False)
+    assert again.facts["changed"] is False
+    assert again.release == first.release
+    project.assert_settled(first.release)
+
+
+# fault, whether it is seen before any public request, text the cause must hold
+FAULTS = [
+    pytest.param({"crash_at_start": True}, True, "the process ended", id="crash at start"),
+    pytest.param({"never_ready": True}, True, "503", id="never ready"),
+    pytest.param({"wrong_release": True}, True, "release", id="wrong release"),
+    pytest.param({"error_share": 0.5}, False, "error rate", id="500 on half of the requests"),
+    pytest.param({"error_share": 0.05}, False, "error rate", id="500 on 5 % of the requests"),
+    pytest.param(
+        {"error_share": 0.3, "only_public": True}, False, "error rate", id="500 only under public traffic"
+    ),
+    pytest.param({"crash_after_seconds": 1.5}, False, "", id="crash after a while"),
+    pytest.param({"memory_mb_per_second": 200}, False, "memory", id="memory grows"),
+]
+
+
+@pytest.mark.parametrize(("fault", "early", "cause"), FAULTS)
+def test_a_bad_release_never_stays(
+    project: Project, fault: dict[str, object], early: bool, cause: str
+) -> None:
+    project.set(READY_TIMEOUT="3s", BAKE_TIME="4s", RELEASE_STRATEGY="canary", CANARY_STEPS="50,100")
+    good = project.ship()
+    with Load(project.address, 100) as load:
+        bad = project.ship(**fault)
+        time.sleep(0.3)
+        at_the_end = load.requests
+    assert bad.verdict in ("fail", "inconclusive")
+    assert cause in bad.summary
+    assert bad.facts["exit_code"] == (ExitCode.REJECTED if early else ExitCode.ROLLED_BACK)
+    assert at_the_end > 50
+    if early:
+        assert load.failed == []
+        assert set(load.releases) == {good.release}
+    project.assert_settled(good.release)
+    assert project.engine().store.history.verify() >= 2
+
+
+def test_rollback_serves_the_previous_release_again(project: Project) -> None:
+    first, second = project.ship(), project.ship(delay_ms=1)
+    with Load(project.address, 100) as load:
+        done = project.command("rollback")
+    assert done.returncode == ExitCode.PASS, done.stderr
+    assert load.failed == []
+    assert project.serving() == first.release
+    project.assert_settled(first.release)
+    assert second.release != first.release
+
+
+def test_rollback_to_a_release_that_no_longer_runs_starts_it_again(project: Project) -> None:
+    first = project.ship()
+    project.ship(delay_ms=1)
+    project.ship(delay_ms=2)
+    done = project.command("rollback", "--to", first.release)
+    assert done.returncode == ExitCode.PASS, done.stderr
+    project.assert_settled(first.release)
+
+
+def test_rollback_without_an_earlier_release_says_so(project: Project) -> None:
+    only = project.ship()
+    done = project.command("rollback")
+    assert done.returncode == ExitCode.BAD_INPUT
+    assert "no earlier release" in done.stderr
+    project.assert_settled(only.release)
+
+
+def test_promote_demands_every_required_check(project: Project) -> None:
+    path = project.root / "configs" / "service.yml"
+    text = path.read_text(encoding="utf-8")
+    path.write_text(
+        text.replace("required_checks: []", "required_checks: [smoke-candidate]"), encoding="utf-8"
+    )
+    evidence = project.ship()
+    assert evidence.facts["exit_code"] == ExitCode.INCONCLUSIVE
+    assert "smoke-candidate: no verdict" in evidence.summary
+    assert project.services_running() == []
+
+
+def test_a_second_run_is_told_who_holds_the_lock(project: Project) -> None:
+    first = project.stage(project.commit())
+    assert first.returncode == 0, first.stderr
+    second = project.stage(project.commit(delay_ms=1), KICKOFF_RUN_ID="another")
+    assert second.returncode == ExitCode.LOCK_HELD
+    assert "is releasing" in second.stderr
+    assert project.command("abort").returncode == 0
+    assert project.stage(project.commit(delay_ms=1), KICKOFF_RUN_ID="another").returncode == 0
+
+
+def test_of_two_runs_at_once_one_ships(project: Project) -> None:
+    arguments = project.stage_arguments(project.commit())
+    runs = [
+        subprocess.Popen(
+            [sys.executable, str(RELEASE), "stage", "--env", "development", *arguments],
+            cwd=project.root,
+            env=project.environ | {"KICKOFF_RUN_ID": f"run {number}"},
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+        )
+        for number in range(2)
+    ]
+    assert sorted(run.wait(timeout=60) for run in runs) == [ExitCode.PASS, ExitCode.LOCK_HELD]
+
+
+def test_a_taken_port_is_one_line_with_a_fix(project: Project) -> None:
+    import socket
+
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", project.port))
+        other.listen()
+        done = project.stage(project.commit())
+    assert done.returncode == ExitCode.UNREACHABLE
+    assert f"port {project.port} is taken" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_changed_artefact_is_refused(project: Project) -> None:
+    commit = project.commit()
+    digest = project.build(commit)
+    stored = next((project.root.parent / "artifacts").glob("*.tar"))
+    stored.chmod(0o600)
+    stored.write_bytes(stored.read_bytes() + b"x")
+    with pytest.raises(KickoffError, match="not what was built"):
+        project.engine().stage(digest, stored.parent, commit, wait=0, force=False)
+    assert project.services_running() == []
+
+
+def test_a_dead_traefik_is_brought_back_by_the_next_release(project: Project) -> None:
+    project.ship()
+    session = project.session()
+    session.target.supervisor.remove("traefik")  # type: ignore[attr-defined]
+    second = project.ship(delay_ms=1)
+    assert second.facts["outcome"] == "released"
+    project.assert_settled(second.release)

@@ -1,0 +1,255 @@
+"""The judge: each rule's verdicts, no pass without data, and its error rates under simulation."""
+
+import bisect
+import itertools
+import math
+import random
+
+import pytest
+
+from kickoff.evidence import RuleResult, Verdict, combine
+from kickoff.release.judge import (
+    ALPHA,
+    GROWTH,
+    MINIMUM_SAMPLES,
+    Limits,
+    Observation,
+    binomial_tail,
+    fisher_greater,
+    judge,
+    placement_tail,
+    spending,
+)
+from kickoff.release.traefik import BUCKETS, Traffic
+
+LIMITS = Limits(error_rate=0.01, response_seconds=1.0, memory=0.85, memory_bytes=1000, cpu=0.8)
+BOUNDS = [*BUCKETS, math.inf]
+RULES = [
+    "error rate",
+    "error rate against live",
+    "p95 within 1000 ms",
+    "p50 against live",
+    "p95 against live",
+    "p99 against live",
+    "answers with the expected release",
+    "restarts",
+    "memory",
+    "cpu",
+]
+
+
+def traffic(fast: int = 0, errors: int = 0, slow: int = 0, *, slow_seconds: float = 2.0) -> Traffic:
+    """Requests that took 40 ms, and ``slow`` others."""
+    total = fast + slow
+    buckets = {
+        bound: (fast if bound >= 0.04 else 0) + (slow if bound >= slow_seconds else 0) for bound in BOUNDS
+    }
+    return Traffic({200: total - errors, 500: errors}, buckets)
+
+
+def seen(public: Traffic | None = None, **values: object) -> Observation:
+    """A healthy observation with ``values`` changed."""
+    usual: dict[str, object] = {"probes": 100, "memory_bytes": 100, "cpu": 0.1, "usage_samples": 10}
+    return Observation(traffic=public or traffic(200), **(usual | values))  # type: ignore[arg-type]
+
+
+def of(rule: str, candidate: Observation, live: Observation | None, look: int = 1) -> RuleResult:
+    return next(result for result in judge(candidate, live, LIMITS, look) if result.rule == rule)
+
+
+def test_a_healthy_candidate_passes_every_rule_in_a_fixed_order() -> None:
+    results = judge(seen(), seen(), LIMITS, 1)
+    assert [result.rule for result in results] == RULES
+    assert {result.verdict for result in results} == {Verdict.PASS}
+    assert all(result.samples > 0 for result in results if result.rule != "restarts")
+
+
+@pytest.mark.parametrize(
+    ("rule", "bad", "word"),
+    [
+        ("error rate", seen(traffic(200, errors=20)), "beyond doubt"),
+        ("error rate", seen(probe_failures=30, probe_error="502 Bad Gateway"), "502 Bad Gateway"),
+        ("error rate against live", seen(traffic(200, errors=40)), "Fisher"),
+        ("p95 within 1000 ms", seen(traffic(160, slow=40)), "beyond doubt"),
+        ("p50 against live", seen(traffic(0, slow=200, slow_seconds=0.1)), "beyond 60 ms"),
+        ("p95 against live", seen(traffic(100, slow=100, slow_seconds=0.1)), "beyond 60 ms"),
+        ("p99 against live", seen(traffic(180, slow=20, slow_seconds=0.1)), "beyond 60 ms"),
+        ("answers with the expected release", seen(wrong_release=1), "above"),
+        ("restarts", seen(restarts=1), "above"),
+        ("memory", seen(memory_bytes=900), "above"),
+        ("cpu", seen(cpu=0.9), "above"),
+    ],
+)
+def test_each_rule_fails_for_its_own_reason(rule: str, bad: Observation, word: str) -> None:
+    found = of(rule, bad, seen())
+    assert found.verdict is Verdict.FAIL
+    assert word in found.reason
+
+
+@pytest.mark.parametrize(
+    ("rule", "doubtful"),
+    [
+        ("error rate", Observation()),
+        ("error rate", Observation(probes=MINIMUM_SAMPLES - 1)),
+        ("error rate", seen(traffic(0), probes=100, probe_failures=2)),
+        ("p95 within 1000 ms", seen(traffic(MINIMUM_SAMPLES - 1))),
+        ("p95 within 1000 ms", seen(traffic(93, slow=7))),
+        ("p95 within 1000 ms", seen(Traffic({200: 500}))),  # counted, but without durations
+        ("answers with the expected release", seen(probes=0)),
+        ("memory", seen(usage_samples=0)),
+        ("cpu", seen(usage_samples=0)),
+    ],
+)
+def test_doubt_is_said(rule: str, doubtful: Observation) -> None:
+    found = of(rule, doubtful, seen())
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert found.reason
+
+
+def test_without_a_live_release_comparisons_do_not_apply() -> None:
+    results = judge(seen(), None, LIMITS, 1)
+    idle = [result.rule for result in results if result.verdict is Verdict.NOT_APPLICABLE]
+    assert idle == [rule for rule in RULES if rule.endswith("against live")]
+    assert all(result.reason for result in results if result.rule in idle)
+    assert combine(result.verdict for result in results) is Verdict.PASS
+
+
+def test_without_public_traffic_the_probe_decides() -> None:
+    results = judge(seen(traffic(0)), seen(), LIMITS, 1)
+    idle = {result.rule for result in results if result.verdict is Verdict.NOT_APPLICABLE}
+    assert idle == {rule for rule in RULES if rule.startswith("p")}
+    assert combine(result.verdict for result in results) is Verdict.PASS
+
+
+def test_a_live_release_that_saw_nothing_is_no_comparison() -> None:
+    assert of("error rate against live", seen(), Observation()).verdict is Verdict.NOT_APPLICABLE
+    few = seen(traffic(MINIMUM_SAMPLES - 1))
+    assert of("p95 against live", seen(), few).verdict is Verdict.NOT_APPLICABLE
+    assert of("p95 against live", seen(), seen(Traffic({200: 500}))).verdict is Verdict.NOT_APPLICABLE
+
+
+@pytest.mark.parametrize("live", [None, Observation(), seen()])
+def test_no_data_never_passes(live: Observation | None) -> None:
+    results = judge(Observation(), live, LIMITS, 1)
+    assert combine(result.verdict for result in results) is Verdict.INCONCLUSIVE
+    passed = {result.rule for result in results if result.verdict is Verdict.PASS}
+    assert passed <= {"restarts"}, "a process that was not restarted is the only thing known"
+
+
+def test_a_sick_live_release_does_not_excuse_the_candidate() -> None:
+    sick = seen(traffic(200, errors=40))
+    results = judge(sick, sick, LIMITS, 1)
+    verdicts = {result.rule: result.verdict for result in results}
+    assert verdicts["error rate against live"] is Verdict.PASS
+    assert verdicts["error rate"] is Verdict.FAIL
+
+
+def test_later_looks_ask_for_stronger_evidence_and_spend_no_more_than_alpha() -> None:
+    assert sum(spending(look) for look in range(1, 10_000)) <= ALPHA
+    assert all(spending(look) > spending(look + 1) for look in range(1, 100))
+    borderline = seen(traffic(100, errors=8), probes=0)
+    assert of("error rate", borderline, None, look=1).verdict is Verdict.FAIL
+    assert of("error rate", borderline, None, look=1000).verdict is Verdict.INCONCLUSIVE
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "share"), [(1, 10, 0.1), (3, 20, 0.05), (20, 20, 0.5), (7, 50, 0.2)]
+)
+def test_the_binomial_tail_is_exact(bad: int, total: int, share: float) -> None:
+    exact = sum(math.comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(bad, total + 1))
+    assert binomial_tail(bad, total, share) == pytest.approx(exact, rel=1e-9)
+
+
+def test_the_binomial_tail_at_its_edges() -> None:
+    assert binomial_tail(0, 10, 0.1) == 1
+    assert binomial_tail(1, 10, 0) == 0
+    assert binomial_tail(10, 10, 1) == 1
+
+
+@pytest.mark.parametrize(
+    ("bad", "total", "other_bad", "other_total"), [(3, 10, 0, 10), (5, 8, 2, 20), (1, 5, 1, 5)]
+)
+def test_fishers_test_is_exact(bad: int, total: int, other_bad: int, other_total: int) -> None:
+    marked, population = bad + other_bad, total + other_total
+    exact = sum(
+        math.comb(marked, k) * math.comb(population - marked, total - k)
+        for k in range(bad, min(marked, total) + 1)
+    ) / math.comb(population, total)
+    assert fisher_greater(bad, total, other_bad, other_total) == pytest.approx(exact, rel=1e-9)
+    assert fisher_greater(0, total, 0, other_total) == 1
+
+
+def test_the_placement_test_is_exact() -> None:
+    # All orders of 3 candidate and 4 live values are alike: count those with 2 or more beyond live's 3rd.
+    orders = list(itertools.combinations(range(7), 3))
+    hits = 0
+    for candidate in orders:
+        third = [place for place in range(7) if place not in candidate][2]
+        hits += sum(place > third for place in candidate) >= 2
+    assert placement_tail(2, 3, 3, 4) == pytest.approx(hits / len(orders), rel=1e-9)
+    assert placement_tail(0, 3, 3, 4) == 1
+
+
+class Arm:
+    """One side of a simulated rollout."""
+
+    def __init__(self, generator: random.Random, failing: float, spread: float) -> None:
+        self.generator, self.failing, self.spread = generator, failing, spread
+        self.counts = [0] * len(BOUNDS)
+        self.errors = 0
+
+    def serve(self, requests: int) -> None:
+        for _ in range(requests):
+            seconds = self.generator.lognormvariate(math.log(0.05), self.spread)
+            self.counts[bisect.bisect_left(BOUNDS, seconds)] += 1
+            self.errors += self.generator.random() < self.failing
+
+    @property
+    def observation(self) -> Observation:
+        buckets = dict(zip(BOUNDS, itertools.accumulate(self.counts), strict=True))
+        total = buckets[math.inf]
+        return seen(Traffic({200: total - self.errors, 500: self.errors}, buckets), probes=0)
+
+
+def rollout(
+    seed: int, rates: tuple[int, int], seconds: int, *, failing: float, spread: float = 0.5
+) -> tuple[int | None, int]:
+    """Judge as the watch does; return the second of the refusal, if any, and the number of looks."""
+    generator = random.Random(seed)
+    candidate, live = Arm(generator, failing, spread), Arm(generator, 0.002, spread)
+    looks, judged_at = 0, 0
+    for second in range(1, seconds + 1):
+        candidate.serve(rates[0])
+        live.serve(rates[1])
+        count = candidate.observation.requests
+        if count >= judged_at * GROWTH + 1:
+            looks, judged_at = looks + 1, count
+            results = judge(candidate.observation, live.observation, LIMITS, looks)
+            if any(
+                result.verdict is Verdict.FAIL
+                for result in results
+                if result.rule.startswith(("error", "p50", "p95", "p99"))
+            ):
+                return second, looks
+    return None, looks
+
+
+@pytest.mark.parametrize(
+    ("rates", "spread"),
+    [((1, 19), 0.5), ((10, 10), 1.0), ((20, 1), 1.0)],
+    ids=["5 %", "half", "95 %, erratic"],
+)
+def test_a_healthy_candidate_is_hardly_ever_refused_however_often_it_is_judged(
+    rates: tuple[int, int], spread: float
+) -> None:
+    runs = [rollout(seed, rates, 60, failing=0.002, spread=spread) for seed in range(40)]
+    refused = [second for second, _ in runs if second is not None]
+    assert max(looks for _, looks in runs) >= 15, "the rollouts are looked at many times"
+    # Five rules at ALPHA each make 0.2 refusals likely in 40 rollouts; 3 would be a 1-in-900 surprise.
+    assert len(refused) <= 2
+
+
+def test_five_percent_failing_at_ten_requests_a_second_is_found_within_a_minute() -> None:
+    found = sorted(rollout(seed, (10, 10), 120, failing=0.05)[0] or 999 for seed in range(31))
+    assert found[len(found) // 2] <= 60
+    assert found[-4] < 120, "nine in ten within two minutes"

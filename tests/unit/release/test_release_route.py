@@ -1,0 +1,104 @@
+"""The route: what is refused, and that it survives rendering."""
+
+from typing import Any
+
+import pytest
+import yaml
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kickoff.errors import KickoffError
+from kickoff.release.model import Colour
+from kickoff.release.route import Route, render, to_yaml, weights_of
+
+SERVERS = {Colour.BLUE: "http://127.0.0.1:9001", Colour.GREEN: "http://127.0.0.1:9002"}
+
+
+def route(
+    weights: dict[Colour, int],
+    servers: dict[Colour, str] | None = None,
+    fallback: Colour | None = None,
+    *,
+    sticky: bool = False,
+) -> Route:
+    return Route(SERVERS if servers is None else servers, weights, fallback, sticky, "/health/live")
+
+
+def references(node: dict[str, Any]) -> set[str]:
+    """Every service a document refers to."""
+    found: set[str] = set()
+    for router in node["http"].get("routers", {}).values():
+        found.add(router["service"])
+    for service in node["http"].get("services", {}).values():
+        found |= {entry["name"] for entry in service.get("weighted", {}).get("services", [])}
+        found |= {service["failover"][key] for key in ("service", "fallback") if "failover" in service}
+    return found
+
+
+@pytest.mark.parametrize(
+    ("weights", "total"),
+    [({Colour.BLUE: 99}, 99), ({Colour.BLUE: 60, Colour.GREEN: 60}, 120), ({Colour.BLUE: 0}, 0)],
+)
+def test_weights_that_do_not_add_up_are_refused(weights: dict[Colour, int], total: int) -> None:
+    with pytest.raises(KickoffError, match=f"add up to {total}, not 100"):
+        route(weights)
+
+
+def test_a_negative_weight_is_refused() -> None:
+    with pytest.raises(KickoffError, match="negative"):
+        route({Colour.BLUE: 150, Colour.GREEN: -50})
+
+
+def test_a_weight_or_fallback_without_a_server_is_refused() -> None:
+    blue = {Colour.BLUE: SERVERS[Colour.BLUE]}
+    with pytest.raises(KickoffError, match="green, which has no server"):
+        route({Colour.BLUE: 95, Colour.GREEN: 5}, blue)
+    with pytest.raises(KickoffError, match="green, which has no server"):
+        route({Colour.BLUE: 100}, blue, Colour.GREEN)
+
+
+def test_an_empty_route_has_no_empty_section() -> None:
+    document = render(route({}, {}))
+    assert "services" not in document["http"]
+    assert "routers" not in document["http"]
+    assert weights_of(document) == {}
+    assert weights_of({}) == {}
+
+
+def test_servers_without_weights_are_reached_privately_only() -> None:
+    document = render(route({}))
+    points = {point for router in document["http"]["routers"].values() for point in router["entryPoints"]}
+    assert points == {"candidate"}
+
+
+@settings(deadline=None)
+@given(
+    percent=st.integers(0, 100),
+    fallback=st.sampled_from([None, *Colour]),
+    sticky=st.booleans(),
+    ports=st.tuples(st.integers(1, 65535), st.integers(1, 65535)),
+)
+def test_weights_survive_rendering_and_every_reference_exists(
+    percent: int, fallback: Colour | None, sticky: bool, ports: tuple[int, int]
+) -> None:
+    servers = {colour: f"http://127.0.0.1:{port}" for colour, port in zip(Colour, ports, strict=True)}
+    weights = {Colour.BLUE: percent, Colour.GREEN: 100 - percent}
+    wanted = route(weights, servers, fallback, sticky=sticky)
+    document = yaml.safe_load(to_yaml(wanted))
+    assert document == render(wanted)
+    assert weights_of(document) == {colour: weight for colour, weight in weights.items() if weight}
+    assert references(document) <= set(document["http"]["services"])
+    for colour, url in servers.items():
+        assert document["http"]["services"][str(colour)]["loadBalancer"]["servers"] == [{"url": url}]
+
+
+def test_sticky_sets_a_cookie_and_otherwise_none() -> None:
+    weights = {Colour.BLUE: 100}
+    assert "sticky" in render(route(weights, sticky=True))["http"]["services"]["split"]["weighted"]
+    assert "sticky" not in render(route(weights))["http"]["services"]["split"]["weighted"]
+
+
+def test_only_reads_are_retried() -> None:
+    routers = render(route({Colour.BLUE: 100}))["http"]["routers"]
+    retried = {name for name, router in routers.items() if "retry-once" in router.get("middlewares", [])}
+    assert {routers[name]["rule"] for name in retried} == {"Method(`GET`) || Method(`HEAD`)"}
