@@ -1,0 +1,280 @@
+#!/usr/bin/env python3
+"""Run load scenarios against a service and judge them; compare with a second address when one is given."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+from kickoff import bootstrap
+
+bootstrap.ensure("performance")
+
+import argparse
+import contextlib
+import os
+import signal
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from types import FrameType
+
+from kickoff import errors, evidence
+from kickoff import service as services
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import Evidence, Verdict
+from kickoff.performance import check, scenarios, summary
+from kickoff.performance.load import Arm
+from kickoff.performance.progress import Line
+from kickoff.performance.scenarios import Catalogue, Scenario
+
+_MARKS = {
+    Verdict.PASS: "✓",
+    Verdict.FAIL: "✗",
+    Verdict.INCONCLUSIVE: "?",
+    Verdict.NOT_APPLICABLE: "–",  # noqa: RUF001 - read by people
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """What is to be run, once the arguments and the project's files are read."""
+
+    arguments: argparse.Namespace
+    service: services.Service
+    catalogue: Catalogue
+    chosen: tuple[Scenario, ...]
+    setup: check.Setup
+    attempt: str
+    compared: bool
+    not_compared: str
+
+
+def main() -> int:
+    """Parse the arguments and run; returns the exit code."""
+    arguments = _arguments(sys.argv[1:])
+    root = Path.cwd()
+    service = services.load(root)
+    scenario_file = root / service.scenarios
+    catalogue = scenarios.load(scenario_file, arguments.env, service.scenarios)
+    if arguments.duration is not None:
+        settings = replace(catalogue.comparison, max_duration=arguments.duration)
+        catalogue = replace(catalogue, comparison=settings)
+    if arguments.list:
+        _list(catalogue)
+        return ExitCode.PASS
+    signal.signal(signal.SIGTERM, _terminate)
+    if arguments.candidate:
+        return _pipeline(arguments, root, service, catalogue)
+    if not arguments.host:
+        raise KickoffError("no address to test", hint="give --host http://127.0.0.1:8000")
+    candidate = Arm("candidate", arguments.host, _headers(arguments.header), arguments.release)
+    live = Arm("live", arguments.against, _headers(arguments.header)) if arguments.against else None
+    setup = _setup(arguments, root, service, candidate=candidate, live=live, environ={})
+    chosen = _chosen(arguments, catalogue, "")
+    why = "" if live else "no second address was given (--against)"
+    document = _execute(Job(arguments, service, catalogue, chosen, setup, "", live is not None, why))
+    return _exit_code(document)
+
+
+def _pipeline(
+    arguments: argparse.Namespace, root: Path, service: services.Service, catalogue: Catalogue
+) -> int:
+    # Only here, so that testing an address does not need the release engine.
+    from kickoff.release.session import open_session  # noqa: PLC0415
+
+    session = open_session(arguments.env, root)
+    values = session.environment.values
+    secrets = {"API_KEY": values["API_KEY"]} if values.get("API_KEY") else {}
+    with contextlib.ExitStack() as stack:
+        base = stack.enter_context(session.reach("candidate"))
+        candidate = Arm("candidate", base.url, dict(base.headers), session.expected_release("candidate"))
+        live = None
+        if session.colour_of("live") is not None:
+            # The private way in, as for the candidate: a difference is then the release's, not the route's.
+            reached = stack.enter_context(session.reach("live-direct"))
+            live = Arm("live", reached.url, dict(reached.headers), session.expected_release("live"))
+        if arguments.max_rps is None:
+            arguments.max_rps = float(session.environment.integer("PERF_MAX_RPS"))
+        setup = _setup(arguments, root, service, candidate=candidate, live=live, environ=secrets)
+        chosen = _chosen(arguments, catalogue, session.environment.text("PERF_SCENARIO"))
+        why = "" if live else "nothing is live yet, so the absolute rules decide"
+        job = Job(arguments, service, catalogue, chosen, setup, arguments.attempt, live is not None, why)
+        document = _execute(job)
+    session.record_check(arguments.attempt, document)
+    return _exit_code(document)
+
+
+def _execute(job: Job) -> Evidence:
+    started = evidence.now()
+    outcomes = []
+    for scenario in job.chosen:
+        job.setup.say(_headline(scenario, job))
+        outcome = check.run(scenario, job.setup, job.catalogue)
+        outcomes.append(outcome)
+        if outcome.partial:
+            break
+    document = check.to_evidence(
+        outcomes,
+        environment=job.arguments.env,
+        service=job.service.name,
+        release=job.setup.candidate.release,
+        attempt=job.attempt,
+        started=started,
+        inputs={
+            "scenarios": [scenario.name for scenario in job.chosen],
+            "seconds": [scenario.duration for scenario in job.chosen],
+            "host": job.setup.candidate.url,
+            "against": job.setup.live.url if job.setup.live else "",
+            "max_rps": job.setup.max_rps,
+        },
+        compared=job.compared,
+        not_compared=job.not_compared,
+    )
+    folder = Path(job.arguments.evidence)
+    suffix = f".{job.arguments.env}" if job.arguments.env else ""
+    samples = folder / f"{check.STAGE}{suffix}.samples.csv.gz"
+    check.write_samples(outcomes, samples)
+    document.facts["samples_file"] = samples.name
+    path = document.write(folder)
+    if job.arguments.report:
+        for ending, text in ((".md", summary.markdown(document)), (".csv", summary.aggregates_csv(document))):
+            evidence.write_atomic(path.with_suffix(ending), text)
+    _print(document, path, samples)
+    return document
+
+
+def _print(document: Evidence, path: Path, samples: Path) -> None:
+    for rule in document.rules:
+        figures = f"{rule.measured} (limit {rule.threshold}, n={rule.samples})"
+        line = f"{_MARKS[rule.verdict]} {rule.rule}: {figures}"
+        print(f"{line}\n    {rule.reason}" if rule.reason else line)
+    saturated = document.facts["generator"]["saturated"]
+    if saturated:
+        print(f"warning: {saturated}; times and throughput are the generator's, not the service's")
+    print(f"\n{_MARKS[document.verdict]} {document.verdict.upper()}  {document.summary}")
+    print(f"  evidence  {path}\n  samples   {samples}")
+    if path.with_suffix(".md").exists():
+        print(f"  report    {path.with_suffix('.md')}\n  figures   {path.with_suffix('.csv')}")
+
+
+def _exit_code(document: Evidence) -> int:
+    return ExitCode.INTERRUPTED if document.facts["partial"] else document.verdict.exit_code
+
+
+def _headline(scenario: Scenario, job: Job) -> str:
+    against = f" interleaved with {job.setup.live.url}" if job.setup.live else ""
+    users = "1 user" if scenario.users == 1 else f"{scenario.users} users"
+    return f"{scenario.name}: {users} for {scenario.duration:g} s on {job.setup.candidate.url}{against}"
+
+
+def _setup(
+    arguments: argparse.Namespace,
+    root: Path,
+    service: services.Service,
+    *,
+    candidate: Arm,
+    live: Arm | None,
+    environ: dict[str, str],
+) -> check.Setup:
+    line = Line(sys.stderr)
+    return check.Setup(
+        candidate=candidate,
+        live=live,
+        locustfile=root / service.locustfile,
+        max_rps=arguments.max_rps or 0.0,
+        release_header=service.release_header,
+        environ=environ,
+        say=line.say,
+        on_progress=line.show,
+    )
+
+
+def _chosen(arguments: argparse.Namespace, catalogue: Catalogue, default: str) -> tuple[Scenario, ...]:
+    names = arguments.suite or [arguments.scenario or default or "smoke"]
+    chosen = tuple(catalogue.get(name) for name in names)
+    if arguments.duration is not None:
+        chosen = tuple(replace(scenario, duration=arguments.duration) for scenario in chosen)
+    return chosen
+
+
+def _list(catalogue: Catalogue) -> None:
+    print(f"{'scenario':16}{'users':>6}{'seconds':>9}{'requests/s':>12}{'errors':>8}{'p95':>9}  what")
+    for scenario in catalogue.scenarios.values():
+        target = f"{scenario.target_rps:g}" if scenario.target_rps else "think time"
+        print(
+            f"{scenario.name:16}{scenario.users:>6}{scenario.duration:>9g}{target:>12}"
+            f"{scenario.max_error_rate:>8.0%}{scenario.max_response_time:>6g} ms  {scenario.description}"
+        )
+
+
+def _headers(given: Sequence[str]) -> dict[str, str]:
+    found = {}
+    for entry in given:
+        name, separator, value = entry.partition(":")
+        if not separator or not name.strip():
+            raise KickoffError(f"`{name}` is no header", hint="write --header 'Name: value'")
+        found[name.strip()] = value.strip()
+    return found
+
+
+def _seconds(text: str) -> float:
+    try:
+        value = scenarios.seconds(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(str(error)) from None
+    if value < 1:
+        raise argparse.ArgumentTypeError("a run lasts at least 1s")
+    return value
+
+
+def _address(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise argparse.ArgumentTypeError(f"{text!r} is no address; write http://host:port")
+    return text.rstrip("/")
+
+
+def _terminate(_signal: int, _frame: FrameType | None) -> None:
+    raise KeyboardInterrupt
+
+
+def _arguments(argv: Sequence[str]) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    what = parser.add_mutually_exclusive_group()
+    what.add_argument("--scenario", metavar="NAME", help="run one scenario (default: smoke)")
+    what.add_argument("--suite", nargs="+", metavar="NAME", help="run several scenarios, one after the other")
+    what.add_argument("--list", action="store_true", help="show the scenarios and exit")
+    parser.add_argument("--host", type=_address, help="address of the service, e.g. http://127.0.0.1:8000")
+    parser.add_argument(
+        "--against", type=_address, metavar="OLD_URL", help="compare with this one, interleaved"
+    )
+    parser.add_argument(
+        "--header", action="append", default=[], help="header of every request: 'Name: value'"
+    )
+    parser.add_argument("--release", default="", metavar="ID", help="the release that must answer")
+    parser.add_argument("--duration", type=_seconds, help="run this long and no longer, e.g. 10s")
+    parser.add_argument(
+        "--max-rps", type=float, help="never send more requests a second (default: PERF_MAX_RPS)"
+    )
+    parser.add_argument("--env", default="", metavar="NAME", help="apply this environment's overrides")
+    parser.add_argument("--candidate", action="store_true", help="test the staged candidate against live")
+    parser.add_argument("--attempt", default="", metavar="ID", help="the attempt that --candidate belongs to")
+    parser.add_argument(
+        "--report", action="store_true", help="also write a Markdown report and a CSV of figures"
+    )
+    parser.add_argument(
+        "--evidence",
+        default=os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence",
+        metavar="DIR",
+        help="where the evidence and the raw samples go (default: %(default)s)",
+    )
+    arguments = parser.parse_args(argv)
+    if arguments.candidate and not (arguments.env and arguments.attempt):
+        parser.error("--candidate needs --env and --attempt")
+    if arguments.candidate and (arguments.host or arguments.against):
+        parser.error("--candidate finds its addresses by itself; leave --host and --against out")
+    if arguments.max_rps is None and not arguments.candidate and os.environ.get("PERF_MAX_RPS"):
+        arguments.max_rps = float(os.environ["PERF_MAX_RPS"])
+    return arguments
+
+
+if __name__ == "__main__":
+    sys.exit(errors.run(main))

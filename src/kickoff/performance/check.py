@@ -1,0 +1,371 @@
+"""The performance check: run scenarios, judge them, and leave evidence."""
+
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from kickoff import evidence as evidence_files
+from kickoff.evidence import Evidence, RuleResult, Verdict, combine
+from kickoff.performance import aggregates, comparison, load, rules
+from kickoff.performance import samples as sample_files
+from kickoff.performance.comparison import Metric
+from kickoff.performance.load import Arm, Interrupted, LoadResult, Progress
+from kickoff.performance.samples import CANDIDATE, Sample
+from kickoff.performance.scenarios import Catalogue, ComparisonSettings, Scenario, Step
+
+STAGE = "perf-baseline"
+_SHORTEST_EXTENSION = 2.0
+_MOST_EXTENSIONS = 3
+# The confirmation judges a few suspects on fresh samples, so it may be less strict than the first look.
+_CONFIRMATION_FALSE_ALARM = 0.05
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """Where the load goes and how.
+
+    Attributes:
+        candidate: The side that is judged.
+        live: The side it is compared with; ``None`` when nothing is live.
+        locustfile: The user classes.
+        max_rps: Upper bound of requests a second, both sides together; 0 for none.
+        release_header: Response header that names the release; empty for none.
+        environ: Additional environment variables of the load generator.
+        say: Receives one-line messages about what happens next.
+        on_progress: Receives the progress of the current run.
+    """
+
+    candidate: Arm
+    live: Arm | None
+    locustfile: Path
+    max_rps: float = 0.0
+    release_header: str = "X-Release"
+    environ: Mapping[str, str] = field(default_factory=dict)
+    say: Callable[[str], None] = lambda _: None
+    on_progress: Callable[[Progress], None] = lambda _: None
+
+
+@dataclass(slots=True)
+class Outcome:
+    """What one scenario brought."""
+
+    scenario: Scenario
+    rules: list[RuleResult]
+    runs: list[LoadResult]
+    metrics: list[Metric]
+    partial: bool = False
+
+    @property
+    def samples(self) -> list[Sample]:
+        """All samples of all runs."""
+        return [sample for run in self.runs for sample in run.samples]
+
+
+def run(scenario: Scenario, setup: Setup, catalogue: Catalogue) -> Outcome:
+    """Run one scenario and judge it; an interruption yields a partial outcome instead of an exception.
+
+    Raises:
+        KickoffError: The load generator could not work.
+    """
+    outcome = Outcome(scenario, [], [], [])
+    try:
+        _run(outcome, setup, catalogue)
+    except Interrupted as stopped:
+        outcome.runs.append(stopped.result)
+        outcome.partial = True
+        if len(outcome.runs) == 1:
+            outcome.rules = rules.evaluate(stopped.result, catalogue.objectives)
+        else:
+            outcome.rules.append(
+                RuleResult(
+                    rule=f"{scenario.name}: comparison with live",
+                    verdict=Verdict.INCONCLUSIVE,
+                    measured="unfinished",
+                    threshold="finished",
+                    samples=0,
+                    reason="the run was interrupted during the comparison",
+                )
+            )
+    return outcome
+
+
+def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
+    scenario, settings = outcome.scenario, catalogue.comparison
+    arms = [setup.candidate] if setup.live is None else [setup.candidate, setup.live]
+    rate = pace(scenario, settings, setup.max_rps, len(arms))
+    outcome.runs.append(_load(scenario, arms, rate, setup))
+    outcome.rules = rules.evaluate(outcome.runs[0], catalogue.objectives)
+    if setup.live is None:
+        return
+    # A candidate that fails by itself needs no comparison.
+    if combine(rule.verdict for rule in outcome.rules) is Verdict.FAIL:
+        outcome.rules.append(_skipped(scenario, "the candidate already breaks an absolute rule"))
+        return
+    metrics = comparison.compare(comparison.pair_up(outcome.samples), settings)
+    for _ in range(_MOST_EXTENSIONS):
+        longer = extension(metrics, settings, sum(run.seconds for run in outcome.runs))
+        if not longer:
+            break
+        setup.say(f"{longer:.0f} s more: the noise measured so far asks for more samples")
+        outcome.runs.append(_load(_steady(scenario, longer), arms, rate, setup))
+        metrics = comparison.compare(comparison.pair_up(_unique(outcome.runs)), settings)
+    suspects = frozenset((m.endpoint, m.kind) for m in metrics if m.verdict is Verdict.FAIL)
+    if suspects:
+        length = sum(run.seconds for run in outcome.runs)
+        setup.say(f"{len(suspects)} suspect: running {length:.0f} s again before judging")
+        again = _load(_steady(scenario, length), arms, rate, setup)
+        outcome.runs.append(again)
+        relaxed = replace(settings, false_alarm=_CONFIRMATION_FALSE_ALARM)
+        second = comparison.compare(comparison.pair_up(again.samples), relaxed, seed=1, only=suspects)
+        metrics = confirm(metrics, second)
+    outcome.metrics = metrics
+    outcome.rules += [comparison.to_rule(metric, settings) for metric in metrics]
+    if not metrics:
+        outcome.rules.append(
+            RuleResult(
+                rule=f"{scenario.name}: comparison with live",
+                verdict=Verdict.INCONCLUSIVE,
+                measured="no pair",
+                threshold="≥ 1 pair",
+                samples=0,
+                reason="no request was answered by both sides",
+            )
+        )
+
+
+def pace(scenario: Scenario, settings: ComparisonSettings, max_rps: float, arms: int) -> float:
+    """Return the requests a second for each side: the target, more for a comparison, never above the cap."""
+    if scenario.target_rps == 0:
+        return 0.0
+    rate = scenario.target_rps if arms == 1 else max(scenario.target_rps, settings.pairs_per_second)
+    return min(rate, max_rps / arms) if max_rps else rate
+
+
+def extension(metrics: Sequence[Metric], settings: ComparisonSettings, spent: float) -> float:
+    """Return by how many seconds the run should grow (0 when it is long enough, or may not grow)."""
+    wanted = (comparison.planned_pairs(metrics, settings) - 1) * spent
+    if wanted <= 0:
+        return 0.0
+    allowed = settings.max_duration - spent
+    return min(max(wanted, _SHORTEST_EXTENSION), allowed) if allowed >= _SHORTEST_EXTENSION else 0.0
+
+
+def confirm(first: Sequence[Metric], second: Sequence[Metric]) -> list[Metric]:
+    """Return ``first`` with its failures kept only where the independent ``second`` run shows them too."""
+    again = {(metric.endpoint, metric.kind): metric for metric in second}
+    result = []
+    for metric in first:
+        if metric.verdict is not Verdict.FAIL:
+            result.append(metric)
+            continue
+        repeated = again.get((metric.endpoint, metric.kind))
+        if repeated is None:
+            reason = "the confirmation run brought no pair for it"
+            result.append(replace(metric, verdict=Verdict.INCONCLUSIVE, reason=reason))
+        elif repeated.verdict is Verdict.FAIL:
+            reason = f"{metric.reason}; a second run shows {repeated.effect:+.1%} too"
+            result.append(replace(metric, reason=reason))
+        else:
+            reason = f"a first run showed {metric.effect:+.1%}, the confirmation run did not"
+            if repeated.verdict is Verdict.INCONCLUSIVE:
+                reason = f"{reason}, and {repeated.reason}"
+            result.append(replace(repeated, reason=reason))
+    return result
+
+
+def to_evidence(
+    outcomes: Sequence[Outcome],
+    *,
+    environment: str,
+    service: str,
+    release: str,
+    attempt: str,
+    started: str,
+    inputs: Mapping[str, Any],
+    compared: bool,
+    not_compared: str,
+) -> Evidence:
+    """Return the evidence of the outcomes.
+
+    Args:
+        outcomes: One per scenario, in order.
+        environment: Name of the environment; may be empty.
+        service: Name of the service.
+        release: The candidate's release id; may be empty.
+        attempt: The attempt's id; may be empty.
+        started: Begin, ISO 8601.
+        inputs: What the check was asked to do.
+        compared: Whether there was a live release to compare with.
+        not_compared: Why there was none.
+    """
+    found = [rule for outcome in outcomes for rule in outcome.rules]
+    if not compared:
+        found.append(
+            RuleResult("comparison with live", Verdict.NOT_APPLICABLE, "none", "none", 0, not_compared)
+        )
+    verdict = combine(rule.verdict for rule in found)
+    if any(outcome.partial for outcome in outcomes) and verdict is Verdict.PASS:
+        verdict = Verdict.INCONCLUSIVE
+    return Evidence(
+        stage=STAGE,
+        environment=environment,
+        verdict=verdict,
+        summary=summary(outcomes, found, verdict),
+        started=started,
+        finished=evidence_files.now(),
+        service=service,
+        release=release,
+        attempt=attempt,
+        inputs=dict(inputs),
+        rules=found,
+        timeline=_timeline(outcomes),
+        series=_series(outcomes),
+        facts=_facts(outcomes, compared),
+        log_tail=next(
+            (outcome.runs[-1].log for outcome in outcomes if outcome.runs and outcome.runs[-1].log), []
+        ),
+    )
+
+
+def write_samples(outcomes: Sequence[Outcome], path: Path) -> None:
+    """Write the raw samples of all outcomes to one gzip CSV file."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    sample_files.write(path, (sample for outcome in outcomes for sample in outcome.samples))
+
+
+def summary(outcomes: Sequence[Outcome], found: Sequence[RuleResult], verdict: Verdict) -> str:
+    """Return the outcome in one sentence: the worst rule, or what passed."""
+    names = ", ".join(outcome.scenario.name for outcome in outcomes)
+    partial = " (partial: interrupted)" if any(outcome.partial for outcome in outcomes) else ""
+    if verdict is Verdict.PASS:
+        samples = [s for outcome in outcomes for s in outcome.samples if s.arm == CANDIDATE]
+        overall = aggregates.figures(samples, "", CANDIDATE)
+        counts = f"{overall.requests} requests, {overall.failures} failed"
+        compared = "; no slower than live" if any(outcome.metrics for outcome in outcomes) else ""
+        return f"{names}: {counts}, p95 {overall.p95_ms:.1f} ms{compared}{partial}"
+    worst = next((rule for rule in found if rule.verdict is verdict), None)
+    if worst is None:
+        return f"{names}: nothing was judged{partial}"
+    return f"{worst.rule}: {worst.measured}, threshold {worst.threshold}: {worst.reason}{partial}"
+
+
+def _load(scenario: Scenario, arms: Sequence[Arm], rate: float, setup: Setup) -> LoadResult:
+    return load.run(
+        scenario,
+        arms,
+        locustfile=setup.locustfile,
+        rate=rate,
+        release_header=setup.release_header,
+        environ=setup.environ,
+        on_progress=setup.on_progress,
+    )
+
+
+def _steady(scenario: Scenario, duration: float) -> Scenario:
+    return replace(scenario, duration=max(duration, 1.0), shape=(Step(1.0, 1.0),))
+
+
+def _unique(runs: Sequence[LoadResult]) -> list[Sample]:
+    """Return the samples of several runs with pair ids that do not collide."""
+    return [
+        replace(sample, pair=f"{index}-{sample.pair}") if sample.pair else sample
+        for index, run in enumerate(runs)
+        for sample in run.samples
+    ]
+
+
+def _skipped(scenario: Scenario, reason: str) -> RuleResult:
+    return RuleResult(
+        f"{scenario.name}: comparison with live", Verdict.NOT_APPLICABLE, "not compared", "none", 0, reason
+    )
+
+
+def _timeline(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    events = []
+    for outcome in outcomes:
+        for index, run in enumerate(outcome.runs):
+            what = "load" if index == 0 else "more load"
+            at = datetime.fromtimestamp(run.begun, UTC).isoformat(timespec="milliseconds")
+            events.append({"at": at, "event": f"{outcome.scenario.name}: {what} for {run.seconds:.1f} s"})
+    return events
+
+
+def _series(outcomes: Sequence[Outcome]) -> dict[str, list[dict[str, Any]]]:
+    throughput: list[dict[str, Any]] = []
+    offset = 0.0
+    for outcome in outcomes:
+        for run in outcome.runs:
+            candidate = [sample for sample in run.samples if sample.arm == CANDIDATE]
+            for point in aggregates.throughput(candidate, run.begun, run.ended):
+                throughput.append(
+                    {**point, "t": round(point["t"] + offset, 1), "scenario": outcome.scenario.name}
+                )
+            offset += run.seconds
+    every = [sample for outcome in outcomes for sample in outcome.samples]
+    arms = sorted({sample.arm for sample in every})
+    series = {
+        "throughput": throughput,
+        "latency_histogram": aggregates.histogram(s for s in every if s.arm == CANDIDATE),
+    }
+    if len(arms) > 1:
+        series["latency_histogram_live"] = aggregates.histogram(s for s in every if s.arm != CANDIDATE)
+    return series
+
+
+def _facts(outcomes: Sequence[Outcome], compared: bool) -> dict[str, Any]:
+    runs = [run for outcome in outcomes for run in outcome.runs]
+    candidate = [
+        {**row, "scenario": outcome.scenario.name}
+        for outcome in outcomes
+        for row in aggregates.rows(
+            aggregates.by_endpoint(s for s in outcome.samples if s.arm == CANDIDATE), _clean
+        )
+    ]
+    live = [
+        row
+        for outcome in outcomes
+        for row in aggregates.rows(
+            aggregates.by_endpoint(s for s in outcome.samples if s.arm != CANDIDATE), _clean
+        )
+    ]
+    return {
+        "endpoints": candidate,
+        "endpoints_live": live,
+        "scenarios": [_scenario_fact(outcome) for outcome in outcomes],
+        "comparison": [_metric_fact(metric) for outcome in outcomes for metric in outcome.metrics],
+        "compared_with_live": compared,
+        "partial": any(outcome.partial for outcome in outcomes),
+        "generator": {
+            "cpu": round(max((run.generator_cpu for run in runs), default=0.0), 3),
+            "lag_p95_ms": round(max((run.generator_lag_ms for run in runs), default=0.0), 1),
+            "saturated": next((run.saturated for run in runs if run.saturated), ""),
+        },
+        "slow_requests": [entry for run in runs for entry in run.slow][:100],
+    }
+
+
+def _scenario_fact(outcome: Outcome) -> dict[str, Any]:
+    samples = [sample for sample in outcome.samples if sample.arm == CANDIDATE]
+    return {
+        "name": outcome.scenario.name,
+        "verdict": combine(rule.verdict for rule in outcome.rules),
+        "users": outcome.scenario.users,
+        "seconds": round(sum(run.seconds for run in outcome.runs), 1),
+        "requests": len(samples),
+        "failures": sum(not sample.ok for sample in samples),
+        "partial": outcome.partial,
+    }
+
+
+def _metric_fact(metric: Metric) -> dict[str, Any]:
+    return {
+        key: (_clean(value, 6) if isinstance(value, float) else value)
+        for key, value in asdict(metric).items()
+    }
+
+
+def _clean(value: float, digits: int = 3) -> float | None:
+    return round(value, digits) if math.isfinite(value) else None

@@ -1,0 +1,493 @@
+"""Candidate against live: did the release get slower, or fail more often? Pure functions on paired samples.
+
+The load generator sends every request to both sides, in random balanced order. That randomization, made by
+us, is the basis of the inference (Fisher's randomization test): if the releases are equal, swapping the two
+sides within a pair changes nothing, whatever the machine did meanwhile. No distribution is assumed, and slow
+drifts, bursts of noise and autocorrelation hit both sides of a pair.
+
+* ``p50`` of each endpoint: how much slower the typical request is, as the interquartile mean of the log
+  ratios within pairs. What slows both requests of a pair cancels, so on a busy machine this needs several
+  times fewer samples than the ratio of two medians.
+* ``p95`` of each endpoint: the log of the ratio of the two 95th percentiles.
+* The p-values of both come from swapping sides at random within pairs; the confidence intervals from a block
+  bootstrap of the pairs (blocks keep the autocorrelation of the noise).
+* errors, and the tail (requests slower than four times the median): McNemar's exact test on the pairs that
+  differ.
+* Holm's procedure over all metrics keeps the probability of any false alarm below ``false_alarm``.
+
+A metric *fails* when its one-sided p-value passes Holm's test and its estimate exceeds ``margin``. It is
+*inconclusive* when it did not fail and the minimum detectable effect, at the planned power, exceeds
+``detect``.
+"""
+
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+import numpy as np
+import numpy.typing as npt
+from scipy import stats
+
+from kickoff.evidence import RuleResult, Verdict
+from kickoff.performance.samples import CANDIDATE, LIVE, Sample
+from kickoff.performance.scenarios import ComparisonSettings, Effect
+
+Floats = npt.NDArray[np.float64]
+
+MINIMUM_PAIRS = 20
+_QUICK_SWAPS, _SWAPS = 499, 9999
+_BOOTSTRAPS = 600
+_SLOW_FACTOR = 4.0
+_ALL = "all endpoints"
+
+
+class Kind(StrEnum):
+    """What a metric measures."""
+
+    P50 = "p50"
+    P95 = "p95"
+    ERRORS = "errors"
+    TAIL = "tail"
+
+
+_QUANTILE = {Kind.P50: 0.5, Kind.P95: 0.95}
+
+
+@dataclass(frozen=True, slots=True)
+class Pairs:
+    """The pairs of one endpoint in order of time, as arrays of equal length; times in milliseconds."""
+
+    endpoint: str
+    live_ms: Floats
+    candidate_ms: Floats
+    live_ok: npt.NDArray[np.bool_]
+    candidate_ok: npt.NDArray[np.bool_]
+
+    @property
+    def count(self) -> int:
+        """Number of pairs."""
+        return int(self.live_ms.size)
+
+    def timed(self) -> tuple[Floats, Floats]:
+        """Return the times (live, candidate) of the pairs in which both sides succeeded."""
+        both = self.live_ok & self.candidate_ok
+        return self.live_ms[both], self.candidate_ms[both]
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One compared figure.
+
+    Attributes:
+        endpoint: What it belongs to; ``all endpoints`` for errors and the tail.
+        kind: What it measures.
+        pairs: Number of pairs behind it.
+        live: The value of the live release: milliseconds, or a share.
+        candidate: The value of the candidate.
+        effect: The relative change of a time, or the difference of two shares (0.1 = 10 % or 10 points).
+        low: Lower end of the two-sided 95 % confidence interval of ``effect``.
+        high: Upper end.
+        p_value: One-sided: the candidate is worse.
+        detectable: The smallest effect that this number of pairs would have shown, at the planned power.
+        verdict: The outcome.
+        reason: Why; may be empty when it passed.
+    """
+
+    endpoint: str
+    kind: Kind
+    pairs: int
+    live: float
+    candidate: float
+    effect: float
+    low: float
+    high: float
+    p_value: float
+    detectable: float
+    verdict: Verdict
+    reason: str = ""
+
+    @property
+    def relative(self) -> bool:
+        """Whether ``effect`` is relative (times) or a difference (shares)."""
+        return self.kind in _QUANTILE
+
+
+@dataclass(frozen=True, slots=True)
+class _Raw:
+    """A metric before the correction for their number."""
+
+    endpoint: str
+    kind: Kind
+    pairs: int
+    live: float
+    candidate: float
+    estimate: float  # log ratio, or difference
+    low: float
+    high: float
+    spread: float  # standard error of a log ratio; for shares the share of pairs that differ
+    p_value: float
+    live_broken: bool = False
+
+
+def pair_up(samples: Iterable[Sample]) -> list[Pairs]:
+    """Join samples to pairs, by endpoint. Requests whose other half is missing are left out."""
+    halves: dict[tuple[str, str], dict[str, Sample]] = defaultdict(dict)
+    for sample in samples:
+        if sample.pair:
+            halves[sample.endpoint, sample.pair][sample.arm] = sample
+    complete: dict[str, list[tuple[Sample, Sample]]] = defaultdict(list)
+    for (endpoint, _), found in halves.items():
+        if LIVE in found and CANDIDATE in found:
+            complete[endpoint].append((found[LIVE], found[CANDIDATE]))
+    result = []
+    for endpoint, pairs in sorted(complete.items()):
+        pairs.sort(key=lambda pair: pair[0].time)
+        result.append(
+            Pairs(
+                endpoint=endpoint,
+                live_ms=np.array([live.ms for live, _ in pairs]),
+                candidate_ms=np.array([candidate.ms for _, candidate in pairs]),
+                live_ok=np.array([live.ok for live, _ in pairs]),
+                candidate_ok=np.array([candidate.ok for _, candidate in pairs]),
+            )
+        )
+    return result
+
+
+def compare(
+    pairs: Sequence[Pairs],
+    settings: ComparisonSettings,
+    *,
+    seed: int = 0,
+    only: frozenset[tuple[str, Kind]] | None = None,
+) -> list[Metric]:
+    """Compare the two sides.
+
+    Args:
+        pairs: The pairs of every endpoint.
+        settings: Margins, detectable sizes, false-alarm probability and power.
+        seed: Seed of the resampling; the same pairs and seed give the same answer.
+        only: Judge these metrics alone (the confirmation of suspects); everything when ``None``.
+
+    Returns:
+        One metric per endpoint and quantile, then errors and tail; empty when there is no pair.
+    """
+    source = np.random.default_rng(seed)
+    wanted = [
+        raw
+        for raw in _measure(pairs, settings.false_alarm, source)
+        if only is None or (raw.endpoint, raw.kind) in only
+    ]
+    rejected = holm([raw.p_value for raw in wanted], settings.false_alarm)
+    alpha = settings.false_alarm / max(len(wanted), 1)
+    return [_judge(raw, settings, reject, alpha) for raw, reject in zip(wanted, rejected, strict=True)]
+
+
+def holm(p_values: Sequence[float], alpha: float) -> list[bool]:
+    """Return which hypotheses Holm's step-down procedure rejects at the family-wise level ``alpha``."""
+    rejected = [False] * len(p_values)
+    for rank, index in enumerate(sorted(range(len(p_values)), key=p_values.__getitem__)):
+        if p_values[index] > alpha / (len(p_values) - rank):
+            break
+        rejected[index] = True
+    return rejected
+
+
+def planned_pairs(metrics: Sequence[Metric], settings: ComparisonSettings) -> float:
+    """Return by which factor the number of pairs must grow so that every ``detect`` becomes visible.
+
+    The noise measured so far decides, not the effect seen so far, so growing a run by this does not raise the
+    probability of a false alarm. 1 when nothing has to grow.
+    """
+    factor = 1.0
+    for metric in metrics:
+        wanted = _effect_of(settings, metric.kind, metric.live).detect
+        if metric.verdict is not Verdict.INCONCLUSIVE or metric.detectable <= wanted:
+            continue
+        if not math.isfinite(metric.detectable):
+            factor = max(factor, 2 * MINIMUM_PAIRS / max(metric.pairs, 1))
+        elif metric.relative:
+            # The spread of a log ratio shrinks with the square root of the number of pairs.
+            factor = max(factor, (math.log1p(metric.detectable) / math.log1p(wanted)) ** 2)
+        else:
+            factor = max(factor, metric.detectable / wanted)
+    return factor * 1.15 if factor > 1 else 1.0
+
+
+def to_rule(metric: Metric, settings: ComparisonSettings) -> RuleResult:
+    """Return a metric as a rule of the evidence, with effect, interval and threshold in words."""
+    effect = _effect_of(settings, metric.kind, metric.live)
+    name = {
+        Kind.P50: f"p50 of {metric.endpoint} against live",
+        Kind.P95: f"p95 of {metric.endpoint} against live",
+        Kind.ERRORS: "errors against live",
+        Kind.TAIL: "very slow requests against live",
+    }[metric.kind]
+    interval = f"95 % interval {metric.low:+.1%} to {metric.high:+.1%}"
+    if metric.relative:
+        measured = f"{metric.effect:+.1%} ({metric.live:.2f} → {metric.candidate:.2f} ms; {interval})"
+        threshold = f"≤ +{effect.margin:.0%}"
+    else:
+        measured = f"{metric.live:.2%} → {metric.candidate:.2%} ({interval})"
+        threshold = f"≤ +{effect.margin * 100:g} points"
+    return RuleResult(name, metric.verdict, measured, threshold, metric.pairs, metric.reason)
+
+
+def _effect_of(settings: ComparisonSettings, kind: Kind, live: float) -> Effect:
+    """Return the sizes that matter for a metric whose live value is ``live``."""
+    found: Effect = getattr(settings, kind.value)
+    if kind not in _QUANTILE or not live > 0:
+        return found
+    # A tenth of half a millisecond is nothing that anybody would stop a release for.
+    floor = settings.floor[kind.value]
+    return Effect(max(found.margin, floor.margin / live), max(found.detect, floor.detect / live))
+
+
+def _measure(pairs: Sequence[Pairs], alpha: float, source: np.random.Generator) -> list[_Raw]:
+    raws = []
+    for entry in pairs:
+        live, candidate = entry.timed()
+        found = _quantiles(entry.endpoint, live, candidate, alpha / (2 * len(pairs) + 2), source)
+        # A live release that mostly fails here, or lacks the endpoint, is no yardstick for times.
+        broken = float(entry.live_ok.mean()) < 0.5 <= float(entry.candidate_ok.mean())
+        raws += [replace(raw, live_broken=broken) for raw in found]
+    if pairs:
+        raws.append(_errors(pairs))
+        raws.append(_tail(pairs))
+    return raws
+
+
+def _quantiles(
+    endpoint: str, live: Floats, candidate: Floats, alpha: float, source: np.random.Generator
+) -> list[_Raw]:
+    if live.size < MINIMUM_PAIRS:
+        nan = math.nan
+        return [
+            _Raw(endpoint, kind, int(live.size), nan, nan, nan, nan, nan, math.inf, 1.0) for kind in _QUANTILE
+        ]
+    log_live, log_candidate = np.log(np.maximum(live, 1e-6)), np.log(np.maximum(candidate, 1e-6))
+    observed = _effects(log_live[None], log_candidate[None])[0]
+    spreads = _bootstrap(log_live, log_candidate, source)
+    p_values = _swap_test(log_live, log_candidate, observed, alpha=alpha, source=source)
+    raws = []
+    for index, (kind, share) in enumerate(_QUANTILE.items()):
+        low, high = np.quantile(spreads[:, index], [0.025, 0.975])
+        raws.append(
+            _Raw(
+                endpoint=endpoint,
+                kind=kind,
+                pairs=int(live.size),
+                live=float(np.sort(live)[rank(share, live.size)]),
+                candidate=float(np.sort(candidate)[rank(share, live.size)]),
+                estimate=float(observed[index]),
+                low=float(low),
+                high=float(high),
+                spread=float(np.std(spreads[:, index], ddof=1)),
+                p_value=p_values[index],
+            )
+        )
+    return raws
+
+
+def rank(share: float, count: int) -> int:
+    """Return the 0-based rank of the quantile ``share`` among ``count`` sorted values."""
+    return min(max(math.ceil(share * count) - 1, 0), count - 1)
+
+
+def _effects(live: Floats, candidate: Floats) -> Floats:
+    """Return the effects on p50 and p95 for logarithms of times: one row per row, one column per metric."""
+    count = live.shape[1]
+    quarter = count // 4
+    ratios = np.partition(candidate - live, [quarter, count - quarter - 1], axis=1)
+    typical = ratios[:, quarter : count - quarter].mean(axis=1)
+    high = rank(_QUANTILE[Kind.P95], count)
+    tails = np.partition(candidate, high, axis=1)[:, high] - np.partition(live, high, axis=1)[:, high]
+    return np.stack([typical, tails], axis=1)
+
+
+def _swap_test(
+    live: Floats,
+    candidate: Floats,
+    observed: Floats,
+    *,
+    alpha: float,
+    source: np.random.Generator,
+) -> list[float]:
+    """Return the one-sided p-values of swapping the sides at random within pairs."""
+    at_least = np.zeros(observed.size)
+    done = 0
+    for goal in (_QUICK_SWAPS, max(_SWAPS, math.ceil(5 / alpha))):
+        while done < goal:
+            size = min(goal - done, max(1, 2_000_000 // live.size))
+            swap = source.random((size, live.size), dtype=np.float32) < 0.5
+            left, right = np.where(swap, candidate, live), np.where(swap, live, candidate)
+            at_least += (_effects(left, right) >= observed - 1e-12).sum(axis=0)
+            done += size
+        # Far from any threshold a rough p-value will do.
+        if (at_least / done > 0.1).all():
+            break
+    return [float((count + 1) / (done + 1)) for count in at_least]
+
+
+def _bootstrap(live: Floats, candidate: Floats, source: np.random.Generator) -> Floats:
+    """Return bootstrap replicates of the effects, resampling blocks of neighbouring pairs."""
+    count = live.size
+    length = max(1, round(count ** (1 / 3)))
+    blocks = math.ceil(count / length)
+    found = []
+    done = 0
+    while done < _BOOTSTRAPS:
+        size = min(_BOOTSTRAPS - done, max(1, 2_000_000 // count))
+        starts = source.integers(0, count, size=(size, blocks))
+        # Circular blocks give every pair the same weight.
+        picked = (starts[:, :, None] + np.arange(length)) % count
+        index = picked.reshape(size, -1)[:, :count]
+        found.append(_effects(live[index], candidate[index]))
+        done += size
+    return np.concatenate(found)
+
+
+def _errors(pairs: Sequence[Pairs]) -> _Raw:
+    live = np.concatenate([~entry.live_ok for entry in pairs])
+    candidate = np.concatenate([~entry.candidate_ok for entry in pairs])
+    return _shares(Kind.ERRORS, live, candidate)
+
+
+def _tail(pairs: Sequence[Pairs]) -> _Raw:
+    slow_live, slow_candidate = [], []
+    for entry in pairs:
+        live, candidate = entry.timed()
+        if live.size:
+            # Both sides set the limit, so that it favours neither.
+            limit = _SLOW_FACTOR * float(np.median(np.concatenate([live, candidate])))
+            slow_live.append(live > limit)
+            slow_candidate.append(candidate > limit)
+    empty = [np.zeros(0, dtype=np.bool_)]
+    return _shares(Kind.TAIL, np.concatenate(slow_live or empty), np.concatenate(slow_candidate or empty))
+
+
+def _shares(kind: Kind, live: npt.NDArray[np.bool_], candidate: npt.NDArray[np.bool_]) -> _Raw:
+    """Compare two paired shares by McNemar's exact test."""
+    count = int(live.size)
+    if count == 0:
+        nan = math.nan
+        return _Raw(_ALL, kind, 0, nan, nan, nan, nan, nan, math.inf, 1.0)
+    worse = int((candidate & ~live).sum())
+    better = int((live & ~candidate).sum())
+    differ = worse + better
+    p_value = float(stats.binomtest(worse, differ, 0.5, alternative="greater").pvalue) if differ else 1.0
+    low, high = _newcombe(worse, better, int((live & candidate).sum()), count)
+    return _Raw(
+        endpoint=_ALL,
+        kind=kind,
+        pairs=count,
+        live=float(live.mean()),
+        candidate=float(candidate.mean()),
+        estimate=(worse - better) / count,
+        low=low,
+        high=high,
+        spread=differ / count,
+        p_value=p_value,
+    )
+
+
+def _newcombe(worse: int, better: int, both: int, count: int) -> tuple[float, float]:
+    """Return the 95 % interval of the difference of two paired shares (Newcombe 1998, method 10)."""
+    neither = count - worse - better - both
+    p1, p2 = (both + worse) / count, (both + better) / count
+    low1, high1 = _wilson(both + worse, count)
+    low2, high2 = _wilson(both + better, count)
+    product = (both + worse) * (count - both - worse) * (both + better) * (count - both - better)
+    phi = (both * neither - worse * better) / math.sqrt(product) if product else 0.0
+    difference = p1 - p2
+
+    def arm(a: float, b: float) -> float:
+        return math.sqrt(max(a * a - 2 * phi * a * b + b * b, 0.0))
+
+    return difference - arm(p1 - low1, high2 - p2), difference + arm(high1 - p1, p2 - low2)
+
+
+def _wilson(successes: int, count: int) -> tuple[float, float]:
+    interval = stats.binomtest(successes, count).proportion_ci(0.95, method="wilson")
+    return float(interval.low), float(interval.high)
+
+
+def _judge(raw: _Raw, settings: ComparisonSettings, rejected: bool, alpha: float) -> Metric:
+    effect = _effect_of(settings, raw.kind, raw.live)
+    relative = raw.kind in _QUANTILE
+    detectable = (
+        _detectable_ratio(raw.spread, effect.margin, alpha, settings.power)
+        if relative
+        else _detectable_share(raw.pairs, raw.spread, effect.margin, alpha, settings.power)
+    )
+    estimate, low, high = (
+        (math.expm1(value) if relative else value) for value in (raw.estimate, raw.low, raw.high)
+    )
+    verdict, reason = Verdict.PASS, ""
+    if raw.live_broken:
+        verdict = Verdict.NOT_APPLICABLE
+        reason = "most of these requests fail on the live release, so the absolute rules decide"
+    elif rejected and estimate > effect.margin:
+        verdict = Verdict.FAIL
+        reason = f"worse than live beyond chance (p = {raw.p_value:.2g}) and by more than {effect.margin:.1%}"
+    elif not detectable <= effect.detect:
+        verdict = Verdict.INCONCLUSIVE
+        reason = (
+            f"{raw.pairs} pairs are too few to compare"
+            if not math.isfinite(detectable)
+            else f"with {raw.pairs} pairs and this noise only an effect of {detectable:.1%} or more would "
+            f"show; {effect.detect:.1%} must"
+        )
+    elif estimate > effect.margin:
+        reason = f"within what chance brings about (p = {raw.p_value:.2g})"
+    return Metric(
+        endpoint=raw.endpoint,
+        kind=raw.kind,
+        pairs=raw.pairs,
+        live=raw.live,
+        candidate=raw.candidate,
+        effect=estimate,
+        low=low,
+        high=high,
+        p_value=raw.p_value,
+        detectable=detectable,
+        verdict=verdict,
+        reason=reason,
+    )
+
+
+def _detectable_ratio(spread: float, margin: float, alpha: float, power: float) -> float:
+    """Return the smallest relative effect that would fail with probability ``power``."""
+    if not math.isfinite(spread):
+        return math.inf
+    threshold = max(float(stats.norm.isf(alpha)) * spread, math.log1p(margin))
+    return math.expm1(threshold + float(stats.norm.isf(1 - power)) * spread)
+
+
+def _detectable_share(count: int, noise: float, margin: float, alpha: float, power: float) -> float:
+    """Return the smallest additional share of bad requests that would fail with probability ``power``.
+
+    ``noise`` is the share of pairs that differ already; half of those are taken to be worse by chance.
+    """
+    if count == 0:
+        return math.inf
+
+    def seen(share: float) -> bool:
+        differ = max(1, round(count * min(noise + share, 1.0)))
+        # Smallest number of worse pairs among those that differ that rejects.
+        needed = float(stats.binom.isf(alpha, differ, 0.5)) + 1
+        if needed > differ:
+            return False
+        worse = min((noise / 2 + share) / (noise + share), 1.0)
+        enough = max(needed, (differ + count * margin) / 2)
+        return float(stats.binom.sf(math.ceil(enough) - 1, differ, worse)) >= power
+
+    low, high = margin, 1.0
+    if not seen(high):
+        return math.inf
+    for _ in range(20):
+        middle = (low + high) / 2
+        low, high = (low, middle) if seen(middle) else (middle, high)
+    return high

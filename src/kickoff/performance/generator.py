@@ -1,0 +1,380 @@
+"""The load generator: Locust in a process of its own, told what to do on standard input.
+
+Started by :mod:`kickoff.performance.load` as ``python -m kickoff.performance.generator``. It reads one JSON
+plan from standard input, writes samples to a file and progress as JSON lines to standard output, and never
+shares an interpreter with code that gevent's patches could disturb.
+
+In a comparison every task runs twice, once against each side, in an order drawn per pair from a shuffled
+balanced block and with the same random numbers, so that both sides get the same requests at nearly the same
+time.
+"""
+
+# ruff: noqa: ANN401 - Locust calls with whatever it has, and users are whatever the locustfile defines
+# Locust patches the standard library on import, so it comes before everything that opens sockets or threads.
+import locust  # isort: skip
+
+import json
+import logging
+import os
+import random
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, TextIO
+
+import gevent
+from locust.env import Environment
+from locust.shape import LoadTestShape
+from locust.user.task import DefaultTaskSet, TaskSet
+from locust.util.load_locustfile import load_locustfile
+
+from kickoff.performance.samples import Sample, Writer
+
+MARKER = {"X-Kickoff-Check": "performance"}
+_BACKLOG_SECONDS = 1.0
+_BALANCED_BLOCK = 4
+
+
+class Refused(Exception):
+    """The plan cannot be carried out; the message says why."""
+
+
+class Arm:
+    """One side: where its requests go and which release must answer."""
+
+    def __init__(self, document: dict[str, Any]) -> None:
+        self.name: str = document["name"]
+        self.url: str = document["url"].rstrip("/")
+        self.headers: dict[str, str] = {**document["headers"], **MARKER}
+        self.release: str = document["release"]
+
+
+class Recorder:
+    """Turns Locust's request events into samples and keeps the counts that the progress line shows."""
+
+    def __init__(self, writer: Writer, arms: list[Arm], release_header: str, slow_ms: float) -> None:
+        self._writer = writer
+        self._expected = {arm.name: arm.release for arm in arms}
+        self._header = release_header
+        self._slow_ms = slow_ms
+        self.requests = 0
+        self.failures = 0
+        self.recent: list[float] = []
+        self.slow: list[dict[str, Any]] = []
+
+    def __call__(  # noqa: PLR0917 - Locust passes keywords
+        self,
+        request_type: str,
+        name: str,
+        response_time: float,
+        context: dict[str, Any],
+        exception: BaseException | None = None,
+        response: Any = None,
+        start_time: float = 0.0,
+        **_: Any,
+    ) -> None:
+        """Record one finished request (the signature is Locust's)."""
+        arm = str(context.get("kickoff_arm", ""))
+        headers = getattr(response, "headers", None)
+        release = str((headers.get(self._header) if headers and self._header else None) or "")
+        error = _one_line(exception) if exception is not None else ""
+        expected = self._expected.get(arm, "")
+        if not error and expected and release != expected:
+            error = f"answered by release {release or '(none named)'}, expected {expected}"
+        sample = Sample(
+            time=start_time or time.time() - response_time / 1000,
+            endpoint=f"{request_type} {name}",
+            arm=arm,
+            ms=response_time,
+            ok=not error,
+            error=error,
+            release=release,
+            pair=str(context.get("kickoff_pair", "")),
+            slot=int(context.get("kickoff_slot", 0)),
+        )
+        self._writer.add(sample)
+        self.requests += 1
+        self.failures += not sample.ok
+        self.recent.append(response_time)
+        if response_time > self._slow_ms and len(self.slow) < 100:
+            self.slow.append(
+                {
+                    "time": sample.time,
+                    "endpoint": sample.endpoint,
+                    "arm": arm,
+                    "ms": round(response_time, 1),
+                    "status": getattr(response, "status_code", 0) or 0,
+                    "release": release,
+                    "error": error,
+                }
+            )
+
+
+class Steering:
+    """What one user does next: which side it talks to, and how many requests it has sent."""
+
+    def __init__(self, user: Any, number: int, arms: list[Arm], rate: float) -> None:
+        self.arms = arms
+        self.number = number
+        self.rate = rate
+        self.sent = 0
+        self.started = time.perf_counter() + (random.random() / rate if rate else 0.0)  # noqa: S311
+        self.skipped = 0.0
+        self._pairs = 0
+        self._orders = _balanced_orders(random.Random(f"{number}-{time.time_ns()}"))  # noqa: S311 - not a secret
+        self._context: dict[str, Any] = {}
+        self._arm = arms[0]
+        self._wrap(user)
+
+    def _wrap(self, user: Any) -> None:
+        client = getattr(user, "client", None)
+        if client is None or not hasattr(client, "base_url"):
+            raise Refused(f"{type(user).__name__} is neither a FastHttpUser nor an HttpUser")
+        original_request, original_context = client.request, user.context
+
+        def request(method: str, url: str, **options: Any) -> Any:
+            self.sent += 1
+            if "kickoff_pair" in self._context:
+                self._context["kickoff_pair"] = f"{self.number}-{self._pairs}-{self.sent}"
+            options["headers"] = {**self._arm.headers, **(options.get("headers") or {})}
+            return original_request(method, url, **options)
+
+        def context() -> dict[str, Any]:
+            return {**original_context(), **self._context}
+
+        client.request = request
+        user.context = context
+        self._turn_to(user, self.arms[0], {})
+
+    def _turn_to(self, user: Any, arm: Arm, context: dict[str, Any]) -> None:
+        self._arm = arm
+        user.client.base_url = arm.url
+        self._context = {"kickoff_arm": arm.name, **context}
+
+    def run_pair(self, user: Any, run: Callable[[], None]) -> None:
+        """Run a task against each side in random order, with the same random numbers."""
+        self._pairs += 1
+        before = self.sent
+        numbers = random.getstate()
+        first_error: Exception | None = None
+        for slot, index in enumerate(next(self._orders)):
+            self.sent = before
+            random.setstate(numbers)
+            self._turn_to(user, self.arms[index], {"kickoff_pair": "", "kickoff_slot": slot})
+            try:
+                run()
+            except Exception as error:
+                first_error = first_error or error
+        self._turn_to(user, self.arms[0], {})
+        if first_error is not None:
+            raise first_error
+
+    def wait(self) -> float:
+        """Return the seconds until this user's next request is due (0 when it is late)."""
+        due = self.started + self.skipped + self.sent / self.rate
+        late = time.perf_counter() - due
+        # After a stall the user catches up on a second's work at most, so that a pause is not followed by
+        # a burst nobody planned; what is dropped shows as a missed target.
+        self.skipped += max(0.0, late - _BACKLOG_SECONDS)
+        return max(0.0, -late)
+
+
+def _balanced_orders(source: random.Random) -> Iterator[tuple[int, int]]:
+    while True:
+        block = [(0, 1), (1, 0)] * (_BALANCED_BLOCK // 2)
+        source.shuffle(block)
+        yield from block
+
+
+class _Shape(LoadTestShape):
+    """Follows the plan's steps; ends when the time is over."""
+
+    abstract = True
+
+    def __init__(self, users: int, duration: float, steps: list[dict[str, float]]) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self._users, self._duration, self._steps = users, duration, steps
+
+    def tick(self) -> tuple[int, float] | None:
+        at = self.get_run_time() / self._duration  # type: ignore[no-untyped-call]
+        share = next((step["users"] for step in self._steps if at < step["until"]), 0.0)
+        count = max(1, round(self._users * share))
+        # All at once: the steps are the ramp.
+        return count, float(max(count, self._users))
+
+
+class Generator:
+    """Carries out one plan."""
+
+    def __init__(self, plan: dict[str, Any], progress: TextIO) -> None:
+        self._plan = plan
+        self._progress = progress
+        self._arms = [Arm(document) for document in plan["arms"]]
+        self._writer = Writer(Path(plan["samples"]))
+        self._recorder = Recorder(self._writer, self._arms, plan["release_header"], plan["slow_ms"])
+        self._users = 0
+        self._interrupted = False
+        self._lags: list[float] = []
+        self._errors: list[str] = []
+        self._parent = os.getppid()
+
+    def run(self) -> None:
+        """Send the load, then report the summary."""
+        self._patch_tasks()
+        environment: Any = Environment(
+            user_classes=self._user_classes(),
+            host=self._arms[0].url,
+            events=locust.events,
+            stop_timeout=self._plan["stop_timeout"],
+        )
+        environment.events.request.add_listener(self._recorder)
+        environment.events.user_error.add_listener(self._user_error)
+        environment.shape_class = _Shape(self._plan["users"], self._plan["duration"], self._plan["shape"])
+        runner = environment.create_local_runner()
+        environment.events.test_start.fire(environment=environment)
+        signal.signal(signal.SIGTERM, self._stop)
+        signal.signal(signal.SIGINT, self._stop)
+        watch = gevent.spawn(self._watch_lag)
+        begun, begun_cpu = time.time(), time.process_time()
+        clock = time.perf_counter()
+        runner.start_shape()
+        while not self._over(clock):
+            gevent.sleep(0.1)
+            if time.perf_counter() - clock >= self._reported:
+                self._report(runner.user_count, time.perf_counter() - clock)
+        ended, used_cpu = time.time(), time.process_time() - begun_cpu
+        runner.quit()
+        watch.kill()
+        self._writer.close()
+        self._say(
+            kind="summary",
+            begun=begun,
+            ended=ended,
+            interrupted=self._interrupted,
+            requests=self._recorder.requests,
+            cpu=used_cpu / max(ended - begun, 0.001),
+            lag_p95_ms=_quantile(self._lags, 0.95) * 1000,
+            slow=self._recorder.slow,
+            errors=self._errors,
+        )
+
+    _reported = 0.5
+
+    def _over(self, clock: float) -> bool:
+        orphaned = os.getppid() != self._parent
+        return self._interrupted or orphaned or time.perf_counter() - clock >= self._plan["duration"]
+
+    def _report(self, users: int, elapsed: float) -> None:
+        self._reported = elapsed + 0.5
+        self._writer.flush()
+        recent, self._recorder.recent = self._recorder.recent, []
+        self._say(
+            kind="progress",
+            elapsed=elapsed,
+            users=users,
+            requests=self._recorder.requests,
+            failures=self._recorder.failures,
+            p95_ms=_quantile(recent, 0.95),
+        )
+
+    def _say(self, **values: Any) -> None:
+        self._progress.write(json.dumps(values) + "\n")
+        self._progress.flush()
+
+    def _stop(self, *_: object) -> None:
+        self._interrupted = True
+
+    def _user_error(self, user_instance: Any, exception: BaseException, **_: Any) -> None:
+        if len(self._errors) < self._plan["max_errors"]:
+            self._errors.append(f"{type(user_instance).__name__}: {_one_line(exception)}")
+
+    def _watch_lag(self) -> None:
+        # A loop that wakes late stamps its requests late: this shows a starved generator even when the
+        # processor it lacks was used by somebody else.
+        while True:
+            before = time.perf_counter()
+            gevent.sleep(0.02)
+            self._lags.append(time.perf_counter() - before - 0.02)
+
+    def _user_classes(self) -> list[Any]:
+        found, _ = load_locustfile(self._plan["locustfile"])
+        missing = [name for name in self._plan["mix"] if name not in found]
+        if missing:
+            raise Refused(
+                f"the locustfile has no user class {', '.join(missing)}; it has {', '.join(sorted(found))}"
+            )
+        classes = []
+        for name, weight in self._plan["mix"].items():
+            user_class = found[name]
+            user_class.weight, user_class.fixed_count, user_class.host = weight, 0, self._arms[0].url
+            self._steer(user_class)
+            classes.append(user_class)
+        return classes
+
+    def _steer(self, user_class: Any) -> None:
+        # A class may inherit from another one of the mix, which is steered already.
+        original = getattr(user_class.__init__, "kickoff_original", user_class.__init__)
+        rate = self._plan["rate"] / self._plan["users"]
+
+        def __init__(user: Any, environment: Any) -> None:
+            original(user, environment)
+            self._users += 1
+            user.kickoff = Steering(user, self._users, self._arms, rate)
+
+        __init__.kickoff_original = original  # type: ignore[attr-defined] # functions take attributes
+        user_class.__init__ = __init__
+        if rate:
+            user_class.wait_time = lambda user: user.kickoff.wait()
+
+    def _patch_tasks(self) -> None:
+        if len(self._arms) == 1:
+            return
+        owner: Any
+        for owner in (TaskSet, DefaultTaskSet):
+            owner.execute_task = _paired(owner.execute_task)
+
+
+def _paired(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
+    def execute_task(self: Any, task: Any) -> None:
+        if isinstance(task, type) and issubclass(task, TaskSet):
+            original(self, task)  # its own tasks are the pairs
+            return
+        self.user.kickoff.run_pair(self.user, lambda: original(self, task))
+
+    return execute_task
+
+
+def _quantile(values: list[float], share: float) -> float:
+    return sorted(values)[min(int(len(values) * share), len(values) - 1)] if values else 0.0
+
+
+def _one_line(error: BaseException) -> str:
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= 200 else f"{text[:199]}…"
+
+
+def main() -> int:
+    """Read the plan from standard input and carry it out.
+
+    Returns:
+        0, or 2 when the plan cannot be carried out (the reason is the last line of standard error).
+    """
+    plan = json.loads(sys.stdin.readline())
+    # A locustfile may print; progress has a descriptor of its own so that such text cannot spoil it.
+    progress = os.fdopen(os.dup(1), "w", encoding="utf-8")
+    os.dup2(2, 1)
+    logging.basicConfig(
+        level=logging.WARNING, stream=sys.stderr, format="%(levelname)s %(name)s: %(message)s"
+    )
+    try:
+        Generator(plan, progress).run()
+    except Refused as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

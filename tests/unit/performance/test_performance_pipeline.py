@@ -1,0 +1,107 @@
+"""The script as the pipeline calls it: ``--candidate``, with a stand-in for the release engine's session."""
+
+import runpy
+import signal
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from kickoff import evidence
+from kickoff.errors import run
+from kickoff.evidence import Evidence, Verdict
+from tests.unit.performance.toy import Toy
+
+ROOT = Path(__file__).parents[3]
+SCRIPT = ROOT / "scripts/performance/run_performance_tests.py"
+
+
+@dataclass
+class Endpoint:
+    url: str
+    headers: Mapping[str, str]
+
+
+@dataclass
+class FakeEnvironment:
+    values: Mapping[str, str]
+
+    def text(self, key: str) -> str:
+        return self.values[key]
+
+    def integer(self, key: str) -> int:
+        return int(self.values[key])
+
+
+@dataclass
+class FakeSession:
+    candidate: Toy
+    live: Toy | None
+    environment: FakeEnvironment
+    recorded: list[tuple[str, Evidence]] = field(default_factory=list)
+
+    def colour_of(self, which: str) -> str | None:
+        return None if which == "live" and self.live is None else "blue"
+
+    def expected_release(self, which: str) -> str:
+        toy = self.candidate if which == "candidate" else self.live
+        assert toy is not None
+        return toy.release
+
+    @contextmanager
+    def reach(self, which: str) -> Iterator[Endpoint]:
+        toy = {"candidate": self.candidate, "live-direct": self.live}[which]
+        assert toy is not None
+        yield Endpoint(toy.url, {"X-Colour": "blue"})
+
+    def record_check(self, attempt: str, found: Evidence) -> None:
+        self.recorded.append((attempt, found))
+
+
+@pytest.fixture
+def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
+    """Return a function that runs the script with a session and gives its exit code."""
+
+    def invoke(session: FakeSession) -> int:
+        module = ModuleType("kickoff.release.session")
+        module.open_session = lambda name, root: session  # type: ignore[attr-defined]
+        monkeypatch.setitem(sys.modules, "kickoff.release.session", module)
+        monkeypatch.chdir(ROOT)
+        given = ["--candidate", "--env", "development", "--attempt", "a7", "--evidence", str(tmp_path)]
+        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *given, "--duration", "2s"])
+        return run(runpy.run_path(str(SCRIPT))["main"])
+
+    before = signal.getsignal(signal.SIGTERM)
+    yield invoke
+    signal.signal(signal.SIGTERM, before)
+
+
+VALUES = {"PERF_SCENARIO": "smoke", "PERF_MAX_RPS": "40", "API_KEY": ""}
+
+
+def test_a_first_release_is_judged_by_absolute_rules(call: object, candidate: Toy, tmp_path: Path) -> None:
+    assert callable(call)
+    session = FakeSession(candidate, None, FakeEnvironment(VALUES))
+    assert call(session) == 0
+    attempt, found = session.recorded[0]
+    assert (attempt, found.release, found.attempt, found.verdict) == ("a7", "new", "a7", Verdict.PASS)
+    assert found.rules[-1].verdict is Verdict.NOT_APPLICABLE
+    assert evidence.read(tmp_path)[0].stage == "perf-baseline"
+
+
+def test_a_rejected_candidate_is_recorded_too(call: object, pair: tuple[Toy, Toy]) -> None:
+    assert callable(call)
+    new, old = pair
+    new.probabilities = (0.9, 0.9, 0.9)
+    session = FakeSession(new, old, FakeEnvironment(VALUES))
+    assert call(session) == 1
+    found = session.recorded[0][1]
+    assert found.verdict is Verdict.FAIL
+    assert "error rate" in found.summary
+    assert found.inputs["max_rps"] == 40
+    # The cap holds for both sides together: 40 a second for two seconds, and a second's backlog.
+    assert sum(entry["requests"] for entry in found.facts["endpoints"]) <= 20 * 3 + 2
