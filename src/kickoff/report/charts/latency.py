@@ -1,0 +1,268 @@
+"""How long requests took: the candidate's distribution and percentiles beside those of the live release."""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+
+from markupsafe import Markup
+
+from kickoff.evidence import Evidence
+from kickoff.report.charts.svg import NARROW, Figure, Table, draw, label, marker, path, tag, ticks
+from kickoff.report.rows import Endpoint
+from kickoff.report.wording import DASH, change, count, milliseconds, number, plural
+
+_ENOUGH = 20
+"""Fewer requests have no shape worth drawing."""
+
+_MOST_ENDPOINTS = 8
+_RATIO = 10**0.1
+_SHAPES = (("p50", "circle"), ("p95", "diamond"), ("p99", "triangle"))
+Bucket = tuple[float, float, float]
+"""Lower edge, upper edge (milliseconds) and share of the requests."""
+
+
+def distribution(perf: Evidence | None, environment: str) -> Figure:
+    """Return the chart of how response times are distributed, candidate and live."""
+    key = f"latency-{environment}"
+    if perf is None:
+        return Figure(key, "No response times: the performance check left no evidence", "")
+    candidate = _histogram(perf.series.get("latency_histogram", []))
+    live = _histogram(perf.series.get("latency_histogram_live", []))
+    total, total_live = (sum(n for _, _, n in side) for side in (candidate, live))
+    table = _distribution_table(candidate, live) if candidate else None
+    if total < _ENOUGH:
+        found = plural(round(total), "request") if total else "no request"
+        return Figure(key, f"Too little for a distribution: {found} succeeded", "", table=table)
+    half, most = _quantile(candidate, 0.5), _quantile(candidate, 0.95)
+    title = f"Half of the requests took up to about {milliseconds(half)}, 95% up to {milliseconds(most)}"
+    sides = [("two", "live", live)] if total_live >= _ENOUGH else []
+    sides.append(("one", "candidate", candidate))
+    counts = " and ".join(f"{count(sum(n for *_, n in side))} of the {name}" for _, name, side in sides)
+    description = (
+        f"Share of the requests by response time on a logarithmic axis. Requests: {counts}. "
+        f"Candidate: median about {milliseconds(half)}, 95th percentile about {milliseconds(most)}."
+    )
+    if len(sides) > 1:
+        description += f" Live: 95th percentile about {milliseconds(_quantile(live, 0.95))}."
+    note = "" if len(sides) > 1 else "There was no live release to compare with."
+
+    def paint(width: int) -> tuple[float, list[Markup]]:
+        return _paint_distribution(sides, width)
+
+    return Figure(key, title, description, draw(key, title, description, paint), table, note)
+
+
+def percentiles(perf: Evidence | None, endpoints: Sequence[Endpoint], environment: str) -> Figure | None:
+    """Return the chart of p50, p95 and p99 of each endpoint, candidate above live; ``None`` without data."""
+    key = f"percentiles-{environment}"
+    drawn = [e for e in endpoints if None not in e.candidate.values()][:_MOST_ENDPOINTS]
+    if perf is None or not drawn:
+        return None
+    compared = [e for e in drawn if e.live.get("p95")]
+    title = _finding(drawn, compared)
+    said = "; ".join(f"{e.name}: {_said(e)}" for e in drawn)
+    description = f"Percentiles of the response time of each endpoint. {said}."
+    limit = _limit(perf, drawn)
+    values = [v for e in drawn for side in (e.candidate, e.live) for v in side.values() if v is not None]
+    top = max(values)
+    within = limit is not None and limit <= top * 2.5
+    note = "" if within or limit is None else f"The limit of {milliseconds(limit)} lies beyond the chart."
+
+    def paint(width: int) -> tuple[float, list[Markup]]:
+        bound = max(top, limit) if within and limit is not None else top
+        return _paint_percentiles(drawn, bool(compared), bound, limit if within else None, width)
+
+    return Figure(key, title, description, draw(key, title, description, paint), note=note)
+
+
+def _finding(drawn: Sequence[Endpoint], compared: Sequence[Endpoint]) -> str:
+    if not compared:
+        worst = max(drawn, key=lambda e: e.candidate["p95"] or 0.0)
+        return f"Slowest endpoint: {worst.name} with a p95 of {milliseconds(worst.candidate['p95'])}"
+
+    def ratio(endpoint: Endpoint) -> float:
+        return (endpoint.candidate["p95"] or 0.0) / (endpoint.live["p95"] or 1.0)
+
+    worst = max(compared, key=ratio)
+    before, after = worst.live["p95"] or 0.0, worst.candidate["p95"] or 0.0
+    moved = change(before, after)
+    word = "at worst" if ratio(worst) > 1 else "at least"
+    values = f"{worst.name}, {milliseconds(before)} → {milliseconds(after)}"
+    return f"Against live, p95 moved {word} {moved}: {values}"
+
+
+def _said(endpoint: Endpoint) -> str:
+    candidate = ", ".join(f"{name} {milliseconds(value)}" for name, value in endpoint.candidate.items())
+    live = ", ".join(f"{name} {milliseconds(value)}" for name, value in endpoint.live.items() if value)
+    return f"candidate {candidate}" + (f"; live {live}" if live else "")
+
+
+def _limit(perf: Evidence, drawn: Sequence[Endpoint]) -> float | None:
+    """Return the limit that the p95 rules state, when they all state the same."""
+    found = set()
+    for rule in perf.rules:
+        match = re.fullmatch(r"[≤<]\s*([\d.]+) ms", rule.threshold.strip())
+        if match and re.search(r"\bp95\b", rule.rule) and any(e.name in rule.rule for e in drawn):
+            found.add(float(match[1]) if match[1].count(".") <= 1 and match[1] != "." else math.nan)
+    return found.pop() if len(found) == 1 and not any(map(math.isnan, found)) else None
+
+
+def _histogram(points: Sequence[Mapping[str, object]]) -> list[Bucket]:
+    edges = []
+    for point in points[:500]:
+        edge, amount = number(point.get("le_ms")), number(point.get("count"))
+        if edge is not None and edge > 0 and amount is not None and amount >= 0:
+            edges.append((edge, amount))
+    edges.sort()
+    lows = [edges[0][0] / _RATIO, *(edge for edge, _ in edges)] if edges else []
+    return [
+        (low, edge, amount) for low, (edge, amount) in zip(lows, edges, strict=False) if edge > low or amount
+    ]
+
+
+def _quantile(buckets: Sequence[Bucket], share: float) -> float:
+    """Return a percentile, interpolated within its bucket on the logarithmic scale."""
+    wanted = share * sum(n for *_, n in buckets)
+    seen = 0.0
+    for low, high, amount in buckets:
+        if amount and seen + amount >= wanted:
+            return float(low * (high / low) ** ((wanted - seen) / amount))
+        seen += amount
+    return buckets[-1][1]
+
+
+def _distribution_table(candidate: Sequence[Bucket], live: Sequence[Bucket]) -> Table:
+    sides: list[dict[float, float]] = [{high: n for _, high, n in side} for side in (candidate, live)]
+    edges = sorted({edge for side in sides for edge in side})
+    rows = [
+        (milliseconds(edge), count(sides[0].get(edge, 0)), count(sides[1].get(edge, 0)) if live else DASH)
+        for edge in edges
+    ]
+    return Table(("up to", "candidate", "live"), rows[:200], frozenset({0, 1, 2}))
+
+
+def _paint_distribution(
+    sides: Sequence[tuple[str, str, Sequence[Bucket]]], width: int
+) -> tuple[float, list[Markup]]:
+    left, right, top, bottom = 72.0, 12.0, 40.0, 40.0 + (120 if width == NARROW else 150)
+    low = min(side[0][0] for *_, side in sides)
+    high = max(side[-1][1] for *_, side in sides)
+    span = math.log(high / low) or 1.0
+    shares = {name: [(a, b, n / sum(m for *_, m in side)) for a, b, n in side] for _, name, side in sides}
+    levels = ticks(max(n for side in shares.values() for *_, n in side) * 100, 3)
+
+    def x(value: float) -> float:
+        return left + math.log(value / low) / span * (width - left - right)
+
+    def y(share: float) -> float:
+        return bottom - share * 100 / levels[-1] * (bottom - top)
+
+    content = []
+    for value in levels:
+        place = y(value / 100)
+        kind = "base" if value == 0 else "grid"
+        content.append(tag("line", x1=left, x2=width - right, y1=place, y2=place, class_=kind))
+        content.append(label(left - 6, place + 4, f"{value:g}%", "axis", "end"))
+    last = -100.0
+    for value in _round_times(low, high):
+        if x(value) - last > 44:
+            last = x(value)
+            content.append(tag("line", x1=last, x2=last, y1=bottom, y2=bottom + 4, class_="base"))
+            anchor = "end" if last > width - right - 16 else "middle"
+            content.append(label(last, bottom + 18, f"{value:g} ms", "axis", anchor))
+    offset = 2.0
+    legend, marks = [], []
+    for kind, name, side in reversed(sides):
+        text = f"{name}, n={count(sum(n for *_, n in side))}"
+        legend += [_swatch(offset, kind), label(offset + 24, 12, text)]
+        offset += 46 + 6.8 * len(text)
+    for index, (kind, name, side) in enumerate(sides):
+        outline = [(x(side[0][0]), bottom)]
+        for a, b, share in shares[name]:
+            outline += [(x(a), y(share)), (x(b), y(share))]
+        outline.append((x(side[-1][1]), bottom))
+        content.append(path(outline, f"area {kind}", close=True))
+        content.append(path(outline, f"line {kind} thin"))
+        row = bottom + 38 + 18 * (len(sides) - 1 - index)
+        marks.append(label(2, row + 4, name, "small"))
+        marks.append(tag("line", x1=left, x2=width - right, y1=row, y2=row, class_="grid"))
+        for word, shape in _SHAPES:
+            place = x(_quantile(side, int(word[1:]) / 100))
+            marks.append(marker(shape, place, row, f"mark {kind}", 4.2))
+    end = bottom + 38 + 18 * len(sides)
+    return end + 16, [*legend, *content, *marks, *_shape_legend(2, end + 8)]
+
+
+def _paint_percentiles(
+    drawn: Sequence[Endpoint], compared: bool, top: float, limit: float | None, width: int
+) -> tuple[float, list[Markup]]:
+    narrow = width == NARROW
+    left = 4.0 if narrow else min(16 + 7.2 * max(len(e.name[:34]) for e in drawn), 300.0)
+    right = 20.0
+    lanes = (("one", True), ("two", False)) if compared else (("one", True),)
+    step = (24.0 if narrow else 12.0) + 16.0 * len(lanes)
+    begin = 30.0
+    bottom = begin + step * len(drawn)
+    levels = ticks(top, 3 if narrow else 6)
+    scale = (width - left - right) / levels[-1]
+    content = []
+    offset = 2.0
+    for kind, first in lanes:
+        word = "candidate" if first else "live"
+        content += [_swatch(offset, kind), label(offset + 24, 12, word)]
+        offset += 46 + 6.8 * len(word)
+    for value in levels:
+        place = left + value * scale
+        content.append(tag("line", x1=place, x2=place, y1=begin - 6, y2=bottom, class_="grid"))
+        anchor = "middle" if not narrow or value else "start"
+        content.append(label(place, bottom + 16, f"{value:,.10g} ms" if value else "0", "axis", anchor))
+    if limit is not None:
+        place = left + limit * scale
+        late = place > width * 0.75
+        content.append(tag("line", x1=place, x2=place, y1=begin - 10, y2=bottom, class_="limit"))
+        words = f"limit {milliseconds(limit)}"
+        content.append(
+            label(
+                place + (-6 if late else 6), begin - 6, words, "fail-text small", "end" if late else "start"
+            )
+        )
+    for index, endpoint in enumerate(drawn):
+        y = begin + step * index
+        content.append(
+            label(
+                2 if narrow else 0,
+                y + (12 if narrow else step / 2 + 4),
+                endpoint.name[: 44 if narrow else 34],
+            )
+        )
+        y += 24 if narrow else 6
+        for lane, (kind, first) in enumerate(lanes):
+            side = endpoint.candidate if first else endpoint.live
+            places = [left + value * scale for value in side.values() if value is not None]
+            row = y + 16 * lane + 8
+            if len(places) < len(_SHAPES):
+                continue
+            content.append(path([(places[0], row), (places[-1], row)], f"line {kind} thin"))
+            content += [
+                marker(shape, place, row, f"mark {kind}", 4.2)
+                for place, (_, shape) in zip(places, _SHAPES, strict=True)
+            ]
+    return bottom + 40, [*content, *_shape_legend(2, bottom + 34)]
+
+
+def _swatch(x: float, kind: str) -> Markup:
+    return tag("rect", x=x, y=3, width=17, height=10, rx=2, class_=f"swatch {kind}")
+
+
+def _shape_legend(x: float, y: float) -> list[Markup]:
+    content = []
+    for word, shape in _SHAPES:
+        content += [marker(shape, x + 6, y - 4, "mark plain", 4.2), label(x + 17, y, word, "small")]
+        x += 58
+    return content
+
+
+def _round_times(low: float, high: float) -> list[float]:
+    """Return 1, 2 and 5 of each power of ten between two times."""
+    powers = range(math.floor(math.log10(low)), math.ceil(math.log10(high)) + 1)
+    return [f * 10.0**p for p in powers for f in (1, 2, 5) if low <= f * 10.0**p <= high]

@@ -1,0 +1,235 @@
+"""The job summary: Markdown that says the verdict first and never outgrows its limit. Pure functions."""
+
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+
+from kickoff.evidence import Verdict
+from kickoff.report import rows
+from kickoff.report.judgement import GOOD, RunVerdict
+from kickoff.report.outcome import Outcome, each
+from kickoff.report.run import Run
+from kickoff.report.wording import duration, line, moment
+
+LIMIT = 200_000
+"""Bytes. GitHub drops a summary of more than 1 MiB without a word, and nobody reads a fifth of that."""
+
+_ROOM_FOR_NOTE = 300
+_MOST_GANTT_ROWS = 60
+_ACTIVE = re.compile(r"[&<>\\`*_\[\]|~#!@$(){}:]|www\.", re.IGNORECASE)
+
+
+def text(value: object, limit: int = 300) -> str:
+    """Return any value as Markdown text that renders as what it says and as nothing else.
+
+    Every character with a meaning in GitHub's Markdown becomes a numeric entity, which can neither open
+    a tag, a link, a code span nor a table cell. A joiner keeps ``@name`` from notifying anybody.
+    """
+
+    def entity(match: re.Match[str]) -> str:
+        found = match[0]
+        if len(found) > 1:
+            return f"{found[:-1]}&#46;"
+        return "&#64;&#8288;" if found == "@" else found if found in ":()" else f"&#{ord(found)};"
+
+    # A colon and brackets are harmless by themselves, but "https://" would become a link.
+    return _ACTIVE.sub(entity, line(value, limit)).replace("://", "&#58;//")
+
+
+def code(value: object, limit: int = 300) -> str:
+    """Return any value as a code span, in a form that also survives inside a table cell."""
+    found = line(value, limit)
+    if not found:
+        return ""
+    if "|" in found or "`" in found:
+        return f"<code>{text(found, limit)}</code>"
+    return f"`{found}`"
+
+
+def fence(lines: Sequence[str]) -> str:
+    """Return lines as a code block that none of them can close."""
+    body = "\n".join(lines)
+    ticks = "`" * max(3, max((len(run) for run in re.findall(r"`+", body)), default=0) + 1)
+    return f"{ticks}text\n{body}\n{ticks}"
+
+
+@dataclass(slots=True)
+class _Block:
+    """Text that may be cut between its rows, but not elsewhere."""
+
+    head: str
+    rows: list[str] = field(default_factory=list)
+    foot: str = ""
+    noun: str = "row"
+
+    def render(self, room: int) -> str:
+        """Return what fits into ``room`` bytes and how much does not; empty if not even one row fits."""
+        head, foot = self.head, self.foot
+        whole = "\n".join(part for part in (head, *self.rows, foot) if part)
+        if len(whole.encode()) <= room:
+            return whole
+        left = room - len(head.encode()) - len(foot.encode()) - _ROOM_FOR_NOTE
+        kept: list[str] = []
+        for row in self.rows:
+            left -= len(row.encode()) + 1
+            if left < 0:
+                break
+            kept.append(row)
+        if not kept:
+            return ""
+        cut = len(self.rows) - len(kept)
+        note = f"\n_{cut:,} more {self.noun}{'' if cut == 1 else 's'} in the report page._"
+        return "\n".join(part for part in (head, *kept, foot, note) if part)
+
+
+def render(run: Run, outcome: Outcome, limit: int = LIMIT) -> str:
+    """Return the job summary.
+
+    Args:
+        run: What the run left behind.
+        outcome: Its outcome.
+        limit: Most bytes the text may have. The verdict, who serves and what to do next come first in the
+            budget and are never cut.
+    """
+    head = "\n\n".join(part for part in (_verdict(outcome), _serving(run, outcome)) if part)
+    tail = _next(run, outcome)
+    pieces = [head]
+    room = limit - len(head.encode()) - len(tail.encode()) - 8
+    for block in _blocks(run, outcome):
+        piece = block.render(room - 2)
+        if piece:
+            pieces.append(piece)
+            room -= len(piece.encode()) + 2
+    pieces.append(tail)
+    return "\n\n".join(piece for piece in pieces if piece) + "\n"
+
+
+def _blocks(run: Run, outcome: Outcome) -> Iterable[_Block]:
+    # The log explains a failure, so it comes before the long tables can use up the room.
+    gates = _gates(run)
+    if gates:
+        yield gates
+    if outcome.log_tail and outcome.verdict not in GOOD:
+        of = f" of {line(outcome.log_of, 60)}" if outcome.log_of else ""
+        title = f"Last {len(outcome.log_tail)} lines of the log{of}"
+        block = fence(outcome.log_tail)
+        yield _Block(f"<details><summary>{text(title)}</summary>\n\n{block}\n\n</details>")
+    yield _stages(run)
+    gantt = _gantt(run)
+    if gantt:
+        yield _Block(gantt)
+
+
+def _verdict(outcome: Outcome) -> str:
+    sentence = (
+        f"**{outcome.verdict.icon} {text(outcome.title)}** {text(outcome.subject)}, "
+        f"{text(duration(outcome.seconds))}"
+    )
+    return f"{sentence}: {text(outcome.why, 1000)}" if outcome.why else sentence
+
+
+def _serving(run: Run, outcome: Outcome) -> str:
+    lines = []
+    everyone = each(run)
+    for entry in everyone:
+        if not entry.environment:
+            continue
+        where = f"{text(entry.environment)}: " if len(everyone) > 1 else ""
+        stays = " to everybody" if entry.verdict in (RunVerdict.RELEASED, RunVerdict.UNCHANGED) else ""
+        sentence = f"{where}Serving now{stays}: **{text(entry.serving)}**"
+        if entry.address:
+            sentence += f" at {_address(entry.address)}"
+        if entry.previous:
+            sentence += f"; previous {text(entry.previous)} is kept for a rollback"
+        if len(everyone) > 1 and entry is not outcome:
+            sentence += f" ({text(entry.title.lower())})"
+        lines.append(sentence + ".")
+    extra = [text(part, 600) for part in (outcome.users, outcome.verified, outcome.measures) if part]
+    if extra:
+        lines.append("; ".join(extra) + ".")
+    return "  \n".join(lines)
+
+
+def _address(address: str) -> str:
+    plain = re.fullmatch(r"https?://[A-Za-z0-9.\[\]:-]+(?:/[A-Za-z0-9._~/-]*)?", address)
+    return f"<{address}>" if plain else text(address)
+
+
+def _gates(run: Run) -> _Block | None:
+    found = rows.gates(run)
+    if not found:
+        return None
+    head = (
+        f"### Gates: {rows.tally(found)}\n\n"
+        "| | gate | rule | measured | threshold | samples | result |\n"
+        "| --- | --- | --- | --- | --- | ---: | --- |"
+    )
+
+    def row(gate: rows.Gate) -> str:
+        rule = gate.rule
+        result = rows.WORD[rule.verdict]
+        if rule.verdict is not Verdict.PASS:
+            result = f"**{result}**: {text(rule.reason)}" if rule.reason else f"**{result}**"
+        cells = (
+            rows.ICON[rule.verdict],
+            text(gate.stage, 80),
+            text(rule.rule),
+            text(rule.measured, 120),
+            text(rule.threshold, 120),
+            f"{rule.samples:,}",
+            result,
+        )
+        return f"| {' | '.join(cells)} |"
+
+    return _Block(head, [row(gate) for gate in found], noun="gate")
+
+
+def _stages(run: Run) -> _Block:
+    found = rows.stages(run)
+    head = "### Stages\n\n| | stage | took | outcome |\n| --- | --- | ---: | --- |"
+    lines = []
+    for row in found:
+        cells = (rows.ICON[row.verdict], text(row.label, 100), rows.stage_length(row), text(row.summary))
+        lines.append(f"| {' | '.join(cells)} |")
+    return _Block(head, lines, noun="stage")
+
+
+def _gantt(run: Run) -> str:
+    """Return the stages as a Mermaid chart; names are reduced to characters that Mermaid reads as text."""
+    timed = []
+    for document in run.evidence[:_MOST_GANTT_ROWS]:
+        begin, end = moment(document.started), moment(document.finished)
+        if begin is not None and end is not None:
+            timed.append((document, begin, end))
+    if len(timed) < 2:
+        return ""
+    mark = {Verdict.FAIL: "crit, ", Verdict.INCONCLUSIVE: "active, ", Verdict.PASS: "done, "}
+    lines = ["```mermaid", "gantt", "  dateFormat x", "  axisFormat %H:%M:%S"]
+    section = None
+    for document, begin, end in timed:
+        name = re.sub(r"[^A-Za-z0-9 -]", "", document.environment)[:40] or "before deployment"
+        if name != section:
+            section = name
+            lines.append(f"  section {name}")
+        first = round(begin.timestamp() * 1000)
+        last = max(round(end.timestamp() * 1000), first + 1)
+        lines.append(f"  {document.stage[:60]} :{mark.get(rows.shown_verdict(document), '')}{first}, {last}")
+    lines.append("```")
+    chart = "\n".join(lines)
+    return f"<details><summary>Timeline</summary>\n\n{chart}\n\n</details>"
+
+
+def _next(run: Run, outcome: Outcome) -> str:
+    lines = [f"{label}: {code(command, 200)}" for label, command in _commands(outcome)]
+    if run.run_url:
+        lines.append("Report: the artefact `report` of this run holds the whole page.")
+    elif outcome.report:
+        lines.append(f"Report: {code(outcome.report)}")
+    return "  \n".join(lines)
+
+
+def _commands(outcome: Outcome) -> Iterable[tuple[str, str]]:
+    if outcome.undo:
+        yield "Undo", outcome.undo
+    for command in outcome.next:
+        yield "Next", command

@@ -1,0 +1,356 @@
+"""The verdict of a run: every way it can end, and every way it must not end well."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+import pytest
+
+from kickoff.errors import ExitCode
+from kickoff.evidence import Evidence, RuleResult, Verdict
+from kickoff.report.judgement import RunVerdict, limit
+from kickoff.report.outcome import decide, each
+from kickoff.report.run import Plan, Run
+from tests.unit.report import cases
+
+
+@pytest.mark.parametrize(
+    ("make", "verdict", "code"),
+    [
+        (cases.released, RunVerdict.RELEASED, 0),
+        (cases.first_release, RunVerdict.RELEASED, 0),
+        (cases.unchanged, RunVerdict.UNCHANGED, 0),
+        (cases.rejected_at_smoke, RunVerdict.REJECTED, 1),
+        (cases.inconclusive, RunVerdict.INCONCLUSIVE, 3),
+        (cases.rolled_back_after_bake, RunVerdict.ROLLED_BACK, 5),
+        (cases.hostile, RunVerdict.REJECTED, 1),
+    ],
+)
+def test_each_way_a_run_ends(make: Callable[[], Run], verdict: RunVerdict, code: int) -> None:
+    outcome = decide(make())
+    assert (outcome.verdict, outcome.exit_code) == (verdict, code)
+
+
+def test_a_release_says_who_serves_and_how_to_undo_it() -> None:
+    outcome = decide(cases.released())
+    assert outcome.headline == f"✓ RELEASED  shop {cases.NEW} → staging   2m 34s"
+    assert str(outcome.serving) == f"{cases.NEW} (green)"
+    assert outcome.previous == cases.OLD
+    assert outcome.address == "http://127.0.0.1:8100"
+    assert outcome.undo == "scripts/deploy/release.py rollback --env staging"
+    assert outcome.why == ""
+    assert "p95 25.8 ms (limit 1000 ms)" in outcome.measures
+
+
+def test_a_first_release_offers_no_undo() -> None:
+    outcome = decide(cases.first_release())
+    assert (outcome.previous, outcome.undo) == ("", "")
+
+
+def test_a_rejection_names_the_rule_the_log_and_who_keeps_serving() -> None:
+    outcome = decide(cases.rejected_at_smoke())
+    assert outcome.title == "REJECTED at smoke-candidate"
+    assert outcome.why.startswith("POST /predictions: 500 in 11 ms (expected 200)")
+    assert str(outcome.serving) == f"{cases.OLD} (blue)"
+    assert outcome.users == "no request reached the candidate"
+    assert outcome.log_of == "smoke-candidate"
+    assert outcome.log_tail[-1] == "KeyError: 'ratings'"
+    assert outcome.next[0] == "scripts/deploy/release.py logs --env staging"
+
+
+def test_an_automatic_rollback_says_why_and_what_verified_it() -> None:
+    outcome = decide(cases.rolled_back_after_bake())
+    assert outcome.headline.startswith(f"↶ ROLLED BACK  staging {cases.NEW} → {cases.OLD}")
+    assert "3.1% (62 of 2010) (limit 1%), n=2,010" in outcome.why
+    assert outcome.verified == "probes answered by 9d0e77c after rolling back: 10 of 10"
+    assert outcome.users.startswith("about 3,")
+
+
+def test_a_canary_that_fails_before_everybody_sees_it_names_its_step() -> None:
+    weights = [{"t": 0, "candidate_percent": 5}, {"t": 9, "candidate_percent": 25}]
+    failed = cases.promoted(
+        rules=[cases.bad("p95", "241 ms", "≤ 194 ms", "slower than allowed", 4812)],
+        series={"weights": weights},
+        facts={"outcome": "rejected", "serving": {"release": cases.OLD, "colour": "blue"}},
+    )
+    run = cases.run_of(*cases.before(), cases.staged(), cases.smoked(), cases.measured(), failed)
+    assert decide(run).title == "REJECTED at canary 25%"
+
+
+def test_no_evidence_at_all_is_never_a_pass() -> None:
+    for planned in (None, cases.plan(), cases.plan("staging")):
+        outcome = decide(Run((), planned))
+        assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INCONCLUSIVE, ExitCode.REJECTED)
+        assert "no data is never a pass" in outcome.why
+
+
+def test_without_evidence_the_job_that_failed_is_named() -> None:
+    outcome = decide(Run((), cases.plan("staging", quality_gate="cancelled")))
+    assert "the job quality-gate ended with cancelled" in outcome.why
+
+
+@pytest.mark.parametrize("lost", ["stage", "smoke-candidate", "perf-baseline", "promote", "smoke-live"])
+def test_a_planned_deployment_without_a_stage_fails_and_names_it(lost: str) -> None:
+    run = cases.released()
+    outcome = decide(replace(run, evidence=tuple(d for d in run.evidence if d.stage != lost)))
+    assert outcome.exit_code == ExitCode.REJECTED
+    assert outcome.verdict is RunVerdict.INCONCLUSIVE
+    assert outcome.missing == (f"{lost}.staging",)
+    assert f"{lost}.staging" in outcome.why
+
+
+def test_a_planned_deployment_that_never_began_fails() -> None:
+    run = cases.run_of(*cases.before())
+    outcome = decide(run)
+    assert outcome.exit_code == ExitCode.REJECTED
+    assert "promote.staging" in outcome.missing
+    assert outcome.release == "4f2c1ab"
+
+
+def test_another_environment_does_not_stand_in_for_the_planned_one() -> None:
+    run = cases.released()
+    other = tuple(replace(d, environment="production") if d.environment else d for d in run.evidence)
+    outcome = decide(replace(run, evidence=other))
+    assert (outcome.exit_code, outcome.environment) == (ExitCode.REJECTED, "staging")
+
+
+def test_checks_that_the_service_does_not_require_may_be_absent() -> None:
+    run = cases.released()
+    kept = tuple(d for d in run.evidence if d.stage != "perf-baseline")
+    outcome = decide(replace(run, evidence=kept, checks=("smoke-candidate",)))
+    assert outcome.verdict is RunVerdict.RELEASED
+
+
+def test_unchanged_needs_a_live_smoke_test() -> None:
+    run = cases.unchanged()
+    outcome = decide(replace(run, evidence=tuple(d for d in run.evidence if d.stage != "smoke-live")))
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.REJECTED, ("smoke-live.staging",))
+
+
+def test_a_stage_that_did_not_apply_is_no_pass() -> None:
+    skipped = cases.promoted(verdict=Verdict.NOT_APPLICABLE)
+    run = cases.run_of(
+        *cases.before(), cases.staged(), cases.smoked(), cases.measured(), skipped, cases.smoked_live()
+    )
+    assert decide(run).exit_code == ExitCode.REJECTED
+
+
+def test_evidence_of_another_commit_does_not_count() -> None:
+    run = cases.released()
+    assert run.plan is not None
+    outcome = decide(replace(run, plan=replace(run.plan, commit="abcdef0" + "1" * 33)))
+    assert outcome.exit_code == ExitCode.REJECTED
+    assert "not of commit abcdef0" in outcome.why
+
+
+def test_a_failed_gate_before_the_deployment_is_the_reason() -> None:
+    gate = replace(
+        cases.before()[1], verdict=Verdict.FAIL, rules=[cases.bad("mypy", "exit 1", "exit 0", "two errors")]
+    )
+    outcome = decide(cases.run_of(gate, planned=cases.plan("staging", deploy_staging="skipped")))
+    assert outcome.title == "REJECTED at quality-gate"
+    assert outcome.why == "mypy: exit 1 (expected exit 0); two errors"
+
+
+def test_a_job_that_failed_without_evidence_is_the_reason() -> None:
+    planned = cases.plan("staging", build_and_push="failure", deploy_staging="skipped")
+    outcome = decide(cases.run_of(*cases.before()[:2], planned=planned))
+    assert outcome.title == "REJECTED at build-and-push"
+    assert outcome.exit_code == ExitCode.REJECTED
+
+
+@pytest.mark.parametrize("result", ["failure", "cancelled", "timed_out"])
+def test_a_failed_job_takes_a_good_verdict_back(result: str) -> None:
+    run = cases.released()
+    outcome = decide(replace(run, plan=cases.plan("staging", post_deployment=result)))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INCONCLUSIVE, ExitCode.REJECTED)
+    assert outcome.why == f"the release is live, but the job post-deployment ended with {result}"
+
+
+def test_unreadable_evidence_takes_a_good_verdict_back() -> None:
+    outcome = decide(replace(cases.released(), problems=("x.json is not JSON",)))
+    assert outcome.exit_code == ExitCode.REJECTED
+    assert "x.json is not JSON" in outcome.why
+
+
+def test_a_run_that_ended_before_the_promotion_is_rejected() -> None:
+    abort = cases.aborted(60, "the pipeline ended before the release was promoted")
+    planned = cases.plan("staging", deploy_staging="cancelled")
+    outcome = decide(cases.run_of(*cases.before(), cases.staged(), abort, planned=planned))
+    assert outcome.title == "REJECTED before promotion"
+    assert outcome.why == "the pipeline ended before the release was promoted"
+    assert str(outcome.serving) == f"{cases.OLD} (blue)"
+
+
+def _live_failed(*more: Evidence) -> Run:
+    failing = cases.smoked_live(cases.bad("POST /predictions", "500", "200", "it fails"))
+    stages = (cases.staged(), cases.smoked(), cases.measured(), cases.promoted(), failing)
+    return cases.run_of(*cases.before(), *stages, *more)
+
+
+def test_a_live_failure_that_was_rolled_back() -> None:
+    back = cases.stage(
+        "rollback",
+        154,
+        3,
+        [cases.ok("probes answered by 9d0e77c", "10 of 10", "10 of 10", 10)],
+        release=cases.OLD,
+        facts={"serving": {"release": cases.OLD, "colour": "blue"}},
+    )
+    outcome = decide(_live_failed(back))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK)
+    assert outcome.why.startswith("POST /predictions: 500")
+    assert outcome.serving.release == cases.OLD
+
+
+def test_a_live_failure_that_was_not_rolled_back_needs_a_person() -> None:
+    outcome = decide(_live_failed())
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.ROLLBACK_FAILED, ExitCode.ROLLBACK_FAILED)
+    assert outcome.serving.release == cases.NEW
+    assert outcome.next[0] == "scripts/deploy/release.py status --env staging"
+
+
+@pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
+def test_a_rollback_that_did_not_work_needs_a_person(verdict: Verdict) -> None:
+    rule = RuleResult("route read back", verdict, "green", "blue", 1, "the proxy refused the route")
+    outcome = decide(_live_failed(cases.stage("rollback", 154, 3, [rule])))
+    assert outcome.exit_code == ExitCode.ROLLBACK_FAILED
+    assert "the proxy refused the route" in outcome.why
+
+
+def test_a_promotion_that_could_not_roll_back_needs_a_person() -> None:
+    failed = cases.promoted(
+        rules=[cases.bad("route", "green", "blue", "no")], facts={"outcome": "rollback-failed"}
+    )
+    outcome = decide(cases.run_of(*cases.before(), cases.staged(), failed))
+    assert outcome.exit_code == ExitCode.ROLLBACK_FAILED
+    assert str(outcome.serving) == "not known from the evidence"
+
+
+def test_a_requested_rollback_that_works_is_a_success() -> None:
+    back = cases.stage(
+        "rollback", 0, 4, facts={"serving": {"release": cases.OLD, "colour": "blue"}, "previous": cases.NEW}
+    )
+    run = Run((back, cases.smoked_live(started=cases.at(5), finished=cases.at(6))))
+    outcome = decide(run)
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.ROLLED_BACK, ExitCode.PASS)
+    assert outcome.subject == f"staging {cases.NEW} → {cases.OLD}"
+
+
+def test_a_requested_rollback_whose_smoke_test_fails_needs_a_person() -> None:
+    back = cases.stage("rollback", 0, 4)
+    live = cases.smoked_live(
+        cases.bad("GET /health", "503", "200", "down"), started=cases.at(5), finished=cases.at(6)
+    )
+    assert decide(Run((back, live))).exit_code == ExitCode.ROLLBACK_FAILED
+
+
+def test_a_requested_rollback_that_was_refused_changed_nothing() -> None:
+    facts = {"outcome": "aborted", "exit_code": 2, "serving": {"release": cases.NEW, "colour": "green"}}
+    refused = cases.stage("rollback", 0, 1, verdict=Verdict.FAIL, summary="no earlier release", facts=facts)
+    outcome = decide(Run((refused,)))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.REJECTED, ExitCode.REJECTED)
+    assert (outcome.why, outcome.serving.release) == ("no earlier release", cases.NEW)
+
+
+def test_a_refused_rollback_after_a_failed_release_needs_a_person() -> None:
+    refused = cases.stage("rollback", 154, 1, verdict=Verdict.FAIL, facts={"outcome": "aborted"})
+    assert decide(_live_failed(refused)).exit_code == ExitCode.ROLLBACK_FAILED
+
+
+def test_a_canary_that_was_taken_back_names_its_step() -> None:
+    run = cases.rolled_back_after_bake()
+    weights = [{"t": 0, "candidate_percent": 25}, {"t": 9, "candidate_percent": 0}]
+    promote = replace(run.evidence[-1], series={"weights": weights})
+    outcome = decide(replace(run, evidence=(*run.evidence[:-1], promote)))
+    assert outcome.title == "ROLLED BACK at canary 25%"
+
+
+def test_a_run_that_never_reached_the_environment_changed_nothing_there() -> None:
+    gate = replace(
+        cases.before()[1], verdict=Verdict.FAIL, rules=[cases.bad("mypy", "exit 1", "exit 0", "no")]
+    )
+    outcome = decide(cases.run_of(gate))
+    assert str(outcome.serving).startswith("as before")
+    assert outcome.users == ""
+
+
+def test_a_planned_deployment_that_only_shows_a_rollback_is_no_success() -> None:
+    run = cases.run_of(*cases.before(), cases.stage("rollback", 60, 4))
+    assert decide(run).exit_code == ExitCode.ROLLED_BACK
+
+
+def test_a_pull_request_with_good_gates_is_checked() -> None:
+    outcome = decide(cases.run_of(*cases.before()[:2], planned=cases.plan()))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.CHECKED, ExitCode.PASS)
+    assert outcome.headline == "✓ CHECKED  shop 4f2c1ab, nothing to deploy   43 s"
+
+
+@pytest.mark.parametrize(("verdict", "code"), [(Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3)])
+def test_a_pull_request_with_a_bad_gate_is_not(verdict: Verdict, code: int) -> None:
+    rule = RuleResult("mypy", verdict, "exit 1", "exit 0", 1, "two errors")
+    gate = replace(cases.before()[1], verdict=verdict, rules=[rule])
+    outcome = decide(cases.run_of(gate, planned=cases.plan()))
+    assert (outcome.exit_code, outcome.title.split()[-1]) == (code, "quality-gate")
+
+
+def test_a_pull_request_whose_job_failed_without_evidence_is_not() -> None:
+    outcome = decide(cases.run_of(cases.before()[0], planned=cases.plan(quality_gate="failure")))
+    assert outcome.exit_code == ExitCode.REJECTED
+
+
+def test_of_several_deployments_the_worst_counts() -> None:
+    run = cases.released()
+    planned = replace(cases.plan("staging", "production"), jobs={})
+    both = replace(run, plan=planned)
+    assert [outcome.verdict for outcome in each(both)] == [RunVerdict.RELEASED, RunVerdict.INCONCLUSIVE]
+    assert decide(both).environment == "production"
+    assert decide(both).exit_code == ExitCode.REJECTED
+
+
+def test_something_done_without_a_plan_is_judged_too() -> None:
+    run = cases.rejected_at_smoke()
+    outcome = decide(replace(run, plan=cases.plan()))
+    assert (outcome.environment, outcome.exit_code) == ("staging", ExitCode.REJECTED)
+
+
+def test_the_commands_on_github_start_workflows() -> None:
+    url = "https://github.com/o/r/actions/runs/77"
+    outcome = decide(replace(cases.released(), run_url=url))
+    assert outcome.undo == "gh workflow run rollback.yml -f environment=staging"
+    rejected = decide(replace(cases.rejected_at_smoke(), run_url=url))
+    assert "gh run rerun 77" in rejected.next
+
+
+def test_a_strange_environment_cannot_add_to_a_command() -> None:
+    run = cases.released()
+    name = "x; rm -rf ~"
+    renamed = tuple(replace(d, environment=name) if d.environment else d for d in run.evidence)
+    outcome = decide(replace(run, evidence=renamed, plan=Plan((name,))))
+    assert outcome.undo == "scripts/deploy/release.py rollback --env 'x; rm -rf ~'"
+
+
+@pytest.mark.parametrize(
+    ("threshold", "words"),
+    [
+        ("≤ 194 ms", "limit 194 ms"),
+        ("< 1%", "limit < 1%"),
+        ("≤ +10%", "limit +10%"),
+        ("≥ 20/s", "at least 20/s"),
+        ("1.00%", "limit 1.00%"),
+        ("1.5x live", "limit 1.5x live"),
+        ("200", "expected 200"),
+        ("10 of 10", "expected 10 of 10"),
+        ("<script>", "expected <script>"),
+        ("", "no limit"),
+    ],
+)
+def test_thresholds_in_words(threshold: str, words: str) -> None:
+    assert limit(cases.bad("rule", "1", threshold, "because")) == words
+
+
+def test_facts_of_any_shape_do_not_break_the_outcome() -> None:
+    strange: list[object] = [None, 7, "x", [1], {"release": 3}, {"release": {"a": 1}}, True, 1e400]
+    for value in strange:
+        keys = ("serving", "previous", "address", "outcome", "changed", "live_release", "reason")
+        documents = [replace(d, facts=dict.fromkeys(keys, value)) for d in cases.released().evidence]
+        assert decide(cases.run_of(*documents)).headline
