@@ -1,0 +1,147 @@
+"""What this machine has and lacks. Imports nothing but the standard library."""
+
+import os
+import platform
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+_TIMEOUT = 10
+"""Seconds a tool gets to tell its version."""
+_DISK_WANTED = 2 * 1024**3
+"""Bytes: the environment takes about 1 GB, each release a copy of its dependencies."""
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination.
+
+    Attributes:
+        name: What was looked for.
+        found: Whether it is there and usable.
+        detail: Version or place, or what its lack means.
+        needed: Whether `make deploy` needs it.
+    """
+
+    name: str
+    found: bool
+    detail: str
+    needed: bool
+
+
+def examine(root: Path, path: str) -> list[Finding]:
+    """Return what is there and what is not.
+
+    Args:
+        root: The project's folder.
+        path: Where tools are looked for, like ``PATH``.
+    """
+    tools = os.pathsep.join([str(root / ".venv" / "bin"), path])
+    state = _state_folder()
+    port = _port(root)
+    return [
+        _python(),
+        _tool("git", tools, "install git: only commits are shipped", needed=True),
+        _tool("make", tools, "call scripts/pipeline.py directly", needed=False),
+        _tool("act", tools, "`make deploy` installs it into .venv", needed=True),
+        _tool("traefik", tools, "`make deploy` installs it into .venv", needed=True, version="version"),
+        _disk(state),
+        _free_port(port),
+        _docker(tools),
+        _tool("chromium", tools, "tests that look at the report page are skipped", needed=False),
+    ]
+
+
+def main(root: Path) -> int:
+    """Print the findings; return 0, since a lack is a fact and no failure."""
+    findings = examine(root, os.environ.get("PATH", os.defpath))
+    width = max(len(finding.name) for finding in findings)
+    for finding in findings:
+        mark = "✓" if finding.found else "✗" if finding.needed else "-"
+        sys.stdout.write(f"{mark} {finding.name:<{width}}  {finding.detail}\n")
+    lacking = [finding.name for finding in findings if finding.needed and not finding.found]
+    sys.stdout.write(f"\n`make deploy` lacks: {', '.join(lacking)}\n" if lacking else "\nready to deploy\n")
+    return 0
+
+
+def _python() -> Finding:
+    version = platform.python_version()
+    enough = sys.version_info >= (3, 11)
+    return Finding(
+        "python", enough, version if enough else f"{version} is too old: 3.11 or newer is needed", True
+    )
+
+
+def _tool(name: str, path: str, lack: str, *, needed: bool, version: str = "--version") -> Finding:
+    place = shutil.which(name, path=path)
+    if place is None:
+        return Finding(name, False, f"missing: {lack}", needed)
+    text = _output([place, version])
+    number = re.search(r"\d+(\.\d+)+", text)
+    if number is None:
+        return Finding(name, False, f"{place} does not tell its version", needed)
+    return Finding(name, True, f"{number[0]}  {place}", needed)
+
+
+def _docker(path: str) -> Finding:
+    place = shutil.which("docker", path=path)
+    lack = "not needed: the local target runs without it"
+    if place is None:
+        return Finding("docker", False, f"missing, and {lack}", False)
+    server = _output([place, "version", "--format", "{{.Server.Version}}"]).strip()
+    if not re.fullmatch(r"\d[\w.+-]*", server):
+        return Finding("docker", False, f"{place} reaches no engine; {lack}", False)
+    return Finding("docker", True, f"{server}  {place}", False)
+
+
+def _disk(folder: Path) -> Finding:
+    existing: Path = next(place for place in (folder, *folder.parents) if place.exists())
+    free = shutil.disk_usage(existing).free
+    text = f"{free / 1024**3:.1f} GiB free for the state in {folder}"
+    writable = os.access(existing, os.W_OK)
+    if not writable:
+        text = f"{existing} cannot be written: set KICKOFF_STATE_ROOT to another folder"
+    elif free < _DISK_WANTED:
+        text += ": free some space, or set KICKOFF_STATE_ROOT to another disk"
+    return Finding("disk", writable and free >= _DISK_WANTED, text, True)
+
+
+def _free_port(port: int) -> Finding:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            text = f"{port} is in use ({error.strerror}): by your own deployment (`make status`), "
+            return Finding("port", False, text + "or set KICKOFF_PORT to another one", False)
+    return Finding("port", True, f"{port} is free", False)
+
+
+def _port(root: Path) -> int:
+    given = os.environ.get("KICKOFF_PORT", "")
+    if given.isdecimal():
+        return int(given)
+    file = root / "configs" / "environments" / "development.env"
+    text = file.read_text(encoding="utf-8") if file.is_file() else ""
+    found = re.search(r"^PUBLIC_PORT=(\d+)", text, re.MULTILINE)
+    return int(found[1]) if found else 8000
+
+
+def _state_folder() -> Path:
+    given = os.environ.get("KICKOFF_STATE_ROOT")
+    if given:
+        return Path(given).absolute()
+    home = os.environ.get("XDG_STATE_HOME")
+    return (Path(home) if home else Path.home() / ".local" / "state") / "kickoff"
+
+
+def _output(command: list[str]) -> str:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+    except (OSError, subprocess.TimeoutExpired):  # found, but not fit to run: the caller says so
+        return ""
+    return done.stdout + done.stderr

@@ -1,0 +1,179 @@
+"""What act is given: the event, the variables, the secrets, the command line and a minimal environment."""
+
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kickoff.errors import KickoffError
+from kickoff.pipeline.repository import Head
+
+WORKFLOW = ".github/workflows/cd.yml"
+RUNNER = "ubuntu-24.04"
+# What a tool needs to reach the network of this machine; everything else of the caller stays outside.
+_PASSED = (
+    "HOME",
+    "HTTPS_PROXY",
+    "HTTP_PROXY",
+    "LANG",
+    "LC_ALL",
+    "LOGNAME",
+    "NO_PROXY",
+    "REQUESTS_CA_BUNDLE",
+    "SSL_CERT_DIR",
+    "SSL_CERT_FILE",
+    "TMPDIR",
+    "TZ",
+    "USER",
+    "XDG_CACHE_HOME",
+    "XDG_STATE_HOME",
+    "http_proxy",
+    "https_proxy",
+    "no_proxy",
+)
+_PASSED_PREFIXES = ("PIP_", "UV_")
+_PATHS = ("KICKOFF_STATE_ROOT", "XDG_STATE_HOME", "XDG_CACHE_HOME")
+
+
+@dataclass(frozen=True, slots=True)
+class Folders:
+    """Where one run keeps its things.
+
+    Attributes:
+        run: ``.kickoff/runs/<number>``.
+        artifacts: Bundles by digest, shared by all runs so that the same commit is built once.
+    """
+
+    run: Path
+    artifacts: Path
+
+    @property
+    def evidence(self) -> Path:
+        """The stages' documents."""
+        return self.run / "evidence"
+
+    @property
+    def report(self) -> Path:
+        """The page, the summary and the outcome."""
+        return self.run / "report"
+
+    @property
+    def log(self) -> Path:
+        """Every record of act, masked."""
+        return self.run / "raw.log"
+
+    @classmethod
+    def create(cls, root: Path) -> "Folders":
+        """Make the folder of the next run of the project at ``root``, readable by its owner alone."""
+        runs = root / ".kickoff" / "runs"
+        runs.mkdir(parents=True, exist_ok=True)
+        number = max((int(entry.name) for entry in runs.iterdir() if entry.name.isdecimal()), default=0) + 1
+        while True:
+            try:
+                (runs / str(number)).mkdir(mode=0o700)
+                break
+            except FileExistsError:  # another run was faster
+                number += 1
+        folders = cls(runs / str(number), root / ".kickoff" / "artifacts")
+        for folder in (folders.evidence, folders.report, folders.artifacts):
+            folder.mkdir(exist_ok=True)
+        return folders
+
+
+def event_document(
+    event: str, head: Head, *, environment: str, ref: str = "", inputs: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Return the event as GitHub would send it, as far as the workflow can see it.
+
+    Args:
+        event: ``workflow_dispatch`` or ``push``.
+        head: The commit that ships.
+        environment: Where a dispatch deploys.
+        ref: Full ref; the branch of ``head`` by default.
+        inputs: Further inputs of a dispatch; empty ones are left out.
+
+    Raises:
+        KickoffError: The event is none that starts ``cd.yml``.
+    """
+    ref = ref or f"refs/heads/{head.branch or head.default_branch}"
+    document: dict[str, Any] = {
+        "ref": ref,
+        "sha": head.commit,
+        "repository": {"default_branch": head.default_branch},
+        "sender": {"login": os.environ.get("USER") or "local"},
+    }
+    if event == "workflow_dispatch":
+        given = {name: value for name, value in (inputs or {}).items() if value}
+        return document | {"inputs": {"environment": environment, **given}}
+    if event == "push":
+        return document | {"after": head.commit, "head_commit": {"id": head.commit}}
+    raise KickoffError(f"{event!r} does not start {WORKFLOW}", hint="use workflow_dispatch or push")
+
+
+def variables(folders: Folders, *, run: str, venv: Path, caller: Mapping[str, str]) -> dict[str, str]:
+    """Return what every step sees: where this run keeps its things, and the caller's ``KICKOFF_*``."""
+    chosen = {name: value for name, value in caller.items() if name.startswith("KICKOFF_") and value}
+    chosen |= {name: caller[name] for name in ("XDG_STATE_HOME",) if caller.get(name)}
+    for name in _PATHS:
+        if name in chosen:  # each job has a working folder of its own
+            chosen[name] = str(Path(chosen[name]).absolute())
+    return chosen | {
+        "KICKOFF_ARTIFACT_DIR": str(folders.artifacts),
+        "KICKOFF_EVIDENCE_DIR": str(folders.evidence),
+        "KICKOFF_REPORT_DIR": str(folders.report),
+        "KICKOFF_RUN_ID": run,
+        "KICKOFF_VENV": str(venv),
+    }
+
+
+def environment(venv: Path, caller: Mapping[str, str]) -> dict[str, str]:
+    """Return the environment act is started with: act hands all of it to every step."""
+    kept = {
+        name: value
+        for name, value in caller.items()
+        if value and (name in _PASSED or name.startswith(_PASSED_PREFIXES))
+    }
+    kept.setdefault("LANG", "C.UTF-8")
+    for name in _PATHS:
+        if name in kept:
+            kept[name] = str(Path(kept[name]).absolute())
+    return kept | {"PATH": os.pathsep.join([str(venv / "bin"), caller.get("PATH") or os.defpath])}
+
+
+def command(act: Path, event: str, folders: Folders, *, actor: str, work: Path) -> list[str]:
+    """Return act's command line. Every file it would look for by itself is named, so none is found."""
+    given = [str(act), event, "--json", "--workflows", WORKFLOW, "--actor", actor]
+    given += ["--platform", f"{RUNNER}=-self-hosted", "--pull=false", "--action-offline-mode"]
+    given += ["--eventpath", str(folders.run / "event.json")]
+    for kind in ("env", "secret", "var", "input"):
+        given += [f"--{kind}-file", str(folders.run / f"{kind}.yml")]
+    given += ["--cache-server-addr", "127.0.0.1", "--cache-server-port", "0"]
+    given += ["--cache-server-path", str(work / "cache"), "--action-cache-path", str(work / "work")]
+    return [*given, "--artifact-server-addr", "127.0.0.1"]
+
+
+def write(
+    folders: Folders,
+    *,
+    event: Mapping[str, Any],
+    variables: Mapping[str, str],
+    secrets: Mapping[str, str],
+) -> None:
+    """Write the event and the files of variables and secrets, readable by their owner alone.
+
+    act reads ``*.yml`` as YAML, of which JSON is a part: unlike dotenv, any value survives it unchanged.
+    """
+    documents: dict[str, Mapping[str, Any]] = {
+        "event.json": event,
+        "env.yml": variables,
+        "secret.yml": secrets,
+        "var.yml": {},
+        "input.yml": {},
+    }
+    for name, document in documents.items():
+        descriptor = os.open(folders.run / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as stream:
+            json.dump(document, stream, indent=1)
+            stream.write("\n")
