@@ -1,0 +1,244 @@
+"""Small projects whose workflows act runs in host mode, with the later stages replaced by recorders."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+ACT = shutil.which("act", path=f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', '')}")
+RECORDER = Path(__file__).with_name("recorder.py")
+CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"  # act copies the project instead
+RECORDED = (
+    "deploy/environment-loader.py",
+    "deploy/release.py",
+    "smoke/run_smoke_tests.py",
+    "performance/run_performance_tests.py",
+    "report/build_report.py",
+)
+SERVICE: dict[str, Any] = {
+    "name": "demo",
+    "bundle": ["app"],
+    "processes": {"web": {"command": ["python3", "-m", "app"]}},
+    "health": {"live": "/health/live", "ready": "/health/ready"},
+    "required_checks": ["smoke-candidate", "perf-baseline"],
+    "quality_gate": [{"name": "files", "run": ["test", "-f", "app/main.py"]}],
+    "smoke": [{"name": "health", "path": "/health"}],
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """What one run of act did.
+
+    Attributes:
+        status: Exit code of act.
+        jobs: Result of every job that ran.
+        calls: What the recorders were called with, in order.
+        log: All messages.
+    """
+
+    status: int
+    jobs: dict[str, str]
+    calls: list[dict[str, Any]]
+    log: str
+
+    def phases(self) -> list[str]:
+        """Return the recorded calls in short, e.g. ``release.py stage``."""
+        return [call["name"] for call in self.calls]
+
+
+class Project:
+    """A git repository with the pipeline in it."""
+
+    def __init__(self, folder: Path) -> None:
+        self.root = folder / "project"
+        self.evidence = folder / "evidence"
+        self.artifacts = folder / "artifacts"
+        self.record = folder / "record.jsonl"
+        self.faults = folder / "faults.json"
+        self._folder = folder
+        self.root.mkdir()
+        self.write("app/main.py", "print('demo')\n")
+        self.write("configs/service.yml", yaml.safe_dump(SERVICE))
+        self.write(".gitignore", "__pycache__/\n.kickoff/\n")
+
+    def write(self, name: str, text: str) -> None:
+        path = self.root / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text, encoding="utf-8")
+
+    def add_pipeline(self) -> None:
+        """Copy the real workflows, actions, package and early scripts; put recorders for the rest."""
+        ignore = shutil.ignore_patterns("__pycache__")
+        for name in (".github", "actions", "src", "scripts", "requirements"):
+            shutil.copytree(ROOT / name, self.root / name, ignore=ignore)
+        for name in RECORDED:
+            target = self.root / "scripts" / name
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(RECORDER, target)
+
+    def restore(self, name: str) -> None:
+        """Put the real script back where a recorder stands."""
+        shutil.copy(ROOT / "scripts" / name, self.root / "scripts" / name)
+
+    def commit(self) -> str:
+        """Commit everything and return the commit's id."""
+        self.git("init", "--quiet", "--initial-branch=main")
+        self.git("add", "--all")
+        self.git("commit", "--quiet", "--allow-empty", "--message=A commit")
+        return self.git("rev-parse", "HEAD").strip()
+
+    def git(self, *arguments: str) -> str:
+        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
+        command = ["git", *identity, *arguments]
+        return subprocess.run(command, cwd=self.root, check=True, capture_output=True, text=True).stdout
+
+    def use(self, action: str, inputs: Mapping[str, str], env: Mapping[str, str] | None = None) -> None:
+        """Write a workflow that calls one action with these inputs and shows its outputs."""
+        self.write(
+            ".github/workflows/use.yml",
+            yaml.safe_dump(
+                {
+                    "name": "use",
+                    "on": "push",
+                    "jobs": {
+                        "use": {
+                            "runs-on": "ubuntu-24.04",
+                            "env": dict(env or {}),
+                            "steps": [
+                                {"uses": CHECKOUT},
+                                {"id": "it", "uses": action, "with": dict(inputs)},
+                                {
+                                    "if": "${{ always() }}",
+                                    "run": 'echo "OUTPUTS $OUTPUTS"',
+                                    "env": {"OUTPUTS": "${{ toJSON(steps.it.outputs) }}"},
+                                },
+                            ],
+                        }
+                    },
+                }
+            ),
+        )
+
+    def act(
+        self,
+        workflow: str,
+        event: str = "push",
+        payload: Mapping[str, Any] | None = None,
+        *,
+        env: Mapping[str, str] | None = None,
+        faults: Mapping[str, Any] | None = None,
+        interrupt_at: str = "",
+        more: tuple[str, ...] = (),
+    ) -> Run:
+        """Run a workflow through act.
+
+        Args:
+            workflow: File name below ``.github/workflows``.
+            event: Name of the event.
+            payload: The event; a push to main by default.
+            env: Further variables for the workflow.
+            faults: What the recorders shall do, by call, e.g. ``{"release.py stage": {"exit": 1}}``.
+            interrupt_at: The call during which act gets a SIGINT.
+            more: Further arguments for act.
+        """
+        if ACT is None:
+            pytest.skip("act is missing: it comes with requirements/dev.txt")
+        event_file = self._folder / "event.json"
+        event_file.write_text(json.dumps(payload or {"ref": "refs/heads/main"}), encoding="utf-8")
+        self.faults.write_text(json.dumps(faults or {}), encoding="utf-8")
+        self.record.write_text("", encoding="utf-8")
+        empty = self._folder / "empty"
+        empty.touch()
+        home = self._folder / "home"
+        home.mkdir(exist_ok=True)
+        variables = {
+            "KICKOFF_EVIDENCE_DIR": str(self.evidence),
+            "KICKOFF_ARTIFACT_DIR": str(self.artifacts),
+            "RECORDER_FILE": str(self.record),
+            "RECORDER_FAULTS": str(self.faults),
+            **(env or {}),
+        }
+        command = [ACT, event, "--json", "-P", "ubuntu-24.04=-self-hosted"]
+        command += ["--workflows", f".github/workflows/{workflow}", "--eventpath", str(event_file)]
+        command += ["--no-cache-server", "--action-cache-path", str(self._folder / "act")]
+        for kind in ("env-file", "secret-file", "var-file", "input-file"):
+            command += [f"--{kind}", str(empty)]
+        for name, value in variables.items():
+            command += ["--env", f"{name}={value}"]
+        minimal = {
+            "HOME": str(home),
+            "LANG": "C.UTF-8",
+            "PATH": f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}",
+        }
+        output = self._folder / "act.log"
+        with output.open("wb") as stream:
+            process = subprocess.Popen(
+                [*command, *more], cwd=self.root, env=minimal, stdout=stream, stderr=subprocess.STDOUT
+            )
+            try:
+                if interrupt_at:
+                    self._wait_for(interrupt_at, process)
+                    process.send_signal(signal.SIGINT)
+                status = process.wait(timeout=120)
+            finally:
+                process.kill()
+                process.wait()
+        return self._read(status, output.read_text(encoding="utf-8"))
+
+    def _wait_for(self, name: str, process: "subprocess.Popen[bytes]") -> None:
+        deadline = time.monotonic() + 60
+        while name not in [call["name"] for call in self._calls()]:
+            assert process.poll() is None, "act ended before the call came"
+            assert time.monotonic() < deadline, f"{name} was never called"
+            time.sleep(0.05)
+
+    def _calls(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.record.read_text(encoding="utf-8").splitlines()]
+
+    def _read(self, status: int, output: str) -> Run:
+        jobs, messages = {}, []
+        for line in output.splitlines():
+            try:
+                entry = json.loads(line)
+            except ValueError:
+                messages.append(line)
+                continue
+            if not isinstance(entry, dict):
+                continue
+            if "jobResult" in entry:
+                jobs[entry["jobID"]] = entry["jobResult"]
+            messages.append(str(entry.get("msg", "")).rstrip("\n"))
+        return Run(status, jobs, self._calls(), "\n".join(messages))
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Project:
+    """A committed project with the real pipeline, its outer stages recorded."""
+    made = Project(tmp_path)
+    made.add_pipeline()
+    made.commit()
+    return made
+
+
+@pytest.fixture
+def make_project(tmp_path: Path) -> Iterator[Callable[[str], Project]]:
+    """A maker of empty projects."""
+
+    def make(name: str) -> Project:
+        folder = tmp_path / name
+        folder.mkdir()
+        return Project(folder)
+
+    yield make

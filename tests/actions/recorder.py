@@ -1,0 +1,87 @@
+"""Stands in for a script of the pipeline: records its call, leaves the evidence and outputs of a success.
+
+``RECORDER_FAULTS`` names a JSON file: call name (``release.py stage``) → ``exit`` (code), ``sleep``
+(seconds), ``silent`` (no evidence) or ``outputs`` (other outputs).
+"""
+
+import json
+import os
+import sys
+import time
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+from kickoff import github
+from kickoff.evidence import Evidence, RuleResult, Verdict, now
+
+STAGES = {
+    "release.py stage": "stage",
+    "release.py promote": "promote",
+    "release.py abort": "abort",
+    "release.py rollback": "rollback",
+    "run_smoke_tests.py candidate": "smoke-candidate",
+    "run_smoke_tests.py live": "smoke-live",
+    "run_performance_tests.py": "perf-baseline",
+}
+OUTPUTS = {
+    "release.py stage": {
+        "attempt": "attempt-1",
+        "changed": True,
+        "candidate_url": "http://127.0.0.1:1",
+        "release": "abc1234-00000000",
+        "live_release": "",
+    },
+    "release.py promote": {"release": "abc1234-00000000", "url": "http://127.0.0.1:2"},
+    "run_smoke_tests.py candidate": {"verdict": "pass"},
+    "run_smoke_tests.py live": {"verdict": "pass"},
+    "run_performance_tests.py": {"verdict": "pass"},
+    "build_report.py": {"verdict": "pass", "path": "report.html"},
+}
+
+
+def main() -> int:
+    script, arguments = Path(sys.argv[0]).name, sys.argv[1:]
+    options = dict(text.removeprefix("--").split("=", 1) for text in arguments if "=" in text)
+    word = options.get("phase", "") or next((text for text in arguments if not text.startswith("-")), "")
+    name = f"{script} {word}".strip()
+    fault = json.loads(Path(os.environ["RECORDER_FAULTS"]).read_text()).get(name, {})
+    outputs = OUTPUTS.get(name, {}) | fault.get("outputs", {})
+    for key, value in outputs.items():
+        github.set_output(key, value)
+    call = {
+        "name": name,
+        "arguments": arguments,
+        "job": os.environ.get("GITHUB_JOB", ""),
+        "tracked": "RUNNER_TRACKING_ID" in os.environ,
+        "api_key": os.environ.get("API_KEY", ""),
+    }
+    with Path(os.environ["RECORDER_FILE"]).open("a") as stream:
+        stream.write(json.dumps(call) + "\n")
+    time.sleep(fault.get("sleep", 0))
+    if script == "build_report.py":
+        plan = json.loads(Path(options["planned"]).read_text())
+        return int(not set(plan["jobs"].values()) <= {"success", "skipped"})
+    if name in STAGES and not fault.get("silent"):
+        _leave_evidence(STAGES[name], options.get("env", ""), fault.get("exit", 0), outputs)
+    return int(fault.get("exit", 0))
+
+
+def _leave_evidence(stage: str, environment: str, code: int, outputs: dict[str, object]) -> None:
+    verdict = Verdict.FAIL if code else Verdict.PASS
+    rule = RuleResult(stage, verdict, f"exit {code}", "exit 0", 1, "told to fail" if code else "")
+    Evidence(
+        stage=stage,
+        environment=environment,
+        verdict=verdict,
+        summary=f"{stage} ended with {code}",
+        started=now(),
+        service="demo",
+        release="abc1234-00000000",
+        attempt="attempt-1",
+        rules=[rule],
+        facts={"changed": outputs["changed"]} if "changed" in outputs else {},
+    ).write(Path(os.environ["KICKOFF_EVIDENCE_DIR"]))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

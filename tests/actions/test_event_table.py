@@ -1,0 +1,219 @@
+"""Which job of cd.yml runs for which event, and what it does when something fails: the table is data."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+
+from tests.actions.conftest import Project
+
+JOBS = (
+    "pre-deployment-checks",
+    "quality-gate",
+    "build-and-push",
+    "deploy-development",
+    "deploy-staging",
+    "deploy-production",
+    "post-deployment",
+    "deployment-summary",
+)
+RELEASED = [
+    "environment-loader.py validate",
+    "release.py stage",
+    "run_smoke_tests.py candidate",
+    "run_performance_tests.py",
+    "release.py promote",
+    "run_smoke_tests.py live",
+]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table.
+
+    Attributes:
+        name: What it is about.
+        results: ``JOBS`` in order: s(uccess), f(ailure), - (did not run).
+        calls: What the deploy job called, in order.
+        event: Name of the event.
+        ref: Its ref.
+        inputs: Inputs of a dispatch.
+        faults: What fails; see the recorder.
+        edits: Files of the project that are changed first.
+        interrupt_at: The call during which the run is cancelled.
+        default_branch: The repository's default branch.
+    """
+
+    name: str
+    results: str
+    calls: list[str] = field(default_factory=list)
+    event: str = "push"
+    ref: str = "refs/heads/main"
+    inputs: dict[str, str] = field(default_factory=dict)
+    faults: dict[str, Any] = field(default_factory=dict)
+    edits: dict[str, str] = field(default_factory=dict)
+    interrupt_at: str = ""
+    default_branch: str = "main"
+
+
+TABLE = [
+    # Every event.                     checks gate build dev stag prod post summary
+    Row("push to main", "sss-s-ss", RELEASED),
+    Row("tag", "sss--sss", RELEASED, ref="refs/tags/v1.2.3"),
+    Row(
+        "dispatch of development",
+        "ssss--ss",
+        RELEASED,
+        event="workflow_dispatch",
+        inputs={"environment": "development"},
+    ),
+    Row(
+        "dispatch of staging",
+        "sss-s-ss",
+        RELEASED,
+        event="workflow_dispatch",
+        inputs={"environment": "staging"},
+    ),
+    Row(
+        "dispatch of production from a branch",
+        "sss--sss",
+        RELEASED,
+        event="workflow_dispatch",
+        ref="refs/heads/topic",
+        inputs={"environment": "production", "unproven-reason": "staging is being rebuilt"},
+    ),
+    Row("push to a main that is not the default branch", "ss-----s", default_branch="trunk"),
+    # Every failing job, and every failing step of a deploy job.
+    Row(
+        "dispatch of an unknown environment",
+        "f------f",
+        event="workflow_dispatch",
+        inputs={"environment": "uat'; touch pwned; '"},
+    ),
+    Row(
+        "invalid environment file",
+        "f------f",
+        faults={"environment-loader.py validate": {"exit": 2}},
+    ),
+    Row("failing quality gate", "sf-----f", edits={"app/main.py": ""}),
+    Row("failing build", "ssf----f", edits={"configs/service.yml": "missing"}),
+    Row(
+        "stage fails before it has an attempt",
+        "sss-f--f",
+        RELEASED[:2],
+        faults={"release.py stage": {"exit": 75, "silent": True, "outputs": {"attempt": "", "changed": ""}}},
+    ),
+    Row(
+        "stage fails",
+        "sss-f--f",
+        [*RELEASED[:2], "release.py abort"],
+        faults={"release.py stage": {"exit": 1}},
+    ),
+    Row(
+        "smoke test of the candidate fails",
+        "sss-f--f",
+        [*RELEASED[:3], "release.py abort"],
+        faults={"run_smoke_tests.py candidate": {"exit": 1}},
+    ),
+    Row(
+        "performance baseline is inconclusive",
+        "sss-f--f",
+        [*RELEASED[:4], "release.py abort"],
+        faults={"run_performance_tests.py": {"exit": 3}},
+    ),
+    Row(
+        "promote fails",
+        "sss-f--f",
+        [*RELEASED[:5], "release.py abort"],
+        faults={"release.py promote": {"exit": 5}},
+    ),
+    Row(
+        "smoke test of the live release fails",
+        "sss-f--f",
+        [*RELEASED, "release.py rollback"],
+        faults={"run_smoke_tests.py live": {"exit": 1}},
+    ),
+    Row(
+        "exactly this release is live already",
+        "sss-s-ss",
+        [RELEASED[0], RELEASED[1], RELEASED[5]],
+        faults={"release.py stage": {"outputs": {"changed": False}}},
+    ),
+    # Green for having deployed nothing: never.
+    Row(
+        "promote leaves no evidence",
+        "sss-s-ff",
+        RELEASED,
+        faults={"release.py promote": {"silent": True}},
+    ),
+    # Cancelled.
+    Row(
+        "cancelled during stage",
+        "sss-f--f",
+        [*RELEASED[:2], "release.py abort"],
+        faults={"release.py stage": {"sleep": 30}},
+        interrupt_at="release.py stage",
+    ),
+    Row(
+        "cancelled during promote",
+        "sss-f--f",
+        [*RELEASED[:5], "release.py abort"],
+        faults={"release.py promote": {"sleep": 30}},
+        interrupt_at="release.py promote",
+    ),
+    Row(
+        "cancelled during the live smoke test",
+        "sss-f--f",
+        [*RELEASED, "release.py rollback"],
+        faults={"run_smoke_tests.py live": {"sleep": 30}},
+        interrupt_at="run_smoke_tests.py live",
+    ),
+]
+
+
+@pytest.mark.parametrize("row", TABLE, ids=lambda row: row.name)
+def test_event_table(row: Row, project: Project) -> None:
+    for name, text in row.edits.items():
+        path = project.root / name
+        if text:
+            project.write(name, path.read_text().replace("bundle:\n- app", "bundle:\n- missing"))
+        else:
+            path.unlink()
+            project.write("app/other.py", "")
+    if row.edits:
+        project.commit()
+    payload: dict[str, Any] = {"ref": row.ref, "repository": {"default_branch": row.default_branch}}
+    if row.inputs:
+        payload["inputs"] = row.inputs
+    run = project.act("cd.yml", row.event, payload, faults=row.faults, interrupt_at=row.interrupt_at)
+
+    shown = "".join({"success": "s", "failure": "f"}.get(run.jobs.get(job, ""), "-") for job in JOBS)
+    assert shown == row.results, run.log[-4000:]
+    assert (run.status == 0) == ("f" not in row.results)
+    deploys = [call["name"] for call in run.calls if call["job"].startswith("deploy-")]
+    assert deploys == row.calls
+    assert not list(project.root.rglob("pwned"))
+
+
+def test_rollback_serves_the_named_release_and_tests_it(project: Project) -> None:
+    inputs = {"environment": "production", "release": "abc1234-00000000"}
+    payload = {"ref": "refs/heads/main", "inputs": inputs}
+    run = project.act("rollback.yml", "workflow_dispatch", payload)
+    assert run.jobs == {"rollback": "success"}, run.log[-3000:]
+    assert [call["arguments"] for call in run.calls] == [
+        ["rollback", "--env=production", "--to=abc1234-00000000"],
+        ["--env=production", "--phase=live"],
+    ]
+
+
+def test_secrets_reach_the_deploy_steps_and_no_other_job(project: Project) -> None:
+    more = ("--secret", "API_KEY=a-secret-for-the-service")
+    run = project.act("cd.yml", more=more)
+    assert run.status == 0, run.log[-3000:]
+    given = {(call["job"], call["api_key"]) for call in run.calls}
+    assert given == {
+        ("pre-deployment-checks", ""),
+        ("deploy-staging", "a-secret-for-the-service"),
+        ("deployment-summary", ""),
+    }
+    assert "a-secret-for-the-service" not in run.log

@@ -1,0 +1,312 @@
+"""Contracts of the workflows and actions, read from their YAML."""
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).resolve().parents[2]
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PUBLISHED = sorted((ROOT / "actions").glob("*/action.yml"))
+LOCAL = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
+DEPLOYS = ("deploy-development", "deploy-staging", "deploy-production")
+PINS = {
+    "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
+    "actions/setup-python": ("5fda3b95a4ea91299a34e894583c3862153e4b97", "v7.0.0"),
+    "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
+    "actions/upload-artifact": ("043fb46d1a93c77aae656e7c1c64a875d1fc6a0a", "v7.0.1"),
+    "actions/attest": ("1e69f48acb82d1966a394da916b4c1698aa569d6", "v4.2.2"),
+}
+
+
+@dataclass(frozen=True)
+class Steps:
+    """A list of steps and where it stands."""
+
+    where: str
+    steps: list[dict[str, Any]]
+    document: dict[str, Any]
+
+
+def load(path: Path) -> dict[str, Any]:
+    document: dict[Any, Any] = yaml.safe_load(path.read_text())
+    # YAML 1.1 reads the key `on` as true.
+    return {"on" if key is True else key: value for key, value in document.items()}
+
+
+def jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path in WORKFLOWS:
+        for name, job in load(path)["jobs"].items():
+            yield path.name, name, job
+
+
+def all_steps() -> Iterator[Steps]:
+    for path, name, job in jobs():
+        yield Steps(f"{path}:{name}", job["steps"], job)
+    for definition in (*PUBLISHED, *LOCAL):
+        action = load(definition)
+        yield Steps(str(definition.relative_to(ROOT)), action["runs"]["steps"], action)
+
+
+def texts(value: object) -> Iterator[str]:
+    if isinstance(value, Mapping):
+        for entry in value.values():
+            yield from texts(entry)
+    elif isinstance(value, list):
+        for entry in value:
+            yield from texts(entry)
+    elif isinstance(value, str):
+        yield value
+
+
+STEPS = list(all_steps())
+CD = load(ROOT / ".github" / "workflows" / "cd.yml")
+
+
+@pytest.mark.parametrize("listed", STEPS, ids=lambda listed: listed.where)
+def test_no_expression_reaches_a_shell(listed: Steps) -> None:
+    for step in listed.steps:
+        assert "${{" not in step.get("run", ""), f"{listed.where}: pass it through env:"
+        assert "|| true" not in step.get("run", ""), f"{listed.where}: a failure must be seen"
+
+
+@pytest.mark.parametrize("listed", STEPS, ids=lambda listed: listed.where)
+def test_every_step_has_a_name_and_ids_are_unique(listed: Steps) -> None:
+    assert all(step.get("name") for step in listed.steps)
+    ids = [step["id"] for step in listed.steps if "id" in step]
+    assert len(ids) == len(set(ids))
+
+
+@pytest.mark.parametrize("listed", STEPS, ids=lambda listed: listed.where)
+def test_expressions_name_steps_and_outputs_that_exist(listed: Steps) -> None:
+    known = {step["id"]: step for step in listed.steps if "id" in step}
+    for text in texts(listed.document):
+        for name, output in re.findall(r"steps\.([\w-]+)\.(?:outputs\.([\w-]+)|\w+)", text):
+            assert name in known, f"{listed.where}: no step {name}"
+            uses = known[name].get("uses", "")
+            if output and uses.startswith("./"):
+                assert output in load(ROOT / uses / "action.yml")["outputs"]
+
+
+@pytest.mark.parametrize("listed", STEPS, ids=lambda listed: listed.where)
+def test_local_actions_get_inputs_they_know_and_all_they_require(listed: Steps) -> None:
+    for step in listed.steps:
+        uses = step.get("uses", "")
+        if uses.startswith("./"):
+            inputs = load(ROOT / uses / "action.yml").get("inputs", {})
+            given = set(step.get("with", {}))
+            required = {name for name, entry in inputs.items() if entry.get("required")}
+            assert required <= given <= set(inputs), f"{listed.where}: {step['name']}"
+
+
+@pytest.mark.parametrize("listed", STEPS, ids=lambda listed: listed.where)
+def test_only_known_actions_pinned_by_commit(listed: Steps) -> None:
+    for step in listed.steps:
+        uses = step.get("uses", "")
+        if uses and not uses.startswith("./"):
+            name, commit = uses.split("@")
+            assert PINS[name][0] == commit
+
+
+@pytest.mark.parametrize("path", [*WORKFLOWS, *PUBLISHED, *LOCAL], ids=lambda path: path.parent.name)
+def test_every_pin_says_its_version(path: Path) -> None:
+    for name, commit, version in re.findall(r"uses: ([^\s.]+)@(\w+)(?: # (\S+))?", path.read_text()):
+        assert PINS[name] == (commit, version)
+
+
+@pytest.mark.parametrize("listed", STEPS, ids=lambda listed: listed.where)
+def test_act_never_clones_what_only_github_has(listed: Steps) -> None:
+    for step in listed.steps:
+        uses = step.get("uses", "")
+        if uses.startswith("./.github/actions/"):
+            assert "!env.ACT" in step["if"], f"{listed.where}: {step['name']}"
+        elif uses and not uses.startswith("./") and ".github/actions" not in listed.where:
+            assert uses.startswith("actions/checkout@")
+
+
+@pytest.mark.parametrize("listed", STEPS, ids=lambda listed: listed.where)
+def test_checkouts_leave_no_token_behind(listed: Steps) -> None:
+    for step in listed.steps:
+        if step.get("uses", "").startswith("actions/checkout@"):
+            assert step["with"]["persist-credentials"] is False
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.name)
+def test_workflows_grant_nothing_by_default(path: Path) -> None:
+    document = load(path)
+    assert document["permissions"] == {}
+    assert document["concurrency"]["group"]
+    text = path.read_text()
+    for line in re.findall(r"^ +(?:contents|id-token|attestations|packages): (?:read|write).*$", text, re.M):
+        assert "#" in line, f"say why: {line.strip()}"
+
+
+@pytest.mark.parametrize(("path", "name", "job"), list(jobs()), ids=lambda value: str(value)[:30])
+def test_jobs_have_limits_and_permissions(path: str, name: str, job: dict[str, Any]) -> None:
+    assert 0 < job["timeout-minutes"] <= 60
+    assert "permissions" in job
+    assert "latest" not in job["runs-on"]
+
+
+@pytest.mark.parametrize(("path", "name", "job"), list(jobs()), ids=lambda value: str(value)[:30])
+def test_jobs_need_every_job_they_speak_of(path: str, name: str, job: dict[str, Any]) -> None:
+    needs = job.get("needs", [])
+    known = load(ROOT / ".github" / "workflows" / path)["jobs"]
+    for text in texts(job):
+        for other, output in re.findall(r"needs\.([a-z][\w-]*)\.(?:outputs\.([\w-]+)|result)", text):
+            assert other in needs
+            assert not output or output in known[other]["outputs"]
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.parent.name)
+def test_published_actions_keep_the_conventions(path: Path) -> None:
+    action = load(path)
+    inputs = action.get("inputs", {})
+    order = sorted(inputs, key=lambda name: (not inputs[name]["required"], name))
+    assert list(inputs) == order, "required first, then alphabetical"
+    assert list(action["outputs"]) == sorted(action["outputs"])
+    for name, entry in inputs.items():
+        assert re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
+        assert "Format: " in entry["description"] or "Default: " in entry["description"]
+        assert entry["required"] or isinstance(entry["default"], str)
+        assert f"inputs.{name} " in path.read_text()
+    for step in action["runs"]["steps"]:
+        assert step["shell"] == "bash"
+        assert "uses" not in step, "a nested local action would be looked up in the caller's workspace"
+
+
+@pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.parent.name)
+def test_published_actions_find_their_scripts_beside_themselves(path: Path) -> None:
+    scripts = re.findall(r'"\$GITHUB_ACTION_PATH/\.\./\.\./(scripts/[\w/]+\.py)"', path.read_text())
+    assert scripts
+    assert [name for name in scripts if not (ROOT / name).is_file()] == []
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["zizmor", "--offline", "--quiet", "--persona", "pedantic", ".github", "actions"],
+        ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS)],
+        ["check-jsonschema", "--builtin-schema", "vendor.github-actions", *map(str, [*PUBLISHED, *LOCAL])],
+    ],
+    ids=["zizmor", "workflow schema", "action schema"],
+)
+def test_linters_are_satisfied(command: list[str]) -> None:
+    program = shutil.which(command[0], path=f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', '')}")
+    if program is None:
+        pytest.skip(f"{command[0]} is missing: it comes with requirements/dev.txt")
+    done = subprocess.run([program, *command[1:]], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_the_jobs_have_the_names_of_the_design() -> None:
+    assert list(CD["jobs"]) == [
+        "pre-deployment-checks",
+        "quality-gate",
+        "build-and-push",
+        "deploy-development",
+        "deploy-staging",
+        "deploy-production",
+        "post-deployment",
+        "deployment-summary",
+    ]
+    assert all(job["name"] == name for name, job in CD["jobs"].items())
+
+
+def test_the_triggers_are_those_of_the_design() -> None:
+    triggers = CD["on"]
+    assert triggers["push"] == {"branches": ["main"], "tags": ["v*"]}
+    assert triggers["workflow_dispatch"]["inputs"]["environment"]["options"] == [
+        "development",
+        "staging",
+        "production",
+    ]
+
+
+def test_deploys_are_never_three_copies() -> None:
+    text = (ROOT / ".github" / "workflows" / "cd.yml").read_text()
+    assert text.count("phase: promote") == 1
+    first = CD["jobs"][DEPLOYS[0]]
+    for name in DEPLOYS:
+        job = CD["jobs"][name]
+        assert job["steps"] == first["steps"]
+        environment = name.removeprefix("deploy-")
+        assert job["env"] == {"ENVIRONMENT": environment}
+        assert job["environment"]["name"] == environment
+        assert f"'{environment}'" in job["if"]
+        different = {"name", "if", "environment", "env"}
+        assert {k: v for k, v in job.items() if k not in different} == {
+            k: v for k, v in first.items() if k not in different
+        }
+
+
+def test_every_phase_of_a_release_is_a_step_of_its_own() -> None:
+    steps = [step["name"] for step in CD["jobs"]["deploy-staging"]["steps"]]
+    wanted = [
+        "Deploy: stage",
+        "Smoke test: candidate",
+        "Performance baseline: candidate",
+        "Deploy: promote",
+        "Smoke test: live",
+        "Deploy: roll back",
+        "Deploy: abort",
+    ]
+    assert [name for name in steps if name in wanted] == wanted
+
+
+def test_clean_up_runs_always() -> None:
+    for step in CD["jobs"]["deploy-staging"]["steps"]:
+        if step.get("with", {}).get("phase") in ("abort", "rollback"):
+            assert step["if"].startswith("${{ always() && ")
+            assert "failure()" not in step["if"]
+
+
+def test_deploys_to_one_environment_queue_whatever_their_ref() -> None:
+    group = CD["concurrency"]["group"]
+    assert CD["concurrency"]["cancel-in-progress"] is False
+    assert "inputs.environment" in group
+    assert "github.ref " not in group
+    assert not group.endswith("github.ref }}")
+    rollback = load(ROOT / ".github" / "workflows" / "rollback.yml")
+    assert rollback["concurrency"]["group"].startswith("rollback-")
+
+
+def test_the_summary_waits_for_everything_and_always_runs() -> None:
+    summary = CD["jobs"]["deployment-summary"]
+    assert set(summary["needs"]) == set(CD["jobs"]) - {"deployment-summary"}
+    assert summary["if"] == "${{ always() }}"
+    assert all("always()" in step["if"] for step in summary["steps"])
+
+
+def test_every_secret_of_the_schema_enters_and_nothing_else() -> None:
+    schema = json.loads((ROOT / "configs" / "environments" / "schema.json").read_text())
+    keys = {name for name, entry in schema["properties"].items() if entry.get("x-across") == "secret"}
+    expected = {name: f"${{{{ secrets.{name} }}}}" for name in sorted(keys)}
+    for steps in (
+        CD["jobs"]["deploy-staging"]["steps"],
+        load(ROOT / ".github" / "workflows" / "rollback.yml")["jobs"]["rollback"]["steps"],
+    ):
+        given = [step["env"] for step in steps if "env" in step]
+        assert given
+        assert all(block == expected for block in given)
+
+
+def test_secrets_enter_deploy_jobs_alone() -> None:
+    for path, name, job in jobs():
+        if any("secrets." in text for text in texts(job)):
+            assert "environment" in job, f"{path}:{name}"
+            assert "env" not in job or not any("secrets." in text for text in texts(job["env"]))
+
+
+def test_ci_requires_every_job() -> None:
+    ci = load(ROOT / ".github" / "workflows" / "ci.yml")
+    assert set(ci["jobs"]["required"]["needs"]) == set(ci["jobs"]) - {"required"}
