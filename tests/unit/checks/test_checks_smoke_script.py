@@ -34,6 +34,9 @@ class Session:
     def reach(self, which: str) -> Iterator[SimpleNamespace]:
         yield SimpleNamespace(url=self.url, headers={"X-Reached": which})
 
+    def check_headers(self) -> dict[str, str]:
+        return {"X-API-Key": "the key of the environment"}
+
     def expected_release(self, which: str) -> str:
         return f"{which}-1"
 
@@ -88,6 +91,7 @@ def test_a_passing_candidate_is_recorded(server: Server, session: Session, run: 
     assert (attempt, document.stage, document.release) == ("a-7", "smoke-candidate", "candidate-1")
     assert document.log_tail == []
     assert {seen.headers["X-Reached"] for seen in server.seen} == {"candidate"}
+    assert {seen.headers["X-API-Key"] for seen in server.seen} == {"the key of the environment"}
     written = json.loads((tmp_path / "evidence" / "smoke-candidate.development.json").read_text())
     assert (written["verdict"], written["attempt"]) == ("pass", "a-7")
 
