@@ -53,6 +53,8 @@ def wait_ready(  # noqa: PLR0917 - the documented order
     expected_release: str,
     seconds: float,
     still_running: Callable[[], str],
+    *,
+    most_wrong: int = 0,
 ) -> Readiness:
     """Ask every 50 ms until ``path`` answers 200 by the expected release, or until that is hopeless.
 
@@ -64,9 +66,12 @@ def wait_ready(  # noqa: PLR0917 - the documented order
         expected_release: The release that must answer; empty for no such demand.
         seconds: How long to wait; one request is sent even for 0.
         still_running: Returns why the service cannot become ready any more (it crashed), or nothing.
+        most_wrong: Give up after this many answers in a row by a ready service of another release; 0 keeps
+            waiting, for an address that is still to be switched.
     """
     check = HttpCheck(name="ready", path=path)
     started = time.monotonic()
+    wrongs = 0
     with open_client(url, headers, seconds=max(_POLL_SECONDS, min(_REQUEST_SECONDS, seconds))) as client:
         while True:
             stopped = still_running()
@@ -77,7 +82,8 @@ def wait_ready(  # noqa: PLR0917 - the documented order
             elapsed = time.monotonic() - started
             if result.ok and not wrong:
                 return Readiness(True, "", elapsed)
-            if elapsed + _POLL_SECONDS >= seconds:
+            wrongs = wrongs + 1 if result.ok else 0
+            if elapsed + _POLL_SECONDS >= seconds or (most_wrong and wrongs >= most_wrong):
                 break
             time.sleep(_POLL_SECONDS)
     reason = still_running()

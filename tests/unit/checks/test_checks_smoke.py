@@ -129,3 +129,10 @@ def test_a_crash_ends_the_wait_early(closed_url: str) -> None:
 def test_no_time_still_asks_once(server: Server) -> None:
     assert wait(server.url, 0).ok
     assert len(server.seen) == 1
+
+
+def test_a_service_that_insists_on_another_release_ends_the_wait_early(server: Server) -> None:
+    server.answer = lambda _: Answer(release="other-1")
+    ready = smoke.wait_ready(server.url, {}, "/ready", "X-Release", "new-1", 60, lambda: "", most_wrong=3)
+    assert (ready.ok, ready.reason) == (False, "wrong release: expected new-1, answered other-1")
+    assert len(server.seen) == 3
