@@ -39,6 +39,9 @@ class ProcessState:
 class Target(Protocol):
     """A host, or several, on which two colours and a proxy run."""
 
+    def require_room(self) -> None:
+        """Refuse while nothing is begun yet when the host has too little room for another release."""
+
     def prepare(self) -> None:
         """Bring the proxy up if it is not."""
 

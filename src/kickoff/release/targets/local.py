@@ -24,6 +24,9 @@ from kickoff.release.targets import launch as launch_module
 from kickoff.release.targets.supervision import Supervisor
 from kickoff.release.traefik import static_configuration
 
+ROOM = 256 << 20
+"""Bytes a release may need: its bundle, its Python environment, logs and journal."""
+
 
 class LocalTarget:
     """Blue, green and Traefik under one supervisord.
@@ -37,6 +40,21 @@ class LocalTarget:
         self.root = root
         self.environment = environment
         self.supervisor = Supervisor(root)
+
+    def require_room(self) -> None:
+        """Refuse when the state folder has too little room for another release.
+
+        Raises:
+            KickoffError: Less than ``ROOM`` is free (exit 4).
+        """
+        free = shutil.disk_usage(self.root).free
+        if free < ROOM:
+            raise KickoffError(
+                f"the state folder has {free >> 20} MiB free, and a release needs {ROOM >> 20} MiB",
+                code=ExitCode.UNREACHABLE,
+                at=str(self.root),
+                hint=f"free some space, or point KICKOFF_STATE_ROOT at a larger disk (now {self.root})",
+            )
 
     def prepare(self) -> None:
         """Bring supervisord and Traefik up if they are not.
