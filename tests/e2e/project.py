@@ -10,7 +10,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import httpx
 import psutil
@@ -150,6 +150,12 @@ class Project:
         assert running == expected
         assert len(self.services_running()) == len(expected)
         assert self.serving() == release
+
+    def evidence(self, stage: str) -> dict[str, Any]:
+        """The document a command left behind."""
+        path = Path(self.environ["KICKOFF_EVIDENCE_DIR"]) / f"{stage}.development.json"
+        document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+        return document
 
     def close(self) -> None:
         """Stop everything this project started."""

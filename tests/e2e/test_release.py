@@ -119,6 +119,10 @@ def test_a_second_run_is_told_who_holds_the_lock(project: Project) -> None:
     second = project.stage(project.commit(delay_ms=1), KICKOFF_RUN_ID="another")
     assert second.returncode == ExitCode.LOCK_HELD
     assert "is releasing" in second.stderr
+    evidence = project.evidence("stage")
+    assert evidence["facts"]["exit_code"] == ExitCode.LOCK_HELD
+    assert "is releasing" in evidence["summary"]
+    assert "--wait" in evidence["facts"]["hint"]
     assert project.command("abort").returncode == 0
     assert project.stage(project.commit(delay_ms=1), KICKOFF_RUN_ID="another").returncode == 0
 

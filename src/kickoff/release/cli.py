@@ -4,12 +4,13 @@ import argparse
 import json
 import os
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kickoff import github
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import Evidence
+from kickoff.evidence import Evidence, now
 from kickoff.release.engine import Engine
 from kickoff.release.session import Session, open_session
 
@@ -21,22 +22,8 @@ def main() -> int:
     session = open_session(arguments.env, root, _narrate)
     engine = Engine(session, root)
     match arguments.command:
-        case "stage":
-            evidence: Evidence | None = engine.stage(
-                arguments.artifact_digest,
-                arguments.artifact_directory,
-                arguments.commit,
-                wait=arguments.wait,
-                force=arguments.force,
-            )
-        case "promote":
-            evidence = engine.promote(arguments.attempt)
-        case "abort":
-            evidence = engine.abort(arguments.attempt, arguments.reason)
-        case "rollback":
-            evidence = engine.rollback(arguments.to, arguments.wait)
-        case "resume":
-            evidence = engine.converge()
+        case "stage" | "promote" | "abort" | "rollback" | "resume":
+            return _act(engine, arguments)
         case "unlock":
             return _unlock(engine, force=arguments.force)
         case "stop":
@@ -50,14 +37,51 @@ def main() -> int:
             return _history(session, verify=arguments.verify)
         case _:
             return _status(session, as_json=arguments.json)
+
+
+def _act(engine: Engine, arguments: argparse.Namespace) -> int:
+    """Run a command that may change something; it leaves evidence however it ends."""
+    started = now()
+    try:
+        evidence = _command(engine, arguments)
+    except KickoffError as error:
+        # `resume` finishes another command's work, whose evidence stands; the others have none yet.
+        if arguments.command != "resume":
+            with suppress(KickoffError):  # a state that cannot be read is what `error` is about
+                engine.refusal(arguments.command, started, error).write(_evidence_folder())
+        raise
     if evidence is None:
         _say("nothing to do: no attempt is open")
         return ExitCode.PASS
     return _conclude(evidence)
 
 
+def _command(engine: Engine, arguments: argparse.Namespace) -> Evidence | None:
+    match arguments.command:
+        case "stage":
+            return engine.stage(
+                arguments.artifact_digest,
+                arguments.artifact_directory,
+                arguments.commit,
+                wait=arguments.wait,
+                force=arguments.force,
+            )
+        case "promote":
+            return engine.promote(arguments.attempt)
+        case "abort":
+            return engine.abort(arguments.attempt, arguments.reason)
+        case "rollback":
+            return engine.rollback(arguments.to, arguments.wait)
+        case _:
+            return engine.converge()
+
+
+def _evidence_folder() -> Path:
+    return Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence")
+
+
 def _conclude(evidence: Evidence) -> int:
-    path = evidence.write(Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence"))
+    path = evidence.write(_evidence_folder())
     facts = evidence.facts
     for name, value in {
         "attempt": evidence.attempt,
@@ -72,6 +96,8 @@ def _conclude(evidence: Evidence) -> int:
     _say(f"{'✓' if passed else '✗'} {evidence.summary}")
     for line in evidence.log_tail:
         _say(f"    {line}")
+    if facts.get("hint"):
+        _say(f"  fix       {facts['hint']}")
     serving = facts["serving"]
     _say(f"  serving   {serving['release'] or 'nothing'} {serving['colour']} at {facts['address']}")
     _say(f"  evidence  {path}")
@@ -188,7 +214,9 @@ def _parser() -> argparse.ArgumentParser:
     history = add("history", "list what was released")
     history.add_argument("--verify", action="store_true", help="check the hash chain")
     logs = add("logs", "show a process's log")
-    logs.add_argument("--process", default="", help="blue, green or traefik; the live colour by default")
+    logs.add_argument(
+        "--process", default="", help="live (default), candidate (also the last one), blue, green or traefik"
+    )
     logs.add_argument("--lines", type=int, default=50)
     add("unlock", "free the lock by force").add_argument("--force", action="store_true")
     add("stop", "stop both colours and the proxy")

@@ -31,6 +31,8 @@ from kickoff.release.watch import Watch
 from kickoff.service import CONFIG
 
 VERIFICATIONS = 10
+# The candidate's own address never belonged to another release, so waiting would not change its name.
+WRONG_ANSWERS = 10
 
 
 class Rejected(KickoffError):
@@ -89,6 +91,7 @@ class Engine:
         started = now()
         archive = bundle.find(directory, digest)
         bundle.verify(archive, digest)
+        self.session.target.require_room()
         attempt = self._open("release", wait)
         try:
             with self._step(attempt, "prepare"):
@@ -232,6 +235,16 @@ class Engine:
                 return self._undo(attempt.id, "promote", started, error)
         return self._undo(attempt.id, "abort", started, Rejected("the run that began it ended too early"))
 
+    def refusal(self, stage: str, started: str, error: KickoffError) -> Evidence:
+        """Return the evidence of a phase that ended in an error before it could leave any of its own."""
+        outcome = "rollback-failed" if error.code is ExitCode.ROLLBACK_FAILED else "refused"
+        evidence = self._evidence(
+            stage, started, _verdict(error), str(error), "",
+            release="", outcome=outcome, exit_code=int(error.code), hint=error.hint,
+        )  # fmt: skip
+        evidence.log_tail = list(error.causes)
+        return evidence
+
     def unlock(self) -> str:
         """Free the lock by force, recorded in the history; return who held it."""
         lease = self.store.force_unlock()
@@ -350,6 +363,7 @@ class Engine:
                 release,
                 self.session.environment.seconds("READY_TIMEOUT"),
                 dead,
+                most_wrong=WRONG_ANSWERS,
             )
             if not ok:
                 raise Rejected(
@@ -579,10 +593,9 @@ class Engine:
                 attempt=attempt, reason=str(error), by=self._who(),
             )  # fmt: skip
         self._finish(attempt, outcome)
-        verdict = Verdict.INCONCLUSIVE if error.code is ExitCode.INCONCLUSIVE else Verdict.FAIL
         evidence = self._evidence(
-            stage, started, verdict, str(error), attempt,
-            release=folded.release, previous=folded.previous, outcome=outcome,
+            stage, started, _verdict(error), str(error), attempt,
+            release=folded.release, previous=folded.previous, outcome=outcome, hint=error.hint,
             exit_code=int(_undone_code(error, stage, went_live=went_live)),
         )  # fmt: skip
         if isinstance(error, Rejected):
@@ -725,6 +738,10 @@ _RULES = {
     "promote": "the public address answers with the release",
     "rollback": "the public address answers with the release",
 }
+
+
+def _verdict(error: KickoffError) -> Verdict:
+    return Verdict.INCONCLUSIVE if error.code is ExitCode.INCONCLUSIVE else Verdict.FAIL
 
 
 def _undone_code(error: KickoffError, stage: str, *, went_live: bool) -> ExitCode:

@@ -81,9 +81,14 @@ class Session:
         return {name: values[key] for name, key in self.service.check_headers.items() if values.get(key)}
 
     def logs(self, process: str, lines: int = 20) -> list[str]:
-        """Return the last log lines of ``candidate``, ``live`` or a process, without the secrets' values."""
+        """Return the last log lines of ``candidate``, ``live`` or a process, without the secrets' values.
+
+        Without an open attempt ``candidate`` is the idle colour: its log is kept until the next one starts.
+        """
         if process in ("candidate", "live"):
             colour = self.colour_of(process)
+            if colour is None and process == "candidate":
+                colour = self.store.state().idle
             if colour is None:
                 return []
             process = str(colour)

@@ -112,7 +112,7 @@ def _stopped(run: Run, found: Mapping[str, Evidence]) -> Judgement | None:
     failed = next((d for d in gates if d.verdict is Verdict.FAIL), None)
     if failed is not None:
         why = first_problem(failed)
-        return Judgement(RunVerdict.REJECTED, ExitCode.REJECTED, why, f"at {_place(failed)}", failed)
+        return Judgement(RunVerdict.REJECTED, _exit_code(failed), why, f"at {_place(failed)}", failed)
     doubtful = next((d for d in gates if d.verdict is Verdict.INCONCLUSIVE), None)
     if doubtful is not None:
         why, at = first_problem(doubtful), f"at {_place(doubtful)}"
@@ -122,6 +122,12 @@ def _stopped(run: Run, found: Mapping[str, Evidence]) -> Judgement | None:
         why = line(fact([aborted], "reason") or aborted.summary)
         return Judgement(RunVerdict.REJECTED, ExitCode.REJECTED, why, "before promotion", aborted)
     return None
+
+
+def _exit_code(failed: Evidence) -> int:
+    """Return the exit code the failed phase ended with: a held lock or a taken port is no bad release."""
+    code = failed.facts.get("exit_code")
+    return ExitCode(code) if isinstance(code, int) and code in set(ExitCode) - {0} else ExitCode.REJECTED
 
 
 def _good(found: Mapping[str, Evidence]) -> RunVerdict:

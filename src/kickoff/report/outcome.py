@@ -42,6 +42,7 @@ class Outcome:
         release: The release concerned.
         at: Where a rejected release was stopped.
         why: The reason in one sentence; empty when all is well.
+        fix: What to do about it, when the failed stage knows.
         serving: Who serves now.
         previous: Who served before, when it is kept for a rollback.
         address: Public address of the service.
@@ -64,6 +65,7 @@ class Outcome:
     release: str = ""
     at: str = ""
     why: str = ""
+    fix: str = ""
     serving: Serving = Serving(known=False)
     previous: str = ""
     address: str = ""
@@ -108,6 +110,7 @@ class Outcome:
             "exit_code": int(self.exit_code),
             "headline": self.headline,
             "why": self.why,
+            "fix": self.fix,
             "service": self.service,
             "environment": self.environment,
             "release": self.release,
@@ -189,6 +192,7 @@ def _deployment(run: Run, environment: str) -> Outcome:
         release=release,
         at=judgement.at,
         why=judgement.why,
+        fix=line(judgement.stage.facts.get("hint"), 300) if judgement.stage else "",
         serving=serving,
         previous=previous if verdict is RunVerdict.RELEASED and previous != serving.release else "",
         address=line(fact(documents, "address", "public_url"), 200),
@@ -360,5 +364,5 @@ def _next(run: Run, verdict: RunVerdict, environment: str, stage: str) -> tuple[
     if verdict is RunVerdict.REJECTED and stage in ("", "validate", "quality-gate", "build"):
         return (again,)
     if verdict in (RunVerdict.REJECTED, RunVerdict.ROLLED_BACK):
-        return (f"{tool} logs {env}", again) if stage else (f"{tool} status {env}",)
+        return (f"{tool} logs {env} --process candidate", again) if stage else (f"{tool} status {env}",)
     return ()

@@ -125,7 +125,8 @@ def _verdict(outcome: Outcome) -> str:
         f"**{outcome.verdict.icon} {text(outcome.title)}** {text(outcome.subject)}, "
         f"{text(duration(outcome.seconds))}"
     )
-    return f"{sentence}: {text(outcome.why, 1000)}" if outcome.why else sentence
+    why = f": {text(outcome.why, 1000)}" if outcome.why else ""
+    return f"{sentence}{why}  \nFix: {text(outcome.fix)}" if outcome.fix else sentence + why
 
 
 def _serving(run: Run, outcome: Outcome) -> str:

@@ -28,6 +28,7 @@ def closing_block(outcome: Mapping[str, Any]) -> str:
 
     verdict = outcome.get("verdict")
     row("why", text("why"))
+    row("fix", text("fix"))
     serving, previous = text("serving"), text("previous")
     if outcome.get("serving_release") and verdict not in ("inconclusive", "rollback-failed"):
         serving += " 100%" + (f"   previous {previous} kept for rollback" if previous else "")

@@ -54,7 +54,25 @@ def test_a_rejection_names_the_rule_the_log_and_who_keeps_serving() -> None:
     assert outcome.users == "no request reached the candidate"
     assert outcome.log_of == "smoke-candidate"
     assert outcome.log_tail[-1] == "KeyError: 'ratings'"
-    assert outcome.next[0] == "scripts/deploy/release.py logs --env staging"
+    assert outcome.next[0] == "scripts/deploy/release.py logs --env staging --process candidate"
+
+
+def test_a_phase_that_could_not_begin_keeps_its_exit_code_and_says_what_to_do() -> None:
+    run = cases.rejected_at_smoke()
+    stage = next(document for document in run.evidence if document.stage == "stage")
+    facts = stage.facts | {"exit_code": 75, "hint": "wait for it", "outcome": "refused"}
+    held = replace(stage, verdict=Verdict.FAIL, rules=[], summary="kim@host is releasing", facts=facts)
+    outcome = decide(replace(run, evidence=(held,)))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.REJECTED, ExitCode.LOCK_HELD)
+    assert (outcome.why, outcome.fix) == ("kim@host is releasing", "wait for it")
+
+
+@pytest.mark.parametrize("code", [0, 99, "75", None, True])
+def test_a_failed_stage_is_rejected_whatever_exit_code_it_claims(code: object) -> None:
+    run = cases.rejected_at_smoke()
+    stage = next(document for document in run.evidence if document.stage == "stage")
+    failed = replace(stage, verdict=Verdict.FAIL, rules=[], facts=stage.facts | {"exit_code": code})
+    assert decide(replace(run, evidence=(failed,))).exit_code == ExitCode.REJECTED
 
 
 def test_an_automatic_rollback_says_why_and_what_verified_it() -> None:

@@ -28,7 +28,8 @@ def test_the_block_of_a_rejection_ends_with_the_log_and_what_to_do() -> None:
     assert lines[4] == "  logs      last 19 lines of smoke-candidate:"
     assert lines[-3] == "            KeyError: 'ratings'"
     assert (
-        lines[-1] == "  next      scripts/deploy/release.py logs --env staging   ·   make deploy ENV=staging"
+        lines[-1]
+        == "  next      scripts/deploy/release.py logs --env staging --process candidate   ·   make deploy ENV=staging"
     )
 
 
