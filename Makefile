@@ -3,7 +3,7 @@ ENV    ?= development
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help deploy rollback stop status logs test lint format clean doctor
+.PHONY: help plan deploy rollback stop status logs test lint format clean doctor
 
 BIN     := .venv/bin
 RELEASE := $(BIN)/python scripts/deploy/release.py
@@ -17,6 +17,9 @@ help: ## List the commands
 .PHONY: .venv
 .venv:
 	@$(PYTHON) src/kickoff/bootstrap.py .venv dev
+
+plan: .venv ## Show what a release of HEAD would change in ENV; change nothing
+	@$(RELEASE) plan --env $(ENV) $(ARGS)
 
 deploy: .venv ## Ship the current commit through cd.yml to ENV on this machine
 	@$(BIN)/python scripts/pipeline.py --env $(ENV) $(ARGS)

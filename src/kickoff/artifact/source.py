@@ -35,6 +35,12 @@ def resolve(root: Path, revision: str = "HEAD") -> str:
     )
 
 
+def committed_at(root: Path, commit: str) -> str:
+    """Return when ``commit`` was committed, ISO 8601; empty when it is not in this repository."""
+    found = git(root, "show", "--no-patch", "--format=%cI", f"{commit}^{{commit}}", check=False)
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
 def changes(root: Path, paths: Sequence[str] = ()) -> list[str]:
     """Return the files below ``paths`` (default: all) that differ from the last commit or are new."""
     listed = git(root, "status", "--porcelain", "--untracked-files=all", "-z", "--", *paths).stdout

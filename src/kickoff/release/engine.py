@@ -6,8 +6,8 @@ undo an attempt that died at any instruction: forward when users already reached
 is healthy, back otherwise.
 """
 
-import json
 import shutil
+import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,15 +20,16 @@ import httpx
 from kickoff.artifact import bundle
 from kickoff.checks.smoke import wait_ready
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now, write_atomic
-from kickoff.release import strategy
+from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
+from kickoff.release import assembly, strategy
+from kickoff.release.folder import describe, environment_of
 from kickoff.release.journal import Attempt
 from kickoff.release.model import Colour, Facts, Release, State
+from kickoff.release.preview import KeyChanges, Preview
 from kickoff.release.route import Route
 from kickoff.release.session import Session
 from kickoff.release.store import Store
 from kickoff.release.watch import Watch
-from kickoff.service import CONFIG
 
 VERIFICATIONS = 10
 # The candidate's own address never belonged to another release, so waiting would not change its name.
@@ -125,6 +126,44 @@ class Engine:
                 attempt, release=release.id, changed=True, candidate_url=endpoint.url,
                 live_release=state.release_of(state.live), facts=release.to_document()["facts"],
             )  # fmt: skip
+
+    def preview(self, digest: str, directory: Path, commit: str) -> Preview:
+        """Return what staging and promoting this artefact would change; changes nothing that runs.
+
+        The release is assembled in a folder of its own, which is removed again: only that tells its facts.
+
+        Args:
+            digest: The artefact, ``sha256:<hex>``.
+            directory: Folder that holds the bundle.
+            commit: The commit the bundle was built from.
+        """
+        archive = bundle.find(directory, digest)
+        bundle.verify(archive, digest)
+        self.session.target.require_room()
+        with tempfile.TemporaryDirectory(prefix=".preview-", dir=self.store.root) as scratch:
+            folder = Path(scratch) / "release"
+            release = assembly.assemble(
+                self.session, self.root, folder, archive=archive, digest=digest, commit=commit
+            )
+            after = environment_of(folder)
+        state, service = self.store.state(), self.session.service
+        live = state.release_of(state.live)
+        live_folder = self.store.release_folder(live)
+        known = describe(live_folder) if live else {}
+        return Preview(
+            release=release.id,
+            live=live,
+            before=Facts(**known["facts"]) if known else None,
+            after=release.facts,
+            keys=KeyChanges.between(environment_of(live_folder) if live else {}, after),
+            candidate=str(state.idle),
+            serving=str(state.live or ""),
+            gives_way=state.release_of(state.warm),
+            command=service.web_command,
+            hook=service.pre_deploy,
+            checks=service.required_checks,
+            steps=strategy.steps(self.session.environment, first=state.live is None),
+        )
 
     def promote(self, identity: str) -> Evidence:
         """Move public traffic to the candidate by the environment's strategy, judged, then bake.
@@ -273,39 +312,13 @@ class Engine:
         return lease.attempt
 
     def _fetch(self, attempt: str, archive: Path, digest: str, commit: str) -> tuple[Path, Release]:
-        """Unpack and install under a temporary name, learn the facts, then name the folder by them."""
+        """Assemble under a temporary name, then name the folder by the facts."""
         with self._step(attempt, "fetch"):
-            folder = self.store.root / "releases" / f".new-{attempt}"
-            shutil.rmtree(folder, ignore_errors=True)
-            folder.mkdir(mode=0o700)
-            bundle.unpack(archive, folder / "bundle")
-            service, environment = self.session.service, self.session.environment
-            document = {
-                "release": "",
-                "command": list(service.web_command),
-                "requirements": service.requirements,
-                "commit": commit,
-            }
-            write_atomic(folder / "release.json", json.dumps(document, indent=1))
-            values = environment.service_values() | {"KICKOFF_RELEASE": ""}
-            write_atomic(folder / "environment.json", json.dumps(values), mode=0o600)
-            shutil.copyfile(self.root / CONFIG, folder / "service.yml")
-            self.session.target.install(folder)
-            facts = Facts(
-                digest,
-                environment.hash,
-                self.session.stack_hash,
-                self._schema(folder, service.schema_revision),
+            folder = self.store.release_folder(f".new-{attempt}")
+            release = assembly.assemble(
+                self.session, self.root, folder, archive=archive, digest=digest, commit=commit
             )
-            release = Release(commit, facts)
-            document |= {"release": release.id, "facts": release.to_document()["facts"]}
-            write_atomic(folder / "release.json", json.dumps(document, indent=1))
-            write_atomic(
-                folder / "environment.json",
-                json.dumps(values | {"KICKOFF_RELEASE": release.id}),
-                mode=0o600,
-            )
-            final = self.store.root / "releases" / release.id
+            final = self.store.release_folder(release.id)
             with self.store.fenced(attempt):
                 if final.exists():
                     shutil.rmtree(folder)
@@ -524,6 +537,7 @@ class Engine:
                         before.release_of(before.live),
                         attempt=attempt,
                         by=self._who(),
+                        **self._origin(release),
                     )
             self._route(attempt, {colour: 100}, self.store.state())
             self._prune(attempt)
@@ -590,7 +604,8 @@ class Engine:
         with self.store.fenced(attempt):
             self.store.history.append(
                 "auto-rollback" if went_live else "abort", "undone", folded.release, folded.previous,
-                attempt=attempt, reason=str(error), by=self._who(),
+                attempt=attempt, reason=str(error), by=self._who(), met_users=folded.shifted_at,
+                **self._origin(folded.release),
             )  # fmt: skip
         self._finish(attempt, outcome)
         evidence = self._evidence(
@@ -665,21 +680,13 @@ class Engine:
         )
 
     def _folder(self, release: str) -> Path:
-        folder = self.store.root / "releases" / release
-        if not (folder / "release.json").exists() or not release:
-            kept = sorted(f.name for f in (self.store.root / "releases").iterdir())
+        folder = self.store.release_folder(release)
+        if not release or not describe(folder):
+            kept = sorted(f.name for f in folder.parent.iterdir())
             raise KickoffError(
                 f"release {release!r} is not kept here", hint=f"kept: {', '.join(kept) or 'none'}"
             )
         return folder
-
-    def _schema(self, folder: Path, command: tuple[str, ...]) -> str:
-        if not command:
-            return ""
-        output = self.session.target.run_hook(
-            folder, command, self.session.environment.seconds("HOOK_TIMEOUT")
-        )
-        return next(iter(output.split()), "")
 
     def _check_schema(self, folder: Path, release: str, state: State) -> None:
         """Refuse a release whose code never met the schema the database has now.
@@ -690,8 +697,8 @@ class Engine:
         if not command or state.live is None:
             return
         live_folder = self._folder(state.release_of(state.live))
-        current = self._schema(live_folder, command)
-        own = json.loads((folder / "release.json").read_text(encoding="utf-8"))["facts"]["schema"]
+        current = assembly.schema_revision(self.session, live_folder, command)
+        own = describe(folder)["facts"]["schema"]
         entries = [e for e in self.store.history.entries() if e.release == state.release_of(state.live)]
         successor = bool(entries) and entries[-1].previous == release
         if own != current and not successor:
@@ -700,6 +707,11 @@ class Engine:
                 code=ExitCode.REJECTED,
                 hint="roll forward only: ship a fix as a new release",
             )
+
+    def _origin(self, release: str) -> dict[str, str]:
+        """Return where a release comes from, for the history: it outlives the release's folder."""
+        known = describe(self.store.release_folder(release)) if release else {}
+        return {key: known[key] for key in ("commit", "committed") if known.get(key)}
 
     def _who(self) -> str:
         return self.session.owner(working=False).who

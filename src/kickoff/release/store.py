@@ -107,6 +107,10 @@ class Store:
         document = self._json("state.json")
         return State.from_document(document) if document else EMPTY
 
+    def release_folder(self, name: str) -> Path:
+        """Return where the release ``name`` is kept, or would be."""
+        return self.root / "releases" / name
+
     def lease(self) -> Lease:
         """Return the lock's content."""
         document = self._json("lock.json")

@@ -17,6 +17,7 @@ import psutil
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER
 from kickoff.release.targets import Endpoint, ProcessState
@@ -101,7 +102,7 @@ class LocalTarget:
 
     def install(self, release_folder: Path) -> None:
         """Create the release's Python environment, shared by all releases with the same lock."""
-        lock = self._description(release_folder)["requirements"]
+        lock = describe(release_folder)["requirements"]
         if not lock:
             return
         home = self._runtime(release_folder)
@@ -173,7 +174,7 @@ class LocalTarget:
 
     def start(self, colour: Colour, release_folder: Path) -> Slot:
         """Start the release in ``colour`` on a port that is free now."""
-        description = self._description(release_folder)
+        description = describe(release_folder)
         port = free_port()
         environment = self._environment(release_folder)
         command = [part.replace("{port}", str(port)) for part in description["command"]]
@@ -260,19 +261,14 @@ class LocalTarget:
     def _admin_answers(self, ports: dict[str, int]) -> bool:
         return "admin" in ports and not _free(ports["admin"]) and not _free(ports["public"])
 
-    def _description(self, release_folder: Path) -> dict[str, str]:
-        document: dict[str, str] = json.loads((release_folder / "release.json").read_text(encoding="utf-8"))
-        return document
-
     def _runtime(self, release_folder: Path) -> Path:
-        lock = release_folder / "bundle" / self._description(release_folder)["requirements"]
+        lock = release_folder / "bundle" / describe(release_folder)["requirements"]
         python = f"{sys.version_info.major}.{sys.version_info.minor}"
         digest = hashlib.sha256(python.encode() + lock.read_bytes()).hexdigest()
         return self.root / "runtimes" / digest[:16]
 
     def _environment(self, release_folder: Path) -> dict[str, str]:
-        values: dict[str, str] = json.loads((release_folder / "environment.json").read_text(encoding="utf-8"))
-        requirements = self._description(release_folder)["requirements"]
+        requirements = describe(release_folder)["requirements"]
         runtime = self._runtime(release_folder) / "bin" if requirements else Path(sys.executable).parent
         return {
             "PATH": f"{runtime}:/usr/local/bin:/usr/bin:/bin",
@@ -280,7 +276,7 @@ class LocalTarget:
             "LANG": "C.UTF-8",
             "PYTHONUNBUFFERED": "1",
             "KICKOFF_DATA_DIR": str(self.root / "data"),
-            **values,
+            **environment_of(release_folder),
         }
 
 
