@@ -1,5 +1,6 @@
 """Releases on the local target: what users see while good and bad releases come and go."""
 
+import json
 import subprocess
 import sys
 import time
@@ -172,3 +173,30 @@ def test_a_dead_traefik_is_brought_back_by_the_next_release(project: Project) ->
     second = project.ship(delay_ms=1)
     assert second.facts["outcome"] == "released"
     project.assert_settled(second.release)
+
+
+def test_a_plan_shows_what_would_change_and_changes_nothing(project: Project) -> None:
+    first = project.ship()
+    project.set(LOG_LEVEL="warning")
+    commit = project.commit(delay_ms=1)
+    before = sorted(path.name for path in (project.state / "fixture" / "development").rglob("*"))
+    shown = project.command("plan")
+    assert shown.returncode == 0, shown.stderr
+    assert f"{first.release} → {commit[:7]}-" in shown.stdout
+    assert "changed LOG_LEVEL" in shown.stdout
+    assert "green 100%, watched for" in shown.stdout
+    assert sorted(path.name for path in (project.state / "fixture" / "development").rglob("*")) == before
+    project.assert_settled(first.release)
+    assert project.ship(delay_ms=1).facts["outcome"] == "released"
+
+
+def test_the_history_tells_the_delivery_figures(project: Project) -> None:
+    project.set(BAKE_TIME="3s")
+    project.ship()
+    assert project.ship(error_share=0.5).facts["outcome"] == "rolled-back"
+    shown = project.command("metrics", "--format", "json")
+    assert shown.returncode == 0, shown.stderr
+    figures = json.loads(shown.stdout)
+    assert (figures["deployments"], figures["failures"], figures["change_failure_rate"]) == (2, 1, 0.5)
+    assert 0 < figures["lead_time_seconds"] < 600
+    assert 0 < figures["recovery_seconds"] < 60

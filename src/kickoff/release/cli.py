@@ -5,13 +5,18 @@ import json
 import os
 import sys
 from contextlib import suppress
+from dataclasses import asdict
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from kickoff import github
+from kickoff.artifact import bundle, source
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, now
+from kickoff.release import delivery
 from kickoff.release.engine import Engine
+from kickoff.release.folder import describe
 from kickoff.release.session import Session, open_session
 
 
@@ -24,6 +29,10 @@ def main() -> int:
     match arguments.command:
         case "stage" | "promote" | "abort" | "rollback" | "resume":
             return _act(engine, arguments)
+        case "plan":
+            return _plan(engine, arguments)
+        case "metrics":
+            return _metrics(session, arguments)
         case "unlock":
             return _unlock(engine, force=arguments.force)
         case "stop":
@@ -106,6 +115,41 @@ def _conclude(evidence: Evidence) -> int:
     return int(facts.get("exit_code", evidence.verdict.exit_code))
 
 
+def _plan(engine: Engine, arguments: argparse.Namespace) -> int:
+    service, root = engine.session.service, engine.root
+    commit = source.resolve(root, arguments.commit)
+    digest = arguments.artifact_digest
+    if not digest:
+        digest = bundle.build(root, commit, service.bundle, arguments.artifact_directory).digest
+    preview = engine.preview(digest, arguments.artifact_directory, commit)
+    if arguments.json:
+        print(json.dumps(preview.to_document(), indent=1))
+    else:
+        print(f"{service.name} in {engine.session.environment.name}, nothing is changed yet:")
+        print("\n".join(f"  {line}" for line in preview.lines()))
+    return ExitCode.PASS
+
+
+def _metrics(session: Session, arguments: argparse.Namespace) -> int:
+    entries = session.store.history.entries()
+    figures = delivery.measure(entries, datetime.now(UTC), arguments.days)
+    match arguments.format:
+        case "json":
+            print(json.dumps(asdict(figures), indent=1))
+        case "prometheus":
+            print(delivery.to_prometheus(figures, session.service.name, session.environment.name), end="")
+        case _:
+            print("\n".join(delivery.to_lines(figures)))
+    return ExitCode.PASS
+
+
+def _days(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("a window has at least some days")
+    return value
+
+
 def _status(session: Session, *, as_json: bool) -> int:
     state, lease, attempt = session.store.state(), session.store.lease(), session.store.open_attempt()
     with session.target.reach("live") as endpoint:
@@ -143,8 +187,7 @@ def _slot(session: Session, role: str) -> dict[str, Any]:
     if colour is None:
         return {}
     release = state.release_of(colour)
-    folder = session.store.root / "releases" / release / "release.json"
-    facts = json.loads(folder.read_text(encoding="utf-8"))["facts"] if folder.exists() else {}
+    facts = describe(session.store.release_folder(release)).get("facts", {})
     process = session.target.state(colour)
     return {"release": release, "colour": str(colour), "process": process.detail, "facts": facts}
 
@@ -198,10 +241,15 @@ def _parser() -> argparse.ArgumentParser:
 
     stage = add("stage", "start a candidate on the idle colour, without public traffic")
     stage.add_argument("--artifact-digest", required=True)
-    stage.add_argument("--artifact-directory", type=Path, default=Path(".kickoff/artifacts"))
+    stage.add_argument("--artifact-directory", type=Path, default=bundle.directory())
     stage.add_argument("--commit", required=True)
     stage.add_argument("--wait", type=float, default=0, help="seconds to wait for another run's lock")
     stage.add_argument("--force", action="store_true", help="ship even when this release is live already")
+    plan = add("plan", "show what a release would change; changes nothing")
+    plan.add_argument("--commit", default="HEAD", help="tag, branch or commit (default: HEAD)")
+    plan.add_argument("--artifact-digest", default="", help="the artefact; built from the commit by default")
+    plan.add_argument("--artifact-directory", type=Path, default=bundle.directory())
+    plan.add_argument("--json", action="store_true")
     add("promote", "move public traffic to the candidate, judged").add_argument("--attempt", required=True)
     abort = add("abort", "undo the open attempt")
     abort.add_argument("--attempt", default="")
@@ -213,6 +261,9 @@ def _parser() -> argparse.ArgumentParser:
     add("status", "show who serves").add_argument("--json", action="store_true")
     history = add("history", "list what was released")
     history.add_argument("--verify", action="store_true", help="check the hash chain")
+    metrics = add("metrics", "show deployment frequency, lead time, failure rate and recovery time")
+    metrics.add_argument("--days", type=_days, default=30.0, help="length of the window (default: 30)")
+    metrics.add_argument("--format", choices=["text", "json", "prometheus"], default="text")
     logs = add("logs", "show a process's log")
     logs.add_argument(
         "--process", default="", help="live (default), candidate (also the last one), blue, green or traefik"

@@ -100,7 +100,7 @@ class Attempt:
         warm_start: The candidate was the warm colour already (a rollback), so undoing must not stop it.
         checks: Verdict by required check.
         staged: The candidate is up, ready and answers with the expected release.
-        shifting: Public traffic began to move.
+        shifted_at: When public traffic began to move, ISO 8601; empty before.
         finished: Outcome, or empty while the attempt is open.
         data: Everything the opening record carried.
     """
@@ -113,9 +113,14 @@ class Attempt:
     warm_start: bool = False
     checks: dict[str, str] = field(default_factory=dict)
     staged: bool = False
-    shifting: bool = False
+    shifted_at: str = ""
     finished: str = ""
     data: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def shifting(self) -> bool:
+        """Public traffic began to move."""
+        return bool(self.shifted_at)
 
     @property
     def token(self) -> int:
@@ -140,7 +145,7 @@ def fold(records: list[dict[str, Any]]) -> list[Attempt]:
             case "done" if record["step"] == "ready":
                 attempt.staged = True
             case "intent" if record["step"] == "shift":
-                attempt.shifting = True
+                attempt.shifted_at = attempt.shifted_at or record["at"]
             case "check":
                 attempt.checks[record["check"]] = record["verdict"]
             case "finished":

@@ -1,0 +1,87 @@
+"""Delivery figures, from histories written by hand."""
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from prometheus_client.parser import text_string_to_metric_families
+
+from kickoff.release.delivery import Figures, measure, to_lines, to_prometheus
+from kickoff.release.history import Entry
+
+END = datetime(2026, 3, 31, 12, tzinfo=UTC)
+
+
+def entry(
+    action: str, outcome: str, release: str, before_end: timedelta, previous: str = "", **data: Any
+) -> Entry:
+    return Entry(action, outcome, release, previous, (END - before_end).isoformat(), data)
+
+
+def released(release: str, days: float, lead_hours: float, previous: str = "") -> Entry:
+    at = timedelta(days=days)
+    committed = (END - at - timedelta(hours=lead_hours)).isoformat()
+    return entry("release", "live", release, at, previous, committed=committed)
+
+
+def test_the_four_figures() -> None:
+    met_users = (END - timedelta(days=3, seconds=40)).isoformat()
+    figures = measure(
+        [
+            released("r0", 50, 1),  # before the window
+            released("r1", 20, 2, "r0"),
+            released("r2", 10, 4, "r1"),
+            entry("rollback", "live", "r1", timedelta(days=10) - timedelta(seconds=100), "r2"),
+            entry("auto-rollback", "undone", "r3", timedelta(days=3), "r1", met_users=met_users),
+            entry("abort", "undone", "r4", timedelta(days=2), "r1"),
+            entry("unlock", "recorded", "r1", timedelta(days=1)),
+            released("r5", 1, 6, "r1"),
+        ],
+        END,
+        30,
+    )
+    assert figures == Figures(
+        days=30,
+        deployments=4,
+        failures=2,
+        deployments_per_day=4 / 30,
+        lead_time_seconds=4 * 3600,
+        change_failure_rate=0.5,
+        recovery_seconds=70,
+    )
+
+
+def test_nothing_measured_is_neither_zero_nor_perfect() -> None:
+    figures = measure([released("r0", 50, 1)], END, 30)
+    assert (figures.deployments, figures.failures) == (0, 0)
+    assert (figures.lead_time_seconds, figures.change_failure_rate, figures.recovery_seconds) == (None,) * 3
+    assert "nothing to measure" in "\n".join(to_lines(figures))
+    samples = {
+        s.name for f in text_string_to_metric_families(to_prometheus(figures, "s", "e")) for s in f.samples
+    }
+    assert samples == {"kickoff_deployments", "kickoff_failures", "kickoff_deployments_per_day"}
+
+
+def test_a_release_that_failed_before_the_window_began_is_no_failure_of_the_window() -> None:
+    history = [released("r1", 40, 1), entry("rollback", "live", "r0", timedelta(days=35), "r1")]
+    assert measure(history, END, 30).failures == 0
+
+
+def test_a_release_without_a_known_commit_time_counts_but_has_no_lead_time() -> None:
+    figures = measure([entry("release", "live", "r1", timedelta(days=1))], END, 30)
+    assert (figures.deployments, figures.lead_time_seconds) == (1, None)
+
+
+def test_prometheus_reads_what_is_written() -> None:
+    figures = measure([released("r1", 1, 2)], END, 7)
+    families = text_string_to_metric_families(to_prometheus(figures, "shop", "staging"))
+    values = {sample.name: (sample.labels, sample.value) for family in families for sample in family.samples}
+    labels = {"service": "shop", "environment": "staging", "days": "7"}
+    assert values["kickoff_lead_time_seconds"] == (labels, 7200.0)
+    assert values["kickoff_change_failure_rate"] == (labels, 0.0)
+
+
+def test_people_read_times_and_shares() -> None:
+    lines = to_lines(measure([released("r1", 1, 2)], END, 7))
+    assert lines[0] == "last 7 days"
+    assert "  lead time    2:00:00 (median)" in lines
+    assert "  failures     0 (0%)" in lines
