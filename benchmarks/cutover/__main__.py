@@ -7,6 +7,7 @@ the local target of a temporary folder. Exit code 1 when a request failed.
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -62,9 +63,10 @@ def _run(project: Project, arguments: argparse.Namespace, log: Path) -> dict[str
             rollbacks.append(time.monotonic() - began)
             if done.returncode != 0:
                 raise SystemExit(f"a rollback failed: {done.stderr}")
+        deaths = [_kill(project) for _ in range(arguments.deaths)]
     requests = [Request(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
     cutovers = [Cutover(*each, until) for each, until in zip(shipped, ends, strict=True)]
-    return measure(requests, cutovers, rollbacks) | {"rate": arguments.rate, "bake": arguments.bake}
+    return measure(requests, cutovers, rollbacks, deaths) | {"rate": arguments.rate, "bake": arguments.bake}
 
 
 def _ship(project: Project, number: int) -> tuple[str, float]:
@@ -84,6 +86,20 @@ def _ship(project: Project, number: int) -> tuple[str, float]:
     if evidence.verdict != "pass":
         raise SystemExit(f"a healthy release was refused: {evidence.summary}")
     return evidence.release, decided[0]
+
+
+def _kill(project: Project) -> tuple[float, float]:
+    """Kill the live release's process, with no pipeline about; return when, and until when it was watched."""
+    session = project.session()
+    live = session.store.state().live
+    if live is None:
+        raise SystemExit("nothing is live to be killed")
+    process = session.target.state(live)
+    killed = time.time()
+    os.kill(process.pid, signal.SIGKILL)
+    # The supervisor starts it again by itself, and it has to pass its health check before it is used again.
+    time.sleep(8)
+    return killed, time.time()
 
 
 @contextmanager
@@ -112,6 +128,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="benchmarks/cutover", description=__doc__)
     parser.add_argument("--releases", type=int, default=20, help="consecutive releases (default: 20)")
     parser.add_argument("--rollbacks", type=int, default=10, help="rollbacks afterwards (default: 10)")
+    parser.add_argument("--deaths", type=int, default=3, help="kills of the live release (default: 3)")
     parser.add_argument("--rate", type=float, default=200, help="requests a second (default: 200)")
     parser.add_argument("--bake", default="2s", help="BAKE_TIME of each release (default: 2s)")
     parser.add_argument(

@@ -15,6 +15,7 @@ class Request:
     status: int
     release: str
     error: str
+    write: bool = False
 
     @property
     def failed(self) -> bool:
@@ -49,7 +50,10 @@ class Figure:
 
 
 def measure(
-    requests: Sequence[Request], cutovers: Sequence[Cutover], rollbacks: Sequence[float]
+    requests: Sequence[Request],
+    cutovers: Sequence[Cutover],
+    rollbacks: Sequence[float],
+    deaths: Sequence[tuple[float, float]] = (),
 ) -> dict[str, Any]:
     """Return the result as a document.
 
@@ -57,7 +61,10 @@ def measure(
         requests: Everything the clients sent.
         cutovers: The releases, in order of time.
         rollbacks: Wall time of each rollback command in seconds, from its start to its exit.
+        deaths: When the live release was killed and until when it was watched; what fails then is counted
+            apart, as no release can be blamed for it.
     """
+    spared, costs = _cost(requests, deaths)
     last_started, last_answered, first_new = [], [], []
     for cutover in cutovers:
         during = [r for r in requests if r.ended >= cutover.decided and r.began < cutover.until]
@@ -74,15 +81,38 @@ def measure(
     ]
     if rollbacks:
         figures.append(Figure.of("rollback command, start to exit", rollbacks))
-    failed = [request for request in requests if request.failed]
+    failed = [request for request in spared if request.failed]
     return {
-        "requests": len(requests),
+        "requests": len(spared),
         "failed": len(failed),
         "failures": [asdict(request) for request in failed[:20]],
         "seconds": round(max(r.ended for r in requests) - min(r.began for r in requests), 1),
         "releases": len(cutovers),
         "figures_ms": [asdict(figure) for figure in figures],
+        "deaths": costs,
     }
+
+
+def _cost(
+    requests: Sequence[Request], deaths: Sequence[tuple[float, float]]
+) -> tuple[list[Request], list[dict[str, Any]]]:
+    """Return the requests outside the deaths, and for each death what it cost."""
+    costs = []
+    for killed, until in deaths:
+        met = [r for r in requests if r.ended >= killed and r.began < until]
+        failed = [r for r in met if r.failed]
+        costs.append(
+            {
+                "requests": len(met),
+                "failed_reads": sum(not r.write for r in failed),
+                "failed_writes": sum(r.write for r in failed),
+                "seconds": round(max((r.ended - killed for r in failed), default=0.0), 2),
+            }
+        )
+    spared = [
+        r for r in requests if not any(r.ended >= killed and r.began < until for killed, until in deaths)
+    ]
+    return spared, costs
 
 
 def table(document: dict[str, Any]) -> str:
@@ -96,5 +126,10 @@ def table(document: dict[str, Any]) -> str:
     lines += [
         f"{row['what']:<52}{row['count']:>5}{row['median']:>10.1f}{row['worst']:>10.1f}"
         for row in document["figures_ms"]
+    ]
+    lines += [
+        f"live release killed: {cost['failed_reads']} reads and {cost['failed_writes']} writes of "
+        f"{cost['requests']} failed, the last after {cost['seconds']:.2f} s"
+        for cost in document["deaths"]
     ]
     return "\n".join(lines)

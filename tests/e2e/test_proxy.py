@@ -33,8 +33,15 @@ class Server(ThreadingHTTPServer):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
+                self._answer(200)
+
+            def do_POST(self) -> None:
+                self._answer(201)
+
+            def _answer(self, status: int) -> None:
+                status = {"/fail": 500, f"/not-on-{name}": 503}.get(self.path, status)
                 body = name.encode()
-                self.send_response(500 if self.path == "/fail" else 200)
+                self.send_response(status)
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
@@ -175,8 +182,19 @@ def test_a_dead_colour_is_covered_by_the_fallback(running: Running, servers: dic
     [closed] = free_ports(1)
     dead = servers | {Colour.GREEN: f"http://127.0.0.1:{closed}"}
     running.proxy.apply(route(dead, {Colour.GREEN: 100}, fallback=Colour.BLUE))
+    assert running.answers() == {"blue"}, "reads are covered from the first one on"
     deadline = time.monotonic() + 20
-    while httpx.get(running.public).status_code != 200:
+    while httpx.post(running.public).status_code != 201:
         assert time.monotonic() < deadline, "the fallback never took over"
         time.sleep(0.1)
-    assert running.answers() == {"blue"}
+    assert httpx.get(f"{running.public}/fail").status_code == 500, "what a release answers is its own"
+
+
+def test_a_write_is_never_repeated_on_the_fallback(running: Running, servers: dict[Colour, str]) -> None:
+    running.proxy.apply(route(servers, {Colour.GREEN: 100}, fallback=Colour.BLUE))
+    address = f"{running.public}/not-on-green"
+    read, write = httpx.get(address), httpx.post(address)
+    assert (read.status_code, read.text) == (200, "blue")
+    assert (write.status_code, write.text) == (503, "green")
+    counted = running.proxy.metrics()
+    assert counted["green"].codes[503] >= 2, "the judge sees what users are spared"

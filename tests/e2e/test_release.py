@@ -1,10 +1,13 @@
 """Releases on the local target: what users see while good and bad releases come and go."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
 import time
 
+import httpx
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
@@ -200,3 +203,33 @@ def test_the_history_tells_the_delivery_figures(project: Project) -> None:
     assert (figures["deployments"], figures["failures"], figures["change_failure_rate"]) == (2, 1, 0.5)
     assert 0 < figures["lead_time_seconds"] < 600
     assert 0 < figures["recovery_seconds"] < 60
+
+
+def test_streams_and_websockets_pass_the_proxy_while_a_fallback_stands_by(project: Project) -> None:
+    from websockets.sync.client import connect
+
+    project.ship()
+    project.ship(delay_ms=1)
+    began = time.monotonic()
+    with httpx.stream("GET", f"{project.address}/stream", params={"seconds": 2}) as answer:
+        arrivals = [(chunk, time.monotonic() - began) for chunk in answer.iter_text()]
+    assert arrivals[0][0].startswith("0")
+    assert arrivals[0][1] < arrivals[-1][1] / 2, "the answer came in one piece"
+    with connect(project.address.replace("http", "ws") + "/ws", proxy=None) as socket:
+        socket.send("hello")
+        assert socket.recv(timeout=5) == "hello"
+
+
+def test_a_release_that_dies_is_covered_by_the_warm_one_without_the_pipeline(project: Project) -> None:
+    first = project.ship()
+    second = project.ship(delay_ms=1)
+    state = project.session().store.state()
+    assert state.live is not None
+    with Load(project.address, 100) as load:
+        time.sleep(0.3)
+        os.kill(project.session().target.state(state.live).pid, signal.SIGKILL)
+        time.sleep(2)
+    assert first.release in load.releases
+    assert second.release in load.releases
+    assert set(load.failed) <= {"HTTP 502"}, "only writes to the dead release, until its health check failed"
+    assert len(load.failed) < load.requests / 4

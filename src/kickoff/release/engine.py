@@ -320,9 +320,11 @@ class Engine:
             )
             final = self.store.release_folder(release.id)
             with self.store.fenced(attempt):
-                if final.exists():
+                # What runs is running from the folder it has; any other one may have been edited by hand.
+                if release.id in {slot.release for slot in self.store.state().slots.values()}:
                     shutil.rmtree(folder)
                 else:
+                    shutil.rmtree(final, ignore_errors=True)
                     folder.rename(final)
         return final, release
 

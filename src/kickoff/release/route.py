@@ -16,6 +16,9 @@ COLOUR_HEADER = "X-Kickoff-Colour"
 PUBLIC = "public"
 CANDIDATE = "candidate"
 SPLIT = "split"
+_IDEMPOTENT = f"{PUBLIC}-idempotent"
+# What Traefik answers for a server it cannot reach, and what a server answers that knows it cannot serve.
+_UNAVAILABLE = ["502-504"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +58,10 @@ def render(route: Route) -> dict[str, Any]:
     """Return Traefik's dynamic configuration for ``route``.
 
     Public requests go through two routers: GET and HEAD may be retried once on another connection when a
-    server cannot be reached; other methods never are, because they may have had an effect. The candidate
-    entry point reaches each colour by header, through services of its own, because Traefik's service
-    counters do not tell entry points apart.
+    server cannot be reached, and are answered by the fallback when that fails too; other methods never are,
+    because they may have had an effect. Once the health check has failed, all methods go to the fallback.
+    The candidate entry point reaches each colour by header, through services of its own, because Traefik's
+    service counters do not tell entry points apart.
     """
     services: dict[str, Any] = {}
     routers: dict[str, Any] = {}
@@ -83,19 +87,19 @@ def render(route: Route) -> dict[str, Any]:
         if route.sticky:
             split["sticky"] = {"cookie": {"name": "kickoff_colour", "httpOnly": True, "sameSite": "lax"}}
         services[SPLIT] = {"weighted": split}
-        entry = SPLIT
+        entry = idempotent = SPLIT
         if route.fallback is not None:
-            services[PUBLIC] = {
-                "failover": {"service": SPLIT, "fallback": str(route.fallback), "healthCheck": {}}
-            }
-            entry = PUBLIC
+            failover = {"service": SPLIT, "fallback": str(route.fallback), "healthCheck": {}}
+            entry, idempotent = PUBLIC, _IDEMPOTENT
+            services[entry] = {"failover": failover}
+            services[idempotent] = {"failover": failover | {"errors": {"status": _UNAVAILABLE}}}
         routers[PUBLIC] = {"entryPoints": [PUBLIC], "rule": "PathPrefix(`/`)", "service": entry}
-        routers[f"{PUBLIC}-idempotent"] = {
+        routers[_IDEMPOTENT] = {
             "entryPoints": [PUBLIC],
             "rule": "Method(`GET`) || Method(`HEAD`)",
             "priority": 1000,
             "middlewares": ["retry-once"],
-            "service": entry,
+            "service": idempotent,
         }
     http: dict[str, Any] = {
         "middlewares": {"retry-once": {"retry": {"attempts": 2, "initialInterval": "50ms"}}},

@@ -27,6 +27,19 @@ def test_times_count_from_the_decision_to_the_next_one() -> None:
     assert figures["rollback command, start to exit"] == (400.0, 400.0)
 
 
+def test_what_a_death_costs_is_counted_apart() -> None:
+    requests = [
+        *REQUESTS,
+        Request(40.0, 40.3, 502, "", "", write=True),
+        Request(40.1, 40.2, 200, "old", "", write=False),
+        Request(39.9, 40.1, 0, "", "ReadError()", write=False),
+    ]
+    document = measure(requests, [Cutover("old", "new", 10.0, 20.0)], [], [(40.0, 45.0)])
+    assert (document["requests"], document["failed"]) == (7, 2)
+    assert document["deaths"] == [{"requests": 3, "failed_reads": 1, "failed_writes": 1, "seconds": 0.3}]
+    assert "1 reads and 1 writes of 3 failed" in table(document)
+
+
 def test_errors_and_bad_answers_are_failed_requests() -> None:
     document = measure(REQUESTS, [Cutover("old", "new", 10.0, 20.0)], [])
     assert (document["requests"], document["failed"]) == (7, 2)

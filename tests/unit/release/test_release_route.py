@@ -98,6 +98,15 @@ def test_sticky_sets_a_cookie_and_otherwise_none() -> None:
     assert "sticky" not in render(route(weights))["http"]["services"]["split"]["weighted"]
 
 
+def test_only_reads_are_answered_by_the_fallback_before_the_health_check_fails() -> None:
+    document = render(route({Colour.GREEN: 100}, fallback=Colour.BLUE))["http"]
+    by_rule = {
+        router["rule"]: document["services"][router["service"]] for router in document["routers"].values()
+    }
+    assert "errors" not in by_rule["PathPrefix(`/`)"]["failover"]
+    assert by_rule["Method(`GET`) || Method(`HEAD`)"]["failover"]["errors"] == {"status": ["502-504"]}
+
+
 def test_only_reads_are_retried() -> None:
     routers = render(route({Colour.BLUE: 100}))["http"]["routers"]
     retried = {name for name, router in routers.items() if "retry-once" in router.get("middlewares", [])}
