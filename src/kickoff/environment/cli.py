@@ -9,32 +9,36 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kickoff import github
-from kickoff.environment import across, loader, reference, scaffold, secret_source
+from kickoff.environment import across, checking, drift, loader, reference, scaffold, secret_source
 from kickoff.environment import schema as schemas
 from kickoff.environment.check import Checked
 from kickoff.environment.export import FORMATS
-from kickoff.environment.findings import Finding, as_github, as_json, as_markdown, as_text, count
+from kickoff.environment.findings import as_json, as_text, count
 from kickoff.environment.model import REDACTED, Environment
 from kickoff.environment.schema import FOLDER, Key, Schema
+from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 
 _PRIVATE = 0o600
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, *, read_running: drift.Reader) -> int:
     """Run one command in the current folder's project.
 
     Args:
         argv: The arguments; by default those of the process.
+        read_running: Reads what runs on the target, for ``drift``.
 
     Returns:
-        The exit code: 0, or 2 when something has to be corrected.
+        The exit code: 0, 2 when something has to be corrected, 1 when what runs has drifted, 3 when a part
+        could not be compared.
 
     Raises:
         KickoffError: The command cannot be carried out.
     """
     arguments = _parser().parse_args(argv)
+    arguments.read_running = read_running
     return int(arguments.command(arguments, Path.cwd(), os.environ))
 
 
@@ -55,14 +59,22 @@ def _parser() -> argparse.ArgumentParser:
     def add_env(child: argparse.ArgumentParser) -> None:
         child.add_argument("--env", required=True, metavar="NAME", help="the environment, e.g. staging")
 
-    validate = add("validate", _validate, "check the files against the schema and against each other")
+    def add_reporting(child: argparse.ArgumentParser) -> None:
+        child.add_argument(
+            "--format",
+            choices=("text", "json", "github", "markdown"),
+            help="how findings are shown (default: github inside a workflow on GitHub, else text)",
+        )
+        child.add_argument("--evidence", type=Path, metavar="FOLDER", help="keep the outcome in this folder")
+
+    validate = add("validate", checking.validate, "check the files against the schema and against each other")
     which = validate.add_mutually_exclusive_group()
     which.add_argument("--env", metavar="NAME", help="check this environment alone")
     which.add_argument("--all", action="store_true", help="check every environment (the default)")
     validate.add_argument(
         "--with-secrets", action="store_true", help="look the secrets up and check them too"
     )
-    validate.add_argument("--format", choices=("text", "json", "github", "markdown"), default="text")
+    add_reporting(validate)
 
     load = add("load", _load, "show what a release would see; secrets are hidden")
     add_env(load)
@@ -88,6 +100,19 @@ def _parser() -> argparse.ArgumentParser:
 
     add_env(add("hash", _hash, "print a hash that changes with any value and reveals none"))
 
+    running = add(
+        "drift",
+        checking.compare_running,
+        "compare the file with the schema and with what runs on this machine",
+    )
+    add_env(running)
+    running.add_argument(
+        "--without-secrets",
+        action="store_true",
+        help="compare secrets between the places of the target alone, not with where they come from",
+    )
+    add_reporting(running)
+
     template = add("template", _template, "print the file of a new environment")
     add_env(template)
     template.add_argument("--output", type=Path, metavar="FILE", help="write this new file instead")
@@ -103,50 +128,6 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _validate(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]) -> int:
-    schema = schemas.read(root)
-    names = [arguments.env] if arguments.env else loader.available(root)
-    if not names:
-        raise KickoffError(
-            f"{FOLDER} holds no environment", hint="begin one with `template --env development`"
-        )
-    checked = {
-        name: loader.inspect(name, root, schema, environ, with_secrets=arguments.with_secrets)
-        for name in names
-    }
-    found = [finding for one in checked.values() for finding in one.findings]
-    if not arguments.env:
-        found += across.compare(schema, checked) + loader.strangers(root)
-    found.sort()
-    match arguments.format:
-        case "json":
-            sys.stdout.write(as_json(found))
-        case "github":
-            sys.stdout.write(as_github(found))
-            github.append_summary(as_markdown(found), environ=environ)
-        case "markdown":
-            sys.stdout.write(as_markdown(found))
-        case _:
-            sys.stdout.write(as_text(found))
-    if arguments.format in ("text", "github"):
-        _conclude(found, checked, schema, arguments.with_secrets)
-    return ExitCode.BAD_INPUT if found else ExitCode.PASS
-
-
-def _conclude(found: list[Finding], checked: Mapping[str, Checked], schema: Schema, looked_up: bool) -> None:
-    if found:
-        where = count(len({finding.file for finding in found}), "file")
-        sys.stderr.write(f"error: {count(len(found), 'problem')} in {where}\n")
-        return
-    width = max(map(len, checked))
-    for name, one in checked.items():
-        needed = [key for key in schema.keys if key in one.deferred]
-        note = f"   needs the secret{'s' if len(needed) > 1 else ''} {', '.join(needed)}" if needed else ""
-        sys.stdout.write(f"✓ {name:{width}}   {count(len(one.source.entries), 'key')}{note}\n")
-    if not looked_up:
-        sys.stdout.write("Secrets were not looked up; --with-secrets checks them too.\n")
-
-
 def _load(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]) -> int:
     environment = loader.load(arguments.env, root, environ)
     shown = environment.redacted()
@@ -156,8 +137,9 @@ def _load(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str])
         return ExitCode.PASS
     width = max(map(len, shown))
     sys.stdout.write(f"{environment.name}: {count(len(shown), 'key')}, hash {environment.hash[:12]}\n\n")
+    sealed = Sealed(root, environment.name, environ)
     for key, text in shown.items():
-        source = secret_source.origin(key, environ) or "the default in the file"
+        source = secret_source.origin(key, environ, sealed) or "the default in the file"
         note = f"(secret, from {source})" if text == REDACTED and key in environment.secrets else text
         sys.stdout.write(f"{key:{width}}  {note or '(empty)'}\n")
     return ExitCode.PASS
@@ -171,7 +153,7 @@ def _export(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str
         if arguments.audience == "all" or (key in environment.service) == (arguments.audience == "service")
     }
     text = FORMATS[arguments.format](values)
-    _mask(environment, environ)
+    _mask(environment, Sealed(root, environment.name, environ), environ)
     if arguments.output is None:
         sys.stdout.write(text)
         return ExitCode.PASS
@@ -183,9 +165,9 @@ def _export(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str
     return ExitCode.PASS
 
 
-def _mask(environment: Environment, environ: Mapping[str, str]) -> None:
+def _mask(environment: Environment, sealed: Sealed, environ: Mapping[str, str]) -> None:
     for key in sorted(environment.secrets):
-        if secret_source.origin(key, environ):
+        if secret_source.origin(key, environ, sealed):
             # On standard error, where the runner looks for commands as well, to keep the data clean.
             github.mask(environment.values[key], environ=environ, out=sys.stderr)
 
@@ -317,7 +299,7 @@ def _secrets(arguments: argparse.Namespace, root: Path, environ: Mapping[str, st
         [
             name,
             "yes" if name in file.deferred else "no",
-            "refused" if name in refused else _state(name, file, full, environ),
+            "refused" if name in refused else _state(name, file, full, root, environ),
         ]
         for name in secrets
     ]
@@ -330,11 +312,11 @@ def _secrets(arguments: argparse.Namespace, root: Path, environ: Mapping[str, st
     return ExitCode.BAD_INPUT if broken else ExitCode.PASS
 
 
-def _state(name: str, file: Checked, full: Checked, environ: Mapping[str, str]) -> str:
+def _state(name: str, file: Checked, full: Checked, root: Path, environ: Mapping[str, str]) -> str:
     entry = file.source.entries.get(name)
     if entry is not None and not entry.text:
         return "empty in the file"
-    source = secret_source.origin(name, environ)
+    source = secret_source.origin(name, environ, Sealed(root, file.name, environ))
     if source:
         return f"set by {source}"
     return "default in the file" if full.values.get(name) else "not set"

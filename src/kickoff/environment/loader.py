@@ -12,6 +12,7 @@ from kickoff.environment.check import Checked, check
 from kickoff.environment.findings import Finding, count
 from kickoff.environment.model import Environment
 from kickoff.environment.schema import FILE, FOLDER, Schema
+from kickoff.environment.sealed import SUFFIX, Sealed
 from kickoff.errors import KickoffError
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -38,7 +39,7 @@ def load(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Envi
     return Environment(
         name=name,
         values=checked.values,
-        secrets=frozenset(key.name for key in keys.values() if key.secret),
+        secrets=schema.secrets,
         service=frozenset(key.name for key in keys.values() if key.audience == "service"),
     )
 
@@ -71,7 +72,9 @@ def inspect(
     except OSError as error:
         raise KickoffError(f"{FOLDER}/{name}.env cannot be read: {error.strerror}") from None
     runtime = {key: environ.get(key) or rule["default"] for key, rule in schema.runtime.items()}
-    lookup = (lambda key: secret_source.lookup(key, environ)) if with_secrets else None
+    sealed = Sealed(root, name, environ)
+    text.findings += sealed.findings(schema)
+    lookup = (lambda key: secret_source.lookup(key, environ, sealed)) if with_secrets else None
     return check(name, text, schema, runtime, lookup)
 
 
@@ -81,19 +84,21 @@ def available(root: Path) -> list[str]:
 
 
 def strangers(root: Path) -> list[Finding]:
-    """Return a finding for each ``.env`` file that no command would ever read, because of its name."""
+    """Return a finding for each file that no command would ever read, because of its name."""
+    known, folder = available(root), root / FOLDER
+    fixes = {
+        path.name: "rename it: a small letter, then small letters, digits and hyphens, then .env"
+        for path in folder.glob("*.env")
+        if path.stem not in known
+    } | {
+        path.name: f"rename it: the name of an environment, then {SUFFIX}"
+        for path in folder.glob(f"*{SUFFIX}")
+        if path.name.removesuffix(SUFFIX) not in known
+    }
+    message = "the file's name is no environment's name"
     return [
-        Finding(
-            str(FOLDER / path.name),
-            1,
-            1,
-            "file-name",
-            "",
-            "the file's name is no environment's name",
-            "rename it: a small letter, then small letters, digits and hyphens, then .env",
-        )
-        for path in sorted((root / FOLDER).glob("*.env"))
-        if _NAME.fullmatch(path.stem) is None
+        Finding(str(FOLDER / name), 1, 1, "file-name", "", message, fix)
+        for name, fix in sorted(fixes.items())
     ]
 
 

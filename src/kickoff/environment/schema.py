@@ -89,6 +89,11 @@ class Schema:
         return {name: Key(name, rules) for name, rules in self.document["properties"].items()}
 
     @cached_property
+    def secrets(self) -> frozenset[str]:
+        """Names of the keys whose values are never shown."""
+        return frozenset(key.name for key in self.keys.values() if key.secret)
+
+    @cached_property
     def validator(self) -> Draft202012Validator:
         """Checks typed values."""
         return Draft202012Validator(self.document)

@@ -1,14 +1,15 @@
-"""Where secrets come from: the process environment, or the file that ``KEY_FILE`` names."""
+"""Where secrets come from: the process environment, the file that ``KEY_FILE`` names, or a sealed file."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 from kickoff.environment.expansion import ExpansionError
+from kickoff.environment.sealed import Sealed
 
 _LONGEST = 65_536
 
 
-def lookup(key: str, environ: Mapping[str, str]) -> str | None:
+def lookup(key: str, environ: Mapping[str, str], sealed: Sealed | None = None) -> str | None:
     """Return the secret ``key``; ``None`` when it is not set. An empty variable counts as not set.
 
     GitHub passes a secret that does not exist as an empty variable, which is why empty means unset.
@@ -16,21 +17,25 @@ def lookup(key: str, environ: Mapping[str, str]) -> str | None:
     Args:
         key: Name of the secret.
         environ: The process environment.
+        sealed: Encrypted secrets; what the process environment gives comes before them.
 
     Raises:
-        ExpansionError: Both the variable and its file are given, or the file cannot be read.
+        ExpansionError: Both the variable and its file are given, or a file cannot be read or decrypted.
     """
     direct, file = environ.get(key, ""), environ.get(f"{key}_FILE", "")
     if direct and file:
         raise ExpansionError(
             "secret-source", f"both {key} and {key}_FILE are set", f"unset {key} or {key}_FILE"
         )
-    return _read(key, file) if file else direct or None
+    if file:
+        return _read(key, file)
+    return direct or (sealed.lookup(key) if sealed is not None else None)
 
 
-def origin(key: str, environ: Mapping[str, str]) -> str:
-    """Return where ``key`` is given: ``KEY``, ``KEY_FILE`` or nothing."""
-    return next((name for name in (key, f"{key}_FILE") if environ.get(name)), "")
+def origin(key: str, environ: Mapping[str, str], sealed: Sealed) -> str:
+    """Return where ``key`` is given: ``KEY``, ``KEY_FILE``, the path of the sealed file, or nothing."""
+    given = next((name for name in (key, f"{key}_FILE") if environ.get(name)), "")
+    return given or (sealed.file if key in sealed.names else "")
 
 
 def _read(key: str, file: str) -> str | None:

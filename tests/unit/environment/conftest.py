@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kickoff import running
 from kickoff.environment import cli
 from kickoff.errors import run
 from tests.unit.environment.support import FOLDER, ROOT, Loader, Outcome, Project
@@ -33,7 +34,7 @@ def loader(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
             for name, value in (environ or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()
-            code = run(lambda: cli.main(arguments))
+            code = run(lambda: cli.main(arguments, read_running=running.read))
         captured = capsys.readouterr()
         return Outcome(int(code), captured.out, captured.err)
 

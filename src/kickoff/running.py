@@ -1,0 +1,96 @@
+"""What runs on the local target, read from its state folder and its processes; changes nothing."""
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from kickoff import service
+from kickoff.environment.drift import Running, fingerprints
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.release.model import State
+from kickoff.release.session import state_root
+from kickoff.release.targets.supervision import Supervisor
+
+_ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR"})
+
+
+def read(root: Path, name: str, secret: bytes) -> Running:
+    """Return what runs live in environment ``name``, as hashes under ``secret``.
+
+    Args:
+        root: The project's folder.
+        name: The environment.
+        secret: The key of the hashes.
+
+    Raises:
+        KickoffError: Nothing was ever released here, or a release is on its way (exit code 3); the live
+            release's process does not run, or may not be looked into (exit code 4).
+    """
+    folder = state_root(service.load(root).name, name)
+    state = State.from_document(_json(folder / "state.json") or {"live": None, "warm": None, "slots": {}})
+    if state.live is None:
+        raise KickoffError(
+            f"{name} has no live release on this machine, so there is nothing to compare with",
+            code=ExitCode.INCONCLUSIVE,
+            at=str(folder),
+            hint="run this on the target; KICKOFF_STATE_ROOT names its state folder",
+        )
+    release = state.release_of(state.live)
+    record = folder / "releases" / release
+    places = {
+        "the record": _json(record / "environment.json"),
+        "the start file": _json(folder / "supervisor" / f"{state.live}.json").get("environment", {}),
+        "the process": _environment_of(Supervisor(folder).info(str(state.live)).get("pid", 0), release),
+    }
+    if _json(folder / "state.json") != state.to_document():
+        raise KickoffError(
+            f"a release of {name} is on its way",
+            code=ExitCode.INCONCLUSIVE,
+            hint="run this again when it is over",
+        )
+    # Whoever moves the port by KICKOFF_PORT moves it past the file.
+    moved = "KICKOFF_PORT" in os.environ
+    proxy = {} if moved else {"PUBLIC_PORT": str(_json(folder / "ports.json").get("public", ""))}
+    return Running(
+        release=release,
+        environment_hash=str(_json(record / "release.json").get("facts", {}).get("environment", "")),
+        variables={"KICKOFF_DATA_DIR": str(folder / "data")},
+        places={place: fingerprints(values, secret) for place, values in places.items()},
+        added=_ADDED,
+        proxy=fingerprints(proxy, secret),
+    )
+
+
+def _environment_of(pid: int, release: str) -> Mapping[str, str]:
+    try:
+        return psutil.Process(pid).environ() if pid else _no_process(release)
+    except psutil.NoSuchProcess:
+        return _no_process(release)
+    except psutil.AccessDenied:
+        raise KickoffError(
+            f"the process of {release} belongs to somebody else",
+            code=ExitCode.UNREACHABLE,
+            hint="run this as the user who deploys",
+        ) from None
+
+
+def _no_process(release: str) -> Mapping[str, str]:
+    raise KickoffError(
+        f"{release} is recorded as live, and its process does not run",
+        code=ExitCode.UNREACHABLE,
+        hint="`release.py status` and `release.py logs` say more",
+    )
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(path.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return {}
+    except ValueError:
+        # What stands in the file may be a secret, so the parser's words are left out.
+        raise KickoffError(f"{path.name} is damaged", code=ExitCode.UNREACHABLE, at=str(path)) from None

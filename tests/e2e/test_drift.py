@@ -1,0 +1,103 @@
+"""Drift between the files and what really runs: each way to cause it is named by its key, never by a value."""
+
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from kickoff.release.targets.supervision import Supervisor
+from tests.e2e.project import REPOSITORY, Project
+
+pytestmark = pytest.mark.e2e
+
+LOADER = REPOSITORY / "scripts" / "deploy" / "environment-loader.py"
+SECRET = "redis://:tallow-brine-91@127.0.0.1:1/0"
+PLANTED = "redis://:quarry-lantern-47@127.0.0.1:1/0"
+
+
+def drift(project: Project, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
+    done = subprocess.run(
+        [sys.executable, str(LOADER), "drift", "--env", "development", *arguments],
+        cwd=project.root,
+        env=project.environ | {"REDIS_URL": SECRET} | environ,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    for value in ("tallow-brine", "quarry-lantern", "critical"):
+        assert value not in done.stdout + done.stderr
+    return done
+
+
+def edit(path: Path, change: Callable[[dict[str, str]], None], within: str = "") -> None:
+    document = json.loads(path.read_text("utf-8"))
+    change(document[within] if within else document)
+    path.write_text(json.dumps(document), "utf-8")
+
+
+def test_every_kind_of_drift_is_named(project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = drift(project, "--evidence", "evidence")
+    assert before.returncode == 3
+    assert "development has no live release" in before.stderr
+    assert json.loads((project.root / "evidence/drift.development.json").read_text("utf-8"))["verdict"] == (
+        "inconclusive"
+    )
+
+    monkeypatch.setenv("REDIS_URL", SECRET)
+    project.set(REDIS_URL="${REDIS_URL:-}")
+    release = project.ship().release
+    folder = project.session().store.root
+    clean = drift(project)
+    assert (clean.returncode, clean.stderr) == (0, "")
+    assert "✓ development runs what its file says: " in clean.stdout
+    assert release in clean.stdout
+
+    # The record of the release, edited by hand.
+    record = folder / "releases" / release / "environment.json"
+    good = record.read_text("utf-8")
+    edit(record, lambda values: values.update(LOG_LEVEL="critical", REDIS_URL=PLANTED))
+    edited = drift(project)
+    assert edited.returncode == 1
+    assert f"drift-by-hand: LOG_LEVEL was changed on the target, in the record of {release}" in edited.stdout
+    assert f"drift-by-hand: REDIS_URL was changed on the target, in the record of {release}" in edited.stdout
+    assert edited.stdout.count("drift-by-hand") == 2
+    record.write_text(good, "utf-8")
+
+    # The start file, edited by hand; the process has it once it is started again.
+    start = folder / "supervisor" / "blue.json"
+    edit(start, lambda values: values.update(REDIS_URL=PLANTED, TZ="UTC"), "environment")
+    waiting = drift(project)
+    assert "REDIS_URL was changed on the target, in the start file of" in waiting.stdout
+    assert "TZ was changed on the target, in the start file of" in waiting.stdout
+    supervisor = Supervisor(folder)
+    supervisor._call("supervisor.stopProcess", "blue")
+    down = drift(project)
+    assert down.returncode == 4
+    assert "recorded as live, and its process does not run" in down.stderr
+    supervisor._call("supervisor.startProcess", "blue")
+    restarted = drift(project, "--without-secrets")
+    assert restarted.returncode == 1
+    assert "REDIS_URL was changed on the target, in the start file and the process of" in restarted.stdout
+    assert "Secrets were compared on the target alone" in restarted.stdout
+    edit(start, lambda values: values.update(REDIS_URL=SECRET), "environment")
+    edit(start, lambda values: values.__delitem__("TZ"), "environment")
+    supervisor._call("supervisor.stopProcess", "blue")
+    supervisor._call("supervisor.startProcess", "blue")
+    again = drift(project)
+    assert again.returncode == 0, again.stdout
+
+    # The file and a secret, changed since the release.
+    project.set(LOG_LEVEL="error")
+    changed = drift(project, "--format", "json", REDIS_URL=PLANTED)
+    assert changed.returncode == 1
+    found = json.loads(changed.stdout)["findings"]
+    assert {(one["key"], one["rule"]) for one in found} == {
+        ("LOG_LEVEL", "drift-undeployed"),
+        ("REDIS_URL", "drift-undeployed"),
+    }
+    project.set(LOG_LEVEL="errors")
+    assert drift(project).returncode == 2
