@@ -28,7 +28,7 @@ def drift(project: Project, *arguments: str, **environ: str) -> subprocess.Compl
         timeout=60,
         check=False,
     )
-    for value in ("tallow-brine", "quarry-lantern", "critical"):
+    for value in ("tallow-brine", "quarry-lantern", "4711"):
         assert value not in done.stdout + done.stderr
     return done
 
@@ -59,10 +59,10 @@ def test_every_kind_of_drift_is_named(project: Project, monkeypatch: pytest.Monk
     # The record of the release, edited by hand.
     record = folder / "releases" / release / "environment.json"
     good = record.read_text("utf-8")
-    edit(record, lambda values: values.update(LOG_LEVEL="critical", REDIS_URL=PLANTED))
+    edit(record, lambda values: values.update(CACHE_TTL="4711s", REDIS_URL=PLANTED))
     edited = drift(project)
     assert edited.returncode == 1
-    assert f"drift-by-hand: LOG_LEVEL was changed on the target, in the record of {release}" in edited.stdout
+    assert f"drift-by-hand: CACHE_TTL was changed on the target, in the record of {release}" in edited.stdout
     assert f"drift-by-hand: REDIS_URL was changed on the target, in the record of {release}" in edited.stdout
     assert edited.stdout.count("drift-by-hand") == 2
     record.write_text(good, "utf-8")
@@ -100,4 +100,7 @@ def test_every_kind_of_drift_is_named(project: Project, monkeypatch: pytest.Monk
         ("REDIS_URL", "drift-undeployed"),
     }
     project.set(LOG_LEVEL="errors")
-    assert drift(project).returncode == 2
+    broken = drift(project)
+    assert broken.returncode == 2
+    assert "allowed-values: LOG_LEVEL" in broken.stdout
+    project.set(LOG_LEVEL="error")  # the project is opened once more to stop it
