@@ -63,15 +63,15 @@ def as_github(findings: Sequence[Finding]) -> str:
 
 
 def as_markdown(findings: Sequence[Finding]) -> str:
-    """Return a table for a job summary."""
+    """Return the outcome with its table, for a job summary."""
     if not findings:
-        return "**Environment files are valid.**\n"
-    lines = [
-        f"**{count(len(findings), 'problem')} in the environment files.**",
-        "",
-        "| Place | Rule | Found | Fix |",
-        "| --- | --- | --- | --- |",
-    ]
+        return "**Environment files: no problem found.**\n"
+    return f"**{count(len(findings), 'problem')} in the environment files.**\n\n{as_table(findings)}"
+
+
+def as_table(findings: Sequence[Finding]) -> str:
+    """Return the findings as a Markdown table."""
+    lines = ["| Place | Rule | Found | Fix |", "| --- | --- | --- | --- |"]
     lines += [
         f"| `{finding.place}` | {finding.rule} | {_cell(finding.message)} | {_cell(finding.fix)} |"
         for finding in findings

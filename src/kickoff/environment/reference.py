@@ -49,6 +49,8 @@ def limits(rules: Mapping[str, Any]) -> str:
         ]
     if "minLength" in rules:
         found.append(f"at least {rules['minLength']} characters")
+    if "maxLength" in rules:
+        found.append(f"at most {rules['maxLength']} characters")
     if rules.get("x-increasing"):
         found.append("increasing")
     if "const" in rules.get("contains", {}):
@@ -135,11 +137,14 @@ GENERAL = {
     "secret-in-file": "a secret, or what looks like one, anywhere in the file",
     "placeholder-secret": "a secret nobody has filled in, or a credential everybody tries first",
     "secret-reference": "a key that would show a secret it refers to",
-    "secret-source": "a secret given twice, or a `KEY_FILE` that cannot be read",
+    "secret-source": "a secret given twice, or a file of secrets that cannot be read or decrypted",
+    "sealed-file": "a `<name>.secrets.json` that sops has not encrypted, or that holds what is no secret",
     "missing-secret": "a secret that is not set where it is needed",
     "must-be-same": "different values of a key of class *same*",
     "must-differ": "equal values of a key of class *differ*",
     "must-mirror": "a value that differs from the environment that is mirrored",
+    "drift-undeployed": "a value of the file or of a secret that is not what runs",
+    "drift-by-hand": "a value that was changed on the target, past the file",
 }
 
 
