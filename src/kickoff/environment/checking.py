@@ -120,14 +120,15 @@ def _form(arguments: argparse.Namespace, environ: Mapping[str, str]) -> str:
 
 def _report(arguments: argparse.Namespace, outcome: Outcome, stage: str, environ: Mapping[str, str]) -> None:
     found: list[Finding] = outcome.found
+    good = "; ".join(outcome.doubts) or outcome.good
     match _form(arguments, environ):
         case "json":
             sys.stdout.write(as_json(found))
         case "github":
             sys.stdout.write(as_github(found))
-            github.append_summary(as_markdown(found), environ=environ)
+            github.append_summary(as_markdown(found, good), environ=environ)
         case "markdown":
-            sys.stdout.write(as_markdown(found))
+            sys.stdout.write(as_markdown(found, good))
         case _:
             sys.stdout.write(as_text(found))
     _keep(arguments, outcome, stage)

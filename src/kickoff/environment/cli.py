@@ -174,8 +174,10 @@ def _mask(environment: Environment, sealed: Sealed, environ: Mapping[str, str]) 
 
 def _write(output: Path, text: str, root: Path) -> None:
     folder = (root / FOLDER).resolve()
-    if output.is_dir():
-        raise KickoffError(f"{output} is a folder", hint="name a file, e.g. --output .env.staging")
+    if output.exists() and not output.is_file():
+        # Replacing it by a file would take a device such as /dev/stdout away from everybody.
+        kind = "a folder" if output.is_dir() else "no ordinary file"
+        raise KickoffError(f"{output} is {kind}", hint="name a file, or leave --output out")
     if not output.parent.is_dir():
         raise KickoffError(f"the folder {output.parent} does not exist", hint=f"mkdir -p {output.parent}")
     if output.resolve().is_relative_to(folder):

@@ -62,10 +62,10 @@ def as_github(findings: Sequence[Finding]) -> str:
     return "".join(f"{line}\n" for line in lines) + as_text(findings[_ANNOTATIONS:])
 
 
-def as_markdown(findings: Sequence[Finding]) -> str:
-    """Return the outcome with its table, for a job summary."""
+def as_markdown(findings: Sequence[Finding], otherwise: str) -> str:
+    """Return the outcome with its table, for a job summary; ``otherwise`` is said when nothing was found."""
     if not findings:
-        return "**Environment files: no problem found.**\n"
+        return f"**{otherwise}.**\n"
     return f"**{count(len(findings), 'problem')} in the environment files.**\n\n{as_table(findings)}"
 
 

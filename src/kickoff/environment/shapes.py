@@ -37,7 +37,7 @@ _HEX = re.compile(r"[0-9a-fA-F-]+")
 
 _PLACEHOLDER = re.compile(
     r"""change[\W_]*(?:me|this|it) | place[\W_]*holder | replace[\W_]*(?:me|this|with)
-      | your[\W_]+\w* | insert[\W_]*(?:your|here|me) | <[^<>]*> | \bx{4,} | \*{4,} | \.{4,}
+      | your[\W_]+\w* | insert[\W_]*(?:your|here|me) | <[a-z][a-z0-9\ _.-]{2,}> | \bx{4,} | \*{4,} | \.{4,}
       | dummy | example | fixme | to[\W_]*do\b | not[\W_]*(?:a|so)[\W_]*(?:real|secret)
       | correct[\W_]?horse""",
     re.IGNORECASE | re.VERBOSE,

@@ -8,6 +8,7 @@ import pytest
 
 from kickoff import running
 from kickoff.environment import cli
+from kickoff.environment.drift import Reader
 from kickoff.errors import run
 from tests.unit.environment.support import FOLDER, ROOT, Loader, Outcome, Project
 
@@ -26,15 +27,19 @@ def loader(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     for name in SECRETS:
         monkeypatch.delenv(name, raising=False)
         monkeypatch.delenv(f"{name}_FILE", raising=False)
-    for name in ("KICKOFF_DATA_DIR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY"):
+    for name in ("KICKOFF_DATA_DIR", "GITHUB_ACTIONS", "GITHUB_STEP_SUMMARY", "ACT", "SOPS_AGE_KEY_FILE"):
         monkeypatch.delenv(name, raising=False)
 
-    def call(*arguments: str, environ: Mapping[str, str] | None = None) -> Outcome:
+    def call(
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        read_running: Reader = running.read,
+    ) -> Outcome:
         with monkeypatch.context() as patch:
             for name, value in (environ or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()
-            code = run(lambda: cli.main(arguments, read_running=running.read))
+            code = run(lambda: cli.main(arguments, read_running=read_running))
         captured = capsys.readouterr()
         return Outcome(int(code), captured.out, captured.err)
 

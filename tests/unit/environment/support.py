@@ -1,12 +1,23 @@
 """What the tests of this folder share."""
 
+import os
+import shutil
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
+from kickoff import running
+from kickoff.environment.drift import Reader
+
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path("configs/environments")
+
+
+def tool(name: str) -> str | None:
+    """Return the path of a program of this virtual environment or of the machine."""
+    return shutil.which(name, path=f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}")
 
 
 @dataclass(frozen=True)
@@ -19,7 +30,12 @@ class Outcome:
 class Loader(Protocol):
     """The loader's commands, run in the copied project with a clean environment."""
 
-    def __call__(self, *arguments: str, environ: Mapping[str, str] | None = None) -> Outcome: ...
+    def __call__(
+        self,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        read_running: Reader = running.read,
+    ) -> Outcome: ...
 
 
 @dataclass(frozen=True)

@@ -68,9 +68,38 @@ def test_more_findings_than_github_shows_are_not_lost(project: Project, loader: 
     assert outcome.out.count("missing-key") == 32
 
 
+def test_a_workflow_on_github_shows_findings_its_own_way(
+    project: Project, loader: Loader, tmp_path: Path
+) -> None:
+    line = project.replace("production", "LOG_LEVEL", "LOG_LEVEL=loud")
+    summary = tmp_path / "summary.md"
+    workflow = {"GITHUB_ACTIONS": "true", "GITHUB_STEP_SUMMARY": str(summary)}
+    outcome = loader("validate", environ=workflow)
+    assert outcome.code == 2
+    assert f"::error file=configs/environments/production.env,line={line},col=11," in outcome.out
+    assert f"| `configs/environments/production.env:{line}:11` |" in summary.read_text("utf-8")
+    summary.unlink()
+    # act prints workflow commands as they are, and chosen formats stay chosen.
+    assert "::error" not in loader("validate", environ={**workflow, "ACT": "true"}).out
+    assert "::error" not in loader("validate", "--format", "text", environ=workflow).out
+    assert not summary.exists()
+
+
+def test_validate_keeps_evidence(project: Project, loader: Loader) -> None:
+    assert loader("validate", "--evidence", "kept").code == 0
+    path = project.root / "kept" / "validate.json"
+    good = json.loads(path.read_text("utf-8"))
+    assert (good["verdict"], good["rules"][0]["samples"]) == ("pass", 198)
+    project.replace("production", "LOG_LEVEL", "LOG_LEVEL=loud")
+    assert loader("validate", "--env", "production", "--evidence", "kept").code == 2
+    bad = json.loads((project.root / "kept" / "validate.production.json").read_text("utf-8"))
+    assert bad["verdict"] == "fail"
+    assert bad["facts"]["findings"][0]["rule"] == "allowed-values"
+
+
 def test_valid_files_in_machine_formats(loader: Loader) -> None:
     assert json.loads(loader("validate", "--format", "json").out) == {"findings": []}
-    assert "valid" in loader("validate", "--format", "markdown").out
+    assert loader("validate", "--format", "markdown").out == "**198 values keep every rule.**\n"
 
 
 def test_load_shows_values_and_hides_secrets(loader: Loader) -> None:
@@ -138,7 +167,14 @@ def test_export_by_audience(loader: Loader) -> None:
 
 
 @pytest.mark.parametrize(
-    "target", ["configs/environments/staging.env", "configs", "none/x", "configs/../configs/environments/x"]
+    "target",
+    [
+        "configs/environments/staging.env",
+        "configs",
+        "none/x",
+        "configs/../configs/environments/x",
+        "/dev/null",
+    ],
 )
 def test_export_refuses_a_bad_target(target: str, loader: Loader, project: Project) -> None:
     before = project.path("staging.env").read_text("utf-8")

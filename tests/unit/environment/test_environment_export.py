@@ -1,7 +1,6 @@
 """Every export format is read back unchanged by the program it is for."""
 
 import json
-import shutil
 import subprocess
 import tempfile
 from io import StringIO
@@ -13,8 +12,9 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from kickoff.environment import export
+from tests.unit.environment.support import tool
 
-COMPOSE = shutil.which("docker-compose")
+COMPOSE = tool("docker-compose")
 # NUL cannot stand in an environment; surrogates are no text.
 TEXT = st.text(st.characters(codec="utf-8", exclude_characters="\0"), max_size=30)
 NASTY = st.text("ab \\'\"${}#=:-\n\t\r`!~%é", max_size=20)
@@ -96,7 +96,7 @@ def test_github_env_is_read_back(values: dict[str, str]) -> None:
     assert read_github(export.github_env(values)) == values
 
 
-@pytest.mark.skipif(COMPOSE is None, reason="docker-compose is not on PATH")
+@pytest.mark.skipif(COMPOSE is None, reason="docker-compose is missing: it comes with requirements/dev.txt")
 @settings(max_examples=8, deadline=None)
 @given(
     st.dictionaries(st.from_regex(r"K_[A-Z0-9]{1,8}", fullmatch=True), TEXT | NASTY, min_size=20, max_size=60)

@@ -1,15 +1,23 @@
 """Planted secrets appear in no output of any command, and in no file but an export's."""
 
+import base64
+import json
+import os
 import random
 import string
+import subprocess
+import sys
 from collections.abc import Callable
+from itertools import product
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from kickoff.environment import load
+from kickoff.environment.drift import Running, fingerprints
 from kickoff.errors import KickoffError
-from tests.unit.environment.support import Loader, Project
+from tests.unit.environment.support import ROOT, Loader, Project
 
 COMMANDS = (
     ["validate"],
@@ -26,47 +34,134 @@ COMMANDS = (
     ["hash", "--env", "production"],
     ["secrets", "--env", "production"],
     ["template", "--env", "qa"],
+    ["drift", "--env", "production", "--evidence", "evidence"],
+    ["drift", "--env", "production", "--without-secrets", "--format", "github"],
+    ["validate", "--all", "--with-secrets", "--evidence", "evidence"],
 )
 
 
+EXPORTS = tuple(["export", "--env", "production", "--format", form] for form in ("dotenv", "compose", "json"))
+EXTRA = [f"EXTRA_{letter}" for letter in string.ascii_uppercase[:25]]
+ALPHABET = string.ascii_letters + string.digits
+
+
 def secret(dice: random.Random) -> str:
-    text = "".join(dice.choice(string.ascii_letters + string.digits) for _ in range(28))
+    text = "".join(dice.choice(ALPHABET) for _ in range(28))
     return dice.choice(["", "", "ghp_", "sk_live_", "glpat-"]) + text
 
 
+PRINTABLE = ["'", '"', "\\", "$", "${LOG_LEVEL}", "|", "%0A", "::error::", "<b>", "`"]
+REFUSED = [" ", "\n", "é", "\t", "*" * 30]
+
+
+def odd_secret(dice: random.Random, middles: list[str]) -> str:
+    """A secret with what breaks quoting, masking and tables, or with what no secret may hold."""
+    return f"{secret(dice)[-14:]}{dice.choice(middles)}{secret(dice)[-14:]}"
+
+
+def forms(value: str) -> set[str]:
+    """The secret, its halves, and what encoders make of it."""
+    lines = value.splitlines()
+    encoded = {quote(value, safe=""), base64.b64encode(value.encode()).decode(), json.dumps(value)[1:-1]}
+    return {value, value[6:20], value[:14], value[-14:], *lines, *encoded}
+
+
 def leaked(text: str, planted: list[str]) -> list[str]:
-    return [one for one in planted if one in text or one[6:20] in text]
+    return [one for value in planted for one in forms(value) if one in text]
 
 
-@pytest.mark.parametrize("seed", range(4))
-def test_secrets_from_outside_are_never_shown(
+def with_extra_secrets(project: Project) -> None:
+    """Give the schema and production.env 25 more secrets, so that a thousand fit into few runs."""
+    path = project.path("schema.json")
+    schema = json.loads(path.read_text("utf-8"))
+    rules = {**schema["properties"]["API_KEY"], "maxLength": 40}
+    schema["properties"] |= {key: {**rules, "examples": [f"${{{key}}}"]} for key in EXTRA}
+    path.write_text(json.dumps(schema), "utf-8")
+    file = project.path("production.env")
+    file.write_text(file.read_text("utf-8") + "".join(f"{key}=${{{key}}}\n" for key in EXTRA), "utf-8")
+
+
+def drifted(planted: dict[str, str]) -> Callable[[Path, str, bytes], Running]:
+    """A target on which every second secret was changed, to another one that must not be shown either."""
+    changed = {key: value[::-1] if index % 2 else value for index, (key, value) in enumerate(planted.items())}
+    return lambda _root, _name, key: Running(
+        release="abc1234-00000000",
+        environment_hash="",
+        variables={},
+        places={"the record": fingerprints(planted, key), "the process": fingerprints(changed, key)},
+        added=frozenset(),
+        proxy={},
+    )
+
+
+@pytest.mark.parametrize("seed", range(36))
+def test_a_thousand_secrets_from_outside_are_never_shown(
     seed: int, project: Project, loader: Loader, tmp_path: Path
 ) -> None:
+    """36 runs with 28 secrets each: good ones, ones from files, refused ones, and sources that fail."""
     dice = random.Random(seed)
-    key, database, cache, broken = (secret(dice) for _ in range(4))
-    planted = [key, database, cache, broken]
+    with_extra_secrets(project)
+    good = seed % 4 == 0
+    values = {key: odd_secret(dice, PRINTABLE) for key in (*EXTRA, "API_KEY")}
+    for key in dice.sample(EXTRA, 0 if good else 8):
+        values[key] = odd_secret(dice, REFUSED)
+    database, cache = secret(dice), secret(dice)
+    planted = [*values.values(), database, cache]
     held = tmp_path / "held"
-    held.write_text(key + "\n", "utf-8")
-    right = {
-        "DATABASE_URL": f"postgresql+psycopg://app:{database}@db/app",
-        "REDIS_URL": f"redis://:{cache}@cache",
-    }
-    wrong = {"DATABASE_URL": f"mysql://app:{database}@db", "REDIS_URL": cache, "API_KEY": f"{broken} {key}"}
-    summary = tmp_path / "summary.md"
-    for environ in (
-        {"API_KEY": key, **right},
-        {"API_KEY_FILE": str(held), **right, "GITHUB_STEP_SUMMARY": str(summary)},
-        wrong,
-        {**right, "API_KEY": key, "API_KEY_FILE": broken},
-        {**right, "API_KEY_FILE": broken},
-    ):
-        for command in COMMANDS:
-            outcome = loader(*command, environ=environ)
-            assert outcome.code in (0, 2)
-            assert leaked(outcome.out + outcome.err, planted) == []
-    for path in tmp_path.rglob("*"):
-        if path.is_file() and path != held:
+    held.mkdir()
+    environ = {"DATABASE_URL": f"postgresql://app:{database}@db/app", "REDIS_URL": f"redis://:{cache}@c"}
+    for key, value in values.items():
+        if dice.random() < 0.3:
+            (held / key).write_text(value + "\n", "utf-8")
+            environ[f"{key}_FILE"] = str(held / key)
+        else:
+            environ[key] = value
+    match seed % 4:
+        case 1:  # wrong in form
+            environ |= {"DATABASE_URL": f"mysql://a:{database}@db", "REDIS_URL": cache}
+        case 2:  # given twice, and a secret where a path should be
+            environ |= {"API_KEY": values["API_KEY"], "API_KEY_FILE": values["API_KEY"]}
+        case 3:  # a file with secrets that nobody encrypted
+            project.path("production.secrets.json").write_text(json.dumps(values), "utf-8")
+    if seed % 2:
+        environ |= {
+            "GITHUB_STEP_SUMMARY": str(tmp_path / "summary.md"),
+            "GITHUB_ACTIONS": "true",
+            "ACT": "true",
+        }
+    for command in COMMANDS:
+        outcome = loader(*command, environ=environ, read_running=drifted(values))
+        assert outcome.code in ((0, 1) if good else (0, 1, 2, 3)), (command, outcome.err)
+        assert leaked(outcome.out + outcome.err, planted) == []
+    for index, (command, target) in enumerate(product(EXPORTS, ("/dev/full", "none/here", "out"))):
+        outcome = loader(*command, "--output", target.replace("out", f"out.{index}"), environ=environ)
+        assert outcome.code == (0 if good and target == "out" else 2)
+        messages = [line for line in outcome.err.splitlines() if not line.startswith("::add-mask::")]
+        assert leaked("\n".join([outcome.out, *messages]), planted) == []
+    written = [path for path in tmp_path.rglob("*") if path.is_file() and held not in path.parents]
+    assert sum(path.name.startswith("out.") for path in written) == (len(EXPORTS) if good else 0)
+    for path in written:
+        if not path.name.startswith("out.") and path.name != "production.secrets.json":
             assert leaked(path.read_text("utf-8"), planted) == []
+
+
+def test_the_script_itself_shows_no_secret(project: Project) -> None:
+    dice = random.Random(0)
+    with_extra_secrets(project)
+    planted = {key: odd_secret(dice, REFUSED) for key in (*EXTRA, "API_KEY")}
+    kept = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
+    for command in (COMMANDS[1], COMMANDS[5], ["export", "--env", "production", "--output", "/dev/full"]):
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / "deploy" / "environment-loader.py"), *command],
+            cwd=project.root,
+            env=kept | planted,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+        assert leaked(done.stdout + done.stderr, list(planted.values())) == []
 
 
 PLACES: tuple[Callable[[Project, str], object], ...] = (
