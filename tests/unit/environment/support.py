@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from kickoff import running
 from kickoff.environment.drift import Reader
@@ -55,3 +55,25 @@ class Project:
         lines[number] = line
         path.write_text("\n".join(lines), "utf-8")
         return number + 1
+
+    def break_by(self, case: Mapping[str, Any]) -> tuple[str, int]:
+        """Break a file as an entry of ``broken_inputs.yml`` says; return the environment and the line to find."""
+        env = case.get("env", "production")
+        path = self.path(f"{env}.env")
+        replaced = 0
+        if "line" in case:
+            replaced = self.replace(env, case["key"], case["line"])
+        elif "key" in case:
+            kept = path.read_text("utf-8").splitlines(keepends=True)
+            path.write_text("".join(line for line in kept if not line.startswith(f"{case['key']}=")), "utf-8")
+        path.write_text(path.read_text("utf-8") + case.get("append", ""), "utf-8")
+        lines = path.read_text("utf-8").rstrip("\n").split("\n")
+        match case.get("at", replaced):
+            case "end":
+                return env, len(lines)
+            case "+1":
+                return env, replaced + 1
+            case str(key):
+                return env, next(n for n, line in enumerate(lines, 1) if line.startswith(f"{key}="))
+            case number:
+                return env, number

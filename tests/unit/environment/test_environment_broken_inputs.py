@@ -22,30 +22,9 @@ def test_the_table_is_long_enough_and_has_no_name_twice() -> None:
 
 @pytest.mark.parametrize("case", CASES, ids=[case["name"].replace(" ", "-") for case in CASES])
 def test_broken_input_is_refused(case: dict[str, Any], project: Project, loader: Loader) -> None:
-    env = case.get("env", "production")
-    path = project.path(f"{env}.env")
-    replaced = 0
-    if "key" in case:
-        if "line" in case:
-            replaced = project.replace(env, case["key"], case["line"])
-        else:
-            lines = path.read_text("utf-8").splitlines(keepends=True)
-            path.write_text(
-                "".join(line for line in lines if not line.startswith(f"{case['key']}=")), "utf-8"
-            )
-    if "append" in case:
-        path.write_text(path.read_text("utf-8") + case["append"], "utf-8")
-
+    env, at = project.break_by(case)
+    lines = project.path(f"{env}.env").read_text("utf-8").rstrip("\n").split("\n")
     outcome = loader("validate", "--env", env, "--format", "json")
-
-    lines = path.read_text("utf-8").rstrip("\n").split("\n")
-    at = case.get("at", replaced)
-    if at == "end":
-        at = len(lines)
-    elif at == "+1":
-        at = replaced + 1
-    elif isinstance(at, str):
-        at = next(i for i, line in enumerate(lines, 1) if line.startswith(f"{at}="))
     found = json.loads(outcome.out)["findings"]
     assert outcome.code == 2
     assert {finding["rule"] for finding in found} == set(case.get("rules", [case.get("rule")]))
