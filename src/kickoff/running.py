@@ -11,7 +11,7 @@ import psutil
 from kickoff import service
 from kickoff.environment.drift import Running, fingerprints
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.model import State
+from kickoff.release.model import EMPTY, State
 from kickoff.release.session import state_root
 from kickoff.release.targets.supervision import Supervisor
 
@@ -31,7 +31,7 @@ def read(root: Path, name: str, secret: bytes) -> Running:
             release's process does not run, or may not be looked into (exit code 4).
     """
     folder = state_root(service.load(root).name, name)
-    state = State.from_document(_json(folder / "state.json") or {"live": None, "warm": None, "slots": {}})
+    state = _state(folder / "state.json")
     if state.live is None:
         raise KickoffError(
             f"{name} has no live release on this machine, so there is nothing to compare with",
@@ -43,10 +43,10 @@ def read(root: Path, name: str, secret: bytes) -> Running:
     record = folder / "releases" / release
     places = {
         "the record": _json(record / "environment.json"),
-        "the start file": _json(folder / "supervisor" / f"{state.live}.json").get("environment", {}),
+        "the start file": _json(folder / "supervisor" / f"{state.live}.json", "environment"),
         "the process": _environment_of(Supervisor(folder).info(str(state.live)).get("pid", 0), release),
     }
-    if _json(folder / "state.json") != state.to_document():
+    if _state(folder / "state.json") != state:
         raise KickoffError(
             f"a release of {name} is on its way",
             code=ExitCode.INCONCLUSIVE,
@@ -57,7 +57,7 @@ def read(root: Path, name: str, secret: bytes) -> Running:
     proxy = {} if moved else {"PUBLIC_PORT": str(_json(folder / "ports.json").get("public", ""))}
     return Running(
         release=release,
-        environment_hash=str(_json(record / "release.json").get("facts", {}).get("environment", "")),
+        environment_hash=str(_json(record / "release.json", "facts").get("environment", "")),
         variables={"KICKOFF_DATA_DIR": str(folder / "data")},
         places={place: fingerprints(values, secret) for place, values in places.items()},
         added=_ADDED,
@@ -86,11 +86,26 @@ def _no_process(release: str) -> Mapping[str, str]:
     )
 
 
-def _json(path: Path) -> dict[str, Any]:
+def _state(path: Path) -> State:
+    document = _json(path)
     try:
-        return dict(json.loads(path.read_text(encoding="utf-8")))
+        return State.from_document(document) if document else EMPTY
+    except (KeyError, TypeError, ValueError, AttributeError):
+        raise _damaged(path) from None
+
+
+def _json(path: Path, part: str = "") -> dict[str, Any]:
+    """Return an object, or the object ``part`` of it; empty when there is none."""
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        found = document.get(part, {}) if part else document
+        return dict(found.items())
     except FileNotFoundError:
         return {}
-    except ValueError:
-        # What stands in the file may be a secret, so the parser's words are left out.
-        raise KickoffError(f"{path.name} is damaged", code=ExitCode.UNREACHABLE, at=str(path)) from None
+    except (ValueError, AttributeError):
+        raise _damaged(path) from None
+
+
+def _damaged(path: Path) -> KickoffError:
+    # What stands in the file may be a secret, so the parser's words are left out.
+    return KickoffError(f"{path.name} is damaged", code=ExitCode.UNREACHABLE, at=str(path))

@@ -97,3 +97,28 @@ def test_the_missions_table() -> None:
         assert env.text("RESPONSE_TIME_THRESHOLD") == "1000ms"
         assert env.text("MEMORY_USAGE_THRESHOLD") == "85%"
         assert env.text("CPU_USAGE_THRESHOLD") == "80%"
+
+
+def test_a_rule_may_make_one_secret_need_another(project: Project, loader: Loader) -> None:
+    """A replica without its primary: the form of rule that a service with a replica adds to its schema."""
+
+    def add(document: dict[str, Any]) -> None:
+        document["properties"]["REPLICA_URL"] = document["properties"]["REDIS_URL"]
+        document["allOf"].append(
+            {
+                "x-rule": "replica-needs-primary",
+                "x-message": "a replica has nothing to follow",
+                "x-fix": "give REDIS_URL too",
+                "if": {"required": ["REPLICA_URL"]},
+                "then": {"required": ["REDIS_URL"]},
+            }
+        )
+
+    project.path("schema.json").write_text(broken(add), "utf-8")
+    project.replace("development", "API_KEY", "API_KEY=\nREPLICA_URL=${REPLICA_URL:-}")
+    command = ("validate", "--env", "development", "--with-secrets", "--format", "json")
+    assert loader(*command).code == 0
+    replica = {"REPLICA_URL": "redis://quarry"}
+    alone = json.loads(loader(*command, environ=replica).out)["findings"]
+    assert [(one["rule"], one["key"]) for one in alone] == [("replica-needs-primary", "REDIS_URL")]
+    assert loader(*command, environ={**replica, "REDIS_URL": "redis://lantern"}).code == 0
