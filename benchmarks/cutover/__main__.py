@@ -8,19 +8,17 @@ import argparse
 import json
 import os
 import signal
-import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
-from benchmarks.cutover.figures import Cutover, Request, measure, table  # noqa: E402
+from benchmarks.cutover.figures import Cutover, measure, table  # noqa: E402
+from benchmarks.traffic import recorded, traffic  # noqa: E402
 from kickoff.release.engine import Engine  # noqa: E402
 from kickoff.release.session import open_session  # noqa: E402
 from tests.e2e.project import Project  # noqa: E402
@@ -49,7 +47,7 @@ def main() -> int:
 def _run(project: Project, arguments: argparse.Namespace, log: Path) -> dict[str, Any]:
     live, _ = _ship(project, 0)
     shipped, rollbacks = [], []
-    with _traffic(project.address, arguments.rate, log):
+    with traffic(project.address, arguments.rate, log):
         for number in range(1, arguments.releases + 1):
             new, decided = _ship(project, number)
             shipped.append((live, new, decided))
@@ -64,7 +62,7 @@ def _run(project: Project, arguments: argparse.Namespace, log: Path) -> dict[str
             if done.returncode != 0:
                 raise SystemExit(f"a rollback failed: {done.stderr}")
         deaths = [_kill(project) for _ in range(arguments.deaths)]
-    requests = [Request(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
+    requests = recorded(log)
     cutovers = [Cutover(*each, until) for each, until in zip(shipped, ends, strict=True)]
     return measure(requests, cutovers, rollbacks, deaths) | {"rate": arguments.rate, "bake": arguments.bake}
 
@@ -100,28 +98,6 @@ def _kill(project: Project) -> tuple[float, float]:
     # The supervisor starts it again by itself, and it has to pass its health check before it is used again.
     time.sleep(8)
     return killed, time.time()
-
-
-@contextmanager
-def _traffic(address: str, rate: float, log: Path) -> Iterator[None]:
-    script = Path(__file__).with_name("traffic.py")
-    process = subprocess.Popen(
-        [sys.executable, str(script), address, str(rate), str(log)],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        text=True,
-    )
-    try:
-        assert process.stdout is not None
-        if process.stdout.readline() != "running\n":
-            raise SystemExit("the load did not start")
-        yield
-        process.communicate(timeout=60)
-    finally:
-        process.kill()
-        process.wait()
-    if process.returncode != 0:
-        raise SystemExit(f"the load ended with exit code {process.returncode}")
 
 
 def _arguments() -> argparse.Namespace:

@@ -5,22 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-
-@dataclass(frozen=True, slots=True)
-class Request:
-    """One request as its client saw it; times are seconds since the epoch."""
-
-    began: float
-    ended: float
-    status: int
-    release: str
-    error: str
-    write: bool = False
-
-    @property
-    def failed(self) -> bool:
-        """Whether the client got no answer, or one that says so."""
-        return bool(self.error) or self.status >= 400 or self.status == 0
+from benchmarks.traffic import Request
 
 
 @dataclass(frozen=True, slots=True)

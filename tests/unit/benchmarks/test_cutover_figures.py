@@ -1,6 +1,7 @@
 """The cutover benchmark's arithmetic, on requests written by hand."""
 
-from benchmarks.cutover.figures import Cutover, Request, measure, table
+from benchmarks.cutover.figures import Cutover, measure, table
+from benchmarks.traffic import Request
 
 
 def request(began: float, ended: float, release: str, status: int = 200, error: str = "") -> Request:

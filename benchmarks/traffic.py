@@ -1,19 +1,68 @@
-"""A steady load in a process of its own: every request's begin, end, status and release, as JSON lines.
+"""A steady load on the fixture service in a process of its own, every request recorded.
 
-``python traffic.py ADDRESS RATE FILE`` runs until its standard input closes. It prints one line once the
-first request was answered, so that the caller knows when it is under way.
+As a script, ``python traffic.py ADDRESS RATE FILE`` writes JSON lines until its standard input closes. It
+prints one line once the first request was answered, so that the caller knows when it is under way.
 """
 
 import asyncio
 import json
+import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TextIO
 
 import httpx
 
 _MIX = 100
 """Of so many requests one is streamed for a second, two are slow for a second, 25 are POSTs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """One request as its client saw it; times are seconds since the epoch."""
+
+    began: float
+    ended: float
+    status: int
+    release: str
+    error: str
+    write: bool = False
+
+    @property
+    def failed(self) -> bool:
+        """Whether the client got no answer, or one that says so."""
+        return bool(self.error) or self.status >= 400 or self.status == 0
+
+
+@contextmanager
+def traffic(address: str, rate: float, log: Path) -> Iterator[None]:
+    """Keep ``rate`` requests a second on ``address`` going, recorded in ``log``."""
+    process = subprocess.Popen(
+        [sys.executable, __file__, address, str(rate), str(log)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        assert process.stdout is not None
+        if process.stdout.readline() != "running\n":
+            raise SystemExit("the load did not start")
+        yield
+        process.communicate(timeout=60)
+    finally:
+        process.kill()
+        process.wait()
+    if process.returncode != 0:
+        raise SystemExit(f"the load ended with exit code {process.returncode}")
+
+
+def recorded(log: Path) -> list[Request]:
+    """Return the requests in ``log``, in the order in which they ended."""
+    return [Request(**json.loads(line)) for line in log.read_text(encoding="utf-8").splitlines()]
 
 
 async def run(address: str, rate: float, file: TextIO) -> None:
