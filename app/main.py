@@ -5,22 +5,26 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
+from sqlalchemy.engine import make_url
 from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
-from app.api import health, matches, predictions, problems
+from app.api import checks, health, matches, predictions, problems
 from app.api.envelope import Envelope
 from app.cache.tiered import TieredCache
 from app.drain import Drain
 from app.model.goals import League, Team
-from app.service import SYNTHETIC, Football, RatingCodec
+from app.service import PUBLIC, Football, RatingCodec
 from app.settings import Settings
 from app.storage import retention
-from app.storage.engine import Database, DatabaseUnavailableError
+from app.storage.engine import Database, DatabaseUnavailableError, has_several_hosts
 from app.telemetry import logs, metrics, tracing
+
+if TYPE_CHECKING:
+    from app.storage.replica import ReplicaFirst
 
 _LOG = logging.getLogger(__name__)
 # Processes of two releases share Redis while one replaces the other: raise it when the values change shape.
@@ -61,9 +65,9 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         metrics.forget_dead_workers()
         metrics.RELEASE.labels(settings.kickoff_release).set(1)
-        database = Database(
-            settings.database_url.get_secret_value(), statement_timeout=settings.request_timeout
-        )
+        url, longest = settings.database_url.get_secret_value(), settings.request_timeout
+        database = Database(url, statement_timeout=longest)
+        replica = _replica(database, url, longest)
         cache: TieredCache[League | Team] = TieredCache(
             RatingCodec(),
             redis_url=settings.redis_url.get_secret_value(),
@@ -73,6 +77,7 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
         await cache.open()
         football = Football(database, cache)
         app.state.database, app.state.cache, app.state.football = database, cache, football
+        app.state.replica, app.state.history = replica, replica or database
         sweeper = asyncio.create_task(_sweep(database), name="retention")
         if handle_signals:
             drain.install()
@@ -81,6 +86,8 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
         await asyncio.gather(sweeper, return_exceptions=True)
         await football.close()
         await cache.close()
+        if replica is not None:
+            await replica.close()
         await database.close()
         await asyncio.to_thread(flush)
 
@@ -106,7 +113,7 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
             allow_headers=["Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Release", "X-Request-ID", "Idempotent-Replayed"],
         )
-    for module in (predictions, matches, health):
+    for module in (predictions, matches, checks, health):
         app.include_router(module.router)
     return app
 
@@ -118,12 +125,22 @@ def application() -> Service:
     return create_app(settings, handle_signals=True)
 
 
+def _replica(database: Database, url: str, statement_timeout: float) -> "ReplicaFirst | None":
+    """Return who reads history, where the address names a replica beside the primary."""
+    if not has_several_hosts(make_url(url)):
+        return None
+    # The circuit breaker brings redis-py along, which a service on one database need not import.
+    from app.storage.replica import ReplicaFirst  # noqa: PLC0415
+
+    return ReplicaFirst(database, Database(url, statement_timeout=statement_timeout, server="standby"))
+
+
 async def _sweep(database: Database) -> None:
     """Once an hour delete what is not kept; workers start at different times so as not to meet."""
     while True:
         await asyncio.sleep(_SWEEP_SECONDS * random.uniform(0.5, 1.5))  # noqa: S311  # nosec B311
         try:
-            deleted = await retention.sweep(database, tenant=SYNTHETIC)
+            deleted = await retention.sweep(database, but=PUBLIC)
         except DatabaseUnavailableError as error:
             _LOG.warning("nothing swept: the database is unavailable", extra={"cause": str(error)})
         else:

@@ -1,7 +1,8 @@
 """The use cases: predict matches, list predictions, settle results. HTTP is not known here."""
 
+import base64
+import hashlib
 import json
-import logging
 import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -19,10 +20,19 @@ from app.storage.matches import Match
 from app.storage.predictions import Prediction, PredictionWriter, Settled
 from app.telemetry import metrics
 
-_LOG = logging.getLogger(__name__)
-
-PUBLIC, SYNTHETIC = "public", "synthetic"
+PUBLIC = "public"
 _LEAGUE_KEY = "league"
+
+
+def tenant_of(check: str | None) -> str:
+    """Return whose data a request reads and writes: the public's, or those of one check of the pipeline.
+
+    Checks of different names do not see each other. The digest has 36 bits, for a few hundred names a day.
+    """
+    if not check:
+        return PUBLIC
+    digest = base64.urlsafe_b64encode(hashlib.sha256(check.encode()).digest()).decode()
+    return f"synthetic:{digest[:6]}"
 
 
 class ResultConflictError(Exception):

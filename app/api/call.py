@@ -11,9 +11,9 @@ from fastapi.security import APIKeyHeader
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.api.envelope import MARKER
-from app.service import PUBLIC, SYNTHETIC, Football
+from app.service import Football, tenant_of
 from app.storage import idempotency
-from app.storage.engine import Database
+from app.storage.engine import Database, Reader
 from app.storage.idempotency import Key, Reply
 
 _API_KEY = APIKeyHeader(
@@ -28,13 +28,15 @@ class Call:
     Attributes:
         football: The use cases.
         database: For transactions that hold more than one step.
-        tenant: Whose data it reads and writes; checks of the pipeline have a tenant of their own.
+        history: For reading what may be a moment old.
+        tenant: Whose data it reads and writes; every check of the pipeline has a tenant of its own.
         scope: What an idempotency key is valid for.
         idempotency_key: The caller's key; ``None`` without one.
     """
 
     football: Football
     database: Database
+    history: Reader
     tenant: str
     scope: str
     idempotency_key: str | None
@@ -82,10 +84,11 @@ async def _call(
     ] = None,
 ) -> Call:
     state = request.app.state
-    tenant = SYNTHETIC if marker else PUBLIC
+    tenant = tenant_of(marker)
     return Call(
         football=state.football,
         database=state.database,
+        history=state.history,
         tenant=tenant,
         scope=f"{tenant} {request.url.path}",
         idempotency_key=idempotency_key,

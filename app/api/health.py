@@ -66,20 +66,24 @@ async def live() -> dict[str, str]:
     summary="Should traffic come here?",
 )
 async def ready(request: Request) -> Response:
-    """Check every dependency. Without Redis the service is degraded but ready; without database it is not."""
+    """Check every dependency. Without Redis or replica it is degraded and ready; without database not."""
     state = request.app.state
     database, cache = await asyncio.gather(_database(state), _cache(state))
+    checks = {"database": database, "cache": cache}
+    if state.replica is not None:
+        checks["replica"] = await _replica(state)
     if state.drain.draining:
         status = "draining"
     elif database["status"] == "down":
         status = "unready"
     else:
-        status = "degraded" if cache["status"] == "degraded" else "ready"
+        degraded = any(check["status"] != "up" for check in checks.values())
+        status = "degraded" if degraded else "ready"
     return JSONResponse(
         {
             "status": status,
             "release": state.settings.kickoff_release,
-            "checks": {"database": database, "cache": cache},
+            "checks": checks,
         },
         200 if status in {"ready", "degraded"} else 503,
     )
@@ -103,6 +107,20 @@ async def _database(state: State) -> dict[str, Any]:
         status, detail = "down", f"unavailable: {error}"
     except LookupError as error:
         status, detail = "down", str(error)
+    return {
+        "status": status,
+        "detail": detail,
+        "milliseconds": round((time.perf_counter() - begun) * 1000, 2),
+    }
+
+
+async def _replica(state: State) -> dict[str, Any]:
+    begun = time.perf_counter()
+    status, detail = "up", "history is read here"
+    try:
+        await state.replica.check()
+    except DatabaseUnavailableError as error:
+        status, detail = "degraded", f"history is read on the primary: {error}"
     return {
         "status": status,
         "detail": detail,

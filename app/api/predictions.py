@@ -74,7 +74,7 @@ async def history(
     except ValueError:
         raise HTTPException(422, "cursor: not a cursor of this service") from None
     rows, place = await predictions.page(
-        call.database, tenant=call.tenant, match_id=match_id, before=before, limit=limit
+        call.history, tenant=call.tenant, match_id=match_id, before=before, limit=limit
     )
     page = PageDocument.model_construct(
         items=[PredictionDocument.of(row) for row in rows],

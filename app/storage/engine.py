@@ -2,9 +2,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -16,6 +16,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 from app.storage.tables import league
 from app.telemetry import metrics
 
+Server = Literal["read-write", "standby"]
 _POOL_WAIT_SECONDS = 5.0
 _BUSY_MILLISECONDS = 5000
 
@@ -24,18 +25,30 @@ class DatabaseUnavailableError(Exception):
     """The database does not answer, or has no free connection in time."""
 
 
+class Reader(Protocol):
+    """Whatever answers queries."""
+
+    async def rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+        """Return what a query finds.
+
+        Raises:
+            DatabaseUnavailableError: It does not answer.
+        """
+
+
 class Database:
     """Connections to one database.
 
     Args:
-        url: SQLAlchemy address with an asynchronous driver.
+        url: SQLAlchemy address with an asynchronous driver. For PostgreSQL it may name several hosts.
         statement_timeout: Longest a statement may run on PostgreSQL, in seconds.
+        server: Which of several hosts: the one that takes writes, or one that follows it.
     """
 
-    def __init__(self, url: str, *, statement_timeout: float = 10.0) -> None:
+    def __init__(self, url: str, *, statement_timeout: float = 10.0, server: Server = "read-write") -> None:
         parsed = make_url(url)
         self.dialect = parsed.get_backend_name()
-        self._engine = create_async_engine(parsed, **_options(parsed, statement_timeout))
+        self._engine = create_async_engine(parsed, **_options(parsed, statement_timeout, server))
         _tune(self._engine.sync_engine)
         _measure(self._engine.sync_engine)
         # SQLite has one writer, and polls for its turn; within this process a queue is fairer and faster.
@@ -66,6 +79,16 @@ class Database:
                 connection = await plain.execution_options(writes=True)
                 async with connection.begin():
                     yield connection
+
+    async def rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
+        """Return what a query finds.
+
+        Raises:
+            DatabaseUnavailableError: It does not answer.
+        """
+        async with self.read() as connection:
+            found: Sequence[sa.RowMapping] = (await connection.execute(query)).mappings().all()
+        return found
 
     async def check(self) -> None:
         """Read one row of the schema.
@@ -98,9 +121,15 @@ def migration_engine(url: str) -> sa.Engine:
     parsed = make_url(url)
     if parsed.get_backend_name() == "sqlite":
         parsed = parsed.set(drivername="sqlite")
-    engine = sa.create_engine(parsed, poolclass=sa.NullPool)
+    arguments = {"target_session_attrs": "read-write"} if has_several_hosts(parsed) else {}
+    engine = sa.create_engine(parsed, poolclass=sa.NullPool, connect_args=arguments)
     _tune(engine, always_writes=True)
     return engine
+
+
+def has_several_hosts(url: URL) -> bool:
+    """Return whether an address names a primary and its replicas: ``…/name?host=one:5432&host=two:5432``."""
+    return isinstance(url.query.get("host"), tuple)
 
 
 @contextmanager
@@ -122,7 +151,7 @@ def _cause(error: Exception) -> str:
     return f"{type(original).__name__}: {original}".splitlines()[0]
 
 
-def _options(url: URL, statement_timeout: float) -> dict[str, Any]:
+def _options(url: URL, statement_timeout: float, server: Server) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
         # Every connection is a thread; predictions are committed in groups, so a few are enough.
         return {"pool_size": 4, "max_overflow": 0, "pool_timeout": _POOL_WAIT_SECONDS}
@@ -135,6 +164,8 @@ def _options(url: URL, statement_timeout: float) -> dict[str, Any]:
         "connect_args": {
             "connect_timeout": 3,
             "options": f"-c statement_timeout={int(statement_timeout * 1000)} -c timezone=utc",
+            # The driver asks each host in turn what it is, so it finds the new primary after a failover too.
+            **({"target_session_attrs": server} if has_several_hosts(url) else {}),
         },
     }
 

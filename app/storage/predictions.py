@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.model.scoring import Outcome, favourite, log_loss, ranked_probability_score
-from app.storage.engine import Database
+from app.storage.engine import Database, Reader
 from app.storage.ratings import key_of
 from app.storage.tables import predictions
 
@@ -55,12 +55,12 @@ async def insert_predictions(connection: AsyncConnection, rows: Sequence[Predict
 
 
 async def page(
-    database: Database, *, tenant: str, match_id: str | None, before: int | None, limit: int
+    reader: Reader, *, tenant: str, match_id: str | None, before: int | None, limit: int
 ) -> tuple[list[Prediction], int | None]:
     """Return the newest predictions first, and the place from which the next page continues.
 
     Args:
-        database: Where they are stored.
+        reader: Where they are stored.
         tenant: Whose predictions.
         match_id: Only those of this match; ``None`` for all.
         before: The place that the last page returned; ``None`` for the first page.
@@ -76,8 +76,7 @@ async def page(
         query = query.where(predictions.c.match_id == match_id)
     if before is not None:
         query = query.where(predictions.c.seq < before)
-    async with database.read() as connection:
-        rows = (await connection.execute(query)).mappings().all()
+    rows = await reader.rows(query)
     found = [Prediction(**{field: row[field] for field in _FIELDS}) for row in rows[:limit]]
     return found, rows[limit - 1]["seq"] if len(rows) > limit else None
 

@@ -39,6 +39,11 @@ DRAINING = Gauge(
 DATABASE_CONNECTIONS = Gauge(
     "database_connections_in_use", "Connections taken from the pool.", multiprocess_mode="livesum"
 )
+DATABASE_REPLICA_UP = Gauge(
+    "database_replica_up",
+    "1 while history is read on the replica; 0 while the primary does it, or there is no replica.",
+    multiprocess_mode="livemin",
+)
 CACHE_LOOKUPS = Counter(
     "cache_lookups_total",
     "Lookups by the level that was asked (memory, redis, database) and what it said (hit, miss, error).",

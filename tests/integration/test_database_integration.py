@@ -300,7 +300,7 @@ async def test_the_sweep_takes_old_synthetic_rows_alone(database: Database) -> N
         await predictions.insert_predictions(connection, rows + many)
         await matches.insert_match(connection, Match("synthetic", "m1", "A", "B", 1, 0, old))
         await matches.insert_match(connection, Match("public", "m1", "A", "B", 1, 0, old))
-    assert await retention.sweep(database, tenant="synthetic", now=NOW) == 1202
+    assert await retention.sweep(database, but="public", now=NOW) == 1202
     assert len(await stored(database)) == 2
     assert [one.created_at for one in await stored(database, "synthetic")] == [new]
 

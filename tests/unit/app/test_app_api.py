@@ -417,6 +417,7 @@ async def test_the_document_describes_every_operation_with_its_errors(client: As
         "/predictions",
         "/predictions/batch",
         "/matches/{match_id}/result",
+        "/checks",
     }
     for path in ("/predictions", "/predictions/batch", "/matches/{match_id}/result"):
         responses = document["paths"][path]["post"]["responses"]
