@@ -1,10 +1,16 @@
 """Real PostgreSQL and real Redis: those of ``DATABASE_URL`` and ``REDIS_URL``, or servers from wheels.
 
 Every pytest-xdist worker has a database and a Redis number of its own, and every test starts from clean data.
+
+With ``--base-url`` nothing is started: the tests that need no more than the interface run against the service
+at that address, each with data of its own that it removes. ``KICKOFF_CHECK_HEADERS`` may hold headers that
+they must send, as a JSON object.
 """
 
+import json
 import os
 import socket
+import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -20,17 +26,35 @@ from sqlalchemy.engine import URL, make_url
 from app.main import Service, create_app
 from app.settings import Settings
 from app.storage.tables import league, metadata
-from tests.integration.support import RestartableRedis
+from tests.integration.support import Deployed, RestartableRedis
 from tests.unit.app.support import RELEASE, ROOT, ServerProcess, serving
 
 HERE = Path(__file__).parent
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark everything in this folder."""
-    for item in items:
-        if item.path.is_relative_to(HERE):
-            item.add_marker(pytest.mark.integration)
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Accept an address to test in place of servers started here."""
+    group = parser.getgroup("service")
+    group.addoption("--base-url", default="", metavar="URL", help="test the service at this address")
+    group.addoption(
+        "--expect-release", default="", metavar="ID", help="with --base-url: the release that must answer"
+    )
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Mark everything in this folder; with an address, leave only what can be asked of it."""
+    ours = [item for item in items if item.path.is_relative_to(HERE)]
+    for item in ours:
+        item.add_marker(pytest.mark.integration)
+    if config.getoption("--base-url", ""):
+        others = [item for item in ours if not _needs_only_the_interface(item)]
+        items[:] = [item for item in items if item not in others]
+        config.hook.pytest_deselected(items=others)
+
+
+def _needs_only_the_interface(item: pytest.Item) -> bool:
+    names = set(getattr(item, "fixturenames", ()))
+    return "api" in names and not names & {"server", "postgres", "redis_server"}
 
 
 @pytest.fixture(scope="session")
@@ -139,10 +163,30 @@ def server(migrated: URL, redis_server: str) -> Iterator[ServerProcess]:
         yield process
 
 
+@pytest.fixture(scope="session")
+def deployed(request: pytest.FixtureRequest) -> Deployed:
+    """The service at ``--base-url``, or one that is started here."""
+    url: str = request.config.getoption("--base-url", "")
+    if url:
+        headers = json.loads(os.environ.get("KICKOFF_CHECK_HEADERS") or "{}")
+        return Deployed(url, request.config.getoption("--expect-release"), headers)
+    server: ServerProcess = request.getfixturevalue("server")
+    return Deployed(server.url, RELEASE, {})
+
+
+@pytest.fixture
+async def api(deployed: Deployed) -> AsyncIterator[AsyncClient]:
+    """A client whose data nobody else sees, on whatever service is tested; it removes them afterwards."""
+    async with deployed.client(f"api-suite-{uuid.uuid4().hex}") as client:
+        yield client
+        (await client.delete("/checks")).raise_for_status()
+        assert (await client.get("/predictions")).raise_for_status().json()["items"] == []
+
+
 @pytest.fixture
 async def client(server: ServerProcess, database_url: str, redis_url: str) -> AsyncIterator[AsyncClient]:
     """A client of the process; the database is empty."""
-    async with AsyncClient(base_url=server.url, timeout=30) as found:
+    async with Deployed(server.url, RELEASE, {}).client("") as found:
         yield found
 
 

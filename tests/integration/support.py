@@ -4,15 +4,50 @@ import asyncio
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 import psutil
-from httpx import AsyncClient
+from httpx import AsyncClient, Response
 
 MATCH = {"home_team": "Arsenal", "away_team": "Chelsea"}
-CHECK = {"X-Kickoff-Check": "integration-test"}
+MARKER = "X-Kickoff-Check"
+CHECK = {MARKER: "integration-test"}
 PATIENCE_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Deployed:
+    """A running service.
+
+    Attributes:
+        url: Its address.
+        release: What every response must name; empty when that is not known.
+        headers: What every request must carry.
+    """
+
+    url: str
+    release: str
+    headers: Mapping[str, str]
+
+    def client(self, check: str) -> AsyncClient:
+        """Return a client that hears no other release, and has the data of one check to itself.
+
+        With an empty name it is an ordinary user.
+        """
+
+        async def from_the_release(response: Response) -> None:
+            found = response.headers.get_list("x-release")
+            assert len(found) == 1
+            assert not self.release or found == [self.release]
+
+        return AsyncClient(
+            base_url=self.url,
+            headers={**self.headers, **({MARKER: check} if check else {})},
+            timeout=30,
+            event_hooks={"response": [from_the_release]},
+        )
 
 
 class RestartableRedis:

@@ -1,4 +1,7 @@
-"""The HTTP interface through a real server process, on PostgreSQL and Redis."""
+"""The HTTP interface through a real server process, on PostgreSQL and Redis.
+
+Tests that ask for ``api`` run against any address too: see ``--base-url`` in ``conftest.py``.
+"""
 
 import asyncio
 import math
@@ -11,8 +14,16 @@ import psutil
 import pytest
 from httpx import AsyncClient, Limits, Response
 
-from tests.integration.support import CHECK, MATCH, eventually, history, results_seen
-from tests.unit.app.support import RELEASE, ServerProcess
+from tests.integration.support import (
+    CHECK,
+    MARKER,
+    MATCH,
+    Deployed,
+    eventually,
+    history,
+    results_seen,
+)
+from tests.unit.app.support import ServerProcess
 
 RESULT = {**MATCH, "home_goals": 2, "away_goals": 1}
 
@@ -21,7 +32,6 @@ def problem_of(response: Response, status: int) -> dict[str, Any]:
     """Return the problem document, after checking what every problem has."""
     assert response.status_code == status
     assert response.headers["content-type"] == "application/problem+json"
-    assert response.headers["x-release"] == RELEASE
     found: dict[str, Any] = response.json()
     assert found["status"] == status
     return found
@@ -35,6 +45,16 @@ async def test_it_is_ready_on_postgresql_and_redis(client: AsyncClient) -> None:
     assert found["checks"]["database"]["detail"] == "postgresql"
     assert found["checks"]["cache"]["detail"] == "memory+redis"
     assert all(check["milliseconds"] > 0 for check in found["checks"].values())
+
+
+async def test_it_is_ready_and_tells_of_each_dependency(api: AsyncClient) -> None:
+    response = await api.get("/health/ready")
+    assert response.status_code == 200
+    found = response.json()
+    assert found["status"] in {"ready", "degraded"}
+    assert found["release"] == response.headers["x-release"]
+    assert found["checks"]["database"]["status"] == "up"
+    assert {"database", "cache"} <= set(found["checks"])
 
 
 @pytest.mark.parametrize(
@@ -51,19 +71,18 @@ async def test_it_is_ready_on_postgresql_and_redis(client: AsyncClient) -> None:
     ],
 )
 async def test_every_response_names_the_release_once(
-    client: AsyncClient, method: str, path: str, status: int
+    api: AsyncClient, method: str, path: str, status: int
 ) -> None:
-    response = await client.request(method, path)
-    assert response.status_code == status
-    assert response.headers.get_list("x-release") == [RELEASE]
+    """The client looks at the header of every response."""
+    assert (await api.request(method, path)).status_code == status
 
 
-async def test_a_prediction_is_stored_as_it_was_answered(client: AsyncClient) -> None:
-    response = await client.post("/predictions", json={**MATCH, "match_id": "m1"})
+async def test_a_prediction_is_stored_as_it_was_answered(api: AsyncClient) -> None:
+    response = await api.post("/predictions", json={**MATCH, "match_id": "m1"})
     assert response.status_code == 201
     made = response.json()
     assert math.isclose(sum(made["probabilities"].values()), 1, abs_tol=1e-9)
-    assert await history(client) == [made]
+    assert await history(api) == [made]
 
 
 @pytest.mark.parametrize(
@@ -90,31 +109,31 @@ async def test_names_of_all_scripts_survive(client: AsyncClient, name: str) -> N
         {"home_team": "Leeds", "away_team": " LEEDS "},
     ],
 )
-async def test_a_wrong_match_is_refused_and_not_stored(client: AsyncClient, body: object) -> None:
-    found = problem_of(await client.post("/predictions", json=body), 422)
+async def test_a_wrong_match_is_refused_and_not_stored(api: AsyncClient, body: object) -> None:
+    found = problem_of(await api.post("/predictions", json=body), 422)
     assert found["errors"]
-    assert await history(client) == []
+    assert await history(api) == []
 
 
-async def test_half_a_surrogate_is_refused(client: AsyncClient) -> None:
+async def test_half_a_surrogate_is_refused(api: AsyncClient) -> None:
     body = b'{"home_team": "\\ud800", "away_team": "Chelsea"}'
-    response = await client.post("/predictions", content=body, headers={"Content-Type": "application/json"})
+    response = await api.post("/predictions", content=body, headers={"Content-Type": "application/json"})
     problem_of(response, 422)
 
 
-async def test_a_full_batch_is_stored_in_order(client: AsyncClient) -> None:
+async def test_a_full_batch_is_stored_in_order(api: AsyncClient) -> None:
     body = {"matches": [{"home_team": f"H{n}", "away_team": f"A{n}"} for n in range(100)]}
-    response = await client.post("/predictions/batch", json=body)
+    response = await api.post("/predictions/batch", json=body)
     assert response.status_code == 201
     made = response.json()["predictions"]
     assert [one["home_team"] for one in made] == [f"H{n}" for n in range(100)]
-    assert list(reversed(await history(client))) == made
+    assert list(reversed(await history(api))) == made
 
 
-async def test_a_batch_with_one_wrong_match_stores_nothing(client: AsyncClient) -> None:
+async def test_a_batch_with_one_wrong_match_stores_nothing(api: AsyncClient) -> None:
     body = {"matches": [*([MATCH] * 50), {"home_team": "Leeds", "away_team": "Leeds"}]}
-    problem_of(await client.post("/predictions/batch", json=body), 422)
-    assert await history(client) == []
+    problem_of(await api.post("/predictions/batch", json=body), 422)
+    assert await history(api) == []
 
 
 async def test_a_result_teaches_scores_and_counts(client: AsyncClient) -> None:
@@ -132,12 +151,46 @@ async def test_a_result_teaches_scores_and_counts(client: AsyncClient) -> None:
     assert "predictions_settled_total" in (await client.get("/metrics")).text
 
 
-async def test_a_result_is_final(client: AsyncClient) -> None:
-    first = await client.post("/matches/m1/result", json=RESULT)
-    again = await client.post("/matches/m1/result", json=RESULT)
+async def test_a_result_is_final(api: AsyncClient) -> None:
+    first = await api.post("/matches/m1/result", json=RESULT)
+    again = await api.post("/matches/m1/result", json=RESULT)
     assert (first.status_code, again.status_code) == (201, 200)
-    problem_of(await client.post("/matches/m1/result", json={**RESULT, "home_goals": 5}), 409)
-    assert await results_seen(client) == 1
+    problem_of(await api.post("/matches/m1/result", json={**RESULT, "home_goals": 5}), 409)
+
+
+async def test_a_result_scores_the_predictions_of_its_match(api: AsyncClient) -> None:
+    made = (await api.post("/predictions", json={**MATCH, "match_id": "m1"})).json()
+    other = (await api.post("/predictions", json={**MATCH, "match_id": "m2"})).json()
+    settled = (await api.post("/matches/m1/result", json=RESULT)).json()
+    # It comes from a check: nobody's ratings change.
+    assert (settled["predictions_scored"], settled["rated"]) == (1, False)
+    scored = {one["id"]: one["score"] for one in await history(api)}
+    assert scored[made["id"]]["log_loss"] == pytest.approx(-math.log(made["probabilities"]["home"]))
+    assert scored[other["id"]] is None
+
+
+async def test_a_check_sees_and_forgets_its_own_data_alone(api: AsyncClient, deployed: Deployed) -> None:
+    async with deployed.client(f"another-{uuid.uuid4().hex}") as another:
+        kept = (await api.post("/predictions", json={**MATCH, "match_id": "m1"})).json()
+        headers = {"Idempotency-Key": "k"}
+        theirs = (await another.post("/predictions", json=MATCH, headers=headers)).json()
+        await another.post("/matches/m1/result", json=RESULT)
+        assert (await history(api), await history(another)) == ([kept], [theirs])
+        forgotten = await another.delete("/checks")
+        assert (forgotten.status_code, forgotten.json()) == (200, {"deleted": 2})
+        assert (await history(api), await history(another)) == ([kept], [])
+        # The answer that belonged to the key is forgotten too, and the match is open again.
+        assert (await another.post("/predictions", json=MATCH, headers=headers)).json()["id"] != theirs["id"]
+        assert (await another.post("/matches/m1/result", json=RESULT)).status_code == 201
+        assert (await another.delete("/checks")).json() == {"deleted": 2}
+        assert (await another.delete("/checks")).json() == {"deleted": 0}
+
+
+async def test_only_a_check_can_be_forgotten(client: AsyncClient) -> None:
+    await client.post("/predictions", json=MATCH)
+    problem_of(await client.delete("/checks"), 422)
+    problem_of(await client.delete("/checks", headers={MARKER: ""}), 422)
+    assert len(await history(client)) == 1
 
 
 async def test_checks_of_the_pipeline_change_nothing_for_others(client: AsyncClient) -> None:
@@ -168,13 +221,13 @@ async def test_a_hundred_clients_lose_and_double_nothing(server: ServerProcess, 
     assert set(stored) == set(answered)
 
 
-async def test_a_hundred_clients_with_one_key_get_one_answer(client: AsyncClient) -> None:
+async def test_a_hundred_clients_with_one_key_get_one_answer(api: AsyncClient) -> None:
     headers = {"Idempotency-Key": str(uuid.uuid4())}
-    answers = await together(100, lambda _: client.post("/predictions", json=MATCH, headers=headers))
+    answers = await together(100, lambda _: api.post("/predictions", json=MATCH, headers=headers))
     assert {answer.status_code for answer in answers} == {201}
     assert len({answer.text for answer in answers}) == 1
     assert sum("idempotent-replayed" not in answer.headers for answer in answers) == 1
-    assert len(await history(client)) == 1
+    assert len(await history(api)) == 1
 
 
 async def test_parallel_posts_of_one_result_teach_once(client: AsyncClient) -> None:
@@ -197,9 +250,9 @@ async def test_parallel_results_are_all_learned(client: AsyncClient) -> None:
     assert await results_seen(client) == 60
 
 
-async def test_conflicting_results_in_parallel_leave_one_winner(client: AsyncClient) -> None:
+async def test_conflicting_results_in_parallel_leave_one_winner(api: AsyncClient) -> None:
     answers = await together(
-        10, lambda number: client.post("/matches/m1/result", json={**RESULT, "home_goals": number})
+        10, lambda number: api.post("/matches/m1/result", json={**RESULT, "home_goals": number})
     )
     assert sorted(answer.status_code for answer in answers) == [201] + [409] * 9
 
@@ -209,51 +262,49 @@ async def together(count: int, call: Callable[[int], Awaitable[Response]]) -> li
     return list(await asyncio.gather(*(call(number) for number in range(count))))
 
 
-async def test_pages_are_complete_while_others_write(client: AsyncClient) -> None:
+async def test_pages_are_complete_while_others_write(api: AsyncClient) -> None:
     for _ in range(3):
-        await client.post("/predictions/batch", json={"matches": [MATCH] * 20})
-    before = {one["id"] for one in await history(client)}
+        await api.post("/predictions/batch", json={"matches": [MATCH] * 20})
+    before = {one["id"] for one in await history(api)}
     stop = asyncio.Event()
 
     async def write() -> None:
         while not stop.is_set():
-            await client.post("/predictions", json=MATCH)
+            await api.post("/predictions", json=MATCH)
 
     writer = asyncio.create_task(write())
-    seen = [one["id"] for one in await history(client, limit=7)]
+    seen = [one["id"] for one in await history(api, limit=7)]
     stop.set()
     await writer
     assert len(seen) == len(set(seen))
     assert before <= set(seen)
 
 
-async def test_history_of_one_match(client: AsyncClient) -> None:
+async def test_history_of_one_match(api: AsyncClient) -> None:
     for match_id in ("m1", "m2", "m1"):
-        await client.post("/predictions", json={**MATCH, "match_id": match_id})
-    assert [one["match_id"] for one in await history(client, match_id="m1")] == ["m1", "m1"]
+        await api.post("/predictions", json={**MATCH, "match_id": match_id})
+    assert [one["match_id"] for one in await history(api, match_id="m1")] == ["m1", "m1"]
 
 
 @pytest.mark.parametrize("path", ["/predictions", "/predictions/batch", "/matches/m1/result"])
-async def test_a_key_repeats_the_first_answer(client: AsyncClient, path: str) -> None:
+async def test_a_key_repeats_the_first_answer(api: AsyncClient, path: str) -> None:
     bodies = {"/predictions": MATCH, "/predictions/batch": {"matches": [MATCH]}}
     headers = {"Idempotency-Key": "once"}
-    first = await client.post(path, json=bodies.get(path, RESULT), headers=headers)
-    again = await client.post(path, json=bodies.get(path, RESULT), headers=headers)
+    first = await api.post(path, json=bodies.get(path, RESULT), headers=headers)
+    again = await api.post(path, json=bodies.get(path, RESULT), headers=headers)
     assert first.status_code == again.status_code == 201
     assert first.text == again.text
     assert again.headers["idempotent-replayed"] == "true"
 
 
-async def test_a_body_without_declared_length_has_a_limit(client: AsyncClient) -> None:
+async def test_a_body_without_declared_length_has_a_limit(api: AsyncClient) -> None:
     async def endless() -> AsyncIterator[bytes]:
         for _ in range(100):
             yield b" " * 4096
 
-    response = await client.post(
-        "/predictions", content=endless(), headers={"Content-Type": "application/json"}
-    )
+    response = await api.post("/predictions", content=endless(), headers={"Content-Type": "application/json"})
     problem_of(response, 413)
-    assert (await client.get("/health")).status_code == 200
+    assert (await api.get("/health")).status_code == 200
 
 
 async def test_requests_in_flight_return_to_zero(client: AsyncClient) -> None:

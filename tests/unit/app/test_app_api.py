@@ -291,6 +291,7 @@ async def test_writes_need_the_key(guarded: Service, given: str | None) -> None:
             response = await client.post(path, json=body, headers=headers)
             problem_of(response, 401)
             assert response.headers["www-authenticate"] == "ApiKey"
+        problem_of(await client.delete("/checks", headers=headers), 401)
         assert (await client.get("/predictions")).json()["items"] == []
 
 
