@@ -35,7 +35,7 @@ def main() -> int:
     commit = source.resolve(root, arguments.commit or "HEAD")
     environ = github.child_environment()
     if arguments.requirements:
-        folder = quality.tools(root / arguments.requirements, _cache())
+        folder = quality.tools(root / arguments.requirements, quality.cache_folder(os.environ))
         environ["PATH"] = f"{folder}{os.pathsep}{environ.get('PATH', '')}"
     evidence = Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence")
     with tempfile.TemporaryDirectory(prefix="kickoff-gate-") as folder_name:
@@ -66,11 +66,6 @@ def main() -> int:
 def _around(command: service.Command, call: Callable[[], quality.Outcome]) -> quality.Outcome:
     with github.group(f"{command.name}: {' '.join(command.run)}"):
         return call()
-
-
-def _cache() -> Path:
-    given = os.environ.get("RUNNER_TOOL_CACHE") or os.environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path.home() / ".cache") / "kickoff"
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -59,7 +59,14 @@ class Outcome:
 
 
 def execute(
-    command: Command, *, root: Path, logs: Path, environ: Mapping[str, str], show: Callable[[str], object]
+    command: Command,
+    *,
+    root: Path,
+    logs: Path,
+    environ: Mapping[str, str],
+    show: Callable[[str], object],
+    stage: str = "quality-gate",
+    hide: Callable[[str], str] = str,
 ) -> Outcome:
     """Run one command in ``root`` without a shell, and leave nothing of it running.
 
@@ -69,8 +76,10 @@ def execute(
         logs: The folder its log goes to, line by line.
         environ: Its environment.
         show: Called with each line of its output, line end included.
+        stage: Begins the name of the log.
+        hide: Applied to each line before anybody sees it or it is written.
     """
-    log = logs / f"quality-gate-{re.sub(r'[^A-Za-z0-9]+', '-', command.name).strip('-').lower()}.log"
+    log = logs / f"{stage}-{re.sub(r'[^A-Za-z0-9]+', '-', command.name).strip('-').lower()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
 
@@ -100,7 +109,8 @@ def execute(
         ) as process:
 
             def copy() -> None:
-                for line in process.stdout or ():
+                for raw in process.stdout or ():
+                    line = hide(raw)
                     stream.write(line)
                     show(line)
 
@@ -172,6 +182,12 @@ def evidence(outcomes: Sequence[Outcome], *, service: str, commit: str, started:
         facts={"seconds": {outcome.command.name: round(outcome.seconds, 2) for outcome in outcomes}},
         log_tail=failed[0].tail() if failed else [],
     )
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Return where tools are kept between runs."""
+    given = environ.get("RUNNER_TOOL_CACHE") or environ.get("XDG_CACHE_HOME")
+    return (Path(given) if given else Path.home() / ".cache") / "kickoff"
 
 
 def tools(requirements: Path, cache: Path) -> Path:

@@ -18,7 +18,7 @@ CONFIG = Path("configs/service.yml")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A quality-gate command: its name, argument vector and time limit in seconds."""
+    """A command of the service's own: its name, argument vector and time limit in seconds."""
 
     name: str
     run: tuple[str, ...]
@@ -71,6 +71,7 @@ class Service:
     smoke: tuple[HttpCheck, ...]
     probe: tuple[HttpCheck, ...]
     quality_gate: tuple[Command, ...]
+    functional: Command | None
     requirements: str
     pre_deploy: tuple[str, ...]
     schema_revision: tuple[str, ...]
@@ -131,10 +132,8 @@ def parse(text: str, source: str) -> Service:
         smoke=smoke,
         probe=tuple(HttpCheck(**check) for check in document.get("probe", []))
         or (HttpCheck(name="ready", path=document["health"]["ready"]),),
-        quality_gate=tuple(
-            Command(entry["name"], tuple(entry["run"]), entry.get("timeout_seconds", 600))
-            for entry in document.get("quality_gate", [])
-        ),
+        quality_gate=tuple(_command(entry) for entry in document.get("quality_gate", [])),
+        functional=_command(document["functional"]) if "functional" in document else None,
         requirements=document.get("requirements", ""),
         pre_deploy=tuple(hooks.get("pre_deploy", ())),
         schema_revision=tuple(hooks.get("schema_revision", ())),
@@ -143,6 +142,10 @@ def parse(text: str, source: str) -> Service:
         locustfile=performance.get("locustfile", "tests/performance/locustfile.py"),
         scenarios=performance.get("scenarios", "configs/performance/scenarios.yml"),
     )
+
+
+def _command(entry: Mapping[str, Any]) -> Command:
+    return Command(entry["name"], tuple(entry["run"]), entry.get("timeout_seconds", 600))
 
 
 def _line_of(text: str, path: list[str | int]) -> int:

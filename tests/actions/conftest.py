@@ -22,6 +22,7 @@ CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"  # act co
 RECORDED = (
     "deploy/environment-loader.py",
     "deploy/release.py",
+    "smoke/run_functional_tests.py",
     "smoke/run_smoke_tests.py",
     "performance/run_performance_tests.py",
     "report/build_report.py",

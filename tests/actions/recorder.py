@@ -21,6 +21,7 @@ STAGES = {
     "release.py rollback": "rollback",
     "run_smoke_tests.py candidate": "smoke-candidate",
     "run_smoke_tests.py live": "smoke-live",
+    "run_functional_tests.py": "functional-candidate",
     "run_performance_tests.py": "perf-baseline",
 }
 OUTPUTS = {
@@ -34,6 +35,7 @@ OUTPUTS = {
     "release.py promote": {"release": "abc1234-00000000", "url": "http://127.0.0.1:2"},
     "run_smoke_tests.py candidate": {"verdict": "pass"},
     "run_smoke_tests.py live": {"verdict": "pass"},
+    "run_functional_tests.py": {"verdict": "pass"},
     "run_performance_tests.py": {"verdict": "pass"},
     "build_report.py": {"verdict": "pass", "path": "report.html"},
 }

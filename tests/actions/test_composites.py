@@ -202,6 +202,32 @@ def test_smoke_test_takes_hostile_input_as_one_argument(project: Project, name: 
     assert not list(project.root.rglob("pwned"))
 
 
+def test_functional_test_passes_inputs_and_verdict_on(project: Project) -> None:
+    inputs = {"environment": "staging", "attempt": "a1", "commit": "abc", "requirements": "lock.txt"}
+    run = call(project, "functional-test", inputs)
+    assert run.calls[0]["arguments"] == [
+        "--env=staging",
+        "--attempt=a1",
+        "--commit=abc",
+        "--requirements=lock.txt",
+    ]
+    assert outputs(run) == {"verdict": "pass"}
+
+
+def test_functional_test_fails_with_its_script(project: Project) -> None:
+    faults = {"run_functional_tests.py": {"exit": 1, "outputs": {"verdict": "fail"}}}
+    run = call(project, "functional-test", {"environment": "staging", "attempt": "a1"}, faults=faults)
+    assert run.status == 1
+    assert outputs(run) == {"verdict": "fail"}
+
+
+@pytest.mark.parametrize("name", ["attempt", "commit", "environment", "requirements"])
+def test_functional_test_takes_hostile_input_as_one_argument(project: Project, name: str) -> None:
+    run = call(project, "functional-test", {"environment": "staging", "attempt": "a1", name: HOSTILE})
+    assert f"--{name.replace('environment', 'env')}={HOSTILE}" in run.calls[0]["arguments"]
+    assert not list(project.root.rglob("pwned"))
+
+
 def test_perf_baseline_passes_inputs_and_verdict_on(project: Project) -> None:
     run = call(project, "perf-baseline", {"environment": "staging", "attempt": "a1"})
     assert run.calls[0]["arguments"] == ["--candidate", "--env=staging", "--attempt=a1"]

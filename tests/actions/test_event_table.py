@@ -21,10 +21,13 @@ RELEASED = [
     "environment-loader.py validate",
     "release.py stage",
     "run_smoke_tests.py candidate",
+    "run_functional_tests.py",
     "run_performance_tests.py",
     "release.py promote",
     "run_smoke_tests.py live",
 ]
+# The functional test is staging's: what it proved is what production gets.
+RELEASED_ELSEWHERE = [call for call in RELEASED if call != "run_functional_tests.py"]
 
 
 @dataclass(frozen=True)
@@ -59,11 +62,11 @@ class Row:
 TABLE = [
     # Every event.                     checks gate build dev stag prod post summary
     Row("push to main", "sss-s-ss", RELEASED),
-    Row("tag", "sss--sss", RELEASED, ref="refs/tags/v1.2.3"),
+    Row("tag", "sss--sss", RELEASED_ELSEWHERE, ref="refs/tags/v1.2.3"),
     Row(
         "dispatch of development",
         "ssss--ss",
-        RELEASED,
+        RELEASED_ELSEWHERE,
         event="workflow_dispatch",
         inputs={"environment": "development"},
     ),
@@ -77,7 +80,7 @@ TABLE = [
     Row(
         "dispatch of production from a branch",
         "sss--sss",
-        RELEASED,
+        RELEASED_ELSEWHERE,
         event="workflow_dispatch",
         ref="refs/heads/topic",
         inputs={"environment": "production", "unproven-reason": "staging is being rebuilt"},
@@ -116,15 +119,21 @@ TABLE = [
         faults={"run_smoke_tests.py candidate": {"exit": 1}},
     ),
     Row(
-        "performance baseline is inconclusive",
+        "functional test of the candidate fails",
         "sss-f--f",
         [*RELEASED[:4], "release.py abort"],
+        faults={"run_functional_tests.py": {"exit": 1}},
+    ),
+    Row(
+        "performance baseline is inconclusive",
+        "sss-f--f",
+        [*RELEASED[:5], "release.py abort"],
         faults={"run_performance_tests.py": {"exit": 3}},
     ),
     Row(
         "promote fails",
         "sss-f--f",
-        [*RELEASED[:5], "release.py abort"],
+        [*RELEASED[:6], "release.py abort"],
         faults={"release.py promote": {"exit": 5}},
     ),
     Row(
@@ -136,7 +145,7 @@ TABLE = [
     Row(
         "exactly this release is live already",
         "sss-s-ss",
-        [RELEASED[0], RELEASED[1], RELEASED[5]],
+        [RELEASED[0], RELEASED[1], RELEASED[6]],
         faults={"release.py stage": {"outputs": {"changed": False}}},
     ),
     # Green for having deployed nothing: never.
@@ -157,7 +166,7 @@ TABLE = [
     Row(
         "cancelled during promote",
         "sss-f--f",
-        [*RELEASED[:5], "release.py abort"],
+        [*RELEASED[:6], "release.py abort"],
         faults={"release.py promote": {"sleep": 30}},
         interrupt_at="release.py promote",
     ),

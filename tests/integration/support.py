@@ -5,7 +5,7 @@ import signal
 import socket
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import psutil
@@ -29,7 +29,7 @@ class Deployed:
 
     url: str
     release: str
-    headers: Mapping[str, str]
+    headers: Mapping[str, str] = field(repr=False)
 
     def client(self, check: str) -> AsyncClient:
         """Return a client that hears no other release, and has the data of one check to itself.

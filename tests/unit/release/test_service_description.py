@@ -29,6 +29,8 @@ def test_the_project_describes_its_service() -> None:
     assert "{port}" in service.web_command
     assert service.required_checks == ("smoke-candidate", "perf-baseline")
     assert service.smoke
+    assert service.functional is not None
+    assert {"--base-url={url}", "--expect-release={release}"} <= set(service.functional.run)
 
 
 def test_what_is_left_out_has_a_default() -> None:
@@ -37,6 +39,7 @@ def test_what_is_left_out_has_a_default() -> None:
     assert service.in_flight is None
     assert service.pre_deploy == service.schema_revision == service.database_revision == ()
     assert service.quality_gate == ()
+    assert service.functional is None
     assert [(check.path, check.method, check.status) for check in service.probe] == [("/ready", "GET", 200)]
 
 
