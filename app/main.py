@@ -104,7 +104,8 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
     )
     app.state.settings, app.state.drain = settings, drain
     app.state.api_key = settings.api_key.get_secret_value().encode()
-    problems.install(app)
+    routers = [module.router for module in (predictions, matches, checks, health)]
+    problems.install(app, [route for router in routers for route in router.routes])
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -113,8 +114,8 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
             allow_headers=["Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Release", "X-Request-ID", "Idempotent-Replayed"],
         )
-    for module in (predictions, matches, checks, health):
-        app.include_router(module.router)
+    for router in routers:
+        app.include_router(router)
     return app
 
 

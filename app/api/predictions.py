@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, Depends, HTTPException, Query, Response
+from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -13,6 +13,7 @@ from app.api.schemas import (
     LARGEST_PAGE,
     BatchDocument,
     BatchRequest,
+    Cursor,
     MatchId,
     MatchRequest,
     PageDocument,
@@ -65,14 +66,11 @@ async def predict_batch(batch: BatchRequest, call: CurrentCall) -> Response:
 async def history(
     call: CurrentCall,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
-    cursor: Annotated[str | None, Query(max_length=64, description="`next_cursor` of the last page")] = None,
+    cursor: Annotated[Cursor | None, Query()] = None,
     match_id: Annotated[MatchId | None, Query(description="Only predictions of this match")] = None,
 ) -> Response:
     """List predictions, newest first. Rows that arrive meanwhile do not move the pages."""
-    try:
-        before = None if cursor is None else place_of(cursor)
-    except ValueError:
-        raise HTTPException(422, "cursor: not a cursor of this service") from None
+    before = None if cursor is None else place_of(cursor)
     rows, place = await predictions.page(
         call.history, tenant=call.tenant, match_id=match_id, before=before, limit=limit
     )

@@ -10,6 +10,8 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
+from starlette.types import Scope
 
 from app.service import ResultConflictError
 from app.storage.engine import DatabaseUnavailableError
@@ -19,6 +21,8 @@ from app.telemetry.logs import REQUEST_ID
 _LOG = logging.getLogger(__name__)
 MEDIA_TYPE = "application/problem+json"
 MISTAKE = "the service made a mistake"
+# Python before 3.13 knows these two by the names of an older standard.
+_PHRASES = {413: "Content Too Large", 422: "Unprocessable Content"}
 
 
 class FieldError(BaseModel):
@@ -55,7 +59,7 @@ def body(status: int, detail: str, *, errors: Sequence[Mapping[str, str]] = ()) 
     return json.dumps(
         {
             "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
+            "title": _phrase(status),
             "status": status,
             "detail": detail,
             "request_id": REQUEST_ID.get(),
@@ -64,13 +68,14 @@ def body(status: int, detail: str, *, errors: Sequence[Mapping[str, str]] = ()) 
     ).encode()
 
 
+def _phrase(status: int) -> str:
+    return _PHRASES.get(status) or HTTPStatus(status).phrase
+
+
 def responses(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """Return OpenAPI's description of the errors an operation answers with."""
     schema = {"schema": {"$ref": "#/components/schemas/Problem"}}
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {MEDIA_TYPE: schema}}
-        for status in statuses
-    }
+    return {status: {"description": _phrase(status), "content": {MEDIA_TYPE: schema}} for status in statuses}
 
 
 def schemas() -> dict[str, Any]:
@@ -79,12 +84,26 @@ def schemas() -> dict[str, Any]:
     return {**problem_schema.pop("$defs"), "Problem": problem_schema}
 
 
-def install(app: FastAPI) -> None:
-    """Answer every error of the application with a problem document."""
+def _methods(routes: Sequence[BaseRoute], scope: Scope) -> list[str]:
+    """Return the methods of all operations at this path; the framework names those of the first one alone."""
+    found = [route for route in routes if route.matches(scope)[0] is not Match.NONE]
+    return sorted({method for route in found if isinstance(route, Route) for method in route.methods or ()})
+
+
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Answer every error of the application with a problem document.
+
+    Args:
+        app: The application.
+        routes: All its operations.
+    """
 
     @app.exception_handler(HTTPException)
-    async def http_error(_request: Request, error: HTTPException) -> Response:
-        return problem(error.status_code, str(error.detail), headers=error.headers)
+    async def http_error(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers["Allow"] = ", ".join(_methods([*routes, *app.routes], request.scope))
+        return problem(error.status_code, str(error.detail), headers=headers)
 
     @app.exception_handler(RequestValidationError)
     async def invalid(_request: Request, error: RequestValidationError) -> Response:

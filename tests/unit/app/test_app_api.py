@@ -211,7 +211,7 @@ async def test_pages_follow_each_other_while_rows_arrive(client: AsyncClient) ->
 
 @pytest.mark.parametrize(
     "query",
-    ["limit=0", "limit=201", "limit=x", "cursor=%00", "cursor=cDE=x", "cursor=cC0x", "match_id=a%20b"],
+    ["limit=0", "limit=201", "limit=x", "cursor=%00", "cursor=p", "cursor=p01", "cursor=1", "match_id=a%20b"],
 )
 async def test_a_wrong_query_is_refused(client: AsyncClient, query: str) -> None:
     problem_of(await client.get(f"/predictions?{query}"), 422)
@@ -323,6 +323,23 @@ async def test_every_response_names_the_release(app: Service) -> None:
             assert response.headers["x-request-id"]
             if status >= 400:
                 problem_of(response, status)
+
+
+@pytest.mark.parametrize(
+    ("path", "allowed"),
+    [
+        ("/predictions", "GET, POST"),
+        ("/predictions/batch", "POST"),
+        ("/matches/m1/result", "POST"),
+        ("/checks", "DELETE"),
+        ("/health", "GET"),
+        ("/openapi.json", "GET, HEAD"),
+    ],
+)
+async def test_what_is_allowed_is_told(client: AsyncClient, path: str, allowed: str) -> None:
+    response = await client.put(path)
+    problem_of(response, 405)
+    assert response.headers["allow"] == allowed
 
 
 async def test_a_mistake_of_ours_tells_nothing_of_the_inside(app: Service) -> None:
