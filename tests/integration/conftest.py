@@ -9,7 +9,6 @@ they must send, as a JSON object.
 
 import json
 import os
-import socket
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from pathlib import Path
@@ -26,7 +25,7 @@ from sqlalchemy.engine import URL, make_url
 from app.main import Service, create_app
 from app.settings import Settings
 from app.storage.tables import league, metadata
-from tests.integration.support import Deployed, RestartableRedis
+from tests.integration.support import Deployed, RestartableRedis, unused_port
 from tests.unit.app.support import RELEASE, ROOT, ServerProcess, serving
 
 HERE = Path(__file__).parent
@@ -211,7 +210,4 @@ async def local(make_app: Callable[..., Service], redis_url: str) -> AsyncIterat
 @pytest.fixture
 def free_port() -> int:
     """A port on which nobody listens."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+    return unused_port()

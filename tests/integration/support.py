@@ -50,13 +50,19 @@ class Deployed:
         )
 
 
+def unused_port() -> int:
+    """Return a port of the loopback on which nobody listens."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
 class RestartableRedis:
     """A Redis-compatible server from the wheel: killed, frozen and started again on its port."""
 
     def __init__(self) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = unused_port()
         self._server: Any = None
 
     @property
