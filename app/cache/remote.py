@@ -9,14 +9,16 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable, Iterable
-from typing import Final, TypeVar
+from typing import Any, Final, TypeVar
+from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
 import pybreaker
 from redis.asyncio import Redis
 from redis.asyncio.client import PubSub
+from redis.asyncio.cluster import RedisCluster
 from redis.asyncio.retry import Retry
 from redis.backoff import NoBackoff
-from redis.exceptions import RedisError
+from redis.exceptions import RedisClusterException, RedisError
 
 from app.cache.errors import RemoteUnavailableError
 from app.telemetry import metrics
@@ -32,14 +34,14 @@ _TOMBSTONE_MILLISECONDS: Final = 5000
 _PAUSE_SECONDS: Final = (0.1, 2.0)
 _LISTEN_SECONDS: Final = 1.0
 _LONGEST_SILENCE: Final = 3
-_DOWN: Final = (RedisError, OSError, TimeoutError, pybreaker.CircuitBreakerError)
+_DOWN: Final = (RedisError, RedisClusterException, OSError, TimeoutError, pybreaker.CircuitBreakerError)
 
 
 class RemoteLevel:
-    """One Redis, asked with short timeouts behind a circuit breaker.
+    """One Redis or a cluster, asked with short timeouts behind a circuit breaker.
 
     Args:
-        url: Address, as redis-py reads it.
+        url: Address, as redis-py reads it; with ``?cluster=true`` that of any node of a cluster.
         prefix: Begins every key and names the channel; processes with one prefix share values.
         on_invalidated: Called with the keys that another process invalidated, and with ``None`` when some may
             have been missed.
@@ -48,15 +50,10 @@ class RemoteLevel:
     def __init__(
         self, url: str, *, prefix: str, on_invalidated: Callable[[Iterable[str] | None], None]
     ) -> None:
-        self._redis = Redis.from_url(
-            url,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 0),
-            max_connections=64,
-        )
-        self._prefix = prefix
-        self._channel = f"{prefix}invalidated"
+        self._redis = _client(url)
+        # In a cluster everything of one prefix stands on one node: an invalidation is one transaction.
+        self._prefix = f"{{{prefix}}}" if isinstance(self._redis, RedisCluster) else prefix
+        self._channel = f"{self._prefix}invalidated"
         self._on_invalidated = on_invalidated
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=3, reset_timeout=1, exclude=[asyncio.CancelledError], name="redis"
@@ -149,14 +146,19 @@ class RemoteLevel:
         async with self._redis.pipeline(transaction=True) as pipe:
             for key in keys:
                 pipe.set(self._prefix + key, _TOMBSTONE, px=_TOMBSTONE_MILLISECONDS)
-            pipe.publish(self._channel, json.dumps(keys))
             await pipe.execute()
+        # Not in the transaction, where a cluster refuses it; what fails here is owed still, and done again.
+        await self._redis.publish(self._channel, json.dumps(keys))
         self._owed.difference_update(keys)
 
     async def _listen(self) -> None:
         pause, longest = _PAUSE_SECONDS
         while True:
             try:
+                if isinstance(self._redis, RedisCluster):
+                    # Nodes may have come and gone: ask anew who holds what.
+                    await self._redis.aclose()
+                    await self._redis.initialize()
                 async with self._redis.pubsub(ignore_subscribe_messages=True) as subscription:
                     await subscription.subscribe(self._channel)
                     await self._pay()
@@ -201,6 +203,20 @@ class RemoteLevel:
         self._subscribed.clear()
         self._on_invalidated(None)
         metrics.CACHE_REMOTE_UP.set(0)
+
+
+def _client(url: str) -> Redis | RedisCluster:
+    parts = urlsplit(url)
+    query = dict(parse_qsl(parts.query))
+    clustered = query.pop("cluster", "") == "true"
+    options: dict[str, Any] = {
+        "socket_timeout": TIMEOUT_SECONDS,
+        "socket_connect_timeout": TIMEOUT_SECONDS,
+        "retry": Retry(NoBackoff(), 0),
+        "max_connections": 64,
+    }
+    address = urlunsplit(parts._replace(query=urlencode(query)))
+    return RedisCluster.from_url(address, **options) if clustered else Redis.from_url(address, **options)
 
 
 def _keys_of(data: bytes) -> list[str] | None:

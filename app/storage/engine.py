@@ -51,6 +51,12 @@ class Database:
         self._engine = create_async_engine(parsed, **_options(parsed, statement_timeout, server))
         _tune(self._engine.sync_engine)
         _measure(self._engine.sync_engine)
+        # A read is one statement: without BEGIN and ROLLBACK around it, one journey instead of three.
+        self._reading = (
+            self._engine.execution_options(isolation_level="AUTOCOMMIT")
+            if self.dialect == "postgresql"
+            else self._engine
+        )
         # SQLite has one writer, and polls for its turn; within this process a queue is fairer and faster.
         self._turn: AbstractAsyncContextManager[None] = (
             asyncio.Lock() if self.dialect == "sqlite" else nullcontext()
@@ -58,13 +64,13 @@ class Database:
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection for reading.
+        """Give a connection for reading; each statement sees what is committed by then.
 
         Raises:
             DatabaseUnavailableError: It does not answer.
         """
         with _translated():
-            async with self._engine.connect() as connection:
+            async with self._reading.connect() as connection:
                 yield connection
 
     @asynccontextmanager

