@@ -22,6 +22,7 @@ from app.settings import Settings
 from app.storage import retention
 from app.storage.engine import Database, DatabaseUnavailableError, has_several_hosts
 from app.telemetry import logs, metrics, tracing
+from app.telemetry.clients import ActiveClients
 
 if TYPE_CHECKING:
     from app.storage.replica import ReplicaFirst
@@ -60,6 +61,7 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
     """
     telemetry, flush = tracing.configure(settings)
     drain = Drain(settings.shutdown_grace)
+    clients = ActiveClients()
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -78,12 +80,16 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
         football = Football(database, cache)
         app.state.database, app.state.cache, app.state.football = database, cache, football
         app.state.replica, app.state.history = replica, replica or database
-        sweeper = asyncio.create_task(_sweep(database), name="retention")
+        tasks = [
+            asyncio.create_task(_sweep(database), name="retention"),
+            asyncio.create_task(clients.report(), name="active-clients"),
+        ]
         if handle_signals:
             drain.install()
         yield
-        sweeper.cancel()
-        await asyncio.gather(sweeper, return_exceptions=True)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
         await football.close()
         await cache.close()
         if replica is not None:
@@ -100,7 +106,11 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
         redirect_slashes=False,
     )
     app.envelope = lambda inner: Envelope(
-        inner, release=settings.kickoff_release, drain=drain, timeout=settings.request_timeout
+        inner,
+        release=settings.kickoff_release,
+        drain=drain,
+        clients=clients,
+        timeout=settings.request_timeout,
     )
     app.state.settings, app.state.drain = settings, drain
     app.state.api_key = settings.api_key.get_secret_value().encode()

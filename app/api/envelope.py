@@ -13,6 +13,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from app.api import problems
 from app.drain import Drain
 from app.telemetry import metrics
+from app.telemetry.clients import ActiveClients
 from app.telemetry.logs import REQUEST_ID, current_trace
 
 _LOG = logging.getLogger("app.access")
@@ -31,11 +32,15 @@ class Envelope:
         app: Everything else.
         release: Goes into ``X-Release`` of every response.
         drain: Knows whether the process is about to end.
+        clients: Counts who was here.
         timeout: Seconds after which a request is answered with 504.
     """
 
-    def __init__(self, app: ASGIApp, *, release: str, drain: Drain, timeout: float) -> None:
+    def __init__(
+        self, app: ASGIApp, *, release: str, drain: Drain, clients: ActiveClients, timeout: float
+    ) -> None:
         self._app = app
+        self._clients = clients
         self._release = release
         self._drain = drain
         self._timeout = timeout
@@ -50,6 +55,8 @@ class Envelope:
         counted = not scope["path"].startswith(_UNCOUNTED)
         if counted:
             self._drain.request_arrived()
+            if exchange.traffic == "user" and scope.get("client"):
+                self._clients.seen(scope["client"][0])
             metrics.IN_FLIGHT.inc()
         try:
             await self._run(exchange, scope, receive)
@@ -89,7 +96,7 @@ class _Exchange:
         headers = Headers(scope=scope)
         given = headers.get("x-request-id", "")
         self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        self._traffic = "synthetic" if headers.get(MARKER) else "user"
+        self.traffic = "synthetic" if headers.get(MARKER) else "user"
 
     def limited(self, receive: Receive) -> Receive:
         """Return ``receive`` with a limit on the body, whether or not its length was declared."""
@@ -138,7 +145,7 @@ class _Exchange:
         seconds = time.perf_counter() - self._begun
         route = getattr(self._scope.get("route"), "path", "unmatched")
         method = self._scope["method"] if route != "unmatched" else "any"
-        metrics.REQUESTS.labels(method, route, str(self._status), self._traffic).observe(seconds)
+        metrics.REQUESTS.labels(method, route, str(self._status), self.traffic).observe(seconds)
         level = logging.DEBUG if self._scope["path"].startswith(_UNCOUNTED) else logging.INFO
         if _LOG.isEnabledFor(level):
             _LOG.log(
@@ -151,7 +158,7 @@ class _Exchange:
                     "route": route,
                     "status": self._status,
                     "milliseconds": round(seconds * 1000, 2),
-                    "traffic": self._traffic,
+                    "traffic": self.traffic,
                     **({"trace_id": self._trace_id} if self._trace_id else {}),
                 },
             )

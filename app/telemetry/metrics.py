@@ -30,6 +30,11 @@ REQUESTS = Histogram(
     ("method", "route", "status", "traffic"),
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+ACTIVE_CLIENTS = Gauge(
+    "http_clients_active",
+    "Different addresses seen within a minute, without checks; one that two workers saw counts twice.",
+    multiprocess_mode="livesum",
+)
 RELEASE = Gauge(
     "app_release_info", "Always 1; the label is the release.", ("release",), multiprocess_mode="livemax"
 )

@@ -11,9 +11,10 @@ from pathlib import Path
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 
-from app.main import create_app
+from app.main import Service, create_app
 from app.settings import Settings
 from app.telemetry import metrics
+from app.telemetry.clients import ActiveClients
 from app.telemetry.logs import REQUEST_ID, JsonFormatter
 from tests.unit.app.support import RELEASE, serving
 
@@ -109,3 +110,26 @@ def test_gauges_of_dead_workers_are_forgotten(tmp_path: Path, monkeypatch: pytes
     metrics.forget_dead_workers()
     assert not dead.exists()
     assert alive.exists()
+
+
+def test_clients_are_counted_once_and_for_a_minute() -> None:
+    now = 0.0
+    clients = ActiveClients(timer=lambda: now)
+    for address in ("192.0.2.1", "192.0.2.2", "192.0.2.1"):
+        clients.seen(address)
+    assert clients.count() == 2
+    now = 59.0
+    clients.seen("192.0.2.2")
+    now = 61.0
+    assert clients.count() == 1
+
+
+async def test_checks_are_no_clients(app: Service, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr(ActiveClients, "seen", lambda _self, address: seen.append(address))
+    async with serving(app) as client:
+        await client.get("/predictions", headers={"X-Kickoff-Check": "unit-test"})
+        await client.get("/health")
+        assert seen == []
+        await client.get("/predictions")
+    assert seen == ["127.0.0.1"]
