@@ -30,7 +30,7 @@ def main() -> int:
             environment=environment,
             digest=arguments.digest,
             commit=arguments.commit,
-            required_checks=described.required_checks,
+            required_checks=described.checks_for(environment),
         )
         path = folder / f"proof.{environment}.json"
         evidence.write_atomic(path, json.dumps(statement, indent=1) + "\n")

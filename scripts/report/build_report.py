@@ -11,13 +11,14 @@ bootstrap.ensure("pipeline")
 
 import argparse
 import json
+from collections.abc import Mapping
 
 from kickoff import github, service
 from kickoff.errors import KickoffError, run
 from kickoff.evidence import write_atomic
 from kickoff.report import outcome as outcomes
 from kickoff.report import page, summary
-from kickoff.report.run import CHECKS, Run, collect, read_plan
+from kickoff.report.run import Run, collect, read_plan
 from kickoff.report.terminal import closing_block
 from kickoff.report.wording import line
 
@@ -50,10 +51,12 @@ def main() -> int:
 def _run(evidence: Path, planned: Path | None) -> Run:
     documents, problems = collect(evidence)
     plan, plan_problems = read_plan(planned)
-    checks: tuple[str, ...] = CHECKS
+    checks: Mapping[str, tuple[str, ...]] = {}
     try:
         if service.CONFIG.is_file():
-            checks = service.load(Path.cwd()).required_checks
+            described = service.load(Path.cwd())
+            names = {document.environment for document in documents} | set(plan.deployments if plan else ())
+            checks = {name: described.checks_for(name) for name in names}
     except KickoffError as error:
         problems = (*problems, f"{service.CONFIG}: {line(error)}")
     context = github.context()

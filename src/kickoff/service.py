@@ -68,6 +68,7 @@ class Service:
     release_header: str
     check_headers: Mapping[str, str]
     required_checks: tuple[str, ...]
+    required_checks_in: Mapping[str, tuple[str, ...]]
     smoke: tuple[HttpCheck, ...]
     probe: tuple[HttpCheck, ...]
     quality_gate: tuple[Command, ...]
@@ -79,6 +80,10 @@ class Service:
     in_flight: InFlight | None
     locustfile: str
     scenarios: str
+
+    def checks_for(self, environment: str) -> tuple[str, ...]:
+        """Return the checks that must have passed before a promotion in ``environment``."""
+        return tuple(dict.fromkeys([*self.required_checks, *self.required_checks_in.get(environment, ())]))
 
 
 def load(root: Path) -> Service:
@@ -129,6 +134,9 @@ def parse(text: str, source: str) -> Service:
         release_header=document.get("release_header", "X-Release"),
         check_headers=document.get("check_headers", {}),
         required_checks=tuple(document["required_checks"]),
+        required_checks_in={
+            name: tuple(checks) for name, checks in document.get("required_checks_in", {}).items()
+        },
         smoke=smoke,
         probe=tuple(HttpCheck(**check) for check in document.get("probe", []))
         or (HttpCheck(name="ready", path=document["health"]["ready"]),),

@@ -14,6 +14,8 @@ from typing import Any
 import pytest
 import yaml
 
+from kickoff import service as services
+
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PUBLISHED = sorted((ROOT / "actions").glob("*/action.yml"))
@@ -261,6 +263,17 @@ def test_every_phase_of_a_release_is_a_step_of_its_own() -> None:
         "Deploy: abort",
     ]
     assert [name for name in steps if name in wanted] == wanted
+
+
+def test_the_functional_test_runs_where_the_service_requires_it() -> None:
+    steps = load(ROOT / ".github" / "workflows" / "cd.yml")["jobs"]["deploy-staging"]["steps"]
+    [step] = [step for step in steps if step.get("uses") == "./actions/functional-test"]
+    named = set(re.findall(r"env\.ENVIRONMENT == '(\w+)'", step["if"]))
+    service = services.load(ROOT)
+    assert named == {
+        name for name, checks in service.required_checks_in.items() if "functional-candidate" in checks
+    }
+    assert named
 
 
 def test_clean_up_runs_always() -> None:

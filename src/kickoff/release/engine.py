@@ -161,7 +161,7 @@ class Engine:
             gives_way=state.release_of(state.warm),
             command=service.web_command,
             hook=service.pre_deploy,
-            checks=service.required_checks,
+            checks=service.checks_for(self.session.environment.name),
             steps=strategy.steps(self.session.environment, first=state.live is None),
         )
 
@@ -390,7 +390,7 @@ class Engine:
     def _require_checks(self, attempt: Attempt) -> None:
         missing = [
             f"{name}: {attempt.checks.get(name, 'no verdict')}"
-            for name in self.session.service.required_checks
+            for name in self.session.service.checks_for(self.session.environment.name)
             if attempt.checks.get(name) != Verdict.PASS
         ]
         if missing:

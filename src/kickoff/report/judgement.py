@@ -145,7 +145,11 @@ def missing_evidence(run: Run, environment: str) -> tuple[str, ...]:
         return ()
     stage = found.get("stage")
     unchanged = stage is not None and stage.facts.get("changed") is False and "promote" not in found
-    needed = ("stage", "smoke-live") if unchanged else ("stage", *run.checks, "promote", "smoke-live")
+    needed = (
+        ("stage", "smoke-live")
+        if unchanged
+        else ("stage", *run.required(environment), "promote", "smoke-live")
+    )
     return tuple(
         f"{name}.{environment}"
         for name in needed

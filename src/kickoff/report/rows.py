@@ -163,7 +163,7 @@ def _expected(run: Run, environment: str) -> Sequence[str]:
     before = [*run.shared, *found.values()]
     if any(d.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) for d in before) or "abort" in found:
         return ()
-    return ("stage", *run.checks, "promote", "smoke-live")
+    return ("stage", *run.required(environment), "promote", "smoke-live")
 
 
 def endpoints(perf: Evidence | None) -> list[Endpoint]:

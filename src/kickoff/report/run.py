@@ -58,7 +58,7 @@ class Run:
         evidence: One document per stage and environment, oldest first.
         plan: What was planned; ``None`` when nobody said.
         problems: What is wrong with the evidence itself, e.g. a file that cannot be read.
-        checks: The checks that must pass before a promotion.
+        checks: The checks that must pass before a promotion, by environment.
         actor: Who started the run, empty when unknown.
         run_url: Address of the run on GitHub, empty elsewhere.
     """
@@ -66,7 +66,7 @@ class Run:
     evidence: tuple[Evidence, ...]
     plan: Plan | None = None
     problems: tuple[str, ...] = ()
-    checks: tuple[str, ...] = CHECKS
+    checks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     actor: str = ""
     run_url: str = ""
 
@@ -83,6 +83,10 @@ class Run:
         planned = self.plan.deployments if self.plan else ()
         touched = (d.environment for d in self.evidence if d.stage in DEPLOYING and d.environment)
         return tuple(dict.fromkeys([*planned, *touched]))
+
+    def required(self, environment: str) -> tuple[str, ...]:
+        """Return the checks that must pass before a promotion in ``environment``."""
+        return self.checks.get(environment, CHECKS)
 
     def of(self, environment: str) -> dict[str, Evidence]:
         """Return an environment's documents by stage."""

@@ -84,6 +84,16 @@ def test_a_mistake_is_shown_at_its_line(old: str, new: str, line: int, words: st
     assert caught.value.at == f"service.yml:{line}"
 
 
+def test_an_environment_may_require_further_checks() -> None:
+    text = MINIMAL.replace(
+        "required_checks: []",
+        "required_checks: [smoke-candidate]\nrequired_checks_in: {staging: [functional-candidate]}",
+    )
+    service = parse(text, "service.yml")
+    assert service.checks_for("staging") == ("smoke-candidate", "functional-candidate")
+    assert service.checks_for("production") == ("smoke-candidate",)
+
+
 @pytest.mark.parametrize("text", ["", "- a\n", "just text"])
 def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
     with pytest.raises(KickoffError) as caught:

@@ -134,7 +134,7 @@ def test_another_environment_does_not_stand_in_for_the_planned_one() -> None:
 def test_checks_that_the_service_does_not_require_may_be_absent() -> None:
     run = cases.released()
     kept = tuple(d for d in run.evidence if d.stage != "perf-baseline")
-    outcome = decide(replace(run, evidence=kept, checks=("smoke-candidate",)))
+    outcome = decide(replace(run, evidence=kept, checks={"staging": ("smoke-candidate",)}))
     assert outcome.verdict is RunVerdict.RELEASED
 
 
