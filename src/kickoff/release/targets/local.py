@@ -4,6 +4,7 @@ import hashlib
 import json
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -146,31 +147,38 @@ class LocalTarget:
         resolved = shutil.which(command[0], path=environment["PATH"]) or command[0]
         name = " ".join(command)
         try:
-            done = subprocess.run(
+            process = subprocess.Popen(
                 [resolved, *command[1:]],
                 cwd=release_folder / "bundle",
                 env=environment,
                 stdin=subprocess.DEVNULL,
-                capture_output=True,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
                 text=True,
-                timeout=timeout,
-                check=False,
+                start_new_session=True,
             )
-        except subprocess.TimeoutExpired:
-            raise KickoffError(
-                f"`{name}` did not end within {timeout:g} s",
-                code=ExitCode.REJECTED,
-                hint="raise HOOK_TIMEOUT",
-            ) from None
         except FileNotFoundError:
             raise KickoffError(f"`{command[0]}` is not installed with the service") from None
-        if done.returncode != 0:
+        with process:
+            try:
+                output, errors = process.communicate(timeout=timeout)
+            except BaseException as error:
+                # The whole group: what the command started itself must not go on without it.
+                os.killpg(process.pid, signal.SIGKILL)
+                if isinstance(error, subprocess.TimeoutExpired):
+                    raise KickoffError(
+                        f"`{name}` did not end within {timeout:g} s",
+                        code=ExitCode.REJECTED,
+                        hint="raise HOOK_TIMEOUT",
+                    ) from None
+                raise
+        if process.returncode != 0:
             raise KickoffError(
-                f"`{name}` failed with exit code {done.returncode}",
+                f"`{name}` failed with exit code {process.returncode}",
                 code=ExitCode.REJECTED,
-                causes=(done.stdout + done.stderr).strip().splitlines()[-10:],
+                causes=(output + errors).strip().splitlines()[-10:],
             )
-        return done.stdout
+        return output
 
     def start(self, colour: Colour, release_folder: Path) -> Slot:
         """Start the release in ``colour`` on a port that is free now."""
