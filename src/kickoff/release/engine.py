@@ -755,6 +755,8 @@ _RULES = {
 
 
 def _verdict(error: KickoffError) -> Verdict:
+    if isinstance(error, Rejected) and error.rules:
+        return combine(rule.verdict for rule in error.rules)
     return Verdict.INCONCLUSIVE if error.code is ExitCode.INCONCLUSIVE else Verdict.FAIL
 
 

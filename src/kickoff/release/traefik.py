@@ -63,6 +63,10 @@ def static_configuration(root: Path, *, public: int, candidate: int, admin: int,
     )
 
 
+class MetricsUnreadable(KickoffError):
+    """The proxy's counters cannot be read, so nobody knows how a release does."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """A running Traefik.
@@ -123,13 +127,13 @@ class Proxy:
         """Return the counters of each service, by service name without provider.
 
         Raises:
-            KickoffError: The metrics endpoint does not answer (exit 4).
+            MetricsUnreadable: The metrics endpoint does not answer (exit 4).
         """
         try:
             answer = httpx.get(f"{self.api}/metrics", timeout=5)
             answer.raise_for_status()
         except httpx.HTTPError as error:
-            raise KickoffError(
+            raise MetricsUnreadable(
                 f"Traefik's metrics cannot be read: {error}", code=ExitCode.UNREACHABLE
             ) from error
         return parse_metrics(answer.text)

@@ -12,7 +12,7 @@ from kickoff.evidence import RuleResult, Verdict, combine
 from kickoff.release.judge import GROWTH, Limits, Observation, judge
 from kickoff.release.model import Colour
 from kickoff.release.session import Session
-from kickoff.release.traefik import Traffic
+from kickoff.release.traefik import MetricsUnreadable, Traffic
 
 INTERVAL = 1.0
 
@@ -41,7 +41,17 @@ class Watch:
         """Watch for ``seconds`` and judge; return early once a rule has failed beyond doubt.
 
         Doubt at the end is given half the time again, once: the exact tests often need only more requests.
+        Counters that cannot be read are doubt at once.
         """
+        try:
+            return self._watch(seconds, keep_lease)
+        except MetricsUnreadable as error:
+            reason = f"{error}; the requests of users cannot be judged"
+            return [
+                RuleResult("metrics of the proxy", Verdict.INCONCLUSIVE, "no data", "readable", 0, reason)
+            ]
+
+    def _watch(self, seconds: float, keep_lease: Callable[[], None]) -> list[RuleResult]:
         session, environment = self.session, self.session.environment
         limits = Limits(
             error_rate=environment.fraction("ERROR_RATE_THRESHOLD"),
