@@ -18,6 +18,7 @@ from typing import Any
 import httpx
 
 from kickoff.artifact import bundle
+from kickoff.checks import smoke
 from kickoff.checks.smoke import wait_ready
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
@@ -46,8 +47,9 @@ class Rejected(KickoffError):
         rules: list[RuleResult] | None = None,
         log_tail: list[str] | None = None,
         code: ExitCode = ExitCode.REJECTED,
+        hint: str = "",
     ) -> None:
-        super().__init__(message, code=code)
+        super().__init__(message, code=code, hint=hint)
         self.rules = rules or []
         self.log_tail = log_tail or []
 
@@ -108,11 +110,7 @@ class Engine:
             self._plan(attempt, release.id, state.idle, state)
             if self.session.service.pre_deploy:
                 with self._step(attempt, "hook"):
-                    self.session.target.run_hook(
-                        folder,
-                        self.session.service.pre_deploy,
-                        self.session.environment.seconds("HOOK_TIMEOUT"),
-                    )
+                    self._hook(folder)
             self._start(attempt, folder, state.idle)
             self._ready(attempt, release.id, state.idle)
         except KickoffError as error:
@@ -386,6 +384,36 @@ class Engine:
                     rules=[RuleResult("candidate gets ready", Verdict.FAIL, "not ready", "ready", 1, reason)],
                     log_tail=self.session.logs(str(colour)),
                 )
+
+    def _hook(self, folder: Path) -> None:
+        """Run the pre-deploy hook, then make sure that the live release still does what it did before.
+
+        Migrations only expand: the live release has to work with the new schema, now and after a rollback.
+        """
+        passed_before = self._live_checks(Verdict.PASS)
+        self.session.target.run_hook(
+            folder, self.session.service.pre_deploy, self.session.environment.seconds("HOOK_TIMEOUT")
+        )
+        # A check that failed once is asked again: one lost answer is not a broken schema.
+        if passed_before.keys() & self._live_checks(Verdict.FAIL).keys():
+            broken = [rule for name, rule in self._live_checks(Verdict.FAIL).items() if name in passed_before]
+            if broken:
+                raise Rejected(
+                    f"the pre-deploy hook broke the live release: {broken[0].reason}",
+                    rules=broken,
+                    log_tail=self.session.logs("live"),
+                    hint="undo what the hook did by hand, now: users are served by a release that it broke",
+                )
+
+    def _live_checks(self, verdict: Verdict) -> dict[str, RuleResult]:
+        """Return the smoke checks of the live release that end with ``verdict``, by name."""
+        live = self.session.expected_release("live")
+        if not live:
+            return {}
+        with self.session.reach("live-direct") as endpoint:
+            headers = {**endpoint.headers, **self.session.check_headers()}
+            rules = smoke.run(endpoint.url, headers, self.session.service, live)
+        return {rule.rule: rule for rule in rules if rule.verdict is verdict}
 
     def _require_checks(self, attempt: Attempt) -> None:
         missing = [
