@@ -180,6 +180,7 @@ class Engine:
         self._renew(identity)
         try:
             self._require_checks(attempt)
+            self._ready(identity, attempt.release, Colour(attempt.colour))
             return self._roll_out(attempt, started)
         except KickoffError as error:
             if error.code is ExitCode.LOCK_HELD:
