@@ -17,7 +17,7 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.release.journal import Observer
 from kickoff.release.model import Colour
-from kickoff.release.store import Owner, Store
+from kickoff.release.store import Owner, Store, born
 from kickoff.release.targets import Endpoint, Target
 from kickoff.release.targets.local import LocalTarget
 from kickoff.release.traefik import Proxy
@@ -48,7 +48,7 @@ class Session:
             who=github.context().run_url or f"{getuser()}@{socket.gethostname()}",
             run=os.environ.get("KICKOFF_RUN_ID") or github.context().run_url or f"shell-{os.getppid()}",
             pid=pid,
-            born=psutil.Process().create_time() if pid else 0.0,
+            born=born(psutil.Process()) if pid else 0.0,
         )
 
     def colour_of(self, which: str) -> Colour | None:

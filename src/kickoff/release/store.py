@@ -33,7 +33,7 @@ class Owner:
         who: ``user@host`` or the run's address, for people.
         run: Identity of the pipeline run; a run may take over its own lock.
         pid: Process that works on the attempt now; 0 between two commands of one attempt.
-        born: Start time of that process, so that a reused pid is not mistaken for it.
+        born: When that process started (:func:`born`), so that a reused pid is not mistaken for it.
     """
 
     who: str
@@ -76,10 +76,15 @@ class Lease:
         return self.owner.run == run
 
 
-def _alive(pid: int, born: float) -> bool:
+def born(process: psutil.Process) -> float:
+    """Return when ``process`` started, in seconds since the machine did: the clock may jump meanwhile."""
+    return float(process.create_time() - psutil.boot_time())
+
+
+def _alive(pid: int, since: float) -> bool:
     try:
         process = psutil.Process(pid)
-        return bool(abs(process.create_time() - born) < 1 and process.status() != psutil.STATUS_ZOMBIE)
+        return abs(born(process) - since) < 1 and process.status() != psutil.STATUS_ZOMBIE
     except psutil.Error:
         return False
 

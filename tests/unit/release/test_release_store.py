@@ -15,18 +15,18 @@ import pytest
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import EMPTY, Colour, Slot, State
-from kickoff.release.store import Lease, Owner, Store
+from kickoff.release.store import Lease, Owner, Store, born
 
 SRC = str(Path(__file__).resolve().parents[3] / "src")
 LIVE = State(Colour.BLUE, None, {Colour.BLUE: Slot("r1", 1)})
 
 
-def someone(run: str = "run-1", pid: int = 0, born: float = 0.0) -> Owner:
-    return Owner(who=f"{run}@host", run=run, pid=pid, born=born)
+def someone(run: str = "run-1", pid: int = 0, since: float = 0.0) -> Owner:
+    return Owner(who=f"{run}@host", run=run, pid=pid, born=since)
 
 
 def myself(run: str = "run-1") -> Owner:
-    return someone(run, os.getpid(), psutil.Process().create_time())
+    return someone(run, os.getpid(), born(psutil.Process()))
 
 
 @pytest.fixture
@@ -84,8 +84,8 @@ def test_a_run_takes_over_its_own_idle_lock_only(store: Store, other: Store) -> 
 def test_a_living_process_keeps_its_lock_even_from_its_own_run(
     store: Store, other: Store, process: "subprocess.Popen[bytes]"
 ) -> None:
-    born = psutil.Process(process.pid).create_time()
-    store.acquire(someone("run-1", process.pid, born), ttl=600)
+    since = born(psutil.Process(process.pid))
+    store.acquire(someone("run-1", process.pid, since), ttl=600)
     refused(lambda: other.acquire(someone("run-1"), ttl=600))
     refused(lambda: other.take_over("1-x", someone("run-1"), ttl=600))
     process.kill()
@@ -97,6 +97,15 @@ def test_a_reused_pid_is_not_mistaken_for_the_owner(store: Store, other: Store) 
     mine = myself()
     store.acquire(someone("run-1", mine.pid, mine.born - 1000), ttl=600)
     assert other.acquire(someone("run-2"), ttl=600).token == 2
+
+
+def test_a_clock_that_jumps_does_not_make_the_owner_look_dead(
+    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    booted = psutil.boot_time()
+    store.acquire(myself(), ttl=600)
+    monkeypatch.setattr("psutil._psplatform.boot_time", lambda: booted - 300)
+    refused(lambda: other.acquire(someone("run-2"), ttl=600))
 
 
 def test_tokens_only_grow_whatever_happens(store: Store, other: Store) -> None:
@@ -197,7 +206,7 @@ def test_the_next_command_of_an_idle_attempt_continues_it(store: Store, other: S
 def test_an_abort_beside_a_working_promotion_fences_it_off(
     store: Store, other: Store, process: "subprocess.Popen[bytes]"
 ) -> None:
-    working = someone("run-1", process.pid, psutil.Process(process.pid).create_time())
+    working = someone("run-1", process.pid, born(psutil.Process(process.pid)))
     lease = store.acquire(working, ttl=600)
     other.renew(lease.attempt, myself(), ttl=600)
     refused(lambda: store.fenced(lease.attempt).__enter__())
