@@ -601,6 +601,7 @@ class Engine:
             raise error
         folded = self.store.attempt(attempt)
         state = self.store.state()
+        reached_users = folded.shifted or folded.colour in self.session.proxy.weights()
         try:
             if folded.colour:
                 colour = Colour(folded.colour)
@@ -630,7 +631,7 @@ class Engine:
                 hint=f"`release.py status --env {self.session.environment.name}` shows who serves; "
                 "`release.py resume` tries again",
             ) from error
-        went_live = folded.shifting and folded.kind == "release"
+        went_live = reached_users and folded.kind == "release"
         outcome = "rolled-back" if went_live else "aborted"
         with self.store.fenced(attempt):
             self.store.history.append(

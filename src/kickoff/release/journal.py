@@ -100,7 +100,8 @@ class Attempt:
         warm_start: The candidate was the warm colour already (a rollback), so undoing must not stop it.
         checks: Verdict by required check.
         staged: The candidate is up, ready and answers with the expected release.
-        shifted_at: When public traffic began to move, ISO 8601; empty before.
+        shifted_at: When public traffic began to move, or was about to, ISO 8601; empty before.
+        shifted: Public traffic did move.
         finished: Outcome, or empty while the attempt is open.
         data: Everything the opening record carried.
     """
@@ -114,6 +115,7 @@ class Attempt:
     checks: dict[str, str] = field(default_factory=dict)
     staged: bool = False
     shifted_at: str = ""
+    shifted: bool = False
     finished: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -144,6 +146,8 @@ def fold(records: list[dict[str, Any]]) -> list[Attempt]:
                 attempt.previous, attempt.warm_start = record["previous"], record["warm_start"]
             case "done" if record["step"] == "ready":
                 attempt.staged = True
+            case "done" if record["step"] == "shift":
+                attempt.shifted = True
             case "intent" if record["step"] == "shift":
                 attempt.shifted_at = attempt.shifted_at or record["at"]
             case "check":

@@ -91,10 +91,15 @@ def test_fold_follows_an_attempt_from_opening_to_end() -> None:
     assert attempt.checks == {"smoke-candidate": "pass"}, "the newest verdict counts"
     assert attempt.finished == ""
     records.append({"event": "intent", "attempt": "7-aa", "step": "shift", "at": "12:00"})
+    [attempt] = fold(records)
+    assert attempt.shifting
+    assert not attempt.shifted
+    records.append({"event": "done", "attempt": "7-aa", "step": "shift"})
     records.append({"event": "intent", "attempt": "7-aa", "step": "shift", "at": "12:01"})
     records.append({"event": "finished", "attempt": "7-aa", "outcome": "released"})
     [attempt] = fold(records)
     assert attempt.shifting
+    assert attempt.shifted
     assert attempt.shifted_at == "12:00", "users met the candidate at the first step"
     assert attempt.finished == "released"
 
