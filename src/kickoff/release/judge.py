@@ -14,7 +14,7 @@ al., "Always Valid Inference", 2015, for the problem). Counts that hardly grew a
 """
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.release.traefik import Traffic
@@ -160,6 +160,7 @@ def judge(candidate: Observation, live: Observation | None, limits: Limits, look
             alpha,
             candidate.probe_error,
         ),
+        _users(candidate.traffic, limits.error_rate, alpha),
         _fisher("error rate against live", candidate, live, alpha),
         _share(
             f"p95 within {limits.response_seconds * 1000:.0f} ms",
@@ -235,6 +236,16 @@ def _share(  # noqa: PLR0917
             f"above the limit, but not beyond doubt (p {p:.1e})",
         )
     return RuleResult(rule, Verdict.PASS, measured, threshold, total)
+
+
+def _users(traffic: Traffic, limit: float, alpha: float) -> RuleResult:
+    """Judge public requests by themselves: a busy probe must not dilute what goes wrong for few users."""
+    rule = "error rate of users"
+    result = _share(rule, traffic.errors, traffic.requests, limit, alpha)
+    if result.verdict is not Verdict.INCONCLUSIVE:
+        return result
+    reason = f"{result.reason}; users and probe together decide"
+    return replace(result, verdict=Verdict.NOT_APPLICABLE, reason=reason)
 
 
 def _fisher(rule: str, candidate: Observation, live: Observation | None, alpha: float) -> RuleResult:
