@@ -2,8 +2,8 @@
 
 ``stage`` → checks → ``promote`` are segments of one attempt, which owns the lock from the first to the
 last. Every step is journalled before and after and safe to repeat, so :meth:`Engine.converge` can finish or
-undo an attempt that died at any instruction: forward when users already reached the candidate alone and it
-is healthy, back otherwise.
+undo an attempt that died at any instruction: forward when users already reached the candidate alone, it
+is healthy and no verdict fell against it, back otherwise.
 """
 
 import shutil
@@ -259,7 +259,7 @@ class Engine:
             return None
         colour, state = Colour(attempt.colour), self.store.state()
         fully_live = self.session.proxy.weights() == {colour: 100}
-        if fully_live and state.release_of(colour) == attempt.release:
+        if fully_live and not attempt.condemned and state.release_of(colour) == attempt.release:
             try:
                 self._ready(attempt.id, attempt.release, colour)
                 self._verify(attempt.release)
@@ -450,18 +450,12 @@ class Engine:
             weights_seen.append(
                 {"t": round(time.monotonic() - watch.began, 2), "candidate_percent": step.percent}
             )
-            with self._step(attempt.id, "bake" if step.percent == 100 else "judge", percent=step.percent):
-                rules = watch.hold(step.hold_seconds, lambda: self._renew(attempt.id))
-            verdict = combine(rule.verdict for rule in rules)
-            if verdict is not Verdict.PASS:
-                decisive = next(rule for rule in rules if rule.verdict is verdict)
-                error = Rejected(
-                    f"{decisive.rule} at {step.percent}%: {decisive.measured} against a limit of "
-                    f"{decisive.threshold}, {decisive.samples} samples",
-                    rules=rules,
-                    log_tail=self.session.logs(str(colour)),
-                    code=ExitCode.ROLLED_BACK,
-                )
+            try:
+                # A verdict against the candidate is journalled, so that no crash can turn it into a release.
+                with self._step(attempt.id, "bake" if step.percent == 100 else "judge", percent=step.percent):
+                    rules = watch.hold(step.hold_seconds, lambda: self._renew(attempt.id))
+                    self._demand_pass(rules, step.percent, colour)
+            except Rejected as error:
                 return self._undo(attempt.id, "promote", started, error, self._series(watch, weights_seen))
         self._verify(attempt.release)
         drained = self._drain(attempt.id, state.live, state) if state.live else 0.0
@@ -474,6 +468,19 @@ class Engine:
         )  # fmt: skip
         evidence.rules, evidence.series = rules, self._series(watch, weights_seen)
         return evidence
+
+    def _demand_pass(self, rules: list[RuleResult], percent: int, colour: Colour) -> None:
+        verdict = combine(rule.verdict for rule in rules)
+        if verdict is Verdict.PASS:
+            return
+        decisive = next(rule for rule in rules if rule.verdict is verdict)
+        raise Rejected(
+            f"{decisive.rule} at {percent}%: {decisive.measured} against a limit of "
+            f"{decisive.threshold}, {decisive.samples} samples",
+            rules=rules,
+            log_tail=self.session.logs(str(colour)),
+            code=ExitCode.ROLLED_BACK,
+        )
 
     def _shift(self, attempt: str, weights: dict[Colour, int], state: State) -> None:
         shares = {str(colour): weight for colour, weight in weights.items()}

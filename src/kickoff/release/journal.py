@@ -102,6 +102,7 @@ class Attempt:
         staged: The candidate is up, ready and answers with the expected release.
         shifted_at: When public traffic began to move, or was about to, ISO 8601; empty before.
         shifted: Public traffic did move.
+        condemned: A verdict fell against it, or going back began: it must not become live any more.
         finished: Outcome, or empty while the attempt is open.
         data: Everything the opening record carried.
     """
@@ -116,6 +117,7 @@ class Attempt:
     staged: bool = False
     shifted_at: str = ""
     shifted: bool = False
+    condemned: bool = False
     finished: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -150,6 +152,10 @@ def fold(records: list[dict[str, Any]]) -> list[Attempt]:
                 attempt.shifted = True
             case "intent" if record["step"] == "shift":
                 attempt.shifted_at = attempt.shifted_at or record["at"]
+            case "failed" if record["step"] in ("judge", "bake"):
+                attempt.condemned = True
+            case "intent" if record["step"] == "restore":
+                attempt.condemned = True
             case "check":
                 attempt.checks[record["check"]] = record["verdict"]
             case "finished":

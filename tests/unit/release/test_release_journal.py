@@ -104,6 +104,15 @@ def test_fold_follows_an_attempt_from_opening_to_end() -> None:
     assert attempt.finished == "released"
 
 
+@pytest.mark.parametrize(("event", "step"), [("failed", "bake"), ("failed", "judge"), ("intent", "restore")])
+def test_a_verdict_against_an_attempt_stays(event: str, step: str) -> None:
+    opened = {"event": "opened", "attempt": "1-a", "kind": "release"}
+    [attempt] = fold([opened, {"event": "done", "attempt": "1-a", "step": step}])
+    assert not attempt.condemned
+    [attempt] = fold([opened, {"event": event, "attempt": "1-a", "step": step}])
+    assert attempt.condemned
+
+
 def test_an_intent_alone_is_not_a_completion() -> None:
     [attempt] = fold(
         [
