@@ -26,6 +26,7 @@ LIMITS = Limits(error_rate=0.01, response_seconds=1.0, memory=0.85, memory_bytes
 BOUNDS = [*BUCKETS, math.inf]
 RULES = [
     "error rate",
+    "error rate of users",
     "error rate against live",
     "p95 within 1000 ms",
     "p50 against live",
@@ -117,8 +118,23 @@ def test_without_a_live_release_comparisons_do_not_apply() -> None:
 def test_without_public_traffic_the_probe_decides() -> None:
     results = judge(seen(traffic(0)), seen(), LIMITS, 1)
     idle = {result.rule for result in results if result.verdict is Verdict.NOT_APPLICABLE}
-    assert idle == {rule for rule in RULES if rule.startswith("p")}
+    assert idle == {rule for rule in RULES if rule.startswith("p")} | {"error rate of users"}
     assert combine(result.verdict for result in results) is Verdict.PASS
+
+
+def test_a_busy_probe_does_not_hide_the_errors_of_few_users() -> None:
+    hidden = seen(traffic(60, errors=8), probes=5000)
+    assert of("error rate", hidden, seen()).verdict is Verdict.PASS
+    assert of("error rate of users", hidden, seen()).verdict is Verdict.FAIL
+    assert combine(result.verdict for result in judge(hidden, seen(), LIMITS, 1)) is Verdict.FAIL
+
+
+def test_one_error_of_a_user_is_for_all_requests_to_weigh() -> None:
+    unlucky = seen(traffic(60, errors=1), probes=500)
+    found = of("error rate of users", unlucky, seen())
+    assert found.verdict is Verdict.NOT_APPLICABLE
+    assert "together decide" in found.reason
+    assert combine(result.verdict for result in judge(unlucky, seen(), LIMITS, 1)) is Verdict.PASS
 
 
 def test_a_live_release_that_saw_nothing_is_no_comparison() -> None:
