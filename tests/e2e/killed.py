@@ -1,4 +1,8 @@
-"""Run a release command and SIGKILL it right after its n-th journal record: ``killed.py N COMMAND …``."""
+"""Run a release command and SIGKILL it at its n-th journal record: ``killed.py before|after N COMMAND …``.
+
+``after``: the record is on disk, and what it announces has not begun. ``before``: what it reports has
+happened, and nothing says so.
+"""
 
 import os
 import signal
@@ -6,20 +10,24 @@ import sys
 from typing import Any
 
 from kickoff.release import cli
+from kickoff.release.journal import Journal
 
 
 def main() -> int:
-    """Arm the journal's observer, then behave like ``release.py``."""
-    left = int(sys.argv.pop(1))
+    """Arm the journal, then behave like ``release.py``."""
+    when, left = sys.argv.pop(1), int(sys.argv.pop(1))
+    append = Journal.append
 
-    def observe(record: dict[str, Any]) -> None:
+    def counted(journal: Journal, **record: Any) -> None:
         nonlocal left
-        del record
         left -= 1
+        if left == 0 and when == "before":
+            os.kill(os.getpid(), signal.SIGKILL)
+        append(journal, **record)
         if left == 0:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    cli._narrate = observe
+    Journal.append = counted  # type: ignore[method-assign, assignment]
     return cli.main()
 
 

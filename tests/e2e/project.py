@@ -9,8 +9,11 @@ import sys
 import threading
 import time
 from collections import Counter
+from collections.abc import Iterator, Sequence
+from contextlib import chdir, contextmanager
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
+from unittest.mock import patch
 
 import httpx
 import psutil
@@ -20,10 +23,14 @@ from kickoff.evidence import Evidence
 from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
+from kickoff.release.store import Store
 from kickoff.release.targets.local import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE = REPOSITORY / "scripts" / "deploy" / "release.py"
+UNSHIPPED = shutil.ignore_patterns("__pycache__")
+Request = tuple[str, str, object]
+"""Method, path and JSON body (``None`` for none)."""
 
 
 class Project:
@@ -33,21 +40,32 @@ class Project:
         folder: Temporary folder that holds both.
     """
 
+    bundle: ClassVar[tuple[str, ...]] = ("fixture",)
+    requests: ClassVar[tuple[Request, ...]] = (
+        ("POST", "/echo", {"text": "x"}),
+        ("GET", "/", None),
+        ("GET", "/", None),
+        ("GET", "/", None),
+    )
+
+    slow_seconds: ClassVar[float] = 0.2
+
     def __init__(self, folder: Path) -> None:
         self.root = folder / "project"
         self.state = folder / "state"
         self.port = free_port()
-        shutil.copytree(
-            Path(__file__).parent / "service", self.root, ignore=shutil.ignore_patterns("__pycache__")
-        )
+        self._fill()
+        self._git("init", "--quiet", "--initial-branch=main")
+
+    def _fill(self) -> None:
+        shutil.copytree(Path(__file__).parent / "service", self.root, ignore=UNSHIPPED)
         schema = REPOSITORY / "configs" / "environments" / "schema.json"
         shutil.copyfile(schema, self.root / "configs" / "environments" / "schema.json")
-        self._git("init", "--quiet", "--initial-branch=main")
 
     @property
     def environ(self) -> dict[str, str]:
         """The environment commands run in: this project's state and port, nothing of the machine's."""
-        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
         return kept | {
             "KICKOFF_STATE_ROOT": str(self.state),
             "KICKOFF_PORT": str(self.port),
@@ -69,7 +87,7 @@ class Project:
 
     def build(self, commit: str) -> str:
         """Build the bundle of ``commit``; return its digest."""
-        return bundle.build(self.root, commit, ("fixture",), self.root.parent / "artifacts").digest
+        return bundle.build(self.root, commit, self.bundle, self.root.parent / "artifacts").digest
 
     def set(self, **values: str) -> None:
         """Change values of the development environment."""
@@ -92,6 +110,28 @@ class Project:
             timeout=120,
             check=False,
         )
+
+    def killed(self, when: str, number: int, *arguments: str) -> int:
+        """Run a command that is SIGKILLed ``before`` or ``after`` its journal record ``number``; its code."""
+        name, *rest = arguments
+        return subprocess.run(
+            [
+                sys.executable,
+                "-m",
+                "tests.e2e.killed",
+                when,
+                str(number),
+                name,
+                "--env",
+                "development",
+                *rest,
+            ],
+            cwd=self.root,
+            env=self.environ | {"PYTHONPATH": f"{REPOSITORY}:{REPOSITORY / 'src'}"},
+            capture_output=True,
+            timeout=120,
+            check=False,
+        ).returncode
 
     def stage(self, commit: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Stage ``commit`` through the command line."""
@@ -123,19 +163,35 @@ class Project:
         """Open the environment in this process."""
         return open_session("development", self.root)
 
+    @contextmanager
+    def entered(self) -> Iterator[None]:
+        """Let this process run commands as a shell in the project's folder would."""
+        with patch.dict(os.environ, self.environ, clear=True), chdir(self.root):
+            yield
+
+    @property
+    def store(self) -> Store:
+        """The environment's state."""
+        return self.session().store
+
+    @property
+    def live(self) -> str:
+        """The release recorded as live; empty when there is none."""
+        return self.session().expected_release("live")
+
     def serving(self) -> str:
         """The release that answers on the public address."""
         return httpx.get(self.address + "/", timeout=5).headers["X-Release"]
 
     def services_running(self) -> list[int]:
-        """Process ids of every fixture service that was started from this project's state."""
-        found = []
-        for process in psutil.process_iter(["cmdline", "cwd"]):
-            if str(self.state) in (process.info["cwd"] or "") and "fixture" in (
-                process.info["cmdline"] or []
-            ):
-                found.append(process.pid)
-        return found
+        """Ids of all processes that a release of this project started, by itself or through another."""
+        releases = str(self.state)
+        return [
+            process.pid
+            for process in psutil.process_iter(["cwd", "status"])
+            if (process.info["cwd"] or "").startswith(releases)
+            and process.info["status"] != psutil.STATUS_ZOMBIE
+        ]
 
     def assert_settled(self, release: str) -> None:
         """One healthy release live, nothing else running but a warm one, the lock free, no attempt open."""
@@ -175,12 +231,22 @@ class Load:
 
     Args:
         address: Where to send.
-        rate: Requests per second, every fourth of them a POST, all on kept-alive connections.
+        rate: Requests per second, all on kept-alive connections.
+        requests: Sent in turn; those of the fixture service by default.
+        slow_seconds: How long every fiftieth request takes; 0 for no such requests.
     """
 
-    def __init__(self, address: str, rate: float) -> None:
+    def __init__(
+        self,
+        address: str,
+        rate: float,
+        requests: Sequence[Request] = Project.requests,
+        slow_seconds: float = 1,
+    ) -> None:
         self.address = address
         self.rate = rate
+        self.sequence = requests
+        self.slow_seconds = slow_seconds
         self.codes: Counter[int] = Counter()
         self.releases: Counter[str] = Counter()
         self.failures: list[str] = []
@@ -222,12 +288,11 @@ class Load:
 
     async def _one(self, client: httpx.AsyncClient, number: int) -> None:
         try:
-            if number % 50 == 7:
-                answer = await client.get("/slow", params={"seconds": 1})
-            elif number % 4 == 0:
-                answer = await client.post("/echo", json={"text": "x"})
+            if self.slow_seconds and number % 50 == 7:
+                answer = await client.get("/slow", params={"seconds": self.slow_seconds})
             else:
-                answer = await client.get("/")
+                method, path, body = self.sequence[number % len(self.sequence)]
+                answer = await client.request(method, path, json=body)
         except httpx.HTTPError as error:
             self.failures.append(repr(error))
             return

@@ -10,7 +10,7 @@ import time
 import httpx
 import pytest
 
-from kickoff.errors import ExitCode, KickoffError
+from kickoff.errors import ExitCode
 from tests.e2e.project import RELEASE, Load, Project
 
 pytestmark = pytest.mark.e2e
@@ -41,42 +41,6 @@ def test_the_same_release_is_not_shipped_twice(project: Project) -> None:
     project.assert_settled(first.release)
 
 
-# fault, whether it is seen before any public request, text the cause must hold
-FAULTS = [
-    pytest.param({"crash_at_start": True}, True, "the process ended", id="crash at start"),
-    pytest.param({"never_ready": True}, True, "503", id="never ready"),
-    pytest.param({"wrong_release": True}, True, "release", id="wrong release"),
-    pytest.param({"error_share": 0.5}, False, "error rate", id="500 on half of the requests"),
-    pytest.param({"error_share": 0.05}, False, "error rate", id="500 on 5 % of the requests"),
-    pytest.param(
-        {"error_share": 0.3, "only_public": True}, False, "error rate", id="500 only under public traffic"
-    ),
-    pytest.param({"crash_after_seconds": 1.5}, False, "", id="crash after a while"),
-    pytest.param({"memory_mb_per_second": 200}, False, "memory", id="memory grows"),
-]
-
-
-@pytest.mark.parametrize(("fault", "early", "cause"), FAULTS)
-def test_a_bad_release_never_stays(
-    project: Project, fault: dict[str, object], early: bool, cause: str
-) -> None:
-    project.set(READY_TIMEOUT="3s", BAKE_TIME="4s", RELEASE_STRATEGY="canary", CANARY_STEPS="50,100")
-    good = project.ship()
-    with Load(project.address, 100) as load:
-        bad = project.ship(**fault)
-        time.sleep(0.3)
-        at_the_end = load.requests
-    assert bad.verdict in ("fail", "inconclusive")
-    assert cause in bad.summary
-    assert bad.facts["exit_code"] == (ExitCode.REJECTED if early else ExitCode.ROLLED_BACK)
-    assert at_the_end > 50
-    if early:
-        assert load.failed == []
-        assert set(load.releases) == {good.release}
-    project.assert_settled(good.release)
-    assert project.engine().store.history.verify() >= 2
-
-
 def test_rollback_serves_the_previous_release_again(project: Project) -> None:
     first, second = project.ship(), project.ship(delay_ms=1)
     with Load(project.address, 100) as load:
@@ -103,18 +67,6 @@ def test_rollback_without_an_earlier_release_says_so(project: Project) -> None:
     assert done.returncode == ExitCode.BAD_INPUT
     assert "no earlier release" in done.stderr
     project.assert_settled(only.release)
-
-
-def test_promote_demands_every_required_check(project: Project) -> None:
-    path = project.root / "configs" / "service.yml"
-    text = path.read_text(encoding="utf-8")
-    path.write_text(
-        text.replace("required_checks: []", "required_checks: [smoke-candidate]"), encoding="utf-8"
-    )
-    evidence = project.ship()
-    assert evidence.facts["exit_code"] == ExitCode.INCONCLUSIVE
-    assert "smoke-candidate: no verdict" in evidence.summary
-    assert project.services_running() == []
 
 
 def test_a_second_run_is_told_who_holds_the_lock(project: Project) -> None:
@@ -144,38 +96,6 @@ def test_of_two_runs_at_once_one_ships(project: Project) -> None:
         for number in range(2)
     ]
     assert sorted(run.wait(timeout=60) for run in runs) == [ExitCode.PASS, ExitCode.LOCK_HELD]
-
-
-def test_a_taken_port_is_one_line_with_a_fix(project: Project) -> None:
-    import socket
-
-    with socket.socket() as other:
-        other.bind(("127.0.0.1", project.port))
-        other.listen()
-        done = project.stage(project.commit())
-    assert done.returncode == ExitCode.UNREACHABLE
-    assert f"port {project.port} is taken" in done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_changed_artefact_is_refused(project: Project) -> None:
-    commit = project.commit()
-    digest = project.build(commit)
-    stored = next((project.root.parent / "artifacts").glob("*.tar"))
-    stored.chmod(0o600)
-    stored.write_bytes(stored.read_bytes() + b"x")
-    with pytest.raises(KickoffError, match="not what was built"):
-        project.engine().stage(digest, stored.parent, commit, wait=0, force=False)
-    assert project.services_running() == []
-
-
-def test_a_dead_traefik_is_brought_back_by_the_next_release(project: Project) -> None:
-    project.ship()
-    session = project.session()
-    session.target.supervisor.remove("traefik")  # type: ignore[attr-defined]
-    second = project.ship(delay_ms=1)
-    assert second.facts["outcome"] == "released"
-    project.assert_settled(second.release)
 
 
 def test_a_plan_shows_what_would_change_and_changes_nothing(project: Project) -> None:

@@ -1,0 +1,309 @@
+"""What may happen around a release; each is undone when its context ends."""
+
+import errno
+import json
+import os
+import shutil
+import socket
+import subprocess
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+import httpx
+import psutil
+
+from kickoff.release import engine, journal, traefik
+from kickoff.release.route import Route, to_yaml
+from kickoff.release.targets import local
+from kickoff.service import CONFIG
+from tests.e2e.scene import Scene
+
+
+@contextmanager
+def candidate_port_taken(_scene: Scene) -> Iterator[None]:
+    """Let another program get the port that the candidate was to listen on."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep the output clean."""
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other:
+        thread = threading.Thread(target=other.serve_forever)
+        thread.start()
+        with patch.object(local, "free_port", lambda: other.server_address[1]):
+            yield
+        other.shutdown()
+        thread.join(10)
+
+
+@contextmanager
+def candidate_stopped(scene: Scene) -> Iterator[None]:
+    """Stop the candidate once it was found ready."""
+    scene.once_staged(lambda: scene.target.supervisor._call("supervisor.stopProcess", str(scene.candidate)))
+    yield
+
+
+@contextmanager
+def schema_restored(scene: Scene) -> Iterator[None]:
+    """Take the migration back by hand afterwards."""
+    yield
+    _schema(scene).unlink()
+
+
+@contextmanager
+def environment_key_missing(scene: Scene) -> Iterator[None]:
+    """Lose a key that the engine needs."""
+    path = scene.project.root / "configs" / "environments" / "development.env"
+    with _edited(path, lambda text: "".join(x for x in text.splitlines(True) if "BAKE_TIME" not in x)):
+        yield
+
+
+@contextmanager
+def artefact_changed(scene: Scene) -> Iterator[None]:
+    """Change the artefact on its way."""
+    scene.artefact.chmod(0o600)
+    scene.artefact.write_bytes(scene.artefact.read_bytes() + b"x")
+    yield
+
+
+@contextmanager
+def artefact_gone(scene: Scene) -> Iterator[None]:
+    """Lose the artefact on its way."""
+    scene.artefact.unlink()
+    yield
+
+
+@contextmanager
+def check_required(scene: Scene) -> Iterator[None]:
+    """Require a check that nobody runs."""
+    old, new = "required_checks: []", "required_checks: [smoke-candidate]"
+    with _edited(scene.project.root / CONFIG, lambda text: text.replace(old, new)):
+        yield
+
+
+@contextmanager
+def public_port_taken(scene: Scene) -> Iterator[None]:
+    """Let another program have the public port."""
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", scene.project.port))
+        other.listen()
+        yield
+
+
+@contextmanager
+def traefik_down(scene: Scene) -> Iterator[None]:
+    """Stop Traefik before the release."""
+    scene.target.supervisor.remove("traefik")
+    yield
+
+
+@contextmanager
+def traefik_down_in_the_bake(scene: Scene) -> Iterator[None]:
+    """Stop Traefik for good while the candidate bakes."""
+    scene.at("intent", "bake", lambda: scene.target.supervisor.remove("traefik"))
+    with patch.object(traefik, "APPLY_SECONDS", 0.5):
+        yield
+
+
+@contextmanager
+def route_rejected(scene: Scene) -> Iterator[None]:
+    """Garble the file that would give the candidate traffic: Traefik keeps what it had."""
+    real = to_yaml
+
+    def garbled(route: Route) -> str:
+        return "http: {services: [\n" if scene.candidate in route.weights else real(route)
+
+    with patch.object(traefik, "to_yaml", garbled), patch.object(traefik, "APPLY_SECONDS", 0.5):
+        yield
+
+
+@contextmanager
+def metrics_down(scene: Scene) -> Iterator[None]:
+    """Refuse connections to Traefik's metrics."""
+    with scene.target.reach("admin") as endpoint:
+        metrics = f"{endpoint.url}/metrics"
+    real = httpx.get
+
+    def get(url: str, **options: object) -> httpx.Response:
+        if url == metrics:
+            raise httpx.ConnectError("connection refused")
+        return real(url, **options)  # type: ignore[arg-type]
+
+    with patch.object(httpx, "get", get):
+        yield
+
+
+@contextmanager
+def disk_nearly_full(scene: Scene) -> Iterator[None]:
+    """Leave a little room on the disk."""
+    _resize(scene.project.state, spare=32 << 20)
+    yield
+    _resize(scene.project.state, spare=1 << 30)
+
+
+@contextmanager
+def disk_full(scene: Scene) -> Iterator[None]:
+    """Leave no room on the disk once the release is being unpacked."""
+    scene.at("intent", "fetch", lambda: _resize(scene.project.state, spare=0))
+    yield
+    _resize(scene.project.state, spare=1 << 30)
+
+
+@contextmanager
+def no_room_for_the_journal(scene: Scene) -> Iterator[None]:
+    """Refuse every further journal record, from the start of the candidate on, as a full disk does."""
+
+    def refuse(_descriptor: int, _data: bytes) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    full = patch.object(journal, "write_fully", refuse)
+    scene.at("intent", "start", full.start)
+    yield
+    full.stop()
+
+
+@contextmanager
+def clock_jumps(scene: Scene) -> Iterator[None]:
+    """Set the clock back a day when traffic moves, and two days ahead in the bake."""
+    clock, booted, offset = time.time, psutil.boot_time(), [0.0]
+
+    def jump(seconds: float) -> None:
+        offset[0] += seconds
+
+    scene.at("intent", "shift", lambda: jump(-86_400))
+    scene.at("intent", "bake", lambda: jump(2 * 86_400))
+    with (
+        patch.object(time, "time", lambda: clock() + offset[0]),
+        patch("psutil._psplatform.boot_time", lambda: booted + offset[0]),
+    ):
+        yield
+
+
+@contextmanager
+def another_deploy(scene: Scene) -> Iterator[None]:
+    """Let another run stage a release of its own."""
+    arguments = scene.project.stage_arguments(scene.project.commit(delay_ms=1))
+    staged = scene.project.command("stage", *arguments, KICKOFF_RUN_ID="another")
+    assert staged.returncode == 0, staged.stderr
+    yield
+    # Whether or not it could be overtaken: what is left of it must not outlive the rehearsal.
+    aborted = scene.project.command("abort", KICKOFF_RUN_ID="another")
+    assert aborted.returncode == 0, aborted.stderr
+
+
+@contextmanager
+def dead_lock_holder(scene: Scene) -> Iterator[None]:
+    """Let another run die with the lock and half a candidate in its hands."""
+    arguments = scene.project.stage_arguments(scene.project.commit())
+    killed = scene.project.killed("after", 12, "stage", *arguments)
+    assert killed < 0, f"the other run ended with {killed}"
+    yield
+
+
+@contextmanager
+def overtaken_before_the_shift(scene: Scene) -> Iterator[None]:
+    """Let another process abort the attempt while this one stands between deciding and moving traffic."""
+
+    overtaken: list[str] = []
+
+    def paused(**route: Any) -> Route:
+        # The route is decided, and the fence is not held yet: it is when a journal record is observed.
+        if scene.candidate in route["weights"]:
+            aborted = scene.project.command("abort")
+            assert aborted.returncode == 0, aborted.stderr
+            overtaken.append(aborted.stderr)
+        return Route(**route)
+
+    with patch.object(engine, "Route", paused):
+        yield
+    assert overtaken, "the release never came to the point where it is overtaken"
+
+
+@contextmanager
+def journal_torn(scene: Scene) -> Iterator[None]:
+    """End the journal in the middle of a line."""
+    with scene.project.store.journal.path.open("a", encoding="utf-8") as stream:
+        stream.write('{"at":"2026-01-01T00:00:00.000+00:00","event":"inte')
+    yield
+
+
+@contextmanager
+def journal_damaged(scene: Scene) -> Iterator[None]:
+    """Overwrite a line in the middle of the journal."""
+    with _edited(scene.project.store.journal.path, lambda text: _with_line(text, 1, "{")):
+        yield
+
+
+@contextmanager
+def history_tampered(scene: Scene) -> Iterator[None]:
+    """Change who made the first release."""
+
+    def tampered(text: str) -> str:
+        entry = json.loads(text.splitlines()[0])
+        entry["data"]["by"] = "somebody else"
+        return _with_line(text, 0, json.dumps(entry))
+
+    with _edited(scene.project.store.history.path, tampered):
+        yield
+
+
+@contextmanager
+def newer_schema_live(scene: Scene) -> Iterator[None]:
+    """Ship two releases of a newer schema on top of the live one."""
+    scene.values["older"] = scene.project.live
+    for _ in range(2):
+        assert scene.project.ship(schema=2).verdict == "pass"
+    yield
+    _schema(scene).unlink()
+
+
+@contextmanager
+def older_release_broken(scene: Scene) -> Iterator[None]:
+    """Ship two releases, and break the one before them on disk."""
+    scene.values["older"] = scene.project.live
+    for _ in range(2):
+        assert scene.project.ship().verdict == "pass"
+    folder = scene.project.store.root / "releases" / scene.values["older"]
+    (folder / "bundle" / "fixture" / "faults.json").write_text('{"crash_at_start": true}')
+    yield
+    shutil.rmtree(folder)
+
+
+@contextmanager
+def _edited(path: Path, edit: Callable[[str], str]) -> Iterator[None]:
+    """Change a file, and put it back afterwards; what was appended meanwhile stays."""
+    before = path.read_text(encoding="utf-8")
+    after = edit(before)
+    assert after != before, f"{path.name} holds nothing to change"
+    path.write_text(after, encoding="utf-8")
+    try:
+        yield
+    finally:
+        now = path.read_text(encoding="utf-8")
+        path.write_text(before + now.removeprefix(after), encoding="utf-8")
+
+
+def _with_line(text: str, index: int, line: str) -> str:
+    lines = text.splitlines()
+    lines[index] = line
+    return "\n".join(lines) + "\n"
+
+
+def _schema(scene: Scene) -> Path:
+    return scene.project.store.root / "data" / "schema.json"
+
+
+def _resize(folder: Path, *, spare: int) -> None:
+    """Give the disk mounted at ``folder`` room for ``spare`` bytes beside what it holds."""
+    size = shutil.disk_usage(folder).used + spare
+    subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
