@@ -17,9 +17,10 @@ from unittest.mock import patch
 
 import httpx
 import psutil
+import yaml
 
 from kickoff.release import engine, journal, traefik
-from kickoff.release.route import Route, to_yaml
+from kickoff.release.route import Route, render
 from kickoff.release.targets import local
 from kickoff.service import CONFIG
 from tests.e2e.scene import Scene
@@ -117,11 +118,13 @@ def traefik_down_in_the_bake(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def route_rejected(scene: Scene) -> Iterator[None]:
-    """Garble the file that would give the candidate traffic: Traefik keeps what it had."""
-    real = to_yaml
+    """Put a key that Traefik does not know into the route to the candidate: it keeps the one it had."""
 
     def garbled(route: Route) -> str:
-        return "http: {services: [\n" if scene.candidate in route.weights else real(route)
+        document = render(route)
+        if scene.candidate in route.weights:
+            document["http"]["services"]["split"]["weighted"]["unknown"] = True
+        return yaml.safe_dump(document)
 
     with patch.object(traefik, "to_yaml", garbled), patch.object(traefik, "APPLY_SECONDS", 0.5):
         yield
@@ -218,7 +221,7 @@ def overtaken_before_the_shift(scene: Scene) -> Iterator[None]:
 
     def paused(**route: Any) -> Route:
         # The route is decided, and the fence is not held yet: it is when a journal record is observed.
-        if scene.candidate in route["weights"]:
+        if not overtaken and scene.candidate in route["weights"]:
             aborted = scene.project.command("abort")
             assert aborted.returncode == 0, aborted.stderr
             overtaken.append(aborted.stderr)
