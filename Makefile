@@ -39,6 +39,9 @@ stop: .venv ## Stop the service of ENV and its proxy
 test: .venv ## Run every test this machine can run (ARGS='-k name' to choose)
 	@$(BIN)/pytest -n auto $(ARGS)
 
+rehearse: .venv ## Print what became of every rehearsed fault (ARGS=gates or ARGS=kills for the other rehearsals)
+	@PYTHONPATH=src $(BIN)/python -u -m tests.e2e.rehearse $(ARGS)
+
 lint: .venv ## Check style, types, workflows and actions; change nothing
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .

@@ -1,6 +1,6 @@
 """The fault table: what may go wrong with a release, where that must end, and how.
 
-Each row is driven through the real engine by ``rehearsal.py``; ``python -m tests.e2e.rehearse`` prints the
+Each row is driven through the real engine by ``rehearsal.py``; ``make rehearse`` prints the
 table with what really happened. A row without a fault must ship.
 """
 

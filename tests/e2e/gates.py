@@ -1,6 +1,6 @@
 """The mutation check: each gate of the engine is taken out in turn, and a row of the fault table must notice.
 
-``python -m tests.e2e.rehearse --gates`` runs it. A gate whose loss no row notices is decorative.
+``make rehearse ARGS=gates`` runs it. A gate whose loss no row notices is decorative.
 """
 
 import json

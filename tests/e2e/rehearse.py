@@ -1,4 +1,4 @@
-"""Rehearse failure on the fixture service: ``python -m tests.e2e.rehearse [faults|gates|kills] [NAME ...]``.
+"""Rehearse failure on the fixture service: ``make rehearse ARGS='[faults|gates|kills] [NAME ...]'``.
 
 ``faults`` (the default) prints the fault table with the expected and the actual end of every row; ``gates``
 takes out each of the engine's gates and says which row noticed; ``kills`` kills every command on both sides of
@@ -29,7 +29,7 @@ KILLS = tuple(f"{command} {side}" for command in LEAST for side in SIDES)
 
 def main() -> int:
     """Run what the arguments name; return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m tests.e2e.rehearse", description=__doc__)
+    parser = argparse.ArgumentParser(prog="make rehearse", description=__doc__)
     parser.add_argument("what", nargs="?", default="faults", choices=("faults", "gates", "kills"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows, gates or kills; all by default")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at once (default 2)")
