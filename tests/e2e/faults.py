@@ -114,7 +114,7 @@ FAULTS = (
           {"error_share": 1, "only_public": True}, {**SMALL_CANARY, "ERROR_RATE_THRESHOLD": "20%"},
           rate=100, most_failed=30),
     Fault("p95 doubled", Stop.CANARY, "fail", ROLLED_BACK, "p95 against live",
-          {"tail_share": 0.3, "tail_ms": 120}, CANARY, rate=60),
+          {"tail_share": 0.4, "tail_ms": 300}, CANARY, disturb.slow_live, rate=100),
     Fault("p95 above its limit", Stop.BAKE, "fail", ROLLED_BACK, "p95 within 50 ms",
           {"delay_ms": 120}, {"RESPONSE_TIME_THRESHOLD": "50ms"}),
     Fault("hung requests", Stop.BAKE, "inconclusive", ROLLED_BACK, "fewer than 20 requests",

@@ -154,18 +154,16 @@ def rehearse(project: Project, fault: Fault, without: Mutation = nullcontext) ->
 def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation) -> None:
     environment = project.root / "configs" / "environments" / "development.env"
     unchanged = environment.read_text(encoding="utf-8")
-    live = "" if fault.first else project.live
     with ExitStack() as stack:
         stack.callback(environment.write_text, unchanged, encoding="utf-8")
         project.set(**fault.environment)
         commit = project.commit(**fault.broken)
         digest = project.build(commit)
         artefact = _artefact(project, digest, commit)
-        scene = Scene(project, project.root.parent / "artifacts" / f"{digest.removeprefix('sha256:')}.tar")
+        archive = project.root.parent / "artifacts" / f"{digest.removeprefix('sha256:')}.tar"
+        scene = Scene(project, archive, live=project.live)
         stack.enter_context(fault.disturbance(scene))
         stack.enter_context(patch.object(cli, "_narrate", scene.observe))
-        if fault.command:
-            live = project.live
         load = None
         if fault.rate:
             load = stack.enter_context(
@@ -186,9 +184,9 @@ def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation)
         if code != 0:
             result.problems.append(f"`resume` ended with {code}: {said}")
     if load is not None:
-        _judge_load(fault, load, live, result)
+        _judge_load(fault, load, scene.live, result)
     _judge_row(fault, result)
-    _judge_peace(project, project.live if fault.stopped is Stop.LIVE else live, result)
+    _judge_peace(project, project.live if fault.stopped is Stop.LIVE else scene.live, result)
     before = len(result.problems)
     _ship_next(project, result)
     result.settled = len(result.problems) == before

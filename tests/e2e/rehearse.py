@@ -7,12 +7,14 @@ loss goes unnoticed, or when users or the next command notice a kill.
 """
 
 import argparse
+import shutil
 import sys
 import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from multiprocessing import get_context
+from functools import cache
+from multiprocessing import get_context, util
 from pathlib import Path
 from typing import TypeVar
 
@@ -96,11 +98,11 @@ def _kills(names: Sequence[str], jobs: int) -> int:
 
 
 def _rehearse(name: str) -> Result | None:
-    return None if needs(BY_NAME[name]) else _on_a_bench(lambda bench: bench.rehearse(BY_NAME[name]))
+    return None if needs(BY_NAME[name]) else _bench().rehearse(BY_NAME[name])
 
 
 def _take_out(name: str) -> str:
-    return _on_a_bench(lambda bench: noticed(bench, GATES_BY_NAME[name]))
+    return noticed(_bench(), GATES_BY_NAME[name])
 
 
 def _kill(name: str) -> Killed | str:
@@ -116,18 +118,19 @@ def _kill(name: str) -> Killed | str:
                 project.close()
 
 
-def _on_a_bench(work: Callable[[Bench], T]) -> T:
-    with tempfile.TemporaryDirectory() as folder:
-        bench = Bench(Path(folder))
-        try:
-            return work(bench)
-        finally:
-            bench.close()
+@cache
+def _bench() -> Bench:
+    """The bench of this worker, closed when the worker ends."""
+    folder = tempfile.mkdtemp()
+    bench = Bench(Path(folder))
+    util.Finalize(None, shutil.rmtree, (folder,), exitpriority=1)
+    util.Finalize(None, bench.close, exitpriority=2)
+    return bench
 
 
 def _in_parallel(work: Callable[[str], T], names: Sequence[str], jobs: int) -> Iterator[tuple[str, T]]:
-    # One process for each: a rehearsal changes the working directory, the environment and the engine.
-    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn"), max_tasks_per_child=1) as pool:
+    # Processes, not threads: a rehearsal changes the working directory, the environment and the engine.
+    with ProcessPoolExecutor(jobs, mp_context=get_context("spawn")) as pool:
         yield from zip(names, pool.map(work, names), strict=True)
 
 

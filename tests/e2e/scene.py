@@ -20,12 +20,14 @@ class Scene:
     Attributes:
         project: The project that is released.
         artefact: The bundle about to be shipped.
+        live: The release that users have meanwhile; empty when nothing is live yet.
         values: What the row's command is filled in with.
         record_count: Journal records this process has seen.
     """
 
     project: Project
     artefact: Path
+    live: str
     values: dict[str, str] = field(default_factory=dict)
     record_count: int = 0
     _actions: list[tuple[str, str, Callable[[], object]]] = field(default_factory=list)
