@@ -115,8 +115,13 @@ def test_a_plan_shows_what_would_change_and_changes_nothing(project: Project) ->
 
 def test_the_history_tells_the_delivery_figures(project: Project) -> None:
     project.set(BAKE_TIME="3s")
-    project.ship()
-    assert project.ship(error_share=0.5).facts["outcome"] == "rolled-back"
+    first = project.ship()
+    bad = project.ship(error_share=0.5)
+    assert bad.facts["outcome"] == "rolled-back"
+    proof = bad.rules[-1]
+    assert (proof.rule, proof.verdict, proof.measured) == (
+        f"rolled back: the public address answers with {first.release}", "pass", "10 of 10",
+    )  # fmt: skip
     shown = project.command("metrics", "--format", "json")
     assert shown.returncode == 0, shown.stderr
     figures = json.loads(shown.stdout)

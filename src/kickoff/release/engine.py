@@ -609,6 +609,7 @@ class Engine:
         folded = self.store.attempt(attempt)
         state = self.store.state()
         reached_users = folded.shifted or folded.colour in self.session.proxy.weights()
+        verified: list[RuleResult] = []
         try:
             if folded.colour:
                 colour = Colour(folded.colour)
@@ -618,7 +619,11 @@ class Engine:
                     with self._step(attempt, "restore"):
                         self._route(attempt, {before.live: 100} if before.live else {}, state)
                 if before.live is not None and folded.shifting:
-                    self._verify(before.release_of(before.live))
+                    restored = before.release_of(before.live)
+                    self._verify(restored)
+                    answers = f"{VERIFICATIONS} of {VERIFICATIONS}"
+                    rule = f"rolled back: the public address answers with {restored}"
+                    verified = [RuleResult(rule, Verdict.PASS, answers, answers, VERIFICATIONS)]
                 keep = folded.warm_start
                 with self._step(attempt, "stop"):
                     if not keep:
@@ -656,6 +661,7 @@ class Engine:
             evidence.rules, evidence.log_tail = error.rules, error.log_tail
         elif error.causes:
             evidence.log_tail = list(error.causes)
+        evidence.rules = [*evidence.rules, *verified]
         evidence.series = series or {}
         return evidence
 
