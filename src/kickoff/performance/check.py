@@ -9,18 +9,14 @@ from typing import Any
 
 from kickoff import evidence as evidence_files
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine
-from kickoff.performance import aggregates, comparison, load, rules
+from kickoff.performance import aggregates, comparison, gate, load, rules
 from kickoff.performance import samples as sample_files
-from kickoff.performance.comparison import Metric
+from kickoff.performance.comparison import Metric, Pairs
 from kickoff.performance.load import Arm, Interrupted, LoadResult, Progress
 from kickoff.performance.samples import CANDIDATE, Sample
 from kickoff.performance.scenarios import Catalogue, ComparisonSettings, Scenario, Step
 
 STAGE = "perf-baseline"
-_SHORTEST_EXTENSION = 2.0
-_MOST_EXTENSIONS = 3
-# The confirmation judges a few suspects on fresh samples, so it may be less strict than the first look.
-_CONFIRMATION_FALSE_ALARM = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,23 +100,14 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
     if combine(rule.verdict for rule in outcome.rules) is Verdict.FAIL:
         outcome.rules.append(_skipped(scenario, "the candidate already breaks an absolute rule"))
         return
-    metrics = comparison.compare(comparison.pair_up(outcome.samples), settings)
-    for _ in range(_MOST_EXTENSIONS):
-        longer = extension(metrics, settings, sum(run.seconds for run in outcome.runs))
-        if not longer:
-            break
-        setup.say(f"{longer:.0f} s more: the noise measured so far asks for more samples")
-        outcome.runs.append(_load(_steady(scenario, longer), arms, rate, setup))
-        metrics = comparison.compare(comparison.pair_up(_unique(outcome.runs)), settings)
-    suspects = frozenset((m.endpoint, m.kind) for m in metrics if m.verdict is Verdict.FAIL)
-    if suspects:
-        length = sum(run.seconds for run in outcome.runs)
-        setup.say(f"{len(suspects)} suspect: running {length:.0f} s again before judging")
-        again = _load(_steady(scenario, length), arms, rate, setup)
+
+    def measure(seconds: float) -> list[Pairs]:
+        again = _load(_steady(scenario, seconds), arms, rate, setup)
         outcome.runs.append(again)
-        relaxed = replace(settings, false_alarm=_CONFIRMATION_FALSE_ALARM)
-        second = comparison.compare(comparison.pair_up(again.samples), relaxed, seed=1, only=suspects)
-        metrics = confirm(metrics, second)
+        return comparison.pair_up(again.samples)
+
+    first = outcome.runs[0]
+    metrics = gate.decide(comparison.pair_up(first.samples), first.seconds, measure, settings, setup.say)
     outcome.metrics = metrics
     outcome.rules += [comparison.to_rule(metric, settings) for metric in metrics]
     if not metrics:
@@ -142,38 +129,6 @@ def pace(scenario: Scenario, settings: ComparisonSettings, max_rps: float, arms:
         return 0.0
     rate = scenario.target_rps if arms == 1 else max(scenario.target_rps, settings.pairs_per_second)
     return min(rate, max_rps / arms) if max_rps else rate
-
-
-def extension(metrics: Sequence[Metric], settings: ComparisonSettings, spent: float) -> float:
-    """Return by how many seconds the run should grow (0 when it is long enough, or may not grow)."""
-    wanted = (comparison.planned_pairs(metrics, settings) - 1) * spent
-    if wanted <= 0:
-        return 0.0
-    allowed = settings.max_duration - spent
-    return min(max(wanted, _SHORTEST_EXTENSION), allowed) if allowed >= _SHORTEST_EXTENSION else 0.0
-
-
-def confirm(first: Sequence[Metric], second: Sequence[Metric]) -> list[Metric]:
-    """Return ``first`` with its failures kept only where the independent ``second`` run shows them too."""
-    again = {(metric.endpoint, metric.kind): metric for metric in second}
-    result = []
-    for metric in first:
-        if metric.verdict is not Verdict.FAIL:
-            result.append(metric)
-            continue
-        repeated = again.get((metric.endpoint, metric.kind))
-        if repeated is None:
-            reason = "the confirmation run brought no pair for it"
-            result.append(replace(metric, verdict=Verdict.INCONCLUSIVE, reason=reason))
-        elif repeated.verdict is Verdict.FAIL:
-            reason = f"{metric.reason}; a second run shows {repeated.effect:+.1%} too"
-            result.append(replace(metric, reason=reason))
-        else:
-            reason = f"a first run showed {metric.effect:+.1%}, the confirmation run did not"
-            if repeated.verdict is Verdict.INCONCLUSIVE:
-                reason = f"{reason}, and {repeated.reason}"
-            result.append(replace(repeated, reason=reason))
-    return result
 
 
 def to_evidence(
@@ -266,15 +221,6 @@ def _load(scenario: Scenario, arms: Sequence[Arm], rate: float, setup: Setup) ->
 
 def _steady(scenario: Scenario, duration: float) -> Scenario:
     return replace(scenario, duration=max(duration, 1.0), shape=(Step(1.0, 1.0),))
-
-
-def _unique(runs: Sequence[LoadResult]) -> list[Sample]:
-    """Return the samples of several runs with pair ids that do not collide."""
-    return [
-        replace(sample, pair=f"{index}-{sample.pair}") if sample.pair else sample
-        for index, run in enumerate(runs)
-        for sample in run.samples
-    ]
 
 
 def _skipped(scenario: Scenario, reason: str) -> RuleResult:

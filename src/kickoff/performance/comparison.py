@@ -156,6 +156,25 @@ def pair_up(samples: Iterable[Sample]) -> list[Pairs]:
     return result
 
 
+def join(first: Sequence[Pairs], second: Sequence[Pairs]) -> list[Pairs]:
+    """Return the pairs of two runs together, those of ``second`` after those of ``first``."""
+    found = {entry.endpoint: entry for entry in first}
+    for entry in second:
+        before = found.get(entry.endpoint)
+        found[entry.endpoint] = (
+            entry
+            if before is None
+            else Pairs(
+                endpoint=entry.endpoint,
+                live_ms=np.concatenate([before.live_ms, entry.live_ms]),
+                candidate_ms=np.concatenate([before.candidate_ms, entry.candidate_ms]),
+                live_ok=np.concatenate([before.live_ok, entry.live_ok]),
+                candidate_ok=np.concatenate([before.candidate_ok, entry.candidate_ok]),
+            )
+        )
+    return [found[endpoint] for endpoint in sorted(found)]
+
+
 def compare(
     pairs: Sequence[Pairs],
     settings: ComparisonSettings,
@@ -249,7 +268,14 @@ def _measure(pairs: Sequence[Pairs], alpha: float, source: np.random.Generator) 
     raws = []
     for entry in pairs:
         live, candidate = entry.timed()
-        found = _quantiles(entry.endpoint, live, candidate, alpha / (2 * len(pairs) + 2), source)
+        found = _quantiles(
+            entry.endpoint,
+            live,
+            candidate,
+            family=alpha,
+            alpha=alpha / (2 * len(pairs) + 2),
+            source=source,
+        )
         # A live release that mostly fails here, or lacks the endpoint, is no yardstick for times.
         broken = float(entry.live_ok.mean()) < 0.5 <= float(entry.candidate_ok.mean())
         raws += [replace(raw, live_broken=broken) for raw in found]
@@ -260,7 +286,13 @@ def _measure(pairs: Sequence[Pairs], alpha: float, source: np.random.Generator) 
 
 
 def _quantiles(
-    endpoint: str, live: Floats, candidate: Floats, alpha: float, source: np.random.Generator
+    endpoint: str,
+    live: Floats,
+    candidate: Floats,
+    *,
+    family: float,
+    alpha: float,
+    source: np.random.Generator,
 ) -> list[_Raw]:
     if live.size < MINIMUM_PAIRS:
         nan = math.nan
@@ -270,7 +302,7 @@ def _quantiles(
     log_live, log_candidate = np.log(np.maximum(live, 1e-6)), np.log(np.maximum(candidate, 1e-6))
     observed = _effects(log_live[None], log_candidate[None])[0]
     spreads = _bootstrap(log_live, log_candidate, source)
-    p_values = _swap_test(log_live, log_candidate, observed, alpha=alpha, source=source)
+    p_values = _swap_test(log_live, log_candidate, observed, family=family, alpha=alpha, source=source)
     raws = []
     for index, (kind, share) in enumerate(_QUANTILE.items()):
         low, high = np.quantile(spreads[:, index], [0.025, 0.975])
@@ -312,10 +344,14 @@ def _swap_test(
     candidate: Floats,
     observed: Floats,
     *,
+    family: float,
     alpha: float,
     source: np.random.Generator,
 ) -> list[float]:
-    """Return the one-sided p-values of swapping the sides at random within pairs."""
+    """Return the one-sided p-values of swapping the sides at random within pairs.
+
+    ``family`` is the false-alarm probability of all metrics together, ``alpha`` the strictest level of one.
+    """
     at_least = np.zeros(observed.size)
     done = 0
     for goal in (_QUICK_SWAPS, max(_SWAPS, math.ceil(5 / alpha))):
@@ -325,8 +361,8 @@ def _swap_test(
             left, right = np.where(swap, candidate, live), np.where(swap, live, candidate)
             at_least += (_effects(left, right) >= observed - 1e-12).sum(axis=0)
             done += size
-        # Far from any threshold a rough p-value will do.
-        if (at_least / done > 0.1).all():
+        # Far above any threshold a rough p-value will do.
+        if (at_least / done > 4 * family).all():
             break
     return [float((count + 1) / (done + 1)) for count in at_least]
 

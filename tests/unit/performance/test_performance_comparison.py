@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from kickoff.evidence import Verdict
-from kickoff.performance import check, comparison, scenarios
+from kickoff.performance import check, comparison, gate, scenarios
 from kickoff.performance.comparison import Kind, Metric, Pairs
 from kickoff.performance.samples import Sample
 from kickoff.performance.scenarios import Effect
@@ -163,9 +163,9 @@ def test_the_plan_grows_with_the_noise_until_the_effect_shows() -> None:
 
 def test_an_extension_stays_within_the_limit() -> None:
     short = comparison.compare(simulate(np.random.default_rng(6), 60), SETTINGS)
-    assert check.extension(short, SETTINGS, spent=SETTINGS.max_duration - 10) == 10
-    assert check.extension(short, SETTINGS, spent=SETTINGS.max_duration) == 0
-    assert check.extension([], SETTINGS, spent=5) == 0
+    assert gate.extension(short, SETTINGS, spent=SETTINGS.max_duration - 10) == 10
+    assert gate.extension(short, SETTINGS, spent=SETTINGS.max_duration) == 0
+    assert gate.extension([], SETTINGS, spent=5) == 0
 
 
 def test_holm() -> None:
@@ -208,13 +208,13 @@ def metric(verdict: Verdict, effect: float = 0.3) -> Metric:
 
 def test_a_failure_needs_its_confirmation() -> None:
     first = [metric(Verdict.FAIL)]
-    assert check.confirm(first, [metric(Verdict.FAIL)])[0].verdict is Verdict.FAIL
-    passed = check.confirm(first, [metric(Verdict.PASS, 0.01)])[0]
+    assert gate.confirm(first, [metric(Verdict.FAIL)])[0].verdict is Verdict.FAIL
+    passed = gate.confirm(first, [metric(Verdict.PASS, 0.01)])[0]
     assert (passed.verdict, passed.effect) == (Verdict.PASS, 0.01)
     assert "the confirmation run did not" in passed.reason
-    assert check.confirm(first, [metric(Verdict.INCONCLUSIVE)])[0].verdict is Verdict.INCONCLUSIVE
-    assert check.confirm(first, [])[0].verdict is Verdict.INCONCLUSIVE
-    assert check.confirm([metric(Verdict.PASS)], [])[0].verdict is Verdict.PASS
+    assert gate.confirm(first, [metric(Verdict.INCONCLUSIVE)])[0].verdict is Verdict.INCONCLUSIVE
+    assert gate.confirm(first, [])[0].verdict is Verdict.INCONCLUSIVE
+    assert gate.confirm([metric(Verdict.PASS)], [])[0].verdict is Verdict.PASS
 
 
 def test_the_same_pairs_and_seed_give_the_same_answer() -> None:
