@@ -1,0 +1,54 @@
+"""``python -m benchmarks.perf_gate record | live | report``; README.md says what each does and takes."""
+
+import argparse
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
+
+from benchmarks.perf_gate import record, report  # noqa: E402
+
+DEFAULT = Path(".kickoff/perf-gate")
+
+
+def main() -> int:
+    """Parse the arguments and run; returns the exit code."""
+    parser = argparse.ArgumentParser(prog="benchmarks.perf_gate", description=__doc__)
+    parser.add_argument("--out", type=Path, default=DEFAULT, help="folder of the traces and results")
+    commands = parser.add_subparsers(dest="command", required=True)
+    names = [entry.name for entry in record.CHANGES]
+
+    recording = commands.add_parser("record", help="record traces of the real service beside a neighbour")
+    recording.add_argument("--change", choices=names, default="equal")
+    recording.add_argument("--traces", type=int, default=1, help="how many, each with fresh processes")
+    recording.add_argument("--seconds", type=float, default=60.0, help="length of each")
+
+    living = commands.add_parser("live", help="run whole comparisons, as the pipeline does")
+    living.add_argument("--change", choices=names, default="equal")
+    living.add_argument("--runs", type=int, default=1)
+    living.add_argument("--env", default="", help="settings of this environment instead of the defaults")
+
+    reporting = commands.add_parser("report", help="resample the traces and print the tables")
+    reporting.add_argument("--equal", type=int, default=2000, help="comparisons of equal releases")
+    reporting.add_argument("--changed", type=int, default=300, help="comparisons of each change")
+    reporting.add_argument("--jobs", type=int, default=2, help="processes")
+
+    options = parser.parse_args()
+    if options.command == "record":
+        entry = record.change(options.change)
+        for _ in range(options.traces):
+            number = len(list(options.out.glob(f"{record.file_name(entry)}.*.csv.gz")))
+            path = options.out / f"{record.file_name(entry)}.{number}.csv.gz"
+            print(f"{path}: {record.trace(entry, options.seconds, path)} samples", flush=True)
+    elif options.command == "live":
+        for _ in range(options.runs):
+            found = record.gate(record.change(options.change), options.env, options.out / "live.jsonl")
+            print(f"{found['change']}: {found['verdict']} after {found['seconds']} s", flush=True)
+    else:
+        print(report.tables(options.out, options.equal, options.changed, options.jobs))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
