@@ -12,19 +12,24 @@ bootstrap.ensure("performance")
 import argparse
 import contextlib
 import os
+import shlex
 import signal
+import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from kickoff import errors, evidence
+from kickoff import errors, evidence, github
 from kickoff import service as services
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
-from kickoff.performance import check, scenarios, summary
+from kickoff.performance import aggregates, baselines, check, resources, runner, scenarios, summary
 from kickoff.performance.load import Arm
 from kickoff.performance.progress import Line
+from kickoff.performance.resources import Probe
+from kickoff.performance.samples import CANDIDATE
 from kickoff.performance.scenarios import Catalogue, Scenario
+from kickoff.report import load_page
 
 _MARKS = {
     Verdict.PASS: "✓",
@@ -32,6 +37,7 @@ _MARKS = {
     Verdict.INCONCLUSIVE: "?",
     Verdict.NOT_APPLICABLE: "–",  # noqa: RUF001 - read by people
 }
+_BASELINES = Path("configs/performance/baselines")
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +74,9 @@ def main() -> int:
         raise KickoffError("no address to test", hint="give --host http://127.0.0.1:8000")
     candidate = Arm("candidate", arguments.host, _headers(arguments.header), arguments.release)
     live = Arm("live", arguments.against, _headers(arguments.header)) if arguments.against else None
-    setup = _setup(arguments, root, service, candidate=candidate, live=live, environ={})
+    found = {arm.name: resources.listening_on(arm.url) for arm in (candidate, live) if arm}
+    probes = {name: resources.of_process(pid) for name, pid in found.items() if pid}
+    setup = _setup(arguments, root, service, candidate=candidate, live=live, environ={}, probes=probes)
     chosen = _chosen(arguments, catalogue, "")
     why = "" if live else "no second address was given (--against)"
     document = _execute(Job(arguments, service, catalogue, chosen, setup, "", live is not None, why))
@@ -94,7 +102,18 @@ def _pipeline(
             live = Arm("live", reached.url, dict(reached.headers), session.expected_release("live"))
         if arguments.max_rps is None:
             arguments.max_rps = float(session.environment.integer("PERF_MAX_RPS"))
-        setup = _setup(arguments, root, service, candidate=candidate, live=live, environ=secrets)
+        pids = {
+            arm.name: session.target.state(colour).pid
+            for arm, colour in (
+                (candidate, session.colour_of("candidate")),
+                (live, session.colour_of("live")),
+            )
+            if arm is not None and colour is not None
+        }
+        probes = {name: resources.of_process(pid) for name, pid in pids.items() if pid}
+        setup = _setup(
+            arguments, root, service, candidate=candidate, live=live, environ=secrets, probes=probes
+        )
         chosen = _chosen(arguments, catalogue, session.environment.text("PERF_SCENARIO"))
         why = "" if live else "nothing is live yet, so the absolute rules decide"
         job = Job(arguments, service, catalogue, chosen, setup, arguments.attempt, live is not None, why)
@@ -112,6 +131,7 @@ def _execute(job: Job) -> Evidence:
         outcomes.append(outcome)
         if outcome.partial:
             break
+        _baseline(outcome, job)
     document = check.to_evidence(
         outcomes,
         environment=job.arguments.env,
@@ -128,18 +148,78 @@ def _execute(job: Job) -> Evidence:
         },
         compared=job.compared,
         not_compared=job.not_compared,
+        unmeasured=job.setup.unmeasured,
     )
+    document.facts["runner"] = {"class": runner.runner_class(), "processor": runner.processor()}
     folder = Path(job.arguments.evidence)
     suffix = f".{job.arguments.env}" if job.arguments.env else ""
     samples = folder / f"{check.STAGE}{suffix}.samples.csv.gz"
     check.write_samples(outcomes, samples)
     document.facts["samples_file"] = samples.name
     path = document.write(folder)
+    text = summary.markdown(document)
     if job.arguments.report:
-        for ending, text in ((".md", summary.markdown(document)), (".csv", summary.aggregates_csv(document))):
-            evidence.write_atomic(path.with_suffix(ending), text)
+        written = (
+            (".md", text),
+            (".csv", summary.aggregates_csv(document)),
+            (".html", load_page.render(document)),
+        )
+        for ending, content in written:
+            evidence.write_atomic(path.with_suffix(ending), content)
+    github.append_summary(text)
+    github.set_output("verdict", document.verdict)
     _print(document, path, samples)
     return document
+
+
+def _baseline(outcome: check.Outcome, job: Job) -> None:
+    """Judge a run by its stored baseline, or add it to that baseline, as the arguments ask."""
+    compare, update = job.arguments.baseline, job.arguments.update_baseline
+    if compare is None and update is None:
+        return
+    folder = compare or update
+    key = baselines.Key(job.arguments.env, outcome.scenario.name, runner.runner_class())
+    known = baselines.load(key, folder)
+    first = outcome.runs[0]
+    figures = aggregates.by_endpoint(sample for sample in first.samples if sample.arm == CANDIDATE)
+    run = baselines.measured(figures, evidence.now(), first.seconds)
+    if compare is not None:
+        outcome.rules += (
+            [baselines.missing(key, str(key.path(folder)))]
+            if known is None
+            else baselines.judge(known, run, job.catalogue.comparison)
+        )
+    if update is None:
+        return
+    verdict = evidence.combine(rule.verdict for rule in outcome.rules)
+    # With --baseline the old baseline has judged too, and a doubt about noise must not keep a run out.
+    own = [rule for rule in outcome.rules if "against the baseline" not in rule.rule]
+    if evidence.combine(rule.verdict for rule in own) is not Verdict.PASS or first.saturated:
+        why = first.saturated or f"the run is {verdict}"
+        job.setup.say(f"baseline not updated: {why}")
+        return
+    commit = _commit(job)
+    path = baselines.save(baselines.add(known, key, commit, runner.processor(), run), folder)
+    job.setup.say(f"baseline updated: {path}; review and commit it")
+
+
+def _commit(job: Job) -> str:
+    """Return the commit that was measured: the release's, or the one checked out here.
+
+    Raises:
+        KickoffError: Neither is known.
+    """
+    if job.setup.candidate.release:
+        return job.setup.candidate.release.partition("-")[0]
+    done = subprocess.run(
+        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise KickoffError(
+            "a baseline names the commit it was measured on, and this folder has none",
+            hint="give --release ID of the service that answers",
+        )
+    return done.stdout.strip()
 
 
 def _print(document: Evidence, path: Path, samples: Path) -> None:
@@ -147,13 +227,13 @@ def _print(document: Evidence, path: Path, samples: Path) -> None:
         figures = f"{rule.measured} (limit {rule.threshold}, n={rule.samples})"
         line = f"{_MARKS[rule.verdict]} {rule.rule}: {figures}"
         print(f"{line}\n    {rule.reason}" if rule.reason else line)
-    saturated = document.facts["generator"]["saturated"]
-    if saturated:
-        print(f"warning: {saturated}; times and throughput are the generator's, not the service's")
+    for warning in summary.warnings(document):
+        print(f"warning: {warning}")
     print(f"\n{_MARKS[document.verdict]} {document.verdict.upper()}  {document.summary}")
     print(f"  evidence  {path}\n  samples   {samples}")
     if path.with_suffix(".md").exists():
-        print(f"  report    {path.with_suffix('.md')}\n  figures   {path.with_suffix('.csv')}")
+        print(f"  report    {path.with_suffix('.html')}\n  summary   {path.with_suffix('.md')}")
+        print(f"  figures   {path.with_suffix('.csv')}")
 
 
 def _exit_code(document: Evidence) -> int:
@@ -174,8 +254,11 @@ def _setup(
     candidate: Arm,
     live: Arm | None,
     environ: dict[str, str],
+    probes: dict[str, Probe],
 ) -> check.Setup:
     line = Line(sys.stderr)
+    sides = [arm.name for arm in (candidate, live) if arm is not None and arm.name not in probes]
+    local: list[list[str]] = [[] for _ in range(arguments.workers)]
     return check.Setup(
         candidate=candidate,
         live=live,
@@ -183,6 +266,9 @@ def _setup(
         max_rps=arguments.max_rps or 0.0,
         release_header=service.release_header,
         environ=environ,
+        workers=[*local, *(shlex.split(command) for command in arguments.worker_command)],
+        probes=probes,
+        unmeasured=f"the process behind {' and '.join(sides)} cannot be seen from here" if sides else "",
         say=line.say,
         on_progress=line.show,
     )
@@ -258,7 +344,35 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--candidate", action="store_true", help="test the staged candidate against live")
     parser.add_argument("--attempt", default="", metavar="ID", help="the attempt that --candidate belongs to")
     parser.add_argument(
-        "--report", action="store_true", help="also write a Markdown report and a CSV of figures"
+        "--report",
+        action="store_true",
+        help="also write an HTML page, a Markdown summary and a CSV of figures",
+    )
+    parser.add_argument(
+        "--baseline",
+        nargs="?",
+        type=Path,
+        const=_BASELINES,
+        metavar="DIR",
+        help=f"judge by the stored baseline of this scenario and runner class (default: {_BASELINES})",
+    )
+    parser.add_argument(
+        "--update-baseline",
+        nargs="?",
+        type=Path,
+        const=_BASELINES,
+        metavar="DIR",
+        help="add this run to that baseline, for review",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="load generators on this machine (default: 1)"
+    )
+    parser.add_argument(
+        "--worker-command",
+        action="append",
+        default=[],
+        metavar="COMMAND",
+        help="one more load generator, started by this command, e.g. on another host through ssh",
     )
     parser.add_argument(
         "--evidence",
@@ -271,6 +385,13 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
         parser.error("--candidate needs --env and --attempt")
     if arguments.candidate and (arguments.host or arguments.against):
         parser.error("--candidate finds its addresses by itself; leave --host and --against out")
+    if arguments.workers < 0 or arguments.workers + len(arguments.worker_command) < 1:
+        parser.error("--workers is at least 1, or 0 beside --worker-command")
+    stored = arguments.baseline is not None or arguments.update_baseline is not None
+    if stored and (arguments.candidate or arguments.against):
+        parser.error("a comparison loads two sides at once: measure baselines without --against")
+    if stored and arguments.duration is not None:
+        parser.error("a baseline belongs to the whole scenario: leave --duration out")
     if arguments.max_rps is None and not arguments.candidate and os.environ.get("PERF_MAX_RPS"):
         arguments.max_rps = float(os.environ["PERF_MAX_RPS"])
     return arguments

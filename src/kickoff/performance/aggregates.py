@@ -63,7 +63,9 @@ def figures(samples: Sequence[Sample], name: str, arm: str) -> EndpointFigures:
 
 
 def throughput(samples: Sequence[Sample], begun: float, ended: float) -> list[dict[str, Any]]:
-    """Return requests a second, failures and p95 over time: points ``{t, rps, failed, p95_ms}``.
+    """Return how a run went: points ``{t, rps, failed, p50_ms, p95_ms, p99_ms, received}``.
+
+    ``received`` is bytes of answers a second.
 
     The bins are whole seconds, wider for long runs so that at most about 300 points result.
     """
@@ -79,16 +81,24 @@ def throughput(samples: Sequence[Sample], begun: float, ended: float) -> list[di
         span = min(width, length - index * width)
         if span < width / 4:
             continue
-        times = [sample.ms for sample in group if sample.ok]
         points.append(
             {
                 "t": index * width,
                 "rps": round(len(group) / span, 2),
                 "failed": sum(not sample.ok for sample in group),
-                "p95_ms": round(float(np.percentile(times, 95)), 3) if times else None,
+                **_percentiles([sample.ms for sample in group if sample.ok]),
+                "received": round(sum(sample.size for sample in group) / span),
             }
         )
     return points
+
+
+def _percentiles(times: Sequence[float]) -> dict[str, float | None]:
+    names = ("p50_ms", "p95_ms", "p99_ms")
+    if not times:
+        return dict.fromkeys(names)
+    found = np.percentile(times, [50, 95, 99])
+    return {name: round(float(value), 3) for name, value in zip(names, found, strict=True)}
 
 
 def histogram(samples: Iterable[Sample]) -> list[dict[str, Any]]:

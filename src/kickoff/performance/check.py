@@ -1,7 +1,8 @@
 """The performance check: run scenarios, judge them, and leave evidence."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -13,10 +14,12 @@ from kickoff.performance import aggregates, comparison, gate, load, rules
 from kickoff.performance import samples as sample_files
 from kickoff.performance.comparison import Metric, Pairs
 from kickoff.performance.load import Arm, Interrupted, LoadResult, Progress
+from kickoff.performance.resources import Probe
 from kickoff.performance.samples import CANDIDATE, Sample
 from kickoff.performance.scenarios import Catalogue, ComparisonSettings, Scenario, Step
 
 STAGE = "perf-baseline"
+_MOST_ERRORS = 30
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,6 +33,9 @@ class Setup:
         max_rps: Upper bound of requests a second, both sides together; 0 for none.
         release_header: Response header that names the release; empty for none.
         environ: Additional environment variables of the load generator.
+        workers: The load generators, as :func:`kickoff.performance.load.run` takes them.
+        probes: Read what each side of the service uses.
+        unmeasured: Why that cannot be read for some side; empty when it can.
         say: Receives one-line messages about what happens next.
         on_progress: Receives the progress of the current run.
     """
@@ -40,6 +46,9 @@ class Setup:
     max_rps: float = 0.0
     release_header: str = "X-Release"
     environ: Mapping[str, str] = field(default_factory=dict)
+    workers: Sequence[Sequence[str]] = ((),)
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    unmeasured: str = ""
     say: Callable[[str], None] = lambda _: None
     on_progress: Callable[[Progress], None] = lambda _: None
 
@@ -142,6 +151,7 @@ def to_evidence(
     inputs: Mapping[str, Any],
     compared: bool,
     not_compared: str,
+    unmeasured: str = "",
 ) -> Evidence:
     """Return the evidence of the outcomes.
 
@@ -155,6 +165,7 @@ def to_evidence(
         inputs: What the check was asked to do.
         compared: Whether there was a live release to compare with.
         not_compared: Why there was none.
+        unmeasured: Why the service's processor and memory could not be read; empty when they could.
     """
     found = [rule for outcome in outcomes for rule in outcome.rules]
     if not compared:
@@ -178,7 +189,7 @@ def to_evidence(
         rules=found,
         timeline=_timeline(outcomes),
         series=_series(outcomes),
-        facts=_facts(outcomes, compared),
+        facts=_facts(outcomes, compared, unmeasured),
         log_tail=next(
             (outcome.runs[-1].log for outcome in outcomes if outcome.runs and outcome.runs[-1].log), []
         ),
@@ -215,6 +226,8 @@ def _load(scenario: Scenario, arms: Sequence[Arm], rate: float, setup: Setup) ->
         rate=rate,
         release_header=setup.release_header,
         environ=setup.environ,
+        workers=setup.workers,
+        probes=setup.probes,
         on_progress=setup.on_progress,
     )
 
@@ -240,57 +253,102 @@ def _timeline(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
 
 
 def _series(outcomes: Sequence[Outcome]) -> dict[str, list[dict[str, Any]]]:
-    throughput: list[dict[str, Any]] = []
-    offset = 0.0
-    for outcome in outcomes:
-        for run in outcome.runs:
-            candidate = [sample for sample in run.samples if sample.arm == CANDIDATE]
-            for point in aggregates.throughput(candidate, run.begun, run.ended):
-                throughput.append(
-                    {**point, "t": round(point["t"] + offset, 1), "scenario": outcome.scenario.name}
-                )
-            offset += run.seconds
     every = [sample for outcome in outcomes for sample in outcome.samples]
-    arms = sorted({sample.arm for sample in every})
     series = {
-        "throughput": throughput,
+        "throughput": _over_time(outcomes, lambda sample: sample.arm == CANDIDATE),
         "latency_histogram": aggregates.histogram(s for s in every if s.arm == CANDIDATE),
+        "resources": [
+            {
+                "t": round(entry.time - run.begun + offset, 1),
+                "arm": entry.arm,
+                "cpu": round(entry.cpu, 3),
+                "memory_mb": round(entry.memory_bytes / 1e6, 1),
+            }
+            for _, run, offset in _clock(outcomes)
+            for entry in run.usage
+        ],
     }
-    if len(arms) > 1:
+    if any(sample.arm != CANDIDATE for sample in every):
+        series["throughput_live"] = _over_time(outcomes, lambda sample: sample.arm != CANDIDATE)
         series["latency_histogram_live"] = aggregates.histogram(s for s in every if s.arm != CANDIDATE)
     return series
 
 
-def _facts(outcomes: Sequence[Outcome], compared: bool) -> dict[str, Any]:
+def _clock(outcomes: Sequence[Outcome]) -> Iterator[tuple[Outcome, LoadResult, float]]:
+    """Yield every run with the seconds of load before it."""
+    offset = 0.0
+    for outcome in outcomes:
+        for run in outcome.runs:
+            yield outcome, run, offset
+            offset += run.seconds
+
+
+def _over_time(outcomes: Sequence[Outcome], wanted: Callable[[Sample], bool]) -> list[dict[str, Any]]:
+    return [
+        {**point, "t": round(point["t"] + offset, 1), "scenario": outcome.scenario.name}
+        for outcome, run, offset in _clock(outcomes)
+        for point in aggregates.throughput([s for s in run.samples if wanted(s)], run.begun, run.ended)
+    ]
+
+
+def _facts(outcomes: Sequence[Outcome], compared: bool, unmeasured: str) -> dict[str, Any]:
     runs = [run for outcome in outcomes for run in outcome.runs]
-    candidate = [
-        {**row, "scenario": outcome.scenario.name}
-        for outcome in outcomes
-        for row in aggregates.rows(
-            aggregates.by_endpoint(s for s in outcome.samples if s.arm == CANDIDATE), _clean
-        )
-    ]
-    live = [
-        row
-        for outcome in outcomes
-        for row in aggregates.rows(
-            aggregates.by_endpoint(s for s in outcome.samples if s.arm != CANDIDATE), _clean
-        )
-    ]
     return {
-        "endpoints": candidate,
-        "endpoints_live": live,
+        "endpoints": _endpoint_rows(outcomes, lambda sample: sample.arm == CANDIDATE),
+        "endpoints_live": _endpoint_rows(outcomes, lambda sample: sample.arm != CANDIDATE),
         "scenarios": [_scenario_fact(outcome) for outcome in outcomes],
         "comparison": [_metric_fact(metric) for outcome in outcomes for metric in outcome.metrics],
         "compared_with_live": compared,
         "partial": any(outcome.partial for outcome in outcomes),
+        "errors": _errors(sample for outcome in outcomes for sample in outcome.samples),
         "generator": {
+            "processes": max((run.generators for run in runs), default=0),
             "cpu": round(max((run.generator_cpu for run in runs), default=0.0), 3),
             "lag_p95_ms": round(max((run.generator_lag_ms for run in runs), default=0.0), 1),
+            "requests_per_core": round(min((run.ceiling for run in runs if run.ceiling), default=0.0)),
             "saturated": next((run.saturated for run in runs if run.saturated), ""),
+            "near_ceiling": next((run.near_ceiling for run in runs if run.near_ceiling), ""),
         },
+        "resources": _resources(runs, unmeasured),
         "slow_requests": [entry for run in runs for entry in run.slow][:100],
     }
+
+
+def _endpoint_rows(outcomes: Sequence[Outcome], wanted: Callable[[Sample], bool]) -> list[dict[str, Any]]:
+    return [
+        {**row, "scenario": outcome.scenario.name}
+        for outcome in outcomes
+        for row in aggregates.rows(aggregates.by_endpoint(s for s in outcome.samples if wanted(s)), _clean)
+    ]
+
+
+def _errors(samples: Iterable[Sample]) -> list[dict[str, Any]]:
+    """Return what went wrong, the most frequent first."""
+    counts = Counter((s.endpoint, s.arm, s.error) for s in samples if not s.ok)
+    return [
+        {"endpoint": endpoint, "arm": arm, "error": error, "count": count}
+        for (endpoint, arm, error), count in counts.most_common(_MOST_ERRORS)
+    ]
+
+
+def _resources(runs: Sequence[LoadResult], unmeasured: str) -> dict[str, Any]:
+    """Return what each side of the service used; ``unmeasured`` says why a side is missing."""
+    sides = []
+    for arm in sorted({entry.arm for run in runs for entry in run.usage}):
+        usage = [entry for run in runs for entry in run.usage if entry.arm == arm]
+        bodies = sum(sample.size for run in runs for sample in run.samples if sample.arm == arm)
+        sides.append(
+            {
+                "arm": arm,
+                "cpu_mean": round(sum(entry.cpu for entry in usage) / len(usage), 3),
+                "cpu_max": round(max(entry.cpu for entry in usage), 3),
+                "memory_max_mb": round(max(entry.memory_bytes for entry in usage) / 1e6, 1),
+                "memory_growth_mb": round((usage[-1].memory_bytes - usage[0].memory_bytes) / 1e6, 1),
+                "answers_mb": round(bodies / 1e6, 3),
+                "seconds": len(usage),
+            }
+        )
+    return {"sides": sides, "unmeasured": unmeasured}
 
 
 def _scenario_fact(outcome: Outcome) -> dict[str, Any]:

@@ -222,7 +222,7 @@ def planned_pairs(metrics: Sequence[Metric], settings: ComparisonSettings) -> fl
     """
     factor = 1.0
     for metric in metrics:
-        wanted = _effect_of(settings, metric.kind, metric.live).detect
+        wanted = effect_of(settings, metric.kind, metric.live).detect
         if metric.verdict is not Verdict.INCONCLUSIVE or metric.detectable <= wanted:
             continue
         if not math.isfinite(metric.detectable):
@@ -237,7 +237,7 @@ def planned_pairs(metrics: Sequence[Metric], settings: ComparisonSettings) -> fl
 
 def to_rule(metric: Metric, settings: ComparisonSettings) -> RuleResult:
     """Return a metric as a rule of the evidence, with effect, interval and threshold in words."""
-    effect = _effect_of(settings, metric.kind, metric.live)
+    effect = effect_of(settings, metric.kind, metric.live)
     name = {
         Kind.P50: f"p50 of {metric.endpoint} against live",
         Kind.P95: f"p95 of {metric.endpoint} against live",
@@ -254,7 +254,7 @@ def to_rule(metric: Metric, settings: ComparisonSettings) -> RuleResult:
     return RuleResult(name, metric.verdict, measured, threshold, metric.pairs, metric.reason)
 
 
-def _effect_of(settings: ComparisonSettings, kind: Kind, live: float) -> Effect:
+def effect_of(settings: ComparisonSettings, kind: Kind, live: float) -> Effect:
     """Return the sizes that matter for a metric whose live value is ``live``."""
     found: Effect = getattr(settings, kind.value)
     if kind not in _QUANTILE or not live > 0:
@@ -451,7 +451,7 @@ def _wilson(successes: int, count: int) -> tuple[float, float]:
 
 
 def _judge(raw: _Raw, settings: ComparisonSettings, rejected: bool, alpha: float) -> Metric:
-    effect = _effect_of(settings, raw.kind, raw.live)
+    effect = effect_of(settings, raw.kind, raw.live)
     relative = raw.kind in _QUANTILE
     detectable = (
         _detectable_ratio(raw.spread, effect.margin, alpha, settings.power)

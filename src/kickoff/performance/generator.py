@@ -1,8 +1,9 @@
 """The load generator: Locust in a process of its own, told what to do on standard input.
 
-Started by :mod:`kickoff.performance.load` as ``python -m kickoff.performance.generator``. It reads one JSON
-plan from standard input, writes samples to a file and progress as JSON lines to standard output, and never
-shares an interpreter with code that gevent's patches could disturb.
+Started by :mod:`kickoff.performance.load` as ``python -m kickoff.performance.generator``, here or on another
+host. It reads one JSON plan from standard input, writes progress and samples to standard output as JSON
+lines, stops when standard input is closed, and never shares an interpreter with code that gevent's patches
+could disturb.
 
 In a comparison every task runs twice, once against each side, in an order drawn per pair from a shuffled
 balanced block and with the same random numbers, so that both sides get the same requests at nearly the same
@@ -13,15 +14,16 @@ time.
 # Locust patches the standard library on import, so it comes before everything that opens sockets or threads.
 import locust  # isort: skip
 
+import base64
 import json
 import logging
 import os
 import random
+import select
 import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
-from pathlib import Path
 from typing import Any, TextIO
 
 import gevent
@@ -73,6 +75,7 @@ class Recorder:
         exception: BaseException | None = None,
         response: Any = None,
         start_time: float = 0.0,
+        response_length: int | None = None,
         **_: Any,
     ) -> None:
         """Record one finished request (the signature is Locust's)."""
@@ -93,6 +96,7 @@ class Recorder:
             release=release,
             pair=str(context.get("kickoff_pair", "")),
             slot=int(context.get("kickoff_slot", 0)),
+            size=response_length or 0,
         )
         self._writer.add(sample)
         self.requests += 1
@@ -115,7 +119,7 @@ class Recorder:
 class Steering:
     """What one user does next: which side it talks to, and how many requests it has sent."""
 
-    def __init__(self, user: Any, number: int, arms: list[Arm], rate: float) -> None:
+    def __init__(self, user: Any, number: str, arms: list[Arm], rate: float) -> None:
         self.arms = arms
         self.number = number
         self.rate = rate
@@ -212,13 +216,12 @@ class Generator:
         self._plan = plan
         self._progress = progress
         self._arms = [Arm(document) for document in plan["arms"]]
-        self._writer = Writer(Path(plan["samples"]))
+        self._writer = Writer(self._stream)
         self._recorder = Recorder(self._writer, self._arms, plan["release_header"], plan["slow_ms"])
         self._users = 0
         self._interrupted = False
         self._lags: list[float] = []
         self._errors: list[str] = []
-        self._parent = os.getppid()
 
     def run(self) -> None:
         """Send the load, then report the summary."""
@@ -254,7 +257,7 @@ class Generator:
             ended=ended,
             interrupted=self._interrupted,
             requests=self._recorder.requests,
-            cpu=used_cpu / max(ended - begun, 0.001),
+            cpu_seconds=used_cpu,
             lag_p95_ms=_quantile(self._lags, 0.95) * 1000,
             slow=self._recorder.slow,
             errors=self._errors,
@@ -263,8 +266,10 @@ class Generator:
     _reported = 0.5
 
     def _over(self, clock: float) -> bool:
-        orphaned = os.getppid() != self._parent
-        return self._interrupted or orphaned or time.perf_counter() - clock >= self._plan["duration"]
+        # Whoever started this closes standard input to stop it, or by dying.
+        if select.select([0], [], [], 0)[0]:
+            self._interrupted = True
+        return self._interrupted or time.perf_counter() - clock >= self._plan["duration"]
 
     def _report(self, users: int, elapsed: float) -> None:
         self._reported = elapsed + 0.5
@@ -282,6 +287,9 @@ class Generator:
     def _say(self, **values: Any) -> None:
         self._progress.write(json.dumps(values) + "\n")
         self._progress.flush()
+
+    def _stream(self, data: bytes) -> None:
+        self._say(kind="samples", data=base64.b64encode(data).decode())
 
     def _stop(self, *_: object) -> None:
         self._interrupted = True
@@ -321,7 +329,7 @@ class Generator:
         def __init__(user: Any, environment: Any) -> None:
             original(user, environment)
             self._users += 1
-            user.kickoff = Steering(user, self._users, self._arms, rate)
+            user.kickoff = Steering(user, f"{self._plan['worker']}.{self._users}", self._arms, rate)
 
         __init__.kickoff_original = original  # type: ignore[attr-defined] # functions take attributes
         user_class.__init__ = __init__
@@ -362,6 +370,7 @@ def main() -> int:
         0, or 2 when the plan cannot be carried out (the reason is the last line of standard error).
     """
     plan = json.loads(sys.stdin.readline())
+    os.environ.update(plan["environ"])
     # A locustfile may print; progress has a descriptor of its own so that such text cannot spoil it.
     progress = os.fdopen(os.dup(1), "w", encoding="utf-8")
     os.dup2(2, 1)

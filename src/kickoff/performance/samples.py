@@ -4,11 +4,11 @@ import csv
 import gzip
 import io
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-COLUMNS = ("time", "endpoint", "arm", "ms", "ok", "error", "release", "pair", "slot")
+COLUMNS = ("time", "endpoint", "arm", "ms", "ok", "error", "release", "pair", "slot", "size")
 CANDIDATE = "candidate"
 LIVE = "live"
 
@@ -27,6 +27,7 @@ class Sample:
         release: The release that the answer named; empty when none did.
         pair: Joins the two requests of a pair; empty outside a comparison.
         slot: 0 for the first of a pair, 1 for the second.
+        size: Bytes of the answer's body.
     """
 
     time: float
@@ -38,6 +39,7 @@ class Sample:
     release: str = ""
     pair: str = ""
     slot: int = 0
+    size: int = 0
 
     def row(self) -> tuple[str, ...]:
         """Return the values in the order of :data:`COLUMNS`."""
@@ -51,14 +53,19 @@ class Sample:
             self.release,
             self.pair,
             str(self.slot),
+            str(self.size),
         )
 
 
 class Writer:
-    """Appends samples to a gzip CSV file; what was flushed survives a crash of the writer."""
+    """Turns samples into gzip CSV; what was flushed can be read even if nothing follows.
 
-    def __init__(self, path: Path) -> None:
-        self._raw = path.open("wb")
+    Args:
+        sink: Receives the bytes.
+    """
+
+    def __init__(self, sink: Callable[[bytes], object]) -> None:
+        self._sink = sink
         self._zip = zlib.compressobj(level=1, wbits=31)
         self._rows: list[Sequence[str]] = [COLUMNS]
 
@@ -67,27 +74,26 @@ class Writer:
         self._rows.append(sample.row())
 
     def flush(self) -> None:
-        """Write what was added, in a form that can be read even if nothing follows."""
+        """Pass on what was added."""
         text = io.StringIO()
         csv.writer(text, lineterminator="\n").writerows(self._rows)
         self._rows = []
-        self._raw.write(self._zip.compress(text.getvalue().encode()))
-        self._raw.write(self._zip.flush(zlib.Z_SYNC_FLUSH))
-        self._raw.flush()
+        packed = self._zip.compress(text.getvalue().encode())
+        self._sink(packed + self._zip.flush(zlib.Z_SYNC_FLUSH))
 
     def close(self) -> None:
-        """Write everything and end the file."""
+        """Pass on everything and end the stream."""
         self.flush()
-        self._raw.write(self._zip.flush(zlib.Z_FINISH))
-        self._raw.close()
+        self._sink(self._zip.flush(zlib.Z_FINISH))
 
 
 def write(path: Path, samples: Iterable[Sample]) -> None:
     """Write ``samples`` as one gzip CSV file."""
-    writer = Writer(path)
-    for sample in samples:
-        writer.add(sample)
-    writer.close()
+    with path.open("wb") as stream:
+        writer = Writer(stream.write)
+        for sample in samples:
+            writer.add(sample)
+        writer.close()
 
 
 def read(path: Path) -> list[Sample]:
@@ -106,6 +112,7 @@ def read(path: Path) -> list[Sample]:
             release=row[6],
             pair=row[7],
             slot=int(row[8]),
+            size=int(row[9]),
         )
         for row in csv.reader(lines)
         if len(row) == len(COLUMNS)

@@ -32,11 +32,37 @@ def markdown(evidence: Evidence) -> str:
     for row in _rows(evidence):
         figures = " | ".join("none" if row[name] is None else f"{row[name]:g}" for name in _FIGURES)
         lines.append(f"| {_cell(row['name'])} | {row['arm']} | {figures} |")
-    generator = evidence.facts["generator"]
-    lines += ["", f"Load generator: {generator['cpu']:.0%} of one processor."]
-    if generator["saturated"]:
-        lines.append(f"**Warning:** {generator['saturated']}; the figures may be the generator's own.")
+    lines += ["", *_machine(evidence)]
+    lines += [f"**Warning:** {_cell(warning)}." for warning in warnings(evidence)]
     return "\n".join(lines) + "\n"
+
+
+def warnings(evidence: Evidence) -> list[str]:
+    """Return why the figures may be the load generator's own instead of the service's."""
+    generator = evidence.facts["generator"]
+    found = []
+    if generator["saturated"]:
+        found.append(f"{generator['saturated']}; times and throughput are the generator's, not the service's")
+    if generator["near_ceiling"]:
+        found.append(generator["near_ceiling"])
+    return found
+
+
+def _machine(evidence: Evidence) -> list[str]:
+    generator, resources = evidence.facts["generator"], evidence.facts["resources"]
+    able = f"; one core could send about {generator['requests_per_core']}/s" * bool(
+        generator["requests_per_core"]
+    )
+    lines = [f"Load generator: {generator['cpu']:.0%} of one processor{able}.  "]
+    for side in resources["sides"]:
+        lines.append(
+            f"Service ({side['arm']}): processor {side['cpu_mean']:.0%} of a core on average, "
+            f"{side['cpu_max']:.0%} at most; memory {side['memory_max_mb']:.0f} MB at most, "
+            f"{side['memory_growth_mb']:+.1f} MB over the run; {side['answers_mb']:.1f} MB of answers.  "
+        )
+    if resources["unmeasured"]:
+        lines.append(f"Service's processor and memory: not measured, {_cell(resources['unmeasured'])}.  ")
+    return lines
 
 
 def aggregates_csv(evidence: Evidence) -> str:

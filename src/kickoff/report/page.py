@@ -2,21 +2,15 @@
 
 import base64
 import gzip
-import hashlib
 import json
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from functools import cache
-from importlib.resources import files
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-from markupsafe import Markup
-
 from kickoff.evidence import Verdict
-from kickoff.report import rows, wording
+from kickoff.report import assets, rows, wording
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.svg import Figure
 from kickoff.report.charts.timeline import timeline
@@ -75,19 +69,12 @@ def render(run: Run, outcome: Outcome, limit: int = LIMIT) -> str:
 
 
 def _render(run: Run, outcome: Outcome, detail: Detail) -> str:
-    style, script = _asset("page.css"), _asset("page.js")
-    policy = (
-        f"default-src 'none'; style-src 'sha256-{_digest(style)}'; script-src 'sha256-{_digest(script)}'; "
-        "img-src data:; base-uri 'none'; form-action 'none'"
-    )
     found = rows.gates(run)
     stages = rows.stages(run)
     jobs = run.plan.jobs if run.plan else {}
     data, data_note = _data(run, outcome, detail.data)
-    text: str = _template().render(
-        policy=policy,
-        style=Markup(style),  # noqa: S704 - our own file
-        script=Markup(script),  # noqa: S704 - our own file
+    text: str = assets.template("page.html").render(
+        **assets.parts(),
         outcome=outcome,
         kind=_kind(outcome),
         good=outcome.verdict in GOOD,
@@ -207,30 +194,3 @@ def _data(run: Run, outcome: Outcome, limit: int) -> tuple[str, str]:
         if len(packed) * 4 / 3 <= limit:
             return f"data:application/gzip;base64,{base64.b64encode(packed).decode()}", note
     return "", "The data is too long for the page; it is in the evidence folder of the run."
-
-
-def _visible(value: object) -> object:
-    """Keep terminal sequences and directional marks out of whatever the template writes."""
-    return wording.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
-
-
-@cache
-def _template() -> Any:  # noqa: ANN401
-    environment = Environment(
-        loader=PackageLoader("kickoff.report"),
-        autoescape=True,
-        finalize=_visible,
-        undefined=StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    return environment.get_template("page.html")
-
-
-@cache
-def _asset(name: str) -> str:
-    return files("kickoff.report").joinpath("templates", name).read_text(encoding="utf-8").strip()
-
-
-def _digest(text: str) -> str:
-    return base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()

@@ -1,5 +1,6 @@
 """The script as the pipeline calls it: ``--candidate``, with a stand-in for the release engine's session."""
 
+import os
 import runpy
 import signal
 import sys
@@ -38,10 +39,21 @@ class FakeEnvironment:
 
 
 @dataclass
+class FakeState:
+    pid: int
+
+
+class FakeTarget:
+    def state(self, colour: str) -> FakeState:
+        return FakeState(os.getpid())
+
+
+@dataclass
 class FakeSession:
     candidate: Toy
     live: Toy | None
     environment: FakeEnvironment
+    target: FakeTarget = field(default_factory=FakeTarget)
     recorded: list[tuple[str, Evidence]] = field(default_factory=list)
 
     def colour_of(self, which: str) -> str | None:

@@ -166,7 +166,8 @@ def test_throughput_over_time() -> None:
     samples[5] = replace(samples[5], ok=False, error="no")
     points = aggregates.throughput(samples, BEGUN, BEGUN + 10)
     assert len(points) == 10
-    assert points[0] == {"t": 0.0, "rps": 10.0, "failed": 1, "p95_ms": 10.0}
+    times = {"p50_ms": 10.0, "p95_ms": 10.0, "p99_ms": 10.0}
+    assert points[0] == {"t": 0.0, "rps": 10.0, "failed": 1, **times, "received": 0}
     assert sum(point["failed"] for point in points) == 1
 
 

@@ -6,7 +6,7 @@ from kickoff.performance import samples
 from kickoff.performance.samples import Sample
 
 ROWS = [
-    Sample(1000.25, "POST /predictions", "candidate", 12.5, True, "", "r1", "1-2-3", 1),
+    Sample(1000.25, "POST /predictions", "candidate", 12.5, True, "", "r1", "1-2-3", 1, 512),
     Sample(1000.5, "GET /health", "live", 0.5, False, 'says "no", twice\nand more', "", "", 0),
 ]
 
@@ -19,12 +19,15 @@ def test_round_trip(tmp_path: Path) -> None:
 
 def test_what_was_flushed_survives_a_crash(tmp_path: Path) -> None:
     path = tmp_path / "s.csv.gz"
-    writer = samples.Writer(path)
+    found = bytearray()
+    writer = samples.Writer(found.extend)
     writer.add(ROWS[0])
     writer.flush()
     writer.add(ROWS[0])  # never flushed: lost, and that is all
+    path.write_bytes(found)
     assert samples.read(path) == [ROWS[0]]
     writer.close()
+    path.write_bytes(found)
     assert samples.read(path) == [ROWS[0], ROWS[0]]
 
 

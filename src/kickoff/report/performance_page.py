@@ -1,0 +1,48 @@
+"""What the pages about performance share: one HTML file each, offline, complete without scripts."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+from kickoff.evidence import RuleResult, Verdict
+from kickoff.report import assets, rows, wording
+from kickoff.report.charts.svg import Figure, Table
+
+_KINDS = {Verdict.PASS: "pass", Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "doubt"}
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a page says, from top to bottom."""
+
+    verdict: Verdict
+    title: str
+    why: str
+    subject: str = ""
+    warnings: Sequence[str] = ()
+    facts: Sequence[tuple[str, str]] = ()
+    rules: Sequence[RuleResult] = ()
+    sections: Sequence[tuple[str, Sequence[Figure]]] = ()
+    tables: Sequence[tuple[str, Table]] = field(default=())
+
+
+def render(content: Content) -> str:
+    """Return the page."""
+    order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE]
+    text: str = assets.template("performance.html").render(
+        **assets.parts(),
+        verdict=content.verdict,
+        kind=_KINDS.get(content.verdict, "none"),
+        title=content.title,
+        subject=content.subject,
+        why=content.why,
+        warnings=content.warnings,
+        facts=content.facts,
+        rules=sorted(content.rules, key=lambda rule: order.index(rule.verdict)),
+        sections=content.sections,
+        tables=content.tables,
+        icon=rows.ICON,
+        word=rows.WORD,
+        line=wording.line,
+        count=wording.count,
+    )
+    return text

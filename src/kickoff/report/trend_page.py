@@ -1,0 +1,132 @@
+"""The page of the trend over releases: drift of every endpoint, steps and creep marked. A pure function."""
+
+import math
+from collections.abc import Sequence
+
+from kickoff.evidence import Verdict
+from kickoff.performance.trend import DECISION, Alarm, Trend
+from kickoff.report import performance_page
+from kickoff.report.charts import lines
+from kickoff.report.charts.lines import Chart, Line, Marked
+from kickoff.report.charts.svg import Figure, Table
+from kickoff.report.performance_page import Content
+from kickoff.report.wording import line, plural, signed
+
+_MOST_FIGURES = 24
+_NORMAL_95 = 1.959964
+FEWEST = 3
+"""Releases below which there is no trend to speak of."""
+
+
+def verdict(trends: Sequence[Trend]) -> Verdict:
+    """Return whether something drifted; too few releases are inconclusive."""
+    if any(entry.alarms for entry in trends):
+        return Verdict.FAIL
+    enough = trends and max(len(entry.points) for entry in trends) >= FEWEST
+    return Verdict.PASS if enough else Verdict.INCONCLUSIVE
+
+
+def sentence(trends: Sequence[Trend]) -> str:
+    """Return the finding in one sentence."""
+    found = [(entry, alarm) for entry in trends for alarm in entry.alarms]
+    if found:
+        return "; ".join(f"{entry.kind} of {entry.endpoint}: {words(alarm)}" for entry, alarm in found[:6])
+    most = max((len(entry.points) for entry in trends), default=0)
+    if most < FEWEST:
+        return f"{plural(most, 'release')} compared so far; a trend needs {FEWEST}"
+    return f"no step and no creep over {plural(most, 'release')}"
+
+
+def words(alarm: Alarm) -> str:
+    """Return an alarm in words."""
+    rise = signed(alarm.rise * 100, 1)
+    return (
+        f"{alarm.shape} of {rise} with {alarm.since}"
+        if alarm.since == alarm.seen
+        else f"{alarm.shape} of {rise} since {alarm.since}, certain with {alarm.seen}"
+    )
+
+
+def render(trends: Sequence[Trend]) -> str:
+    """Return the page."""
+    found = verdict(trends)
+    titles = {Verdict.FAIL: "SLOWER OVER TIME", Verdict.PASS: "STEADY"}
+    # What drifted comes first, then what changed most.
+    order = sorted(trends, key=lambda entry: (not entry.alarms, -abs(entry.points[-1].level)))
+    return performance_page.render(
+        Content(
+            verdict=found,
+            title=titles.get(found, "TOO FEW RELEASES"),
+            subject="Response times over releases",
+            why=sentence(trends),
+            sections=[("Drift since the first release", [_figure(entry) for entry in order[:_MOST_FIGURES]])],
+            tables=[("All endpoints", _table(order))],
+        )
+    )
+
+
+def _figure(entry: Trend) -> Figure:
+    where = f" in {line(entry.environment, 40)}" if entry.environment else ""
+    last = entry.points[-1]
+    releases = [point.release for point in entry.points]
+    moved = signed(math.expm1(last.level) * 100, 1)
+    title = (
+        f"{entry.kind} of {line(entry.endpoint, 80)}{where}: {moved} over {plural(len(releases), 'release')}"
+    )
+    if entry.alarms:
+        title += f"; {words(entry.alarms[-1])}"
+
+    def percent(level: float) -> float:
+        return math.expm1(level) * 100
+
+    band = [
+        (
+            float(index),
+            percent(point.level - _NORMAL_95 * point.level_error),
+            percent(point.level + _NORMAL_95 * point.level_error),
+        )
+        for index, point in enumerate(entry.points)
+    ]
+    chart = Chart(
+        key=f"trend-{line(entry.environment, 40)}-{entry.kind}-{line(entry.endpoint, 80)}".replace(" ", "-"),
+        title=title,
+        quantity="Slower than the first release by",
+        lines=[Line(entry.kind, [(float(i), percent(p.level)) for i, p in enumerate(entry.points)], band)],
+        say=lambda value: f"{value:+.3g}%" if value else "0",
+        names=releases,
+        marks=[Marked(float(releases.index(alarm.seen)), words(alarm)) for alarm in entry.alarms],
+        unmarked="no step, no creep",
+    )
+    body = [
+        (
+            line(point.release, 40),
+            f"{point.at.replace('T', ' ')[:16]}",
+            signed(math.expm1(point.effect) * 100, 1),
+            f"±{_NORMAL_95 * point.error * 100:.1f}%",
+            signed(math.expm1(point.level) * 100, 1),
+            f"{point.cusum:.1f}",
+        )
+        for point in entry.points
+    ]
+    columns = ("release", "compared at (UTC)", "against the one before", "95% interval", "drift", "cusum")
+    table = Table(columns, body, frozenset({2, 3, 4, 5}), f"An alarm needs a cusum above {DECISION:g}.")
+    return lines.figure(chart, table, "The band is the 95% interval of the drift.")
+
+
+def _table(trends: Sequence[Trend]) -> Table:
+    body = [
+        (
+            line(entry.endpoint, 100),
+            entry.kind,
+            line(entry.environment, 40),
+            str(len(entry.points)),
+            signed(math.expm1(entry.points[-1].level) * 100, 1),
+            f"{max(point.cusum for point in entry.points):.1f}",
+            "; ".join(words(alarm) for alarm in entry.alarms) or "steady",
+        )
+        for entry in trends
+    ]
+    columns = ("endpoint", "metric", "environment", "releases", "drift", "highest cusum", "finding")
+    left = len(trends) - _MOST_FIGURES
+    note = f"{left} more without a chart." if left > 0 else "" if body else "Nothing was compared yet."
+    return Table(columns, body, frozenset({3, 4, 5}), note)
