@@ -26,7 +26,7 @@ from kickoff.performance.comparison import Kind
 from kickoff.performance.scenarios import ComparisonSettings
 
 MOST_RUNS = 10
-LEAST_RUNS = 3
+LEAST_RUNS = 5
 """With fewer runs the noise between runs is unknown, and so is what a later run may differ by."""
 
 # Two runs that agree by luck would make the next one look certain.
@@ -245,14 +245,14 @@ def _judge(
     certain = float(stats.t.isf(alpha, count - 1)) * spread
     threshold = max(certain, math.log1p(effect.margin))
     detectable = math.expm1(threshold + float(stats.t.isf(1 - settings.power, count - 1)) * spread)
-    limit = f"≤ {math.expm1(threshold):+.1%}"
+    limit = f"≤ {min(math.expm1(threshold), 10):+.1%}"
     if change > threshold:
         reason = f"beyond what {count} runs of the baseline differ by, and more than {effect.margin:.1%}"
         return RuleResult(rule, Verdict.FAIL, measured_text, limit, times.samples, reason)
     if detectable > effect.detect:
         reason = (
-            f"{count} runs that differ by {statistics.stdev(known):.1%} would show an effect of "
-            f"{detectable:.1%} or more; {effect.detect:.1%} must"
+            f"after {count} runs that differ by {statistics.stdev(known):.1%} "
+            f"{comparison.shows(detectable)}; {effect.detect:.1%} must"
         )
         return RuleResult(rule, Verdict.INCONCLUSIVE, measured_text, limit, times.samples, reason)
     return RuleResult(rule, Verdict.PASS, measured_text, limit, times.samples)

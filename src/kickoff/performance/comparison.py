@@ -41,6 +41,7 @@ _QUICK_SWAPS, _SWAPS = 499, 9999
 _BOOTSTRAPS = 600
 _SLOW_FACTOR = 4.0
 _ALL = "all endpoints"
+_TENFOLD = 10.0
 
 
 class Kind(StrEnum):
@@ -252,6 +253,12 @@ def to_rule(metric: Metric, settings: ComparisonSettings) -> RuleResult:
         measured = f"{metric.live:.2%} → {metric.candidate:.2%} ({interval})"
         threshold = f"≤ +{effect.margin * 100:g} points"
     return RuleResult(name, metric.verdict, measured, threshold, metric.pairs, metric.reason)
+
+
+def shows(detectable: float) -> str:
+    """Return in words which effect would show."""
+    least = f"{detectable:.1%} or more" if detectable < _TENFOLD else "far more than 1000%"
+    return f"only an effect of {least} would show"
 
 
 def effect_of(settings: ComparisonSettings, kind: Kind, live: float) -> Effect:
@@ -473,8 +480,7 @@ def _judge(raw: _Raw, settings: ComparisonSettings, rejected: bool, alpha: float
         reason = (
             f"{raw.pairs} pairs are too few to compare"
             if not math.isfinite(detectable)
-            else f"with {raw.pairs} pairs and this noise only an effect of {detectable:.1%} or more would "
-            f"show; {effect.detect:.1%} must"
+            else f"with {raw.pairs} pairs and this noise {shows(detectable)}; {effect.detect:.1%} must"
         )
     elif estimate > effect.margin:
         reason = f"within what chance brings about (p = {raw.p_value:.2g})"
