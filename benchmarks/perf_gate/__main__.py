@@ -1,4 +1,4 @@
-"""``python -m benchmarks.perf_gate record | live | report``; README.md says what each does and takes."""
+"""``python -m benchmarks.perf_gate record | resample | live | report``; README.md says what each does."""
 
 import argparse
 import sys
@@ -29,10 +29,15 @@ def main() -> int:
     living.add_argument("--runs", type=int, default=1)
     living.add_argument("--env", default="", help="settings of this environment instead of the defaults")
 
-    reporting = commands.add_parser("report", help="resample the traces and print the tables")
-    reporting.add_argument("--equal", type=int, default=2000, help="comparisons of equal releases")
-    reporting.add_argument("--changed", type=int, default=300, help="comparisons of each change")
-    reporting.add_argument("--jobs", type=int, default=2, help="processes")
+    resampling = commands.add_parser("resample", help="compare what was recorded, over and over")
+    resampling.add_argument("--change", choices=names, default="equal")
+    resampling.add_argument("--comparisons", type=int, default=2000, help="how many there shall be in all")
+    resampling.add_argument("--jobs", type=int, default=2, help="processes")
+    resampling.add_argument(
+        "--at-most", type=float, default=float("inf"), help="seconds; call again to go on"
+    )
+
+    commands.add_parser("report", help="print the tables")
 
     options = parser.parse_args()
     if options.command == "record":
@@ -45,8 +50,11 @@ def main() -> int:
         for _ in range(options.runs):
             found = record.gate(record.change(options.change), options.env, options.out / "live.jsonl")
             print(f"{found['change']}: {found['verdict']} after {found['seconds']} s", flush=True)
+    elif options.command == "resample":
+        wanted = (options.out, options.change, options.comparisons, options.jobs, options.at_most)
+        print(f"{options.change}: {report.extend(*wanted)} comparisons", flush=True)
     else:
-        print(report.tables(options.out, options.equal, options.changed, options.jobs))
+        print(report.tables(options.out))
     return 0
 
 

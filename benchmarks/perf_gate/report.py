@@ -1,6 +1,7 @@
 """The tables: false alarms of equal releases and detection of changed ones, with 95 % intervals."""
 
 import json
+import time
 from collections import Counter
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -17,25 +18,48 @@ from benchmarks.perf_gate.resample import Result
 from kickoff.evidence import Verdict
 
 
-def tables(folder: Path, equal: int, changed: int, jobs: int) -> str:
-    """Resample, write ``results.json`` beside the traces, and return the tables as Markdown.
+def extend(folder: Path, change: str, comparisons: int, jobs: int, at_most: float) -> int:
+    """Resample comparisons of a change until there are so many, or the time is over.
 
     Args:
-        folder: Where the traces are.
-        equal: Number of comparisons of equal releases.
-        changed: Number of comparisons of each change.
+        folder: Where the traces are, and the results go (``resampled.jsonl``).
+        change: Name of the change.
+        comparisons: How many there shall be, those of earlier calls included.
         jobs: Number of processes.
+        at_most: Seconds after which to stop; the next call goes on.
+
+    Returns:
+        How many there are.
     """
-    results: dict[str, list[Result]] = {}
-    with ProcessPoolExecutor(jobs) as pool:
-        for entry in record.CHANGES:
-            seeds = range(equal if entry.equal else changed)
-            work = partial(resample.run, folder, entry.name)
-            results[entry.name] = list(pool.map(work, seeds, chunksize=10))
-    live = _live(folder / "live.jsonl")
-    document = {name: [asdict(result) for result in found] for name, found in results.items()}
-    (folder / "results.json").write_text(json.dumps(document), encoding="utf-8")
-    return "\n".join([*_gate(results), "", *_peers(results), "", *_lives(live), ""])
+    path = folder / "resampled.jsonl"
+    done = len(_read(path).get(change, []))
+    until = time.monotonic() + at_most
+    with ProcessPoolExecutor(jobs) as pool, path.open("a", encoding="utf-8") as stream:
+        while done < comparisons and time.monotonic() < until:
+            seeds = range(done, min(done + 10 * jobs, comparisons))
+            for result in pool.map(partial(resample.run, folder, change), seeds, chunksize=5):
+                stream.write(json.dumps({"change": change, **asdict(result)}) + "\n")
+            stream.flush()
+            done = seeds.stop
+    return done
+
+
+def tables(folder: Path) -> str:
+    """Return the tables of what was resampled and measured, as Markdown."""
+    resampled = _read(folder / "resampled.jsonl")
+    results = {entry.name: resampled[entry.name] for entry in record.CHANGES if entry.name in resampled}
+    return "\n".join([*_gate(results), "", *_peers(results), "", *_lives(_live(folder / "live.jsonl")), ""])
+
+
+def _read(path: Path) -> dict[str, list[Result]]:
+    found: dict[str, list[Result]] = {}
+    if path.exists():
+        for line in path.read_text("utf-8").splitlines():
+            document = json.loads(line)
+            change = document.pop("change")
+            result = Result(**{**document, "verdict": Verdict(document["verdict"])})
+            found.setdefault(change, []).append(result)
+    return found
 
 
 def _gate(results: dict[str, list[Result]]) -> list[str]:
