@@ -1,4 +1,4 @@
-"""``python -m benchmarks.perf_gate record | resample | live | report``; README.md says what each does."""
+"""``python -m benchmarks.perf_gate record | resample | live | report | ceiling``; see README.md."""
 
 import argparse
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 sys.path[:0] = [str(ROOT / "src"), str(ROOT)]
 
-from benchmarks.perf_gate import record, report  # noqa: E402
+from benchmarks.perf_gate import ceiling, record, report  # noqa: E402
 
 DEFAULT = Path(".kickoff/perf-gate")
 
@@ -39,6 +39,10 @@ def main() -> int:
 
     commands.add_parser("report", help="print the tables")
 
+    most = commands.add_parser("ceiling", help="measure how much the load generator itself can send")
+    most.add_argument("--seconds", type=float, default=10.0)
+    most.add_argument("--workers", type=int, default=1)
+
     options = parser.parse_args()
     if options.command == "record":
         entry = record.change(options.change)
@@ -53,6 +57,8 @@ def main() -> int:
     elif options.command == "resample":
         wanted = (options.out, options.change, options.comparisons, options.jobs, options.at_most)
         print(f"{options.change}: {report.extend(*wanted)} comparisons", flush=True)
+    elif options.command == "ceiling":
+        print(ceiling.measure(options.seconds, options.workers))
     else:
         print(report.tables(options.out))
     return 0

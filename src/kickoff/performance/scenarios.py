@@ -92,6 +92,7 @@ class ComparisonSettings:
         max_duration: Upper bound of the run in seconds, when the noise asks for more samples.
         false_alarm: Probability of rejecting an equal release, for the whole family of metrics.
         power: Probability of seeing an effect of size ``detect``.
+        instance: What the times of two starts of the same release may differ by, relative.
         p50: Sizes for the median, relative.
         p95: Sizes for the 95th percentile, relative.
         floor: Sizes in milliseconds, by metric, that stand in for the relative ones where they are larger.
@@ -103,6 +104,7 @@ class ComparisonSettings:
     max_duration: float
     false_alarm: float
     power: float
+    instance: float
     p50: Effect
     p95: Effect
     floor: Mapping[str, Effect]
@@ -296,6 +298,7 @@ def _comparison(entry: Mapping[str, Any], text: str, source: str) -> ComparisonS
         max_duration=seconds(entry["max_duration"]),
         false_alarm=false_alarm,
         power=power,
+        instance=_share(entry["instance"]),
         floor=floor,
         **effects,
     )
