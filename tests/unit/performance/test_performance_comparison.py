@@ -168,6 +168,43 @@ def test_an_extension_stays_within_the_limit() -> None:
     assert gate.extension([], SETTINGS, spent=5) == 0
 
 
+def placed(source: np.random.Generator, count: int, effect: float) -> Pairs:
+    """Return equal releases of which one has the busier core for stretches of 40 pairs."""
+    stretch = np.repeat(source.choice([-1.0, 1.0], size=count // 40 + 1), 40)[:count]
+    noise = source.normal(0, 0.2, (2, count))
+    live, candidate = np.exp(1 + noise + np.stack([-stretch, stretch]) * effect / 2)
+    ok = np.ones(count, dtype=np.bool_)
+    return Pairs("GET /a", live, candidate, ok, ok)
+
+
+def test_a_busier_core_for_seconds_on_end_does_not_cry_wolf() -> None:
+    alarms = 0
+    for seed in range(30):
+        found = comparison.compare([placed(np.random.default_rng([seed, 8]), 1000, 0.4)], SETTINGS, seed=seed)
+        alarms += any(metric.verdict is Verdict.FAIL for metric in found)
+    # Taking the pairs for independent rejects about a quarter of these.
+    assert alarms <= 3
+
+
+def test_what_two_starts_of_a_release_differ_by_is_allowed_for() -> None:
+    pairs = simulate(np.random.default_rng(21), 2500, slower=1.08, endpoints=1)
+    strict = comparison.compare(pairs, SETTINGS)[0]
+    allowed = comparison.compare(pairs, replace(SETTINGS, instance=0.07))[0]
+    assert strict.verdict is Verdict.FAIL
+    assert allowed.p_value > 0.01
+    assert allowed.verdict is not Verdict.FAIL
+    assert allowed.detectable > strict.detectable
+
+
+def test_two_runs_join_to_one() -> None:
+    first, second = (simulate(np.random.default_rng(seed), 30, endpoints=2) for seed in (1, 2))
+    joined = comparison.join(first, second)
+    assert [entry.count for entry in joined] == [60, 60]
+    assert joined[0].live_ms.tolist() == [*first[0].live_ms, *second[0].live_ms]
+    only = [replace(second[0], endpoint="GET /new")]
+    assert {entry.endpoint for entry in comparison.join(first, only)} == {"GET /0", "GET /1", "GET /new"}
+
+
 def test_holm() -> None:
     assert comparison.holm([0.01, 0.04, 0.03], 0.05) == [True, False, False]
     assert comparison.holm([0.01, 0.02, 0.03], 0.05) == [True, True, True]

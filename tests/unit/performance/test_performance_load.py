@@ -110,6 +110,65 @@ def test_the_shape_is_followed(candidate: Toy, catalogue: Catalogue, locustfile:
     assert max(counts) == 20
 
 
+def test_several_generators_share_users_and_rate(
+    pair: tuple[Toy, Toy], smoke: Scenario, locustfile: Path
+) -> None:
+    new, old = pair
+    arms = [Arm("candidate", new.url, {}, "new"), Arm("live", old.url, {}, "old")]
+    # The second one is started by a command, as one on another host would be.
+    elsewhere = [sys.executable, "-m", "kickoff.performance.generator"]
+    seen: list[int] = []
+    result = load.run(
+        replace(smoke, users=3),
+        arms,
+        locustfile=locustfile,
+        rate=30.0,
+        workers=[(), elsewhere],
+        on_progress=lambda progress: seen.append(progress.users),
+    )
+    assert result.generators == 2
+    assert max(seen) == 3
+    assert all(sample.ok for sample in result.samples)
+    assert {sample.pair.split(".")[0] for sample in result.samples} == {"0", "1"}
+    times = [sample.time for sample in result.samples]
+    assert times == sorted(times)
+    for entry in comparison.pair_up(result.samples):
+        asked = sum(s.endpoint == entry.endpoint and s.arm == "live" for s in result.samples)
+        assert entry.count >= asked - 3  # what the end cut off
+    # A user's pace does not depend on how many generators there are.
+    assert len(result.samples) <= 2 * (30 * 2 + 31)
+
+
+def test_more_generators_than_users_are_refused(candidate: Toy, smoke: Scenario, locustfile: Path) -> None:
+    arms = [Arm("candidate", candidate.url)]
+    with pytest.raises(KickoffError, match="2 workers cannot share 1 users"):
+        load.run(smoke, arms, locustfile=locustfile, rate=5.0, workers=[(), ()])
+
+
+def test_a_generator_that_dies_is_not_hidden_by_the_others(
+    candidate: Toy, smoke: Scenario, locustfile: Path
+) -> None:
+    with pytest.raises(KickoffError, match="without a result"):
+        load.run(
+            replace(smoke, users=2, duration=1.0),
+            [Arm("candidate", candidate.url)],
+            locustfile=locustfile,
+            rate=10.0,
+            workers=[(), (sys.executable, "-c", "raise SystemExit('no')")],
+        )
+
+
+def test_a_rate_beyond_the_generators_ceiling_is_warned_about(
+    candidate: Toy, smoke: Scenario, locustfile: Path
+) -> None:
+    result = load.run(smoke, [Arm("candidate", candidate.url)], locustfile=locustfile, rate=1_000_000.0)
+    assert result.ceiling > 0
+    assert "1000000 requests/s are planned" in result.near_ceiling
+    assert "use --workers" in result.near_ceiling
+    assert replace(result, rate=result.ceiling * 0.5).near_ceiling == ""
+    assert replace(result, rate=result.ceiling, generators=2).near_ceiling == ""
+
+
 def test_a_locustfile_of_the_users_own(candidate: Toy, smoke: Scenario, tmp_path: Path) -> None:
     own = tmp_path / "mine.py"
     own.write_text(
@@ -173,8 +232,59 @@ def test_the_script_compares_and_leaves_evidence(pair: tuple[Toy, Toy], tmp_path
     report = (tmp_path / "perf-baseline.development.md").read_text()
     assert f"## {'✓ pass' if done.returncode == 0 else '? inconclusive'}" in report
     assert "| POST /predictions | live |" in report
+    page = (tmp_path / "perf-baseline.development.html").read_text()
+    assert "Processor that the service used" in page
+    # Both services run in this process.
+    assert {side["arm"] for side in found.facts["resources"]["sides"]} == {"candidate", "live"}
+    assert found.facts["resources"]["unmeasured"] == ""
+    assert found.facts["runner"]["class"]
+    assert all(sample.size for sample in kept)
     assert len((tmp_path / "perf-baseline.development.csv").read_text().splitlines()) == 1 + 2 * 4
     assert sum(s.arm == "candidate" for s in kept) == sum(e["requests"] for e in found.facts["endpoints"])
+
+
+def test_the_script_stores_a_baseline_and_judges_by_it(candidate: Toy, tmp_path: Path) -> None:
+    root = tmp_path / "project"
+    for name in (
+        "configs/service.yml",
+        "configs/performance/scenarios.yml",
+        "tests/performance/locustfile.py",
+    ):
+        target = root / name
+        target.parent.mkdir(parents=True)
+        target.write_text((ROOT / name).read_text().replace("duration: 5s", "duration: 2s"))
+
+    def measure(*more: str) -> subprocess.CompletedProcess[str]:
+        given = ("--host", candidate.url, "--env", "development", "--release", "abc1234-00000000", *more)
+        candidate.release = "abc1234-00000000"
+        return subprocess.run(
+            command(tmp_path / "evidence", *given),
+            cwd=root,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    absent = measure("--baseline")
+    assert absent.returncode == 3, absent.stdout + absent.stderr
+    assert "measure it with --update-baseline" in absent.stdout
+    stored = measure("--update-baseline")
+    assert stored.returncode == 0, stored.stdout + stored.stderr
+    (path,) = (root / "configs/performance/baselines/development").glob("smoke.*.json")
+    document = json.loads(path.read_text())
+    assert document["commit"] == "abc1234"
+    assert len(document["endpoints"]) == 4
+    # One run does not tell how much the next may differ, so it is no yardstick yet.
+    again = measure("--baseline", "--update-baseline")
+    assert again.returncode == 3
+    assert "1 of 5 runs" in again.stdout
+    assert len(json.loads(path.read_text())["runs"]) == 2
+    candidate.probabilities = (0.9, 0.9, 0.9)
+    refused = measure("--update-baseline")
+    assert refused.returncode == 1
+    assert "baseline not updated" in refused.stderr
+    assert len(json.loads(path.read_text())["runs"]) == 2
 
 
 def test_ctrl_c_keeps_partial_results(candidate: Toy, tmp_path: Path) -> None:
@@ -234,6 +344,9 @@ def test_the_generator_does_not_outlive_its_parent(candidate: Toy, tmp_path: Pat
         (["--host", "http://127.0.0.1:1", "--header", "no"], "is no header"),
         (["--scenario", "smoke"], "no address to test"),
         (["--candidate", "--env", "development"], "--attempt"),
+        (["--host", "http://127.0.0.1:1", "--workers", "0"], "at least 1"),
+        (["--host", "http://127.0.0.1:1", "--against", "http://127.0.0.1:2", "--baseline"], "--against"),
+        (["--host", "http://127.0.0.1:1", "--update-baseline", "--duration", "5s"], "whole scenario"),
     ],
 )
 def test_bad_input_is_one_clear_message(arguments: list[str], message: str, tmp_path: Path) -> None:
