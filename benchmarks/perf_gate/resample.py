@@ -32,7 +32,7 @@ class Result:
     Attributes:
         verdict: The gate's.
         seen: The gate failed a metric that belongs to the change.
-        seconds: Load that the gate used, the confirmation left out.
+        seconds: Load that the gate used, the confirmation included.
         confirmed: Whether there was a suspect, and so a confirmation run.
         interleaved: Which peers' rules cried out over the first run's samples.
         sequential: Which cried out over the old release's samples and the new one's after it.
@@ -98,7 +98,7 @@ def run(folder: Path, change: str, seed: int, environment: str = "") -> Result:
     return Result(
         verdict=combine(metric.verdict for metric in metrics),
         seen=any(_belongs(change, metric.endpoint, metric.kind) for metric in failed),
-        seconds=sum(drawn[:-1] if confirmed else drawn),
+        seconds=sum(drawn),
         confirmed=confirmed,
         interleaved=peers.alarms(_sides(first, live=True), _sides(first, live=False)),
         sequential=_sequential(recorded, source),

@@ -230,7 +230,7 @@ def test_functional_test_takes_hostile_input_as_one_argument(project: Project, n
 
 def test_perf_baseline_passes_inputs_and_verdict_on(project: Project) -> None:
     run = call(project, "perf-baseline", {"environment": "staging", "attempt": "a1"})
-    assert run.calls[0]["arguments"] == ["--candidate", "--env=staging", "--attempt=a1"]
+    assert run.calls[0]["arguments"] == ["--candidate", "--report", "--env=staging", "--attempt=a1"]
     assert outputs(run) == {"verdict": "pass"}
 
 

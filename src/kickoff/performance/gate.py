@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from kickoff.evidence import Verdict
 from kickoff.performance import comparison
-from kickoff.performance.comparison import Metric, Pairs
+from kickoff.performance.comparison import Kind, Metric, Pairs
 from kickoff.performance.scenarios import ComparisonSettings
 
 _SHORTEST_EXTENSION = 2.0
@@ -36,7 +36,29 @@ def decide(
     Returns:
         The metrics; empty when there is no pair.
     """
-    metrics = comparison.compare(pairs, settings)
+    metrics, seconds = _settle(pairs, seconds, measure, settings, say)
+    suspects = frozenset((m.endpoint, m.kind) for m in metrics if m.verdict is Verdict.FAIL)
+    if suspects:
+        say(f"{len(suspects)} suspect: running {seconds:.0f} s again before judging")
+        relaxed = replace(settings, false_alarm=_CONFIRMATION_FALSE_ALARM)
+        again, _ = _settle(measure(seconds), seconds, measure, relaxed, say, only=suspects)
+        metrics = confirm(metrics, again)
+    return metrics
+
+
+def _settle(
+    pairs: Sequence[Pairs],
+    seconds: float,
+    measure: Measure,
+    settings: ComparisonSettings,
+    say: Callable[[str], None],
+    *,
+    only: frozenset[tuple[str, Kind]] | None = None,
+) -> tuple[list[Metric], float]:
+    """Compare, and grow the run as the noise asks; returns the metrics and the length it came to."""
+    # A confirmation resamples with numbers of its own.
+    seed = 0 if only is None else 1
+    metrics = comparison.compare(pairs, settings, seed=seed, only=only)
     for _ in range(_MOST_EXTENSIONS):
         longer = extension(metrics, settings, seconds)
         if not longer:
@@ -44,14 +66,8 @@ def decide(
         say(f"{longer:.0f} s more: the noise measured so far asks for more samples")
         pairs = comparison.join(pairs, measure(longer))
         seconds += longer
-        metrics = comparison.compare(pairs, settings)
-    suspects = frozenset((m.endpoint, m.kind) for m in metrics if m.verdict is Verdict.FAIL)
-    if suspects:
-        say(f"{len(suspects)} suspect: running {seconds:.0f} s again before judging")
-        relaxed = replace(settings, false_alarm=_CONFIRMATION_FALSE_ALARM)
-        again = comparison.compare(measure(seconds), relaxed, seed=1, only=suspects)
-        metrics = confirm(metrics, again)
-    return metrics
+        metrics = comparison.compare(pairs, settings, seed=seed, only=only)
+    return metrics, seconds
 
 
 def extension(metrics: Sequence[Metric], settings: ComparisonSettings, spent: float) -> float:
