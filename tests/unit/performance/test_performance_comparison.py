@@ -186,6 +186,17 @@ def test_a_busier_core_for_seconds_on_end_does_not_cry_wolf() -> None:
     assert alarms <= 3
 
 
+@pytest.mark.parametrize("count", [20, 137, 1000])
+def test_the_bootstrap_draws_blocks_of_pairs(count: int) -> None:
+    live, noise = np.random.default_rng(4).normal(0, 0.5, (2, count))
+    candidate = live + 0.1 + noise / 3
+    found = comparison._bootstrap(live, candidate, np.random.default_rng(9))
+    length = comparison.block_length(count)
+    starts = np.random.default_rng(9).integers(0, count, size=(len(found), math.ceil(count / length)))
+    pairs = ((starts[:, :, None] + np.arange(length)) % count).reshape(len(found), -1)
+    np.testing.assert_allclose(found, comparison._effects(live[pairs], candidate[pairs]), atol=1e-5)
+
+
 def test_what_two_starts_of_a_release_differ_by_is_allowed_for() -> None:
     pairs = simulate(np.random.default_rng(21), 2500, slower=1.08, endpoints=1)
     strict = comparison.compare(pairs, SETTINGS)[0]

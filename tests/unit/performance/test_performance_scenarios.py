@@ -51,7 +51,7 @@ def test_overrides_change_what_they_name_and_nothing_else() -> None:
     assert development.get("smoke").users == plain.get("smoke").users
     assert development.get("light") == plain.get("light")
     assert development.comparison.p50.detect > plain.comparison.p50.detect
-    assert development.comparison.power == plain.comparison.power
+    assert development.comparison.instance == plain.comparison.instance
     assert scenarios.load(FILE, "staging") == plain
 
 
