@@ -6,6 +6,7 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import asdict, replace
+from functools import cache
 from pathlib import Path
 
 from benchmarks.perf_gate import machine
@@ -27,6 +28,7 @@ LOCUSTFILE = ROOT / "tests/performance/locustfile.py"
 SCENARIO = "smoke"
 
 
+@cache
 def catalogue(environment: str = "") -> scenarios.Catalogue:
     """Return the project's own settings."""
     return scenarios.load(ROOT / "configs/performance/scenarios.yml", environment)

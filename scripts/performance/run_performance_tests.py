@@ -23,7 +23,7 @@ from kickoff import errors, evidence, github
 from kickoff import service as services
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
-from kickoff.performance import aggregates, baselines, check, resources, runner, scenarios, summary
+from kickoff.performance import aggregates, baselines, check, load, resources, runner, scenarios, summary
 from kickoff.performance.load import Arm
 from kickoff.performance.progress import Line
 from kickoff.performance.resources import Probe
@@ -123,6 +123,8 @@ def _pipeline(
 
 
 def _execute(job: Job) -> Evidence:
+    for arm in filter(None, (job.setup.candidate, job.setup.live)):
+        load.require(arm.url)
     started = evidence.now()
     outcomes = []
     for scenario in job.chosen:

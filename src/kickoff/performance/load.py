@@ -6,6 +6,7 @@ import json
 import math
 import os
 import queue
+import socket
 import subprocess
 import sys
 import tempfile
@@ -14,6 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import IO, Any
+from urllib.parse import urlsplit
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.performance import samples as sample_files
@@ -28,6 +30,7 @@ NEAR_CEILING = 0.8
 
 _STOP_TIMEOUT = 10.0
 _START_TIMEOUT = 60.0
+_CONNECT_TIMEOUT = 5.0
 # Below this much processor time a ceiling derived from it would be a guess.
 _LEAST_CPU_SECONDS = 0.2
 _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
@@ -234,6 +237,25 @@ def run(
     if interrupted:
         raise Interrupted(result)
     return result
+
+
+def require(url: str) -> None:
+    """Make sure that somebody listens, so that a scenario of minutes is not sent to nobody.
+
+    Raises:
+        KickoffError: Nobody does (exit 4).
+    """
+    parts = urlsplit(url)
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    try:
+        socket.create_connection((parts.hostname or "", port), timeout=_CONNECT_TIMEOUT).close()
+    except OSError as error:
+        raise KickoffError(
+            f"nobody answers at {url}",
+            code=ExitCode.UNREACHABLE,
+            causes=[str(error)],
+            hint="start the service, or give its address with --host",
+        ) from None
 
 
 def _shares(users: int, workers: int) -> list[int]:

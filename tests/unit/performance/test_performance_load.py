@@ -358,6 +358,22 @@ def test_bad_input_is_one_clear_message(arguments: list[str], message: str, tmp_
     assert "Traceback" not in done.stderr
 
 
+def test_an_address_where_nobody_listens_is_unreachable(tmp_path: Path) -> None:
+    with closing(socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        url = f"http://127.0.0.1:{unused.getsockname()[1]}"
+        done = subprocess.run(
+            command(tmp_path, "--scenario", "heavy", "--host", url),
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+    assert done.returncode == 4
+    assert f"nobody answers at {url}" in done.stderr
+
+
 def test_list_names_every_scenario(tmp_path: Path, catalogue: Catalogue) -> None:
     done = subprocess.run(
         command(tmp_path, "--list"), cwd=ROOT, capture_output=True, text=True, timeout=60, check=True
