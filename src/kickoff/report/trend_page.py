@@ -93,7 +93,7 @@ def _figure(entry: Trend) -> Figure:
         quantity="Slower than the first release by",
         lines=[Line(entry.kind, [(float(i), percent(p.level)) for i, p in enumerate(entry.points)], band)],
         say=lambda value: f"{value:+.3g}%" if value else "0",
-        names=releases,
+        names=[release.partition("-")[0] for release in releases],
         marks=[Marked(float(releases.index(alarm.seen)), words(alarm)) for alarm in entry.alarms],
         unmarked="no step, no creep",
     )
