@@ -233,7 +233,7 @@ def test_the_script_compares_and_leaves_evidence(pair: tuple[Toy, Toy], tmp_path
     assert f"## {'✓ pass' if done.returncode == 0 else '? inconclusive'}" in report
     assert "| POST /predictions | live |" in report
     page = (tmp_path / "perf-baseline.development.html").read_text()
-    assert "Processor that the service used" in page
+    assert "Processor, share of one core" in page or "Processor that the service used" in page
     # Both services run in this process.
     assert {side["arm"] for side in found.facts["resources"]["sides"]} == {"candidate", "live"}
     assert found.facts["resources"]["unmeasured"] == ""
