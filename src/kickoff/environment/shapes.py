@@ -76,7 +76,8 @@ def is_placeholder(text: str) -> bool:
     stripped = text.strip()
     return (
         _PLACEHOLDER.search(stripped) is not None
-        or (not stripped.isdigit() and _GUESSABLE.fullmatch(stripped) is not None)
+        # Random digits with a few letters `a` between them are digits and words too, and nobody's guess.
+        or (not stripped.isdigit() and not _random(stripped) and _GUESSABLE.fullmatch(stripped) is not None)
         or (len(stripped) > 0 and len(set(stripped)) <= 2)
         or _is_staircase(stripped)
     )

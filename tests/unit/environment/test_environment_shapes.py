@@ -99,6 +99,7 @@ def test_real_secrets_are_no_placeholders() -> None:
         assert not shapes.is_placeholder(secrets.token_urlsafe(24))
         assert not shapes.is_placeholder(secrets.token_hex(16))
         assert not shapes.is_placeholder(f"postgresql://app:{secrets.token_urlsafe(12)}@db/app")
+    assert not shapes.is_placeholder("60111438275031818a591734054a7a93")
     assert not shapes.is_placeholder("tallow-brine-91-mostly")
     assert not shapes.is_placeholder("sqlite+aiosqlite:////srv/data/app.db")
     assert not shapes.is_placeholder("")
