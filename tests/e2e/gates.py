@@ -16,7 +16,7 @@ from kickoff.environment import loader
 from kickoff.environment.loader import inspect
 from kickoff.errors import KickoffError
 from kickoff.evidence import RuleResult, Verdict, combine
-from kickoff.release import engine, judge
+from kickoff.release import engine, judge, steps
 from kickoff.release.engine import Engine
 from kickoff.release.history import History
 from kickoff.release.journal import Attempt, Journal
@@ -116,13 +116,13 @@ def _no_findings(*arguments: Any, **options: Any) -> Any:
 # fmt: off
 GATES = (
     Gate("the candidate is ready",
-         replaced(engine, "wait_ready", lambda *_, **__: Readiness(True, "", 0.0)),
+         replaced(steps, "wait_ready", lambda *_, **__: Readiness(True, "", 0.0)),
          ("never ready", "candidate gone before it is promoted")),
-    Gate("the ready candidate is the expected release", replaced(engine, "wait_ready", _any_release),
+    Gate("the ready candidate is the expected release", replaced(steps, "wait_ready", _any_release),
          ("ready but wrong release", "release header missing")),
     Gate("the hook succeeds", swallowing(LocalTarget, "run_hook", KickoffError, ""),
          ("migration fails", "migration hangs")),
-    Gate("the live release works after the hook", replaced(Engine, "_live_checks", lambda *_: {}),
+    Gate("the live release works after the hook", replaced(steps.Steps, "_live_checks", lambda *_: {}),
          ("migration not backward compatible",)),
     Gate("required checks passed", replaced(Engine, "_require_checks", lambda *_: None),
          ("required check missing",)),
@@ -141,7 +141,7 @@ GATES = (
          ("metrics endpoint down",)),
     Gate("a verdict outlives a crash", replaced(Attempt, "condemned", _never_condemned()),
          ("Traefik down in the bake",)),
-    Gate("the public address answers as the release", replaced(Engine, "_verify", lambda *_: None),
+    Gate("the public address answers as the release", replaced(steps.Steps, "_verify", lambda *_: None),
          ("wrong release for users alone",)),
     Gate("the environment is valid", replaced(loader, "inspect", _no_findings),
          ("environment key missing",)),

@@ -1,0 +1,318 @@
+"""The steps a release is made of: each journalled before and after, fenced, and safe to repeat."""
+
+import shutil
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from kickoff.checks import smoke
+from kickoff.checks.smoke import wait_ready
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import RuleResult, Verdict, now
+from kickoff.release import assembly
+from kickoff.release.folder import describe
+from kickoff.release.model import Colour, Release, State
+from kickoff.release.route import Route
+from kickoff.release.session import Session
+from kickoff.release.store import Store
+
+VERIFICATIONS = 10
+# The candidate's own address never belonged to another release, so waiting would not change its name.
+WRONG_ANSWERS = 10
+
+
+class Rejected(KickoffError):
+    """A candidate that must not go on; carries the rules and the log that say why."""
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        rules: list[RuleResult] | None = None,
+        log_tail: list[str] | None = None,
+        code: ExitCode = ExitCode.REJECTED,
+        hint: str = "",
+    ) -> None:
+        super().__init__(message, code=code, hint=hint)
+        self.rules = rules or []
+        self.log_tail = log_tail or []
+
+
+@dataclass(slots=True)
+class Steps:
+    """What the segments of an attempt have in common.
+
+    Attributes:
+        session: The environment.
+        root: The project whose configuration is read.
+        timeline: Events of this command, for the evidence.
+    """
+
+    session: Session
+    root: Path
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def store(self) -> Store:
+        """The environment's state."""
+        return self.session.store
+
+    def _fetch(self, attempt: str, archive: Path, digest: str, commit: str) -> tuple[Path, Release]:
+        """Assemble under a temporary name, then name the folder by the facts."""
+        with self._step(attempt, "fetch"):
+            folder = self.store.release_folder(f".new-{attempt}")
+            release = assembly.assemble(
+                self.session, self.root, folder, archive=archive, digest=digest, commit=commit
+            )
+            final = self.store.release_folder(release.id)
+            with self.store.fenced(attempt):
+                # What runs is running from the folder it has; any other one may have been edited by hand.
+                if release.id in {slot.release for slot in self.store.state().slots.values()}:
+                    shutil.rmtree(folder)
+                else:
+                    shutil.rmtree(final, ignore_errors=True)
+                    folder.rename(final)
+        return final, release
+
+    def _plan(
+        self, attempt: str, release: str, colour: Colour, state: State, *, warm_start: bool = False
+    ) -> None:
+        with self.store.fenced(attempt):
+            self.store.journal.append(
+                event="planned",
+                attempt=attempt,
+                release=release,
+                colour=str(colour),
+                previous=state.release_of(state.live),
+                warm_start=warm_start,
+            )
+
+    def _hook(self, folder: Path) -> None:
+        """Run the pre-deploy hook, then make sure that the live release still does what it did before.
+
+        Migrations only expand: the live release has to work with the new schema, now and after a rollback.
+        """
+        passed_before = self._live_checks(Verdict.PASS)
+        self.session.target.run_hook(
+            folder, self.session.service.pre_deploy, self.session.environment.seconds("HOOK_TIMEOUT")
+        )
+        # A check that failed once is asked again: one lost answer is not a broken schema.
+        if passed_before.keys() & self._live_checks(Verdict.FAIL).keys():
+            broken = [rule for name, rule in self._live_checks(Verdict.FAIL).items() if name in passed_before]
+            if broken:
+                raise Rejected(
+                    f"the pre-deploy hook broke the live release: {broken[0].reason}",
+                    rules=broken,
+                    log_tail=self.session.logs("live"),
+                    hint="undo what the hook did by hand, now: users are served by a release that it broke",
+                )
+
+    def _live_checks(self, verdict: Verdict) -> dict[str, RuleResult]:
+        """Return the smoke checks of the live release that end with ``verdict``, by name."""
+        live = self.session.expected_release("live")
+        if not live:
+            return {}
+        with self.session.reach("live-direct") as endpoint:
+            headers = {**endpoint.headers, **self.session.check_headers()}
+            rules = smoke.run(endpoint.url, headers, self.session.service, live)
+        return {rule.rule: rule for rule in rules if rule.verdict is verdict}
+
+    def _start(self, attempt: str, folder: Path, colour: Colour) -> None:
+        """Start the candidate in ``colour``; the release that was kept warm there gives way, drained."""
+        state = self.store.state()
+        if state.warm is colour and colour in state.slots:
+            # No longer a fallback: nothing new reaches it, and what it still serves may finish.
+            self._route(attempt, {state.live: 100} if state.live else {}, state.with_slot(colour, None))
+            self._drain(attempt, colour, state)
+        with self._step(attempt, "start", colour=str(colour)):
+            with self.store.fenced(attempt):
+                self.session.target.stop(colour)
+                slot = self.session.target.start(colour, folder)
+                state = self.store.state().with_slot(colour, slot)
+                self.store.save(state)
+            self._route(attempt, {state.live: 100} if state.live else {}, state)
+
+    def _ready(self, attempt: str, release: str, colour: Colour) -> None:
+        with self._step(attempt, "ready"), self.session.target.reach(str(colour)) as endpoint:
+            pids: set[int] = set()
+
+            def dead() -> str:
+                process = self.session.target.state(colour)
+                if process.running:
+                    pids.add(process.pid)
+                if (process.running and len(pids) > 1) or not (
+                    process.running or "STARTING" in process.detail
+                ):
+                    return f"the process ended ({process.detail})"
+                return ""
+
+            ok, reason, _ = wait_ready(
+                endpoint.url,
+                endpoint.headers,
+                self.session.service.ready_path,
+                self.session.service.release_header,
+                release,
+                self.session.environment.seconds("READY_TIMEOUT"),
+                dead,
+                most_wrong=WRONG_ANSWERS,
+            )
+            if not ok:
+                raise Rejected(
+                    f"{release} on {colour} did not get ready: {reason}",
+                    rules=[RuleResult("candidate gets ready", Verdict.FAIL, "not ready", "ready", 1, reason)],
+                    log_tail=self.session.logs(str(colour)),
+                )
+
+    def _shift(self, attempt: str, weights: dict[Colour, int], state: State) -> None:
+        shares = {str(colour): weight for colour, weight in weights.items()}
+        with self._step(attempt, "shift", weights=shares):
+            self._route(attempt, weights, self.store.state(), fallback=state.live)
+
+    def _route(
+        self, attempt: str, weights: dict[Colour, int], state: State, *, fallback: Colour | None = None
+    ) -> None:
+        """Write the route inside the fence; the fallback is the running colour users could return to."""
+        spare = fallback if fallback in state.slots else state.warm
+        if spare in weights or spare not in state.slots:
+            spare = None
+        route = Route(
+            servers={colour: self.session.target.server(slot) for colour, slot in state.slots.items()},
+            weights=weights,
+            fallback=spare if weights else None,
+            sticky=self.session.environment.boolean("STICKY_SESSIONS"),
+            live_path=self.session.service.live_path,
+        )
+        with self.store.fenced(attempt):
+            self.session.proxy.apply(route)
+
+    def _verify(self, release: str) -> None:
+        """Ask the public address; every answer must name ``release``."""
+        header = self.session.service.release_header
+        if not header:
+            return
+        with self.session.target.reach("live") as endpoint, httpx.Client(timeout=5) as client:
+            answers = []
+            for _ in range(VERIFICATIONS):
+                try:
+                    answer = client.get(endpoint.url + self.session.service.live_path)
+                    answers.append(answer.headers.get(header, f"no {header}"))
+                except httpx.HTTPError as error:
+                    answers.append(type(error).__name__)
+        wrong = [answer for answer in answers if answer != release]
+        if wrong:
+            rule = RuleResult(
+                "the public address answers with the release",
+                Verdict.FAIL,
+                f"{len(wrong)} of {VERIFICATIONS} wrong",
+                "0 wrong",
+                VERIFICATIONS,
+                f"expected {release}, got {wrong[0]}",
+            )
+            raise Rejected(f"the public address answers {wrong[0]}, not {release}", rules=[rule])
+
+    def _drain(self, attempt: str, colour: Colour, state: State) -> float:
+        """Wait until ``colour`` serves nothing any more, at most ``DRAIN_TIMEOUT``; return the seconds."""
+        slot = state.slots.get(colour)
+        if slot is None:
+            return 0.0
+        began = time.monotonic()
+        deadline = began + self.session.environment.seconds("DRAIN_TIMEOUT")
+        with self._step(attempt, "drain", colour=str(colour)):
+            while self.session.target.connections(colour, slot) > 0 and time.monotonic() < deadline:
+                if self._idle(colour):
+                    break
+                time.sleep(0.1)
+        return time.monotonic() - began
+
+    def _idle(self, colour: Colour) -> bool:
+        """Whether the service's own gauge says that nothing but this question is in flight."""
+        gauge = self.session.service.in_flight
+        if gauge is None or self.session.environment.values.get("API_WORKERS", "1") != "1":
+            return False
+        with self.session.target.reach(str(colour)) as endpoint:
+            try:
+                answer = httpx.get(endpoint.url + gauge.path, headers=dict(endpoint.headers), timeout=2)
+            except httpx.HTTPError:
+                return False
+        values = [
+            float(line.split()[-1]) for line in answer.text.splitlines() if line.startswith(gauge.metric)
+        ]
+        return bool(values) and sum(values) <= 1
+
+    def _record(self, attempt: str, action: str, release: str, colour: Colour, before: State) -> None:
+        """Make the candidate the recorded live release and keep the old one warm."""
+        with self._step(attempt, "record"):
+            with self.store.fenced(attempt):
+                slots = self.store.state().slots
+                old = before.live if before.live is not colour else before.warm
+                warm = old if old in slots else None
+                self.store.save(State(live=colour, warm=warm, slots=slots))
+                last = self.store.history.entries()[-1:]
+                if not last or last[0].data.get("attempt") != attempt:
+                    self.store.history.append(
+                        action,
+                        "live",
+                        release,
+                        before.release_of(before.live),
+                        attempt=attempt,
+                        by=self._who(),
+                        **self._origin(release),
+                    )
+            self._route(attempt, {colour: 100}, self.store.state())
+            self._prune(attempt)
+        self._finish(attempt, "released" if action == "release" else "rolled back")
+
+    def _prune(self, attempt: str) -> None:
+        """Remove release folders beyond ``KEEP_RELEASES``; never one that runs."""
+        state = self.store.state()
+        running = {slot.release for slot in state.slots.values()}
+        folders = [f for f in (self.store.root / "releases").iterdir() if f.name not in running]
+        folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+        with self.store.fenced(attempt):
+            for folder in folders[self.session.environment.integer("KEEP_RELEASES") :]:
+                shutil.rmtree(folder)
+
+    # --- small things -------------------------------------------------------------------------------
+
+    @contextmanager
+    def _step(self, attempt: str, name: str, **data: Any) -> Iterator[None]:  # noqa: ANN401
+        """Journal a step's intent, run it, journal its end or its failure."""
+        with self.store.fenced(attempt):
+            self.store.journal.append(event="intent", attempt=attempt, step=name, **data)
+        began = time.monotonic()
+        try:
+            yield
+        except Exception as error:
+            self.timeline.append({"at": now(), "event": f"{name} failed", "step": name})
+            if not (isinstance(error, KickoffError) and error.code is ExitCode.LOCK_HELD):
+                self.store.journal.append(event="failed", attempt=attempt, step=name, reason=str(error))
+            raise
+        seconds = round(time.monotonic() - began, 3)
+        self.timeline.append({"at": now(), "event": name, "step": name, "seconds": seconds, **data})
+        with self.store.fenced(attempt):
+            self.store.journal.append(event="done", attempt=attempt, step=name, seconds=seconds)
+
+    def _finish(self, attempt: str, outcome: str) -> None:
+        with self.store.fenced(attempt):
+            self.store.journal.append(event="finished", attempt=attempt, outcome=outcome)
+        self.store.release_lock(attempt)
+
+    def _renew(self, attempt: str) -> None:
+        self.store.renew(attempt, self.session.owner(working=True), self._ttl)
+
+    @property
+    def _ttl(self) -> float:
+        return self.session.environment.seconds("LOCK_TTL")
+
+    def _origin(self, release: str) -> dict[str, str]:
+        """Return where a release comes from, for the history: it outlives the release's folder."""
+        known = describe(self.store.release_folder(release)) if release else {}
+        return {key: known[key] for key in ("commit", "committed") if known.get(key)}
+
+    def _who(self) -> str:
+        return self.session.owner(working=False).who
