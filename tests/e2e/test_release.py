@@ -158,3 +158,47 @@ def test_a_release_that_dies_is_covered_by_the_warm_one_without_the_pipeline(pro
     assert second.release in load.releases
     assert set(load.failed) <= {"HTTP 502"}, "only writes to the dead release, until its health check failed"
     assert len(load.failed) < load.requests / 4
+
+
+def test_a_rollback_takes_a_release_back_from_the_run_that_is_at_it(project: Project) -> None:
+    first = project.ship()
+    project.set(RELEASE_STRATEGY="canary", CANARY_STEPS="50,100", CANARY_HOLD="60s")
+    assert project.stage(project.commit(delay_ms=1), KICKOFF_RUN_ID="a deploy").returncode == 0
+    attempt = project.evidence("stage")["attempt"]
+    with (
+        Load(project.address, 50) as load,
+        subprocess.Popen(
+            [sys.executable, str(RELEASE), "promote", "--env", "development", "--attempt", attempt],
+            cwd=project.root,
+            env=project.environ | {"KICKOFF_RUN_ID": "a deploy"},
+            stderr=subprocess.PIPE,
+            text=True,
+        ) as deploy,
+    ):
+        deadline = time.monotonic() + 30
+        while len(project.session().proxy.weights()) < 2:
+            assert time.monotonic() < deadline, "the canary never began"
+            time.sleep(0.05)
+        time.sleep(0.5)
+        done = project.command("rollback", KICKOFF_RUN_ID="a person")
+        _, said = deploy.communicate(timeout=30)
+    assert done.returncode == 0, done.stderr
+    assert f"{first.release} serves again" in done.stderr
+    assert deploy.returncode == ExitCode.LOCK_HELD, said
+    assert load.failed == []
+    project.assert_settled(first.release)
+    undone = project.session().store.history.entries()[-1]
+    assert (undone.outcome, undone.data["reason"].partition(" asked")[2]) == ("undone", " for a rollback")
+
+
+def test_a_rollback_beside_a_candidate_nobody_met_goes_back_from_the_live_release(project: Project) -> None:
+    first, second = project.ship(), project.ship(delay_ms=1)
+    assert project.stage(project.commit(delay_ms=2), KICKOFF_RUN_ID="a deploy").returncode == 0
+    attempt = project.evidence("stage")["attempt"]
+    done = project.command("rollback", KICKOFF_RUN_ID="a person")
+    assert done.returncode == 0, done.stderr
+    assert second.release != first.release
+    project.assert_settled(first.release)
+    late = project.command("promote", "--attempt", attempt, KICKOFF_RUN_ID="a deploy")
+    assert late.returncode != 0
+    project.assert_settled(first.release)

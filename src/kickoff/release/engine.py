@@ -157,6 +157,9 @@ class Engine(Steps):
     def rollback(self, to: str, wait: float) -> Evidence:
         """Serve an earlier release again: the warm colour by one route write, others started from disk.
 
+        A release in progress is taken back first, from whoever is at it: an emergency does not wait. When
+        users had met its candidate, that is the rollback.
+
         Args:
             to: The release; empty for the one that was live before.
             wait: Seconds to wait for another run's lock.
@@ -165,6 +168,14 @@ class Engine(Steps):
             KickoffError: There is no such release, or the database has moved too far (exit 2).
         """
         started = now()
+        taken_back = self._take_back()
+        if taken_back and not to:
+            live = self.store.state().release_of(self.store.state().live)
+            return self._evidence(
+                "rollback", started, Verdict.PASS,
+                f"{live or 'nothing'} serves again: the release of {taken_back} was taken back", "",
+                release=live, previous=taken_back, outcome="rolled-back-on-request",
+            )  # fmt: skip
         attempt = self._open("rollback", wait)
         try:
             with self._step(attempt, "prepare"):
@@ -262,6 +273,17 @@ class Engine(Steps):
         with self.store.fenced(lease.attempt):
             self.store.journal.append(event="opened", attempt=lease.attempt, kind=kind, owner=self._who())
         return lease.attempt
+
+    def _take_back(self) -> str:
+        """Undo the release that a living run is at; return it when users had met it, else nothing."""
+        attempt, lease = self.store.open_attempt(), self.store.lease()
+        owner = self.session.owner(working=True)
+        if attempt is None or attempt.kind != "release" or lease.abandoned(owner.run):
+            return ""
+        self.store.take_over(attempt.id, owner, self._ttl, alive=True)
+        met_users = attempt.shifted or attempt.colour in self.session.proxy.weights()
+        self._undo(attempt.id, "abort", now(), Rejected(f"{owner.who} asked for a rollback"))
+        return attempt.release if met_users else ""
 
     def _require_checks(self, attempt: Attempt) -> None:
         missing = [

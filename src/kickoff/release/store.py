@@ -160,17 +160,25 @@ class Store:
             self._tokens[lease.attempt] = token
             return lease
 
-    def take_over(self, attempt: str, owner: Owner, ttl: float) -> None:
+    def take_over(self, attempt: str, owner: Owner, ttl: float, *, alive: bool = False) -> None:
         """Continue an open attempt whose run died, fencing that run off should it wake up.
 
         The token rises, but the attempt keeps its id: it is the same attempt that is finished or undone.
+
+        Args:
+            attempt: The attempt.
+            owner: The new holder.
+            ttl: Seconds until the lease expires unless renewed.
+            alive: Take it from a living run too; the fence lets that one write nothing more.
 
         Raises:
             KickoffError: A living run holds the lock (exit code 75).
         """
         with self._flock():
             current = self.lease()
-            if current.owner is not None and not current.abandoned(owner.run):
+            # Whoever holds another attempt by now is not the run that this one was to be taken from.
+            takes = alive and current.attempt == attempt
+            if current.owner is not None and not takes and not current.abandoned(owner.run):
                 raise held_by(current)
             self._write_lease(Lease(current.token + 1, attempt, owner, time.time() + ttl))
             self._tokens[attempt] = current.token + 1
