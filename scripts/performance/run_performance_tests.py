@@ -258,7 +258,8 @@ def _setup(
     environ: dict[str, str],
     probes: dict[str, Probe],
 ) -> check.Setup:
-    line = Line(sys.stderr)
+    # act gives its steps a terminal, but nobody sits at it: what they print is kept in a log.
+    line = Line(sys.stderr, redraw=sys.stderr.isatty() and not github.context().active)
     sides = [arm.name for arm in (candidate, live) if arm is not None and arm.name not in probes]
     local: list[list[str]] = [[] for _ in range(arguments.workers)]
     return check.Setup(

@@ -21,12 +21,18 @@ def text(progress: Progress) -> str:
 
 
 class Line:
-    """Shows progress on ``stream``; it never writes more often than the mode allows."""
+    """Shows progress on ``stream``; it never writes more often than the mode allows.
 
-    def __init__(self, stream: TextIO, clock: Callable[[], float] = time.monotonic) -> None:
+    Args:
+        stream: Where to.
+        redraw: Redraw one line in place, for a person at a terminal.
+        clock: Seconds that only grow.
+    """
+
+    def __init__(self, stream: TextIO, *, redraw: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._terminal = stream.isatty()
+        self._terminal = redraw
         self._last = clock()
         self._open = False
 
