@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from kickoff.errors import KickoffError
+from kickoff.yaml_lines import line_of
 
 CONFIG = Path("configs/service.yml")
 
@@ -119,7 +120,7 @@ def parse(text: str, source: str) -> Service:
     if problem is not None:
         raise KickoffError(
             f"{problem.json_path}: {problem.message}",
-            at=f"{source}:{_line_of(text, list(problem.absolute_path))}",
+            at=f"{source}:{line_of(text, list(problem.absolute_path))}",
             hint="docs/reference/service.md lists every key with its type",
         )
     hooks = document.get("hooks", {})
@@ -154,22 +155,6 @@ def parse(text: str, source: str) -> Service:
 
 def _command(entry: Mapping[str, Any]) -> Command:
     return Command(entry["name"], tuple(entry["run"]), entry.get("timeout_seconds", 600))
-
-
-def _line_of(text: str, path: list[str | int]) -> int:
-    """Return the 1-based line of the YAML node at ``path``, or of its nearest existing parent."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = 1
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            match = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if match is None:
-                break
-            line, node = match[0].start_mark.line + 1, match[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return int(line)
 
 
 @cache

@@ -13,6 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from kickoff.errors import KickoffError
+from kickoff.yaml_lines import line_of
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
 _HINT = "docs/reference/performance.md lists every key with its unit"
@@ -315,24 +316,8 @@ def _validate(document: object, text: str, source: str, prefix: tuple[str, ...])
 def _error(message: str, text: str, source: str, path: tuple[str | int, ...], key: str = "") -> KickoffError:
     where = key or ".".join(map(str, path))
     return KickoffError(
-        f"{where}: {message}" if where else message, at=f"{source}:{_line_of(text, path)}", hint=_HINT
+        f"{where}: {message}" if where else message, at=f"{source}:{line_of(text, path)}", hint=_HINT
     )
-
-
-def _line_of(text: str, path: tuple[str | int, ...]) -> int:
-    """Return the 1-based line of the YAML node at ``path``, or of its nearest existing parent."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
-    line = 1
-    for part in path:
-        if isinstance(node, yaml.MappingNode):
-            match = next(((k, v) for k, v in node.value if k.value == str(part)), None)
-            if match is None:
-                break
-            line, node = match[0].start_mark.line + 1, match[1]
-        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
-            node = node.value[part]
-            line = node.start_mark.line + 1
-    return int(line)
 
 
 @cache

@@ -1,0 +1,21 @@
+"""Where in a YAML file something stands, for errors that name the line."""
+
+from collections.abc import Sequence
+
+import yaml
+
+
+def line_of(text: str, path: Sequence[str | int]) -> int:
+    """Return the 1-based line of the node at ``path``, or of its nearest existing parent."""
+    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    line = 1
+    for part in path:
+        if isinstance(node, yaml.MappingNode):
+            match = next(((k, v) for k, v in node.value if k.value == str(part)), None)
+            if match is None:
+                break
+            line, node = match[0].start_mark.line + 1, match[1]
+        elif isinstance(node, yaml.SequenceNode) and isinstance(part, int) and part < len(node.value):
+            node = node.value[part]
+            line = node.start_mark.line + 1
+    return int(line)
