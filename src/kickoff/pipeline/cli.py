@@ -192,7 +192,8 @@ def _outcome(
 def _finish(folders: Folders, outcome: Mapping[str, Any] | None, progress: Progress, masker: Masker) -> None:
     _say()
     if outcome is not None:
-        _say(masker.text(closing_block(outcome)))
+        shown = {**outcome, "report": _near(Path(str(outcome.get("report") or "")))}
+        _say(masker.text(closing_block(shown)))
     failed = progress.failed_step()
     # The stages' evidence explains what they rejected; a step that left none is explained by its output.
     if failed is not None and (outcome is None or not outcome.get("log_tail")):
