@@ -19,7 +19,7 @@ import httpx
 import psutil
 import yaml
 
-from kickoff.release import engine, journal, traefik
+from kickoff.release import journal, steps, traefik
 from kickoff.release.route import Route, render
 from kickoff.release.targets import local
 from kickoff.service import CONFIG
@@ -227,7 +227,7 @@ def overtaken_before_the_shift(scene: Scene) -> Iterator[None]:
             overtaken.append(aborted.stderr)
         return Route(**route)
 
-    with patch.object(engine, "Route", paused):
+    with patch.object(steps, "Route", paused):
         yield
     assert overtaken, "the release never came to the point where it is overtaken"
 
