@@ -1,6 +1,7 @@
 """Settings: read once from the environment, checked before anything starts."""
 
 import re
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, SecretStr, ValidationError, field_validator
@@ -9,6 +10,7 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import ArgumentError
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
+_SECRETS = Path("/run/secrets")
 _DRIVERS = {
     "postgresql": "postgresql+psycopg",
     "postgres": "postgresql+psycopg",
@@ -41,7 +43,13 @@ class Settings(BaseSettings):
     Durations are seconds here and text with a unit in the environment.
     """
 
-    model_config = SettingsConfigDict(extra="ignore", frozen=True, hide_input_in_errors=True)
+    model_config = SettingsConfigDict(
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        # Where containers find their secrets, one file each; a variable comes before a file.
+        secrets_dir=_SECRETS if _SECRETS.is_dir() else None,
+    )
 
     app_env: str = "development"
     debug: bool = False

@@ -1,0 +1,254 @@
+"""What a host needs before its stack of containers comes up: secrets, thresholds, a first route, the network.
+
+Preparing again changes nothing that is there: secrets are made once, and what was given stays what was given.
+"""
+
+import json
+import os
+import secrets
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import quote, urlsplit
+
+import yaml
+
+from kickoff.environment import secret_source
+from kickoff.environment.expansion import ExpansionError
+from kickoff.environment.export import compose as compose_format
+from kickoff.environment.loader import load
+from kickoff.environment.model import Environment
+from kickoff.environment.sealed import Sealed
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.release.model import Colour
+from kickoff.release.route import Route, to_yaml
+
+STACKS = ("staging", "production")
+NETWORK = "football-frontend"
+# What an alert rule compares with, and the key of the environment that holds the limit.
+THRESHOLDS = {
+    "kickoff:error_rate_threshold:ratio": "ERROR_RATE_THRESHOLD",
+    "kickoff:response_time_threshold:seconds": "RESPONSE_TIME_THRESHOLD",
+    "kickoff:memory_usage_threshold:ratio": "MEMORY_USAGE_THRESHOLD",
+    "kickoff:cpu_usage_threshold:ratio": "CPU_USAGE_THRESHOLD",
+}
+_REDIS_HOSTS = {"staging": "redis", "production": "redis-cluster"}
+_DATABASE_HOST = "postgres"
+_GIVEN = {"API_KEY": "api_key", "DATABASE_URL": "database_url", "REDIS_URL": "redis_url"}
+_MADE = (
+    "postgres_password",
+    "postgres_monitor_password",
+    "postgres_replication_password",
+    "grafana_admin_password",
+)
+_WEBHOOK = "ALERT_WEBHOOK_URL"
+_PORT = 8000
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """What :func:`prepare` did.
+
+    Attributes:
+        folder: Where secrets and rendered files are.
+        made: Names of the secrets made now; those that were there are not named.
+    """
+
+    folder: Path
+    made: list[str]
+
+
+def folder_of(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of a stack's files: ``KICKOFF_STACK_DIR``, or one within the project."""
+    configured = environ.get("KICKOFF_STACK_DIR")
+    return Path(configured).absolute() if configured else root / ".kickoff" / "stack" / name
+
+
+def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Prepared:
+    """Make everything that ``docker compose up`` expects to find, except the network.
+
+    Args:
+        name: The environment.
+        root: The project's folder.
+        environ: The process environment; secrets come from ``KEY`` or ``KEY_FILE`` there.
+
+    Raises:
+        KickoffError: There is no such stack, a secret is missing, or one differs from the secret that the
+            stack was made with (exit code 2).
+    """
+    if name not in STACKS:
+        raise KickoffError(
+            f"{name!r} has no stack", hint=f"docker-compose files exist for {' and '.join(STACKS)}"
+        )
+    folder = folder_of(name, root, environ)
+    held = _Held(folder / "secrets")
+    given = {key: _lookup(key, name, root, environ) for key in (*_GIVEN, _WEBHOOK)}
+    webhook = given.pop(_WEBHOOK) or held.get("alert_webhook_url")
+    if not webhook:
+        raise KickoffError(
+            f"{_WEBHOOK} is not set, so no alert would reach anybody",
+            hint=f"export {_WEBHOOK} or {_WEBHOOK}_FILE: the address that Alertmanager posts to",
+        )
+    held.folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    # The order matters: nothing is written before everything that was given has been checked.
+    database = _address("DATABASE_URL", given["DATABASE_URL"], held, _DATABASE_HOST)
+    redis = _address("REDIS_URL", given["REDIS_URL"], held, _REDIS_HOSTS[name])
+    held.set("alert_webhook_url", webhook)
+    held.set("api_key", given["API_KEY"] or held.get("api_key") or secrets.token_hex(24))
+    held.set("database_url", database)
+    held.set("postgres_app_password", _password(database))
+    held.set("redis_url", redis)
+    held.set("redis_password", _password(redis))
+    held.set("redis_passwords", _exporter_passwords(root, name, _password(redis)))
+    for secret in _MADE:
+        held.set(secret, held.get(secret) or secrets.token_hex(24))
+    sources = {f"{key}_FILE": str(held.folder / file) for key, file in _GIVEN.items()}
+    bare = {key: value for key, value in environ.items() if key not in _GIVEN}
+    environment = load(name, root, bare | sources)
+    write(folder / "thresholds.yml", thresholds(environment))
+    write(folder / "route.yml", first_route())
+    shown = {key: value for key, value in environment.values.items() if key not in environment.secrets}
+    write(folder / "compose.env", compose_format(shown | {"KICKOFF_STACK_DIR": str(folder)}))
+    return Prepared(folder, sorted(held.made))
+
+
+def thresholds(environment: Environment) -> str:
+    """Return recording rules that give the alert rules the environment's limits, in base units."""
+    readers = {True: environment.seconds, False: environment.fraction}
+    rules = [
+        {"record": record, "expr": f"vector({readers[record.endswith(':seconds')](key):g})"}
+        for record, key in THRESHOLDS.items()
+    ]
+    return yaml.safe_dump({"groups": [{"name": "thresholds", "rules": rules}]}, sort_keys=False)
+
+
+def first_route() -> str:
+    """Return the route of a stack that no release was shipped to: everything to blue."""
+    return to_yaml(
+        Route(
+            servers={Colour.BLUE: f"http://blue:{_PORT}"},
+            weights={Colour.BLUE: 100},
+            fallback=None,
+            sticky=False,
+            live_path="/health/live",
+        )
+    )
+
+
+def ensure_network() -> bool:
+    """Create the frontend network unless it is there; return whether it was created.
+
+    Raises:
+        KickoffError: Docker is missing or refuses (exit code 4).
+    """
+    if _docker("network", "inspect", NETWORK).returncode == 0:
+        return False
+    created = _docker("network", "create", NETWORK)
+    if created.returncode != 0:
+        last = created.stderr.strip().splitlines() or ["no message"]
+        raise KickoffError(
+            f"the network {NETWORK} cannot be created",
+            code=ExitCode.UNREACHABLE,
+            causes=[last[-1]],
+            hint="start the Docker engine, or give this user access to it",
+        )
+    return True
+
+
+def write(path: Path, text: str, mode: int = 0o444) -> None:
+    """Write a file at once. The folder keeps other users of the host out; containers run as other users."""
+    temporary = path.with_name(f".{path.name}.new")
+    temporary.unlink(missing_ok=True)
+    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text)
+    temporary.chmod(mode)
+    temporary.replace(path)
+
+
+class _Held:
+    """The secrets on this host, one file each."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.made: list[str] = []
+
+    def get(self, name: str) -> str:
+        try:
+            return (self.folder / name).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+    def set(self, name: str, value: str) -> None:
+        before = self.get(name)
+        if before == value:
+            return
+        if not before:
+            self.made.append(name)
+        write(self.folder / name, value)
+
+
+def _lookup(key: str, name: str, root: Path, environ: Mapping[str, str]) -> str:
+    sealed = Sealed(root, name, environ) if key in _GIVEN else None
+    try:
+        return secret_source.lookup(key, environ, sealed) or ""
+    except ExpansionError as error:
+        raise KickoffError(f"{key} cannot be read: {error}") from None
+
+
+def _address(key: str, given: str, held: _Held, host: str) -> str:
+    """Return the address of a server of the stack: as given, as it was, or with a new password."""
+    made = {
+        "DATABASE_URL": "postgresql+psycopg://football:{}@{}:5432/football",
+        "REDIS_URL": "redis://:{}@{}:6379/0",
+    }[key]
+    before = held.get(key.lower())
+    value = given or before or made.format(secrets.token_hex(24), host)
+    parts = urlsplit(value)
+    wanted = urlsplit(made.format("", host))
+    if (parts.hostname, parts.username or "", parts.path or "/0", bool(parts.password)) != (
+        wanted.hostname,
+        wanted.username or "",
+        wanted.path,
+        True,
+    ):
+        raise KickoffError(
+            f"{key} does not lead to this stack's server with a password",
+            hint=f"write it as {made.format('PASSWORD', host)}, or unset it to have a password made",
+        )
+    if before and value != before:
+        raise KickoffError(
+            f"{key} differs from the one this stack was made with, which its server still expects",
+            at=str(held.folder / key.lower()),
+            hint="unset it; to change a password, change it on the server, then in that folder",
+        )
+    return value
+
+
+def _password(url: str) -> str:
+    password = urlsplit(url).password or ""
+    if quote(password, safe="") != password:
+        raise KickoffError(
+            "a password in DATABASE_URL or REDIS_URL has characters that an address must escape",
+            hint="use letters and digits, e.g. from `openssl rand -hex 24`",
+        )
+    return password
+
+
+def _exporter_passwords(root: Path, name: str, password: str) -> str:
+    targets = yaml.safe_load(
+        (root / "configs" / "prometheus" / "targets" / name / "redis.yml").read_text(encoding="utf-8")
+    )
+    return json.dumps({target: password for group in targets for target in group["targets"]})
+
+
+def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
+    try:
+        return subprocess.run(
+            ["docker", *arguments], capture_output=True, text=True, timeout=60, check=False
+        )
+    except FileNotFoundError:
+        raise KickoffError(
+            "docker is not installed here", code=ExitCode.UNREACHABLE, hint="install Docker Engine 28 or newer"
+        ) from None
