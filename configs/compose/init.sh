@@ -8,6 +8,5 @@ if [ ! -e /volumes/dynamic/route.yml ]; then
     cp /stack/route.yml /volumes/dynamic/.route.yml.new
     mv /volumes/dynamic/.route.yml.new /volumes/dynamic/route.yml
 fi
-chown 65532:65532 /volumes/dynamic /volumes/dynamic/*.yml
 chown 70:70 /volumes/backups
 if [ -d /volumes/acme ]; then chown 65532:65532 /volumes/acme; fi

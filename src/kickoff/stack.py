@@ -245,10 +245,10 @@ def _exporter_passwords(root: Path, name: str, password: str) -> str:
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(
-            ["docker", *arguments], capture_output=True, text=True, timeout=60, check=False
-        )
+        return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60, check=False)
     except FileNotFoundError:
         raise KickoffError(
-            "docker is not installed here", code=ExitCode.UNREACHABLE, hint="install Docker Engine 28 or newer"
+            "docker is not installed here",
+            code=ExitCode.UNREACHABLE,
+            hint="install Docker Engine 28 or newer",
         ) from None
