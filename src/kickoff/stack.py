@@ -33,8 +33,18 @@ THRESHOLDS = {
     "kickoff:memory_usage_threshold:ratio": "MEMORY_USAGE_THRESHOLD",
     "kickoff:cpu_usage_threshold:ratio": "CPU_USAGE_THRESHOLD",
 }
-_REDIS_HOSTS = {"staging": "redis", "production": "redis-cluster"}
-_DATABASE_HOST = "postgres"
+# How the service reaches the servers of each stack; {} is the password.
+_ADDRESSES = {
+    "staging": {
+        "DATABASE_URL": "postgresql+psycopg://football:{}@postgres:5432/football",
+        "REDIS_URL": "redis://:{}@redis:6379/0",
+    },
+    "production": {
+        "DATABASE_URL": "postgresql+psycopg://football:{}@/football"
+        "?host=postgres:5432&host=postgres-replica:5432",
+        "REDIS_URL": "redis://:{}@redis-cluster:6379?cluster=true",
+    },
+}
 _GIVEN = {"API_KEY": "api_key", "DATABASE_URL": "database_url", "REDIS_URL": "redis_url"}
 _MADE = (
     "postgres_password",
@@ -93,8 +103,8 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
     held.folder.mkdir(parents=True, exist_ok=True)
     folder.chmod(0o700)
     # The order matters: nothing is written before everything that was given has been checked.
-    database = _address("DATABASE_URL", given["DATABASE_URL"], held, _DATABASE_HOST)
-    redis = _address("REDIS_URL", given["REDIS_URL"], held, _REDIS_HOSTS[name])
+    database = _address("DATABASE_URL", given["DATABASE_URL"], held, _ADDRESSES[name]["DATABASE_URL"])
+    redis = _address("REDIS_URL", given["REDIS_URL"], held, _ADDRESSES[name]["REDIS_URL"])
     held.set("alert_webhook_url", webhook)
     held.set("api_key", given["API_KEY"] or held.get("api_key") or secrets.token_hex(24))
     held.set("database_url", database)
@@ -197,25 +207,15 @@ def _lookup(key: str, name: str, root: Path, environ: Mapping[str, str]) -> str:
         raise KickoffError(f"{key} cannot be read: {error}") from None
 
 
-def _address(key: str, given: str, held: _Held, host: str) -> str:
-    """Return the address of a server of the stack: as given, as it was, or with a new password."""
-    made = {
-        "DATABASE_URL": "postgresql+psycopg://football:{}@{}:5432/football",
-        "REDIS_URL": "redis://:{}@{}:6379/0",
-    }[key]
+def _address(key: str, given: str, held: _Held, form: str) -> str:
+    """Return the address of the stack's servers: as given, as it was, or with a new password."""
     before = held.get(key.lower())
-    value = given or before or made.format(secrets.token_hex(24), host)
-    parts = urlsplit(value)
-    wanted = urlsplit(made.format("", host))
-    if (parts.hostname, parts.username or "", parts.path or "/0", bool(parts.password)) != (
-        wanted.hostname,
-        wanted.username or "",
-        wanted.path,
-        True,
-    ):
+    value = given or before or form.format(secrets.token_hex(24))
+    password = urlsplit(value).password
+    if not password or value != form.format(password):
         raise KickoffError(
             f"{key} does not lead to this stack's server with a password",
-            hint=f"write it as {made.format('PASSWORD', host)}, or unset it to have a password made",
+            hint=f"write it as {form.format('PASSWORD')}, or unset it to have a password made",
         )
     if before and value != before:
         raise KickoffError(

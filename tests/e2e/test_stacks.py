@@ -1,0 +1,384 @@
+"""Both stacks on a real Docker engine: `KICKOFF_TEST_STACKS=1 make test ARGS='tests/e2e/test_stacks.py -n 0'`.
+
+Every stack has a project name, ports and volumes of its own, and is removed with them at the end.
+"""
+
+import json
+import os
+import secrets
+import shutil
+import socket
+import ssl
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from kickoff import stack
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).resolve().parents[2]
+IMAGE = "football:stack-test"
+MATCH = {"home_team": "Arsenal", "away_team": "Chelsea"}
+PATIENCE_SECONDS = 60.0
+
+
+def docker(*arguments: str, environ: dict[str, str] | None = None, check: bool = True) -> str:
+    done = subprocess.run(
+        ["docker", *arguments],
+        cwd=ROOT,
+        env=os.environ | (environ or {}),
+        capture_output=True,
+        text=True,
+        timeout=300,
+        check=False,
+    )
+    assert not check or done.returncode == 0, f"docker {arguments}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@pytest.fixture(scope="module", autouse=True)
+def engine() -> None:
+    if not os.environ.get("KICKOFF_TEST_STACKS"):
+        pytest.skip("starts forty containers: KICKOFF_TEST_STACKS=1 runs it")
+    if shutil.which("docker") is None:
+        pytest.skip("docker is not installed")
+    answer = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=60, check=False)
+    if answer.returncode != 0:
+        pytest.skip("no Docker engine answers")
+
+
+@pytest.fixture(scope="module")
+def image(engine: None) -> str:
+    docker("build", "--quiet", "--tag", IMAGE, "--build-arg", "REVISION=0123456", ".")
+    return IMAGE
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def until(what: Callable[[], object], patience: float = PATIENCE_SECONDS) -> None:
+    """Wait until ``what`` is true; fail with what it said last."""
+    deadline = time.monotonic() + patience
+    while not (last := what()):
+        assert time.monotonic() < deadline, f"still {last!r} after {patience:g} s"
+        time.sleep(0.2)
+
+
+@dataclass
+class Stack:
+    """A stack with an address of its own."""
+
+    name: str
+    folder: Path
+    project: str = field(default_factory=lambda: f"football-test-{secrets.token_hex(3)}")
+    port: int = field(default_factory=free_port)
+
+    def __post_init__(self) -> None:
+        self.environ = {
+            "KICKOFF_STACK_DIR": str(self.folder),
+            "KICKOFF_BLUE_IMAGE": IMAGE,
+            "KICKOFF_BLUE_RELEASE": "0123456-89abcdef",
+            "PUBLIC_PORT": str(self.port),
+            "HTTP_PORT": str(free_port()),
+            "HTTPS_PORT": str(free_port()),
+            "BACKEND_PREFIX": f"172.30.{secrets.randbelow(200) + 20}",
+            "ACME_CA": "https://127.0.0.1:9/directory",
+        }
+        scheme = "http" if self.name == "staging" else "https"
+        # Without a certificate authority Traefik answers with its own certificate.
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        headers = {"X-API-Key": self.secret("api_key")}
+        self.client = httpx.Client(
+            base_url=f"{scheme}://127.0.0.1:{self.port}", headers=headers, verify=context, timeout=15
+        )
+
+    def secret(self, name: str) -> str:
+        return (self.folder / "secrets" / name).read_text()
+
+    def compose(self, *arguments: str) -> str:
+        file = ["-f", f"docker-compose.{self.name}.yml", "--env-file", str(self.folder / "compose.env")]
+        return docker("compose", "-p", self.project, *file, *arguments, environ=self.environ)
+
+    def up(self) -> None:
+        self.compose("up", "--detach", "--wait", "--wait-timeout", "240")
+
+    def containers(self) -> dict[str, dict[str, Any]]:
+        lines = self.compose("ps", "--all", "--format", "json").splitlines()
+        return {row["Service"]: row for row in map(json.loads, lines)}
+
+    def container(self, service: str) -> str:
+        return str(self.containers()[service]["Name"])
+
+    def sql(self, query: str, service: str = "postgres") -> str:
+        psql = ["psql", "-U", "postgres", "-d", "football", "-Atc", query]
+        return self.compose("exec", "-T", service, *psql).strip()
+
+    def redis(self, service: str, command: str) -> str:
+        with_password = "REDISCLI_AUTH=$(cat /run/secrets/redis_password) redis-cli"
+        return self.compose("exec", "-T", service, "sh", "-c", f"{with_password} {command}")
+
+    def predict(self) -> httpx.Response:
+        return self.client.post("/predictions", json=MATCH)
+
+    def prometheus(self, path: str) -> Any:
+        text = self.compose(
+            "exec", "-T", "prometheus", "wget", "-qO-", f"http://127.0.0.1:9090/api/v1/{path}"
+        )
+        return json.loads(text)["data"]
+
+
+def running(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    folder = tmp_path_factory.mktemp(name) / "stack"
+    subprocess.run(
+        [sys.executable, "scripts/deploy/stack.py", "prepare", "--env", name],
+        cwd=ROOT,
+        env=os.environ | {"KICKOFF_STACK_DIR": str(folder), "ALERT_WEBHOOK_URL": "http://127.0.0.1:9/"},
+        check=True,
+        timeout=120,
+    )
+    one = Stack(name, folder)
+    try:
+        one.up()
+        yield one
+    finally:
+        one.client.close()
+        one.compose("down", "--volumes", "--timeout", "5")
+
+
+@pytest.fixture(scope="module")
+def staging(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    yield from running("staging", tmp_path_factory)
+
+
+@pytest.fixture(scope="module")
+def production(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    yield from running("production", tmp_path_factory)
+
+
+def assert_whole(one: Stack) -> None:
+    found = one.containers()
+    once = {name for name, row in found.items() if row["State"] == "exited"}
+    assert once <= {"init", "migrate", "redis-cluster"}
+    assert {found[name]["ExitCode"] for name in once} == {0}
+    assert {
+        name: row["Health"] for name, row in found.items() if name not in once and row["Health"] != "healthy"
+    } == {}
+    ready = one.client.get("/health/ready")
+    assert ready.json()["status"] == "ready", ready.text
+    assert ready.headers["X-Release"] == "0123456-89abcdef"
+    assert ready.headers["X-Content-Type-Options"] == "nosniff"
+    assert one.predict().status_code == 201
+
+
+def assert_watched(one: Stack) -> None:
+    def unseen() -> list[Any]:
+        targets = one.prometheus("targets")["activeTargets"]
+        missing = {"football", "traefik", "postgres", "redis", "node"} - {t["labels"]["job"] for t in targets}
+        return [*missing, *(t["labels"] for t in targets if t["health"] != "up")]
+
+    until(lambda: not unseen())
+    rules = [rule for group in one.prometheus("rules")["groups"] for rule in group["rules"]]
+    assert len(rules) > len(stack.THRESHOLDS)
+    assert {rule["name"] for rule in rules if rule["health"] == "err"} == set()
+    assert {"pg_up", "redis_up"} <= set(one.prometheus("label/__name__/values"))
+    value = one.prometheus("query?query=kickoff:error_rate_threshold:ratio")["result"][0]["value"][1]
+    assert float(value) == 0.01
+
+
+def test_image_runs_as_a_number_on_a_read_only_root_and_holds_no_tools(image: str) -> None:
+    confined = ["run", "--rm", "--read-only", "--tmpfs", "/tmp", "--cap-drop", "ALL", "--network", "none"]
+    script = """
+import os, pathlib, importlib.util, shutil, sys
+import app.main
+assert os.getuid() == 10001, os.getuid()
+try:
+    pathlib.Path("/srv/football/x").write_text("")
+except OSError as error:
+    assert error.errno in (30, 13), error
+else:
+    raise SystemExit("the root file system can be written")
+tools = [t for t in ("gcc", "cc", "g++", "clang", "make", "ld", "rustc", "go", "git") if shutil.which(t)]
+assert not tools, tools
+for name in ("pytest", "locust", "hypothesis", "kickoff", "tests", "gevent"):
+    assert importlib.util.find_spec(name) is None, name
+assert sorted(p.name for p in pathlib.Path("/srv/football").iterdir()) == ["alembic.ini", "app"]
+print("confined")
+"""
+    assert docker(*confined, image, "python", "-c", script).strip() == "confined"
+    caches = "ls -d /root/.cache /wheels /opt/football/bin/pip 2>/dev/null | wc -l"
+    assert docker("run", "--rm", "--user", "0:0", image, "sh", "-c", caches).strip() == "0"
+    config = json.loads(docker("image", "inspect", image))[0]["Config"]
+    assert config["User"] == "10001:10001"
+    assert config["StopSignal"] == "SIGTERM"
+    assert config["Labels"]["org.opencontainers.image.revision"] == "0123456"
+
+
+def test_staging_comes_up_whole_and_coming_up_again_changes_nothing(staging: Stack) -> None:
+    assert_whole(staging)
+    before = staging.containers()
+    route = "/etc/traefik/dynamic/route.yml"
+    mark = "# what a release wrote"
+    volume = f"{staging.project}_traefik-dynamic:/v"
+    docker("run", "--rm", "-v", volume, "alpine:3.22.1", "sh", "-c", f"echo '{mark}' >>/v/route.yml")
+    staging.up()
+    assert_whole(staging)
+    stays = [name for name in before if before[name]["State"] == "running"]
+    assert {n: staging.containers()[n]["ID"] for n in stays} == {n: before[n]["ID"] for n in stays}
+    assert mark in staging.compose("exec", "-T", "traefik", "cat", route)
+
+
+def test_staging_is_watched(staging: Stack) -> None:
+    assert_watched(staging)
+
+
+def test_no_container_of_staging_can_write_to_its_root_or_gain_a_capability(staging: Stack) -> None:
+    for name, row in staging.containers().items():
+        facts = json.loads(docker("inspect", row["Name"]))[0]
+        assert facts["HostConfig"]["ReadonlyRootfs"] is True, name
+        assert facts["HostConfig"]["CapDrop"] == ["ALL"], name
+        if name != "traefik":
+            assert not facts["HostConfig"]["PortBindings"], name
+        environment = " ".join(facts["Config"]["Env"] + facts["Args"])
+        for secret in (staging.folder / "secrets").iterdir():
+            assert secret.read_text() not in environment, (name, secret.name)
+
+
+def test_a_backup_brings_back_what_a_destroyed_volume_held(staging: Stack) -> None:
+    for _ in range(20):
+        assert staging.predict().status_code == 201
+    tables = staging.sql(
+        "select table_name from information_schema.tables where table_schema='public'"
+    ).split()
+
+    def counts() -> dict[str, int]:
+        return {table: int(staging.sql(f"select count(*) from {table}")) for table in tables}
+
+    before = counts()
+    assert before["predictions"] >= 20
+    staging.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "once")
+    staging.compose("rm", "--stop", "--force", "postgres")
+    docker("volume", "rm", f"{staging.project}_postgres-data")
+    staging.compose("up", "--detach", "--wait", "--no-deps", "postgres")
+    assert staging.sql("select count(*) from information_schema.tables where table_schema='public'") == "0"
+    staging.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "restore", "latest")
+    print(f"row counts {before}")
+    assert counts() == before
+    until(lambda: staging.client.get("/health/ready").json()["status"] == "ready")
+    assert staging.predict().status_code == 201
+
+
+def test_a_backup_that_does_not_exist_is_refused(staging: Stack) -> None:
+    with pytest.raises(AssertionError, match="there is no backup nothing"):
+        staging.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "restore", "nothing.dump")
+
+
+def test_production_comes_up_whole(production: Stack) -> None:
+    assert_whole(production)
+    redirect = httpx.get(f"http://127.0.0.1:{production.environ['HTTP_PORT']}/health")
+    assert redirect.status_code == 301
+    assert redirect.headers["Location"].startswith("https://")
+    assert "max-age=31536000" in production.client.get("/health").headers["Strict-Transport-Security"]
+    assert_watched(production)
+
+
+def test_a_row_of_the_primary_is_read_on_the_replica(production: Stack) -> None:
+    assert (
+        production.sql("select state from pg_stat_replication where application_name='replica'")
+        == "streaming"
+    )
+    made = production.predict().json()["id"]
+    where = f"select count(*) from predictions where id='{made}'"
+    until(lambda: production.sql(where, "postgres-replica") == "1", 10)
+    assert production.sql("select pg_is_in_recovery()", "postgres-replica") == "t"
+    # The service reads there too.
+    reads = (
+        "select coalesce(sum(idx_scan + seq_scan), 0) from pg_stat_user_tables where relname='predictions'"
+    )
+    production.sql("select pg_stat_force_next_flush()", "postgres-replica")
+    users = "select count(*) from pg_stat_activity where usename='football'"
+    production.client.get("/predictions").raise_for_status()
+    assert int(production.sql(users, "postgres-replica")) > 0, production.sql(reads, "postgres-replica")
+
+
+@dataclass
+class Asked:
+    """What users got while something was killed."""
+
+    statuses: list[int] = field(default_factory=list)
+    slowest: float = 0.0
+
+
+def asking(one: Stack, stop: threading.Event, asked: Asked) -> None:
+    """Predict and list in turn, until told to stop."""
+    while not stop.is_set():
+        for ask in (one.predict, lambda: one.client.get("/predictions?limit=5")):
+            begun = time.monotonic()
+            try:
+                asked.statuses.append(ask().status_code)
+            except httpx.HTTPError:
+                asked.statuses.append(0)
+            asked.slowest = max(asked.slowest, time.monotonic() - begun)
+
+
+def while_asking(one: Stack, act: Callable[[], None]) -> Asked:
+    stop, asked = threading.Event(), Asked()
+    thread = threading.Thread(target=asking, args=(one, stop, asked))
+    thread.start()
+    try:
+        until(lambda: len(asked.statuses) >= 20)
+        act()
+        enough = len(asked.statuses) + 20
+        until(lambda: len(asked.statuses) >= enough)
+    finally:
+        stop.set()
+        thread.join()
+    wrong = [status for status in asked.statuses if status not in {200, 201}]
+    print(f"{len(asked.statuses)} requests, {len(wrong)} failed {wrong}, slowest {asked.slowest:.2f} s")
+    assert wrong == []
+    return asked
+
+
+def test_a_killed_redis_master_fails_nothing_and_is_replaced(production: Stack) -> None:
+    assert "cluster_state:ok" in production.redis("redis-1", "cluster info")
+    slot = int(production.redis("redis-1", "cluster keyslot '{football:production:1:}x'"))
+    master = ""
+    for line in production.redis("redis-1", "cluster nodes").splitlines():
+        parts = line.split()
+        for span in parts[8:]:
+            first, _, last = span.partition("-")
+            if "master" in parts[2] and int(first) <= slot <= int(last or first):
+                master = f"redis-{int(parts[1].split(':')[0].rpartition('.')[2]) - 10}"
+    assert master
+    witness = "redis-1" if master != "redis-1" else "redis-2"
+
+    def kill() -> None:
+        docker("kill", production.container(master))
+        until(lambda: "fail" in production.redis(witness, "cluster nodes"))
+        until(lambda: "cluster_slots_ok:16384" in production.redis(witness, "cluster info"))
+        until(lambda: production.client.get("/health/ready").json()["status"] == "ready")
+
+    while_asking(production, kill)
+    production.compose("start", master)
+    until(lambda: production.containers()[master]["Health"] == "healthy")
+
+
+def test_a_killed_replica_fails_nothing(production: Stack) -> None:
+    def kill() -> None:
+        docker("kill", production.container("postgres-replica"))
+        time.sleep(3)
+
+    while_asking(production, kill)
+    production.compose("start", "postgres-replica")
+    until(lambda: production.sql("select count(*) from pg_stat_replication") == "1")

@@ -1,0 +1,183 @@
+"""What holds for every service of both stacks."""
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kickoff.environment.loader import inspect
+from kickoff.environment.schema import read
+from kickoff.environment.values import duration
+from kickoff.release.route import CANDIDATE, PUBLIC
+from kickoff.release.traefik import BUCKETS
+from tests.unit.stack.stack_support import BIN, ROOT
+
+ONCE = {"init", "migrate", "redis-cluster"}
+STATEFUL = {"postgres", "postgres-replica", "prometheus", "grafana", "alertmanager"}
+
+
+def services(resolved: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    found: dict[str, dict[str, Any]] = resolved["services"]
+    assert {"traefik", "blue", "green", "migrate", "postgres", "backup", "prometheus"} <= set(found)
+    return found
+
+
+def test_every_service_is_confined(resolved: dict[str, Any]) -> None:
+    for name, service in services(resolved).items():
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service.get("cap_add", []) == (["CHOWN"] if name == "init" else []), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert not service.get("privileged"), name
+        assert float(service["cpus"]) > 0, name
+        assert int(service["mem_limit"]) >= 64 * 2**20, name
+        assert service["logging"]["options"].keys() == {"max-size", "max-file"}, name
+        assert re.fullmatch(r"\d+:\d+", service["user"]), name
+        assert name == "init" or not service["user"].startswith("0:"), name
+        assert not any("docker.sock" in str(volume) for volume in service.get("volumes", [])), name
+
+
+def test_what_stays_is_restarted_and_watched_and_what_runs_once_is_not(resolved: dict[str, Any]) -> None:
+    for name, service in services(resolved).items():
+        if name in ONCE:
+            assert service["restart"] == "no", name
+            assert service["healthcheck"]["disable"] is True, name
+        else:
+            assert service["restart"] == "unless-stopped", name
+            assert service["healthcheck"]["test"][0] == "CMD", name
+
+
+def test_every_image_has_a_full_version(resolved: dict[str, Any]) -> None:
+    for name, service in services(resolved).items():
+        if service["image"] == "football:local":
+            assert name in {"blue", "green", "migrate"}
+        else:
+            assert re.search(r":v?\d+\.\d+(\.\d+)?(-alpine\d\.\d+)?$", service["image"]), (
+                name,
+                service["image"],
+            )
+
+
+def test_the_base_image_has_a_full_version() -> None:
+    for path in (ROOT / "Dockerfile", ROOT / "configs/redis/exporter.Dockerfile"):
+        images = re.findall(r"^(?:ARG BASE_IMAGE=|FROM )(?!\$)(\S+)", path.read_text(), re.MULTILINE)
+        assert images
+        for image in images:
+            assert re.search(r":v?\d+\.\d+\.\d+(-alpine\d\.\d+)?$", image), image
+
+
+def test_traefik_alone_has_ports_and_the_engines_are_on_the_loopback(resolved: dict[str, Any]) -> None:
+    published = {
+        name: service["ports"] for name, service in services(resolved).items() if service.get("ports")
+    }
+    assert set(published) == {"traefik"}
+    for port in published["traefik"]:
+        if port["target"] in {8081, 8082}:
+            assert port["host_ip"] == "127.0.0.1"
+
+
+def test_networks(resolved: dict[str, Any]) -> None:
+    assert resolved["networks"]["football-frontend"]["external"] is True
+    assert resolved["networks"]["football-backend"]["internal"] is True
+    outside = {n for n, s in services(resolved).items() if "football-frontend" in (s.get("networks") or {})}
+    assert outside == {"traefik", "alertmanager"}
+
+
+def test_no_secret_stands_in_an_environment_or_a_command(resolved: dict[str, Any]) -> None:
+    folder = resolved["secrets"]
+    assert all(set(secret) >= {"file"} for secret in folder.values())
+    schema = read(ROOT)
+    for name, service in services(resolved).items():
+        assert schema.secrets.isdisjoint(service.get("environment") or {}), name
+        for secret in service.get("secrets", []):
+            assert secret["source"] in folder, name
+
+
+def test_the_service_gets_every_key_that_is_for_it(resolved: dict[str, Any]) -> None:
+    schema = read(ROOT)
+    wanted = {key.name for key in schema.keys.values() if key.audience == "service"}
+    environment = resolved["services"]["blue"]["environment"]
+    name = environment["APP_ENV"]
+    values = inspect(name, ROOT, schema, {}, with_secrets=False).values
+    for colour in ("blue", "green", "migrate"):
+        service = resolved["services"][colour]
+        given = service["environment"]
+        assert wanted - schema.secrets <= set(given), colour
+        assert {s["source"].upper() for s in service["secrets"]} == wanted & schema.secrets, colour
+        assert all(given[key] == values[key] for key in wanted - schema.secrets), colour
+    blue, green = resolved["services"]["blue"], resolved["services"]["green"]
+    assert blue["environment"].keys() == green["environment"].keys()
+    assert duration(values["SHUTDOWN_GRACE"]) == 15 and blue["stop_grace_period"] == "15s"
+
+
+def test_traefik_is_set_up_as_the_release_engine_expects(resolved: dict[str, Any]) -> None:
+    options = dict(
+        flag.removeprefix("--").split("=", 1) for flag in resolved["services"]["traefik"]["command"]
+    )
+    name = resolved["services"]["blue"]["environment"]["APP_ENV"]
+    slow = inspect(name, ROOT, read(ROOT), {}, with_secrets=False).values["RESPONSE_TIME_THRESHOLD"]
+    buckets = [float(bound) for bound in options["metrics.prometheus.buckets"].split(",")]
+    assert buckets == sorted({*BUCKETS, duration(slow)})
+    assert {f"entryPoints.{entry}.address" for entry in (PUBLIC, CANDIDATE, "traefik")} <= set(options)
+    assert options["providers.providersThrottleDuration"] == "50ms"
+    assert not any(option.startswith("providers.docker") for option in options)
+    known = yaml.safe_load((ROOT / "configs/traefik/dynamic/common.yml").read_text())["http"]["middlewares"]
+    used = options["entryPoints.public.http.middlewares"].split(",")
+    assert {f"{name}@file" for name in known} == set(used)
+
+
+def test_the_data_of_what_has_a_state_is_in_a_named_volume(resolved: dict[str, Any]) -> None:
+    for name in STATEFUL & set(services(resolved)):
+        mounts = resolved["services"][name]["volumes"]
+        assert any(mount["type"] == "volume" for mount in mounts), name
+
+
+def test_every_file_that_is_mounted_exists(resolved: dict[str, Any]) -> None:
+    for name, service in services(resolved).items():
+        for mount in service.get("volumes", []):
+            if mount["type"] == "bind":
+                assert mount["read_only"] is True, (name, mount)
+                if ".kickoff" not in mount["source"]:
+                    assert Path(mount["source"]).exists(), (name, mount)
+
+
+def test_redis_targets_are_the_servers_of_the_stack(resolved: dict[str, Any]) -> None:
+    name = resolved["services"]["blue"]["environment"]["APP_ENV"]
+    groups = yaml.safe_load((ROOT / "configs/prometheus/targets" / name / "redis.yml").read_text())
+    servers = {s for s in services(resolved) if re.fullmatch(r"redis(-\d)?", s)}
+    assert {target for group in groups for target in group["targets"]} == {
+        f"redis://{s}:6379" for s in servers
+    }
+
+
+def test_the_dashboards_ask_a_provisioned_source() -> None:
+    sources = yaml.safe_load((ROOT / "configs/grafana/provisioning/datasources/datasources.yml").read_text())
+    known = {source["uid"] for source in sources["datasources"]}
+    boards = list((ROOT / "configs/grafana/dashboards").glob("*.json"))
+    assert boards
+    for board in boards:
+        panels = json.loads(board.read_text())["panels"]
+        assert panels and all(panel["targets"] and panel["datasource"]["uid"] in known for panel in panels)
+
+
+def test_hadolint_finds_nothing() -> None:
+    linter = shutil.which("hadolint", path=str(BIN)) or shutil.which("hadolint")
+    if linter is None:
+        pytest.skip("hadolint is not installed")
+    files = ["Dockerfile", "configs/redis/exporter.Dockerfile"]
+    done = subprocess.run([linter, *files], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_only_what_the_image_is_made_of_reaches_the_builder() -> None:
+    lines = (ROOT / ".dockerignore").read_text().splitlines()
+    rules = [line for line in lines if line and not line.startswith("#")]
+    assert rules[0] == "*"
+    allowed = {rule.removeprefix("!") for rule in rules if rule.startswith("!")}
+    copied = set(re.findall(r"^COPY (?!--from)(\S+)", (ROOT / "Dockerfile").read_text(), re.MULTILINE))
+    assert copied == allowed

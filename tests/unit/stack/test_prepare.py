@@ -1,0 +1,146 @@
+"""What `stack.py prepare` leaves on a host, and the alert rules with the limits it renders."""
+
+import re
+import shutil
+import stat
+import subprocess
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kickoff import stack
+from kickoff.environment.loader import load
+from kickoff.errors import KickoffError
+from tests.unit.stack.stack_support import ROOT, compose
+
+WEBHOOK = {"ALERT_WEBHOOK_URL": "http://alerts.internal/hook"}
+
+
+def contents(folder: Path) -> dict[str, str]:
+    return {str(p.relative_to(folder)): p.read_text() for p in folder.rglob("*") if p.is_file()}
+
+
+@pytest.fixture(params=stack.STACKS)
+def name(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
+
+
+def test_a_second_time_changes_nothing(name: str, tmp_path: Path) -> None:
+    environ = WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path / "stack")}
+    first = stack.prepare(name, ROOT, environ)
+    before = contents(first.folder)
+    again = stack.prepare(name, ROOT, {"KICKOFF_STACK_DIR": str(tmp_path / "stack")})
+    assert "api_key" in first.made and again.made == []
+    assert contents(again.folder) == before
+    assert stat.S_IMODE(first.folder.stat().st_mode) == 0o700
+
+
+def test_what_it_writes_is_all_that_compose_needs(name: str, tmp_path: Path) -> None:
+    prepared = stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path / "stack")})
+    environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
+    document = yaml.safe_load(compose(name, prepared.folder / "compose.env", environ, "config"))
+    sources = [secret["file"] for secret in document["secrets"].values()]
+    sources += [
+        mount["source"]
+        for service in document["services"].values()
+        for mount in service.get("volumes", [])
+        if mount["type"] == "bind"
+    ]
+    ours = [source for source in sources if source.startswith(str(prepared.folder))]
+    assert len(ours) > len(document["secrets"])
+    assert [source for source in sources if not Path(source).exists()] == []
+    secrets = {p.read_text() for p in (prepared.folder / "secrets").iterdir()}
+    assert not any(secret in (prepared.folder / "compose.env").read_text() for secret in secrets)
+
+
+def test_passwords_agree_with_the_addresses(name: str, tmp_path: Path) -> None:
+    folder = stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path)}).folder / "secrets"
+    assert (folder / "postgres_app_password").read_text() in (folder / "database_url").read_text()
+    assert (folder / "redis_password").read_text() in (folder / "redis_url").read_text()
+
+
+def test_without_a_receiver_of_alerts_it_refuses(tmp_path: Path) -> None:
+    with pytest.raises(KickoffError, match="no alert would reach anybody") as caught:
+        stack.prepare("staging", ROOT, {"KICKOFF_STACK_DIR": str(tmp_path / "stack")})
+    assert caught.value.code == 2
+    assert not (tmp_path / "stack").exists()
+
+
+def test_another_password_than_the_servers_is_refused(tmp_path: Path) -> None:
+    environ = WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path)}
+    stack.prepare("staging", ROOT, environ)
+    other = {"DATABASE_URL": "postgresql+psycopg://football:8f2a91c0d4e7b653@postgres:5432/football"}
+    with pytest.raises(KickoffError, match="differs from the one this stack was made with") as caught:
+        stack.prepare("staging", ROOT, environ | other)
+    assert "8f2a91c0d4e7b653" not in caught.value.render()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "postgresql+psycopg://football:8f2a91c0d4e7b653@elsewhere:5432/football",
+        "postgresql+psycopg://football@postgres:5432/football",
+        "postgresql+psycopg://root:8f2a91c0d4e7b653@postgres:5432/football",
+        "sqlite+aiosqlite:///football.db",
+    ],
+)
+def test_an_address_of_another_server_is_refused(tmp_path: Path, url: str) -> None:
+    environ = WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path / "stack"), "DATABASE_URL": url}
+    with pytest.raises(KickoffError, match="does not lead to this stack's server"):
+        stack.prepare("staging", ROOT, environ)
+    assert list((tmp_path / "stack").glob("secrets/*")) == []
+
+
+def test_the_limits_of_the_alerts_are_those_of_the_environment(name: str, tmp_path: Path) -> None:
+    prepared = stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path)})
+    secrets = {
+        f"{k}_FILE": str(prepared.folder / "secrets" / k.lower())
+        for k in ("API_KEY", "DATABASE_URL", "REDIS_URL")
+    }
+    environment = load(name, ROOT, secrets)
+    rules = yaml.safe_load((prepared.folder / "thresholds.yml").read_text())["groups"][0]["rules"]
+    found = {rule["record"]: float(re.fullmatch(r"vector\((.+)\)", rule["expr"])[1]) for rule in rules}  # type: ignore[index]
+    assert found == {
+        "kickoff:error_rate_threshold:ratio": environment.fraction("ERROR_RATE_THRESHOLD"),
+        "kickoff:response_time_threshold:seconds": environment.seconds("RESPONSE_TIME_THRESHOLD"),
+        "kickoff:memory_usage_threshold:ratio": environment.fraction("MEMORY_USAGE_THRESHOLD"),
+        "kickoff:cpu_usage_threshold:ratio": environment.fraction("CPU_USAGE_THRESHOLD"),
+    }
+
+
+def test_every_limit_is_used_and_missed_when_it_is_not_there() -> None:
+    groups = yaml.safe_load((ROOT / "configs/prometheus/rules/alerts.yml").read_text())["groups"]
+    alerts = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
+    missing = alerts.pop("ThresholdsMissing")
+    used = set(re.findall(r"kickoff:\w+:\w+", " ".join(alerts.values())))
+    assert used == set(stack.THRESHOLDS) == set(re.findall(r"absent\((kickoff:\w+:\w+)\)", missing))
+
+
+def test_the_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
+    promtool = shutil.which("promtool")
+    if promtool is None:
+        pytest.skip("promtool is not installed (Debian: prometheus)")
+    prepared = stack.prepare("staging", ROOT, WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path)})
+    shutil.copytree(ROOT / "configs/prometheus/rules", prepared.folder / "rules")
+    shutil.copy(ROOT / "configs/prometheus/alerts.test.yml", prepared.folder)
+    shutil.copy(ROOT / "configs/prometheus/targets/production/production.rules.yml", prepared.folder)
+    for command in (
+        ["check", "rules", "rules/alerts.yml", "thresholds.yml"],
+        ["test", "rules", "alerts.test.yml"],
+    ):
+        done = subprocess.run(
+            [promtool, *command], cwd=prepared.folder, capture_output=True, text=True, timeout=60, check=False
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def test_alertmanager_takes_its_configuration() -> None:
+    amtool = shutil.which("amtool")
+    if amtool is None:
+        pytest.skip("amtool is not installed (Debian: prometheus-alertmanager)")
+    file = ROOT / "configs/alertmanager/alertmanager.yml"
+    done = subprocess.run(
+        [amtool, "check-config", str(file)], capture_output=True, text=True, timeout=60, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
