@@ -293,6 +293,20 @@ def test_production_comes_up_whole(production: Stack) -> None:
     assert_watched(production)
 
 
+def test_production_refuses_weak_ciphers(production: Stack) -> None:
+    def handshake(cipher: str) -> None:
+        context = ssl.create_default_context()
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        context.maximum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(cipher)
+        with socket.create_connection(("127.0.0.1", production.port), timeout=10) as plain:
+            context.wrap_socket(plain).close()
+
+    handshake("ECDHE-RSA-AES128-GCM-SHA256")
+    with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
+        handshake("ECDHE-RSA-AES128-SHA")
+
+
 def test_a_row_of_the_primary_is_read_on_the_replica(production: Stack) -> None:
     assert (
         production.sql("select state from pg_stat_replication where application_name='replica'")
