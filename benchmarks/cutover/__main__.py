@@ -97,7 +97,9 @@ def _kill(project: Project) -> tuple[float, float]:
     os.kill(process.pid, signal.SIGKILL)
     # The supervisor starts it again by itself, and it has to pass its health check before it is used again.
     time.sleep(8)
-    return killed, time.time()
+    until = time.time()
+    time.sleep(2)  # so that no slow request of this death is still under way at the next one
+    return killed, until
 
 
 def _arguments() -> argparse.Namespace:
