@@ -37,7 +37,7 @@ stop: .venv ## Stop the service of ENV and its proxy
 	@$(RELEASE) stop --env $(ENV) $(ARGS)
 
 test: .venv ## Run every test this machine can run (ARGS='-k name' to choose)
-	@$(BIN)/pytest -n auto $(ARGS)
+	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
 
 rehearse: .venv ## Print what became of every rehearsed fault (ARGS=gates or ARGS=kills for the other rehearsals)
 	@PYTHONPATH=src $(BIN)/python -u -m tests.e2e.rehearse $(ARGS)
