@@ -94,7 +94,7 @@ FAULTS = (
     Fault("migration hangs", Stop.STAGE, "fail", REJECTED, "did not end within 1 s",
           {"migration": "hangs"}, {"HOOK_TIMEOUT": "1s"}),
     Fault("migration not backward compatible", Stop.STAGE, "fail", REJECTED, "broke the live release",
-          {"schema": 2, "migration": "breaks"}, disturbance=disturb.schema_restored, most_failed=400),
+          {"schema": 2, "migration": "breaks"}, disturbance=disturb.schema_restored, most_failed=160),
     # --- the candidate is bad under traffic -------------------------------------------------------------
     Fault("crash after 5 s", Stop.BAKE, "fail", ROLLED_BACK, "restarts",
           {"crash_after_seconds": 5}, {"BAKE_TIME": "8s"}, most_failed=120),

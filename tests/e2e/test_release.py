@@ -202,3 +202,24 @@ def test_a_rollback_beside_a_candidate_nobody_met_goes_back_from_the_live_releas
     late = project.command("promote", "--attempt", attempt, KICKOFF_RUN_ID="a deploy")
     assert late.returncode != 0
     project.assert_settled(first.release)
+
+
+def test_taking_a_first_release_back_is_no_rollback_for_nothing_serves_then(project: Project) -> None:
+    project.set(BAKE_TIME="60s")
+    assert project.stage(project.commit(), KICKOFF_RUN_ID="a deploy").returncode == 0
+    attempt = project.evidence("stage")["attempt"]
+    with subprocess.Popen(
+        [sys.executable, str(RELEASE), "promote", "--env", "development", "--attempt", attempt],
+        cwd=project.root,
+        env=project.environ | {"KICKOFF_RUN_ID": "a deploy"},
+        stderr=subprocess.DEVNULL,
+    ) as deploy:
+        deadline = time.monotonic() + 30
+        while not project.session().proxy.weights():
+            assert time.monotonic() < deadline, "the bake never began"
+            time.sleep(0.05)
+        done = project.command("rollback", KICKOFF_RUN_ID="a person")
+        assert deploy.wait(timeout=30) == ExitCode.LOCK_HELD
+    assert done.returncode == ExitCode.BAD_INPUT
+    assert "no earlier release" in done.stderr
+    assert project.services_running() == []

@@ -169,11 +169,12 @@ class Engine(Steps):
         """
         started = now()
         taken_back = self._take_back()
-        if taken_back and not to:
-            live = self.store.state().release_of(self.store.state().live)
+        live = self.session.expected_release("live")
+        # Taking a first release back leaves nothing to serve: that is no rollback, and is said below.
+        if taken_back and live and not to:
             return self._evidence(
                 "rollback", started, Verdict.PASS,
-                f"{live or 'nothing'} serves again: the release of {taken_back} was taken back", "",
+                f"{live} serves again: the release of {taken_back} was taken back", "",
                 release=live, previous=taken_back, outcome="rolled-back-on-request",
             )  # fmt: skip
         attempt = self._open("rollback", wait)
