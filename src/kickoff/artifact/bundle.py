@@ -76,7 +76,7 @@ def find(store: Path, digest: str) -> Path:
     Raises:
         KickoffError: The digest is malformed, or the bundle is missing or damaged.
     """
-    path = store / f"{_checked(digest).removeprefix('sha256:')}.tar"
+    path = store / f"{checked(digest).removeprefix('sha256:')}.tar"
     verify(path, digest)
     return path
 
@@ -87,7 +87,7 @@ def verify(path: Path, digest: str) -> None:
     Raises:
         KickoffError: It is missing, or it is another.
     """
-    _checked(digest)
+    checked(digest)
     if not path.is_file():
         raise KickoffError(
             f"the bundle {digest[:19]}… is not at {path.parent}",
@@ -179,7 +179,12 @@ def _unsafe(member: tarfile.TarInfo, why: str) -> KickoffError:
     )
 
 
-def _checked(digest: str) -> str:
+def checked(digest: str) -> str:
+    """Return ``digest`` when it is one.
+
+    Raises:
+        KickoffError: It is not `sha256:` and 64 hexadecimal digits.
+    """
     if not _DIGEST.fullmatch(digest):
         raise KickoffError(
             f"{digest[:80]!r} is no digest", hint="a digest is `sha256:` and 64 hexadecimal digits"
