@@ -1,7 +1,7 @@
 """``configs/service.yml``: what the pipeline must know of the service it ships."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -58,11 +58,29 @@ class InFlight:
 
 
 @dataclass(frozen=True, slots=True)
+class ImageSource:
+    """How the service's image is made.
+
+    Attributes:
+        dockerfile: Path of the Dockerfile.
+        paths: Files and folders that it may copy; nothing else reaches the builder.
+        repository: Where the image is pushed: registry and name, without tag; empty when not said.
+        platforms: What it shall run on, e.g. ``linux/amd64``.
+    """
+
+    dockerfile: str
+    paths: tuple[str, ...]
+    repository: str
+    platforms: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Service:
     """The validated content of ``configs/service.yml``."""
 
     name: str
     bundle: tuple[str, ...]
+    image: ImageSource
     web_command: tuple[str, ...]
     live_path: str
     ready_path: str
@@ -129,6 +147,7 @@ def parse(text: str, source: str) -> Service:
     return Service(
         name=document["name"],
         bundle=tuple(document["bundle"]),
+        image=_image(document.get("image", {}), document["bundle"]),
         web_command=tuple(document["processes"]["web"]["command"]),
         live_path=document["health"]["live"],
         ready_path=document["health"]["ready"],
@@ -150,6 +169,15 @@ def parse(text: str, source: str) -> Service:
         in_flight=InFlight(**document["in_flight"]) if "in_flight" in document else None,
         locustfile=performance.get("locustfile", "tests/performance/locustfile.py"),
         scenarios=performance.get("scenarios", "configs/performance/scenarios.yml"),
+    )
+
+
+def _image(entry: Mapping[str, Any], bundle: Sequence[str]) -> ImageSource:
+    return ImageSource(
+        dockerfile=entry.get("dockerfile", "Dockerfile"),
+        paths=tuple(entry.get("paths", bundle)),
+        repository=entry.get("repository", ""),
+        platforms=tuple(entry.get("platforms", ("linux/amd64", "linux/arm64"))),
     )
 
 

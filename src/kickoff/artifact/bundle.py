@@ -126,10 +126,10 @@ def unpack(path: Path, destination: Path) -> None:
                 tar.extract(member, destination)
 
 
-def export(root: Path, commit: str, destination: Path) -> None:
-    """Write the whole tree of ``commit`` into the new or empty folder ``destination``."""
+def export(root: Path, commit: str, destination: Path, paths: Sequence[str] = ()) -> None:
+    """Write ``paths`` of ``commit`` (none: the whole tree) into the new or empty folder ``destination``."""
     with _scratch(destination.parent) as raw:
-        source.archive(root, commit, (), raw)
+        source.archive(root, commit, paths, raw)
         unpack(raw, destination)
 
 

@@ -1,0 +1,16 @@
+#!/usr/bin/env python3
+"""Build the artefact that the target of a deployment takes: a bundle or an image."""
+
+import sys
+from pathlib import Path
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+from kickoff import bootstrap
+
+bootstrap.ensure("pipeline")
+
+from kickoff.artifact import cli
+from kickoff.errors import run
+
+if __name__ == "__main__":
+    sys.exit(run(lambda: cli.main(sys.argv[1:], description=__doc__)))

@@ -1,0 +1,171 @@
+"""Building and joining images with ``docker buildx``: the only place that knows its options."""
+
+import json
+import subprocess
+import sys
+import tempfile
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kickoff.artifact.recipe import Recipe
+from kickoff.artifact.registry import Docker, missing
+from kickoff.errors import ExitCode, KickoffError
+
+SCANNER = "docker/buildkit-syft-scanner:stable-1"
+"""BuildKit's own SBOM generator."""
+
+_BUILDKIT = "moby/buildkit:v0.25.1"
+_OWN_BUILDER = "kickoff"
+_LOG_LINES = 40
+
+
+class BuildFailed(KickoffError):
+    """The builder refused; ``log`` is what it said last."""
+
+    def __init__(self, message: str, *, log: Sequence[str], hint: str) -> None:
+        super().__init__(message, code=ExitCode.REJECTED, causes=log[-3:], hint=hint)
+        self.log = tuple(log)
+
+
+@dataclass(frozen=True, slots=True)
+class Builder:
+    """What builds: its name among buildx's builders, and its driver."""
+
+    name: str
+    driver: str
+
+    @property
+    def embedded(self) -> bool:
+        """Whether it is the engine's own: it keeps its cache, and cannot rewrite the times in layers."""
+        return self.driver == "docker"
+
+
+def builder(docker: Docker) -> Builder:
+    """Return the chosen builder when it can attach attestations, else one of our own in a container.
+
+    Raises:
+        KickoffError: There is no buildx, no engine answers, or BuildKit's image cannot be fetched.
+    """
+    listed = docker.run("buildx", "ls", "--format", "json").stdout.decode().splitlines()
+    known: list[dict[str, Any]] = [json.loads(line) for line in listed if line.strip()]
+    # BUILDX_BUILDER is heeded by buildx itself, and marks its choice as the current one.
+    current = next((entry for entry in known if entry.get("Current")), dict[str, Any]())
+    if current.get("Driver", "docker") != "docker":
+        return Builder(current["Name"], current["Driver"])
+    if (
+        "io.containerd.snapshotter"
+        in docker.run("info", "--format", "{{json .DriverStatus}}").stdout.decode()
+    ):
+        return Builder(str(current.get("Name") or "default"), "docker")
+    if _OWN_BUILDER not in [entry.get("Name") for entry in known]:
+        options = ["--driver", "docker-container", "--driver-opt", f"image={_BUILDKIT}"]
+        docker.run("buildx", "create", "--name", _OWN_BUILDER, *options)
+    return Builder(_OWN_BUILDER, "docker-container")
+
+
+def native(docker: Docker) -> str:
+    """Return the platform of the engine, e.g. ``linux/amd64``."""
+    return docker.run("version", "--format", "{{.Server.Os}}/{{.Server.Arch}}").stdout.decode().strip()
+
+
+def scanner(docker: Docker) -> bool:
+    """Tell whether BuildKit's SBOM generator can be fetched."""
+    return docker.run("buildx", "imagetools", "inspect", "--raw", SCANNER, check=False).returncode == 0
+
+
+def build(
+    docker: Docker,
+    chosen: Builder,
+    recipe: Recipe,
+    context: Path,
+    *,
+    repository: str,
+    platform: str,
+    sbom: bool,
+) -> str:
+    """Build one platform, push it under its tag and return the digest of its index.
+
+    Args:
+        docker: Logged in where the image goes.
+        chosen: What builds.
+        recipe: What is built.
+        context: The folder with the recipe's paths.
+        repository: Where it is pushed.
+        platform: E.g. ``linux/amd64``.
+        sbom: Let BuildKit attach an SBOM.
+
+    Raises:
+        BuildFailed: The build or the push failed.
+    """
+    tag = recipe.tag([platform])
+    output = f"type=image,name={repository}:{tag},push=true"
+    cache = f"type=registry,ref={repository}:buildcache-{platform.replace('/', '-')}"
+    command = ["docker", "buildx", "build", "--builder", chosen.name, "--platform", platform]
+    command += ["--file", str(context / recipe.dockerfile), "--progress", "plain"]
+    command += ["--provenance", "mode=max", "--sbom", "true" if sbom else "false"]
+    for name, value in recipe.labels().items():
+        command += ["--label", f"{name}={value}"]
+    if not chosen.embedded:
+        # The engine's own builder unpacks what it builds, which excludes the first; it needs no second.
+        output += ",rewrite-timestamp=true"
+        command += ["--cache-from", cache, "--cache-to", f"{cache},mode=max"]
+    with tempfile.TemporaryDirectory(prefix="kickoff-build-") as folder:
+        facts = Path(folder) / "metadata.json"
+        command += ["--output", output, "--metadata-file", str(facts), str(context)]
+        log = _stream(docker, command, recipe.time)
+        if log is not None:
+            raise _refused(platform, log)
+        return str(json.loads(facts.read_text(encoding="utf-8"))["containerimage.digest"])
+
+
+def join(docker: Docker, chosen: Builder, repository: str, tag: str, digests: Sequence[str]) -> None:
+    """Make one index of several images of ``repository`` and push it as ``tag``.
+
+    Raises:
+        KickoffError: The registry refuses.
+    """
+    options = ["--builder", chosen.name, "--tag", f"{repository}:{tag}"]
+    sources = [f"{repository}@{digest}" for digest in digests]
+    docker.run("buildx", "imagetools", "create", *options, *sources)
+
+
+def _refused(platform: str, log: Sequence[str]) -> BuildFailed:
+    if any("exec format error" in line for line in log):
+        hint = (
+            f"this machine cannot run {platform}: on one that can, run build_image.py --platforms {platform}"
+        )
+    else:
+        hint = "the builder's log above names the step"
+    return BuildFailed(f"the image for {platform} was not built and pushed", log=log, hint=hint)
+
+
+def _stream(docker: Docker, command: Sequence[str], epoch: int) -> list[str] | None:
+    """Run a build and show its log; return ``None`` when it succeeded, else its last lines."""
+    environ = docker.environ | {"SOURCE_DATE_EPOCH": str(epoch)}
+    last: deque[str] = deque(maxlen=_LOG_LINES)
+    try:
+        process = subprocess.Popen(
+            command,
+            env=environ,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+        )
+    except FileNotFoundError:
+        raise missing() from None
+    with process:
+        try:
+            for line in process.stdout or ():
+                text = docker.shown(line.rstrip("\n"))
+                sys.stderr.write(f"{text}\n")
+                if text.strip():
+                    last.append(text)
+        except BaseException:
+            process.terminate()
+            raise
+    return None if process.returncode == 0 else list(last)
