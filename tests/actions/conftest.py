@@ -88,6 +88,9 @@ class Project:
             target = self.root / "scripts" / name
             target.parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(RECORDER, target)
+        # The target of the environment decides what is built.
+        environments = "configs/environments"
+        shutil.copytree(ROOT / environments, self.root / environments, dirs_exist_ok=True)
 
     def restore(self, name: str) -> None:
         """Put the real script back where a recorder stands."""

@@ -214,6 +214,7 @@ def test_the_jobs_have_the_names_of_the_design() -> None:
     assert list(CD["jobs"]) == [
         "pre-deployment-checks",
         "quality-gate",
+        "build-image",
         "build-and-push",
         "deploy-development",
         "deploy-staging",

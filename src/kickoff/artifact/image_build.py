@@ -4,6 +4,7 @@ Each platform is built and tagged by itself, so machines of different kinds can 
 comes last joins what is there into one index.
 """
 
+import re
 import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -18,6 +19,8 @@ from kickoff.service import CONFIG, ImageSource
 
 NATIVE = "native"
 """Stands for the platform of the machine that builds."""
+
+_PLATFORM = re.compile(r"linux/[a-z0-9]+(/v[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +92,15 @@ def build(
 
     Raises:
         BuildFailed: The builder refused (exit 1).
-        KickoffError: The commit lacks a path; the registry or the engine does not answer (exit 4), or the
-            registry holds something else under the image's tag (exit 1).
+        KickoffError: A platform is none, or the commit lacks a path (exit 2); the registry or the engine does
+            not answer (exit 4); the registry holds something else under the image's tag (exit 1).
     """
+    wrong = next((name for name in platforms if name != NATIVE and not _PLATFORM.fullmatch(name)), None)
+    if wrong is not None:
+        raise KickoffError(
+            f"{wrong[:80]!r} is no platform",
+            hint=f"write linux/amd64, linux/arm64 or {NATIVE}, with commas between",
+        )
     wanted = tuple(sorted({buildx.native(docker) if name == NATIVE else name for name in platforms}))
     made = recipe.read(root, commit, source)
     tag = made.tag(wanted)

@@ -16,7 +16,7 @@ from kickoff.errors import ExitCode, KickoffError
 
 PROVENANCE = "https://slsa.dev/provenance/"
 SBOM = "https://spdx.dev/Document"
-USERNAME, PASSWORD = "REGISTRY_USERNAME", "REGISTRY_PASSWORD"
+HOST, USERNAME, PASSWORD = "REGISTRY_HOST", "REGISTRY_USERNAME", "REGISTRY_PASSWORD"
 
 _TIMEOUT_SECONDS = 120
 _KEPT = ("auths", "cliPluginsExtraDirs", "credHelpers", "currentContext", "proxies")
@@ -163,12 +163,13 @@ def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Itera
 
     With ``REGISTRY_USERNAME`` and ``REGISTRY_PASSWORD`` in ``environ`` the login goes into a folder of its
     own, which is removed at the end; the password travels by standard input alone and is kept from
-    every command's environment. Without them, the user's own logins are used.
+    every command's environment. Without them, the user's own logins are used. ``REGISTRY_HOST`` names the
+    registry that they are for, so that a token never reaches another one.
 
     Raises:
-        KickoffError: One of the two is missing, or the registry refuses them.
+        KickoffError: One of the two is missing, they are for another registry, or the registry refuses them.
     """
-    username, password = environ.get(USERNAME, ""), environ.get(PASSWORD, "")
+    username, password, registry = environ.get(USERNAME, ""), environ.get(PASSWORD, ""), host(repository)
     inherited = {k: v for k, v in github.child_environment(environ).items() if k not in (USERNAME, PASSWORD)}
     if not username and not password:
         yield Docker(inherited)
@@ -176,6 +177,12 @@ def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Itera
     if not username or not password:
         given, lacking = (USERNAME, PASSWORD) if username else (PASSWORD, USERNAME)
         raise KickoffError(f"{given} is set, but {lacking} is not", hint="set both, or neither")
+    meant = environ.get(HOST) or registry
+    if meant != registry:
+        raise KickoffError(
+            f"the login is for {meant}, but the image goes to {registry or 'Docker Hub'}",
+            hint=f"give that registry's {USERNAME} and {PASSWORD}, or push to {meant}",
+        )
     own = Path(inherited.get("DOCKER_CONFIG") or Path(inherited.get("HOME") or "/") / ".docker")
     with tempfile.TemporaryDirectory(prefix="kickoff-docker-") as folder:
         (Path(folder) / "config.json").write_text(json.dumps(_settings(own)), encoding="utf-8")
@@ -185,7 +192,6 @@ def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Itera
         # Builders belong to the machine, not to the login.
         inherited.setdefault("BUILDX_CONFIG", str(own / "buildx"))
         docker = Docker(inherited | {"DOCKER_CONFIG": folder}, password)
-        registry = host(repository)
         login = ["login", "--username", username, "--password-stdin", *([registry] if registry else [])]
         done = docker.run(*login, given=password, check=False)
         if done.returncode != 0:

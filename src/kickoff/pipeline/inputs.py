@@ -12,11 +12,17 @@ from kickoff.pipeline.repository import Head
 
 WORKFLOW = ".github/workflows/cd.yml"
 RUNNER = "ubuntu-24.04"
-# What a tool needs to reach the network of this machine; everything else of the caller stays outside.
+# What a tool needs to reach the network and the Docker engine of this machine, and where the image goes;
+# everything else of the caller stays outside.
 _PASSED = (
+    "BUILDX_BUILDER",
+    "DOCKER_CONFIG",
+    "DOCKER_CONTEXT",
+    "DOCKER_HOST",
     "HOME",
     "HTTPS_PROXY",
     "HTTP_PROXY",
+    "IMAGE_REPOSITORY",
     "LANG",
     "LC_ALL",
     "LOGNAME",
