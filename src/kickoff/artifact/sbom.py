@@ -45,7 +45,7 @@ def write(
     if not path.is_file():
         store.mkdir(parents=True, exist_ok=True)
         partial = path.with_suffix(".partial")
-        command = [program, "scan", f"registry:{repository}@{image.digest}", "--quiet"]
+        command = [program, "scan", f"registry:{repository}@{image.digest}"]
         command += ["--output", f"spdx-json={partial}"]
         try:
             done = subprocess.run(

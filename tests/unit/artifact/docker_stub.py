@@ -1,4 +1,4 @@
-"""A `docker` that records how it was called and answers from a table: for what needs no engine."""
+"""A `docker` that records how it was called and answers from a table, and a `syft`: for what needs no engine."""
 
 import json
 import sys
@@ -29,6 +29,11 @@ for beginning, answer in json.loads((folder / "answers.json").read_text()).items
 sys.stderr.write("ERROR: " + arguments[-1] + ": not found\\n")
 sys.exit(1)
 """
+_SYFT = """#!/bin/sh
+for argument; do last=$argument; done
+case "$2" in *refused*) echo "ERROR could not fetch the image" >&2; exit 1;; esac
+echo '{{"packages": [{{"name": "a"}}, {{"name": "i", "primaryPackagePurpose": "CONTAINER"}}]}}' >"${{last#spdx-json=}}"
+"""
 
 
 @dataclass
@@ -45,9 +50,10 @@ class Stub:
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        program = self.folder / "docker"
-        program.write_text(_PROGRAM.format(python=sys.executable, folder=str(self.folder)))
-        program.chmod(0o755)
+        for name, text in (("docker", _PROGRAM), ("syft", _SYFT)):
+            program = self.folder / name
+            program.write_text(text.format(python=sys.executable, folder=str(self.folder)))
+            program.chmod(0o755)
 
     def ready(self) -> dict[str, str]:
         """Write the answers down and return the environment that finds the stub."""
