@@ -2,6 +2,7 @@
 # The parts stand in the order in which they change, so that a change of app/ alone rebuilds one layer.
 ARG BASE_IMAGE=python:3.13.7-alpine3.22
 
+# checkov:skip=CKV_DOCKER_7:the default of BASE_IMAGE names a version; checkov does not look the argument up
 # Wheels only, each checked against its hash: nothing is compiled, so no stage has a compiler.
 FROM ${BASE_IMAGE} AS wheels
 COPY requirements/app.txt /requirements.txt

@@ -3,7 +3,7 @@ ENV    ?= development
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help plan deploy rollback stop status logs test lint format clean doctor
+.PHONY: help plan deploy rollback stop status logs test lint format clean scan doctor
 
 BIN     := .venv/bin
 RELEASE := $(BIN)/python scripts/deploy/release.py
@@ -58,6 +58,11 @@ format: .venv ## Format the code and fix what can be fixed by itself
 clean: ## Remove caches and the records of runs (.venv and what is deployed stay)
 	rm -rf .kickoff .mypy_cache .pytest_cache .ruff_cache .hypothesis .coverage
 	find . -path ./.venv -prune -o -type d -name __pycache__ -prune -exec rm -rf {} +
+
+# In an environment of its own: checkov pins what the others need newer.
+scan: ## Check Dockerfiles, workflows and all files for known misconfigurations and secrets
+	@$(PYTHON) src/kickoff/bootstrap.py .kickoff/scan scan
+	.kickoff/scan/bin/checkov --directory .
 
 doctor: ## Say what this machine has and lacks
 	@$(PYTHON) scripts/doctor.py
