@@ -207,6 +207,13 @@ def test_event_table(row: Row, project: Project) -> None:
     assert not list(project.root.rglob("pwned"))
 
 
+def test_the_image_is_built_on_every_runner_that_is_named(project: Project) -> None:
+    runners = ("--var", 'IMAGE_RUNNERS=["ubuntu-24.04", "ubuntu-24.04-arm"]')
+    run = project.act("cd.yml", more=(*runners, "--platform", "ubuntu-24.04-arm=-self-hosted"))
+    assert run.status == 0, run.log[-3000:]
+    assert run.log.count("Success - Main Build for this machine") == 2
+
+
 def test_rollback_serves_the_named_release_and_tests_it(project: Project) -> None:
     inputs = {"environment": "production", "release": "abc1234-00000000"}
     payload = {"ref": "refs/heads/main", "inputs": inputs}
