@@ -170,7 +170,7 @@ def _rules(made: Built) -> list[RuleResult]:
     return [
         RuleResult("the index holds every platform", Verdict.PASS, every, every, len(entries)),
         _attached("provenance", proved, len(entries), "it was pushed without"),
-        _attached("SBOM", listed, len(entries), "neither BuildKit's scanner nor syft is at hand"),
+        _attached("an SBOM", listed, len(entries), "neither BuildKit's scanner nor syft is at hand"),
     ]
 
 
