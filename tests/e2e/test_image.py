@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import secrets
 import shutil
 import signal
@@ -21,6 +22,7 @@ import yaml
 from tests.actions.conftest import SERVICE, Project
 from tests.actions.test_composites import outputs
 from tests.e2e.guarded_registry import guarded
+from tests.unit.artifact.docker_stub import quick_syft
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
@@ -67,8 +69,10 @@ class Shop:
         self.root, self.repository = folder / "project", repository
         self.store, self.evidence = folder / "artifacts", folder / "evidence"
         self.temporary, self.home = folder / "tmp", folder / "home"
-        for made in (self.root, self.temporary, self.home):
+        self.tools = folder / "tools"
+        for made in (self.root, self.temporary, self.home, self.tools):
             made.mkdir()
+        quick_syft(self.tools)  # one second less for each image that is about something else
         self.git("init", "--quiet")
         self.commit(
             {
@@ -101,6 +105,7 @@ class Shop:
             "KICKOFF_VENV": sys.prefix,
             "HOME": str(self.home),
             "TMPDIR": str(self.temporary),
+            "PATH": f"{self.tools}{os.pathsep}{os.environ['PATH']}",
         }
         return subprocess.Popen(
             [sys.executable, str(ROOT / "scripts" / "build" / "build_image.py"), *arguments],
@@ -172,6 +177,23 @@ def test_a_dockerfile_that_copies_what_is_not_listed_fails(shop: Shop) -> None:
     found = json.loads((shop.evidence / "build.json").read_text())
     assert found["verdict"] == "fail"
     assert any("notes.txt" in line for line in found["log_tail"])
+
+
+def test_a_base_image_for_another_platform_is_never_built_upon(shop: Shop, name: str) -> None:
+    version = ["docker", "version", "--format", "{{.Server.Os}}/{{.Server.Arch}}"]
+    own = subprocess.run(version, capture_output=True, text=True, timeout=60, check=True).stdout.strip()
+    [foreign] = {*BOTH} - {own}
+    base = f"{REGISTRY}/{name}:base"
+    make = ["docker", "buildx", "build", "--platform", own, "--provenance=false", "--tag", base, "--load"]
+    subprocess.run([*make, str(shop.root)], capture_output=True, timeout=60, check=True)
+    shop.commit({"Dockerfile": f"FROM {base}\nCOPY app /app\n"})
+    assert shop.build(f"--platforms={own}")["created"] is True
+    process = shop.start(f"--platforms={foreign}")
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    assert f"the base image or this machine is not {foreign}" in said
+    tags = httpx.get(f"http://{REGISTRY}/v2/{name}/tags/list").json()["tags"]
+    assert [tag for tag in tags if foreign.replace("/", "-") in tag] == []
 
 
 PASSWORD = "correct-horse-battery-staple"
@@ -322,7 +344,8 @@ def test_the_service_s_image_runs_confined_and_holds_nothing_but_the_service(tmp
     assert docker("run", "--rm", "--user", "0:0", reference, "sh", "-c", caches) == "0"
     config = json.loads(docker("image", "inspect", reference))[0]["Config"]
     assert (config["User"], config["StopSignal"]) == ("10001:10001", "SIGTERM")
-    assert config["Labels"]["org.opencontainers.image.revision"] == facts["revision"]
+    # Content that came before keeps the label of the commit that first had it.
+    assert re.fullmatch("[0-9a-f]{40}", config["Labels"]["org.opencontainers.image.revision"])
 
     [platform] = facts["platforms"]
     assert platform["provenance"] == "attached"

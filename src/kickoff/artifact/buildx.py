@@ -20,6 +20,9 @@ SCANNER = "docker/buildkit-syft-scanner:stable-1"
 _BUILDKIT = "moby/buildkit:v0.25.1"
 _OWN_BUILDER = "kickoff"
 _LOG_LINES = 40
+_STRICT = ("--build-arg", "BUILDKIT_DOCKERFILE_CHECK=error=true")
+_LINT, _WRONG_BASE = "lint violation found for rules:", "InvalidBaseImagePlatform"
+_FOREIGN = (_WRONG_BASE, "exec format error", "no match for platform in manifest")
 
 
 class BuildFailed(KickoffError):
@@ -103,7 +106,7 @@ def build(
     tag = recipe.tag([platform])
     output = f"type=image,name={repository}:{tag},push=true"
     cache = f"type=registry,ref={repository}:buildcache-{platform.replace('/', '-')}"
-    command = ["docker", "buildx", "build", "--builder", chosen.name, "--platform", platform]
+    command = ["--builder", chosen.name, "--platform", platform]
     command += ["--file", str(context / recipe.dockerfile), "--progress", "plain"]
     command += ["--provenance", "mode=max", "--sbom", "true" if sbom else "false"]
     for name, value in recipe.labels().items():
@@ -115,7 +118,11 @@ def build(
     with tempfile.TemporaryDirectory(prefix="kickoff-build-") as folder:
         facts = Path(folder) / "metadata.json"
         command += ["--output", output, "--metadata-file", str(facts), str(context)]
-        log = _stream(docker, command, recipe.time)
+        # BuildKit only warns of a base image that is for another platform, and builds with it; as an error it
+        # stops before anything is built. So does bad style, which is not ours to judge.
+        log = _stream(docker, [*_STRICT, *command], recipe.time)
+        if log is not None and _is_style(log):
+            log = _stream(docker, command, recipe.time)
         if log is not None:
             raise _refused(platform, log)
         return str(json.loads(facts.read_text(encoding="utf-8"))["containerimage.digest"])
@@ -133,22 +140,24 @@ def join(docker: Docker, chosen: Builder, repository: str, tag: str, digests: Se
 
 
 def _refused(platform: str, log: Sequence[str]) -> BuildFailed:
-    if any("exec format error" in line for line in log):
-        hint = (
-            f"this machine cannot run {platform}: on one that can, run build_image.py --platforms {platform}"
-        )
+    if any(sign in line for line in log for sign in _FOREIGN):
+        hint = f"the base image or this machine is not {platform}; on one that is, run build_image.py"
     else:
         hint = "the builder's log above names the step"
     return BuildFailed(f"the image for {platform} was not built and pushed", log=log, hint=hint)
 
 
+def _is_style(log: Sequence[str]) -> bool:
+    return any(_LINT in line for line in log) and not any(_WRONG_BASE in line for line in log)
+
+
 def _stream(docker: Docker, command: Sequence[str], epoch: int) -> list[str] | None:
-    """Run a build and show its log; return ``None`` when it succeeded, else its last lines."""
-    environ = docker.environ | {"SOURCE_DATE_EPOCH": str(epoch)}
+    """Build and show the log; return ``None`` on success, else its last lines."""
+    environ = docker.environ | {"SOURCE_DATE_EPOCH": str(epoch), "NO_COLOR": "1"}
     last: deque[str] = deque(maxlen=_LOG_LINES)
     try:
         process = subprocess.Popen(
-            command,
+            ["docker", "buildx", "build", *command],
             env=environ,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,

@@ -32,8 +32,15 @@ sys.exit(1)
 _SYFT = """#!/bin/sh
 for argument; do last=$argument; done
 case "$2" in *refused*) echo "ERROR could not fetch the image" >&2; exit 1;; esac
-echo '{{"packages": [{{"name": "a"}}, {{"name": "i", "primaryPackagePurpose": "CONTAINER"}}]}}' >"${{last#spdx-json=}}"
+echo '{"packages": [{"name": "a"}, {"name": "i", "primaryPackagePurpose": "CONTAINER"}]}' >"${last#spdx-json=}"
 """
+
+
+def quick_syft(folder: Path) -> None:
+    """Put a `syft` into ``folder`` that lists one package of every image, and refuses what is called so."""
+    program = folder / "syft"
+    program.write_text(_SYFT)
+    program.chmod(0o755)
 
 
 @dataclass
@@ -50,10 +57,10 @@ class Stub:
     answers: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for name, text in (("docker", _PROGRAM), ("syft", _SYFT)):
-            program = self.folder / name
-            program.write_text(text.format(python=sys.executable, folder=str(self.folder)))
-            program.chmod(0o755)
+        program = self.folder / "docker"
+        program.write_text(_PROGRAM.format(python=sys.executable, folder=str(self.folder)))
+        program.chmod(0o755)
+        quick_syft(self.folder)
 
     def ready(self) -> dict[str, str]:
         """Write the answers down and return the environment that finds the stub."""

@@ -118,6 +118,7 @@ def test_a_build_sees_the_commit_alone_and_leaves_a_record(stub: Stub, project: 
     arguments = command(stub, "buildx build")
     assert arguments[arguments.index("--provenance") + 1] == "mode=max"
     assert f"type=image,name={REPOSITORY}:{made.recipe.tag(['linux/amd64'])},push=true" in arguments
+    assert f"org.opencontainers.image.revision={made.recipe.revision}" in arguments
     assert "--cache-to" not in arguments
     [call] = [c for c in stub.calls() if c["arguments"][:2] == ["buildx", "build"]]
     assert call["environ"]["SOURCE_DATE_EPOCH"] == git(project, "show", "-s", "--format=%ct", "HEAD")
@@ -178,11 +179,36 @@ def test_a_failed_build_says_what_the_builder_said_last(stub: Stub, project: Pat
     assert not (project / ".kickoff").exists()
 
 
-def test_a_platform_that_this_machine_cannot_run_is_named_with_the_way_out(stub: Stub, project: Path) -> None:
-    stub.answers["buildx build"] = {"err": "exec /bin/sh: exec format error\n", "exit": 1}
+@pytest.mark.parametrize(
+    "said", ["exec /bin/sh: exec format error", "ERROR: base: no match for platform in manifest: not found"]
+)
+def test_a_platform_that_this_machine_cannot_run_is_named_with_the_way_out(
+    stub: Stub, project: Path, said: str
+) -> None:
+    stub.answers["buildx build"] = {"err": f"{said}\n", "exit": 1}
     with pytest.raises(BuildFailed) as caught:
         build(stub, project, "linux/arm64")
-    assert "build_image.py --platforms linux/arm64" in caught.value.hint
+    assert "on one that is, run build_image.py" in caught.value.hint
+
+
+STRICT = "buildx build --build-arg BUILDKIT_DOCKERFILE_CHECK=error=true"
+LINT = "ERROR: failed to build: failed to solve: lint violation found for rules: "
+
+
+def test_a_base_image_for_another_platform_is_never_built_upon(stub: Stub, project: Path) -> None:
+    said = "#1 WARN: InvalidBaseImagePlatform: ...\n" + LINT + "InvalidBaseImagePlatform, FromAsCasing\n"
+    stub.answers[STRICT] = {"err": said, "exit": 1}
+    pushed(stub, "arm64")
+    with pytest.raises(BuildFailed) as caught:
+        build(stub, project, "linux/arm64")
+    assert "the base image or this machine is not linux/arm64" in caught.value.hint
+    assert command(stub, "buildx build")  # once: a second try would have succeeded
+
+
+def test_bad_style_in_a_dockerfile_does_not_stop_a_release(stub: Stub, project: Path) -> None:
+    stub.answers[STRICT] = {"err": LINT + "FromAsCasing\nView build details: x\n", "exit": 1}
+    digest = pushed(stub)
+    assert build(stub, project, "linux/amd64").image.digest == digest
 
 
 def test_an_image_for_other_platforms_under_the_tag_is_refused(stub: Stub, project: Path) -> None:
