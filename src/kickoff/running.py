@@ -11,8 +11,8 @@ import psutil
 from kickoff import service
 from kickoff.environment.drift import Running, fingerprints
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.places import state_root
 from kickoff.release.model import EMPTY, State
-from kickoff.release.session import state_root
 from kickoff.release.targets.supervision import Supervisor
 
 _ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR"})

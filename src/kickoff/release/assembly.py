@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from kickoff.artifact import bundle, source
+from kickoff.artifact import source
 from kickoff.evidence import write_atomic
 from kickoff.release.folder import DESCRIPTION, ENVIRONMENT
 from kickoff.release.model import Facts, Release
@@ -14,7 +14,7 @@ from kickoff.service import CONFIG
 
 
 def assemble(
-    session: Session, root: Path, folder: Path, *, archive: Path, digest: str, commit: str
+    session: Session, root: Path, folder: Path, *, artifact: Path, digest: str, commit: str
 ) -> Release:
     """Make ``folder`` a release that can be started, replacing what is there, and return its facts.
 
@@ -22,13 +22,13 @@ def assemble(
         session: The environment it is for.
         root: The project whose configuration is read.
         folder: Where it is built, in the target's state folder.
-        archive: The verified bundle.
+        artifact: What the target found for the digest.
         digest: Its digest.
         commit: The commit it was built from.
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
-    bundle.unpack(archive, folder / "bundle")
+    session.target.unpack(artifact, digest, folder)
     service, environment = session.service, session.environment
     document: dict[str, Any] = {
         "release": "",

@@ -24,7 +24,7 @@ def main() -> int:
     """Run the command named by the arguments; return its exit code."""
     arguments = _parser().parse_args()
     root = Path.cwd()
-    session = open_session(arguments.env, root, _narrate)
+    session = open_session(arguments.env, root, _narrate, prepare=arguments.command == "stage")
     engine = Engine(session, root)
     match arguments.command:
         case "stage" | "promote" | "abort" | "rollback" | "resume":
@@ -119,6 +119,11 @@ def _plan(engine: Engine, arguments: argparse.Namespace) -> int:
     service, root = engine.session.service, engine.root
     commit = source.resolve(root, arguments.commit)
     digest = arguments.artifact_digest
+    if not digest and engine.session.environment.text("DEPLOY_TARGET") != "local":
+        raise KickoffError(
+            "an image is not built to be looked at",
+            hint="name one that was pushed: --artifact-digest sha256:…, with the folder of its record",
+        )
     if not digest:
         digest = bundle.build(root, commit, service.bundle, arguments.artifact_directory).digest
     preview = engine.preview(digest, arguments.artifact_directory, commit)

@@ -11,7 +11,6 @@ import time
 from pathlib import Path
 from typing import Any
 
-from kickoff.artifact import bundle
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.release import assembly, strategy
@@ -33,8 +32,8 @@ class Engine(Steps):
 
         Args:
             digest: The artefact, ``sha256:<hex>``.
-            directory: Folder that holds the bundle.
-            commit: The commit the bundle was built from.
+            directory: Folder that holds the bundle, or the record of the image.
+            commit: The commit the artefact was built from.
             wait: Seconds to wait for another run's lock.
             force: Ship even when exactly this release is live.
 
@@ -45,14 +44,13 @@ class Engine(Steps):
             KickoffError: The lock is held (75), the target is unreachable (4), the input is wrong (2).
         """
         started = now()
-        archive = bundle.find(directory, digest)
-        bundle.verify(archive, digest)
+        artifact = self.session.target.find(directory, digest)
         self.session.target.require_room()
         attempt = self._open("release", wait)
         try:
             with self._step(attempt, "prepare"):
                 self.session.target.prepare()
-            folder, release = self._fetch(attempt, archive, digest, commit)
+            folder, release = self._fetch(attempt, artifact, digest, commit)
             state = self.store.state()
             if not force and self._serves(release.id, state):
                 self._finish(attempt, "unchanged")
@@ -85,16 +83,15 @@ class Engine(Steps):
 
         Args:
             digest: The artefact, ``sha256:<hex>``.
-            directory: Folder that holds the bundle.
-            commit: The commit the bundle was built from.
+            directory: Folder that holds the bundle, or the record of the image.
+            commit: The commit the artefact was built from.
         """
-        archive = bundle.find(directory, digest)
-        bundle.verify(archive, digest)
+        artifact = self.session.target.find(directory, digest)
         self.session.target.require_room()
         with tempfile.TemporaryDirectory(prefix=".preview-", dir=self.store.root) as scratch:
             folder = Path(scratch) / "release"
             release = assembly.assemble(
-                self.session, self.root, folder, archive=archive, digest=digest, commit=commit
+                self.session, self.root, folder, artifact=artifact, digest=digest, commit=commit
             )
             after = environment_of(folder)
         state, service = self.store.state(), self.session.service

@@ -16,7 +16,7 @@ COLOUR_HEADER = "X-Kickoff-Colour"
 PUBLIC = "public"
 CANDIDATE = "candidate"
 SPLIT = "split"
-_IDEMPOTENT = f"{PUBLIC}-idempotent"
+_IDEMPOTENT = "idempotent"
 # What Traefik answers for a server it cannot reach, and what a server answers that knows it cannot serve.
 _UNAVAILABLE = ["502-504"]
 
@@ -31,6 +31,7 @@ class Route:
         fallback: Colour that takes over when every weighted colour fails its health check.
         sticky: Keep a client on its colour by cookie.
         live_path: Path of the liveness check. Readiness would remove both colours in a cache outage.
+        entry_points: The proxy's entry points that users come in by.
     """
 
     servers: dict[Colour, str]
@@ -38,6 +39,7 @@ class Route:
     fallback: Colour | None
     sticky: bool
     live_path: str
+    entry_points: tuple[str, ...] = (PUBLIC,)
 
     def __post_init__(self) -> None:
         """Refuse a route that would drop traffic.
@@ -90,17 +92,19 @@ def render(route: Route) -> dict[str, Any]:
         entry = idempotent = SPLIT
         if route.fallback is not None:
             failover = {"service": SPLIT, "fallback": str(route.fallback), "healthCheck": {}}
-            entry, idempotent = PUBLIC, _IDEMPOTENT
+            entry, idempotent = PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}"
             services[entry] = {"failover": failover}
             services[idempotent] = {"failover": failover | {"errors": {"status": _UNAVAILABLE}}}
-        routers[PUBLIC] = {"entryPoints": [PUBLIC], "rule": "PathPrefix(`/`)", "service": entry}
-        routers[_IDEMPOTENT] = {
-            "entryPoints": [PUBLIC],
-            "rule": "Method(`GET`) || Method(`HEAD`)",
-            "priority": 1000,
-            "middlewares": ["retry-once"],
-            "service": idempotent,
-        }
+        # A router for each: Traefik renames one with several, when any of them has settings of its own.
+        for point in route.entry_points:
+            routers[point] = {"entryPoints": [point], "rule": "PathPrefix(`/`)", "service": entry}
+            routers[f"{point}-{_IDEMPOTENT}"] = {
+                "entryPoints": [point],
+                "rule": "Method(`GET`) || Method(`HEAD`)",
+                "priority": 1000,
+                "middlewares": ["retry-once"],
+                "service": idempotent,
+            }
     http: dict[str, Any] = {
         "middlewares": {"retry-once": {"retry": {"attempts": 2, "initialInterval": "50ms"}}},
         # Shorter than any server's keep-alive, so that a request is never sent down a closing connection.

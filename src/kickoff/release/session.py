@@ -12,9 +12,13 @@ from pathlib import Path
 import psutil
 
 from kickoff import github
+from kickoff import stack as stacks
 from kickoff.environment import Environment, load
+from kickoff.environment.loader import inspect
+from kickoff.environment.schema import read as read_schema
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
+from kickoff.places import state_root
 from kickoff.release.journal import Observer
 from kickoff.release.model import Colour
 from kickoff.release.store import Owner, Store, born
@@ -120,37 +124,48 @@ def _redact(line: str, secrets: list[str]) -> str:
     return line
 
 
-def state_root(service: str, environment: str) -> Path:
-    """Return the state folder of an environment: ``KICKOFF_STATE_ROOT`` or the user's state home."""
-    configured = os.environ.get("KICKOFF_STATE_ROOT")
-    if configured:
-        return Path(configured).absolute() / service / environment
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(home) / "kickoff" / service / environment
-
-
-def open_session(name: str, root: Path, observer: Observer | None = None) -> Session:
+def open_session(
+    name: str, root: Path, observer: Observer | None = None, *, prepare: bool = False
+) -> Session:
     """Open environment ``name`` of the project at ``root``.
+
+    Args:
+        name: The environment.
+        root: The project's folder.
+        observer: Sees each journal record after it is durable.
+        prepare: Whether a host may be given what its stack needs, as before a first release.
 
     Raises:
         KickoffError: The configuration is invalid, or names a target that cannot be used here (exit 2).
     """
     service = load_service(root)
     folder = state_root(service.name, name)
-    environment = load(name, root, environ=os.environ | {"KICKOFF_DATA_DIR": str(folder / "data")})
+    if prepare and _deploy_target(name, root) == "compose":
+        stacks.prepare(name, root)
+    environ = stacks.sources(name, root) | {"KICKOFF_DATA_DIR": str(folder / "data")}
+    environment = load(name, root, environ=environ)
     kind = environment.text("DEPLOY_TARGET")
-    if kind != "local":
-        raise KickoffError(
-            f"DEPLOY_TARGET is {kind!r}, which this version cannot deploy to",
-            at=f"configs/environments/{name}.env",
-            hint="DEPLOY_TARGET=local runs the release on this machine",
-        )
     if github.context().hosted and name != "development":
         raise KickoffError(
-            f"{name} would vanish with this GitHub-hosted runner: DEPLOY_TARGET=local needs a lasting host",
+            f"{name} would vanish with this GitHub-hosted runner: DEPLOY_TARGET={kind} needs a lasting host",
             at=f"configs/environments/{name}.env",
             hint="run the job on a self-hosted runner on the target host",
         )
-    stack = hashlib.sha256((root / CONFIG).read_bytes() + kind.encode()).hexdigest()
+    digest = hashlib.sha256((root / CONFIG).read_bytes() + kind.encode())
     store = Store(folder, observer)
-    return Session(service, environment, store, LocalTarget(folder, environment), stack)
+    if kind == "local":
+        return Session(service, environment, store, LocalTarget(folder, environment), digest.hexdigest())
+    # Loaded only where it is needed: Docker's library doubles the time a command takes to start.
+    from kickoff.release.targets.compose import ComposeTarget  # noqa: PLC0415
+
+    stack = stacks.open_stack(name, root)
+    for path in stack.release_files():
+        digest.update((root / path).read_bytes())
+    target = ComposeTarget(folder, environment, stack)
+    return Session(service, environment, store, target, digest.hexdigest())
+
+
+def _deploy_target(name: str, root: Path) -> str:
+    """Return where an environment runs, before its secrets are there."""
+    checked = inspect(name, root, read_schema(root), with_secrets=False)
+    return checked.values.get("DEPLOY_TARGET", "")

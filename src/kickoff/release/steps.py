@@ -62,12 +62,12 @@ class Steps:
         """The environment's state."""
         return self.session.store
 
-    def _fetch(self, attempt: str, archive: Path, digest: str, commit: str) -> tuple[Path, Release]:
+    def _fetch(self, attempt: str, artifact: Path, digest: str, commit: str) -> tuple[Path, Release]:
         """Assemble under a temporary name, then name the folder by the facts."""
         with self._step(attempt, "fetch"):
             folder = self.store.release_folder(f".new-{attempt}")
             release = assembly.assemble(
-                self.session, self.root, folder, archive=archive, digest=digest, commit=commit
+                self.session, self.root, folder, artifact=artifact, digest=digest, commit=commit
             )
             final = self.store.release_folder(release.id)
             with self.store.fenced(attempt):
@@ -181,11 +181,14 @@ class Steps:
         if spare in weights or spare not in state.slots:
             spare = None
         route = Route(
-            servers={colour: self.session.target.server(slot) for colour, slot in state.slots.items()},
+            servers={
+                colour: self.session.target.server(colour, slot) for colour, slot in state.slots.items()
+            },
             weights=weights,
             fallback=spare if weights else None,
             sticky=self.session.environment.boolean("STICKY_SESSIONS"),
             live_path=self.session.service.live_path,
+            entry_points=self.session.target.entry_points,
         )
         with self.store.fenced(attempt):
             self.session.proxy.apply(route)
@@ -275,6 +278,7 @@ class Steps:
         folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
         with self.store.fenced(attempt):
             for folder in folders[self.session.environment.integer("KEEP_RELEASES") :]:
+                self.session.target.discard(folder)
                 shutil.rmtree(folder)
 
     # --- small things -------------------------------------------------------------------------------

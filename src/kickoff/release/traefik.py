@@ -144,6 +144,8 @@ class Proxy:
         with temporary.open("w", encoding="utf-8") as stream:
             stream.write(text)
             stream.flush()
+            # In a container Traefik is another user; the state folder keeps other users of the host out.
+            os.fchmod(stream.fileno(), 0o644)
             os.fsync(stream.fileno())
         temporary.replace(self._file)
 

@@ -42,8 +42,18 @@ class Target(Protocol):
     def require_room(self) -> None:
         """Refuse while nothing is begun yet when the host has too little room for another release."""
 
+    @property
+    def entry_points(self) -> tuple[str, ...]:
+        """The proxy's entry points that users come in by."""
+
     def prepare(self) -> None:
         """Bring the proxy up if it is not."""
+
+    def find(self, directory: Path, digest: str) -> Path:
+        """Return the verified artefact with ``digest`` (or the record of it) in ``directory``."""
+
+    def unpack(self, artifact: Path, digest: str, folder: Path) -> None:
+        """Put an artefact that was found into a release folder."""
 
     def install(self, release_folder: Path) -> None:
         """Make everything the release needs available before it starts."""
@@ -69,8 +79,11 @@ class Target(Protocol):
     def reach(self, endpoint: str) -> AbstractContextManager[Endpoint]:
         """Yield an address for ``blue``, ``green``, ``live`` or ``admin``."""
 
-    def server(self, slot: Slot) -> str:
+    def server(self, colour: Colour, slot: Slot) -> str:
         """Return the address under which the proxy reaches a slot."""
+
+    def discard(self, release_folder: Path) -> None:
+        """Remove what only this release needs outside its folder, before the folder goes."""
 
     def shut_down(self) -> None:
         """Stop everything this target runs for the environment."""

@@ -15,12 +15,13 @@ from pathlib import Path
 
 import psutil
 
+from kickoff.artifact import bundle
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
-from kickoff.release.route import COLOUR_HEADER
+from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Endpoint, ProcessState
 from kickoff.release.targets import launch as launch_module
 from kickoff.release.targets.supervision import Supervisor
@@ -42,6 +43,11 @@ class LocalTarget:
         self.root = root
         self.environment = environment
         self.supervisor = Supervisor(root)
+
+    @property
+    def entry_points(self) -> tuple[str, ...]:
+        """Traefik's only entry point for users."""
+        return (PUBLIC,)
 
     def require_room(self) -> None:
         """Refuse when the state folder has too little room for another release.
@@ -100,6 +106,19 @@ class LocalTarget:
                     "Traefik did not start", code=ExitCode.UNREACHABLE, causes=self.logs("traefik", 5)
                 )
             time.sleep(0.05)
+
+    def find(self, directory: Path, digest: str) -> Path:
+        """Return the verified bundle with ``digest``.
+
+        Raises:
+            KickoffError: It is missing or damaged.
+        """
+        return bundle.find(directory, digest)
+
+    def unpack(self, artifact: Path, digest: str, folder: Path) -> None:
+        """Unpack the bundle, verified once more, into a release folder."""
+        bundle.verify(artifact, digest)
+        bundle.unpack(artifact, folder / "bundle")
 
     def install(self, release_folder: Path) -> None:
         """Create the release's Python environment, shared by all releases with the same lock."""
@@ -248,9 +267,13 @@ class LocalTarget:
         else:
             yield Endpoint(f"http://127.0.0.1:{ports.get('candidate', 0)}", {COLOUR_HEADER: endpoint})
 
-    def server(self, slot: Slot) -> str:
+    def server(self, colour: Colour, slot: Slot) -> str:
         """Return the address under which Traefik reaches a slot."""
+        del colour
         return f"http://127.0.0.1:{slot.port}"
+
+    def discard(self, release_folder: Path) -> None:
+        """Nothing to do: a Python environment is shared by all releases with the same lock."""
 
     def shut_down(self) -> None:
         """Stop both colours, Traefik and supervisord."""

@@ -1,18 +1,20 @@
-"""What a host needs before its stack of containers comes up: secrets, thresholds, a first route, the network.
+"""What a host needs before its stack of containers comes up: secrets, thresholds, variables, the network.
 
 Preparing again changes nothing that is there: secrets are made once, and what was given stays what was given.
 """
 
 import json
 import os
+import re
 import secrets
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
 
 import yaml
+from dotenv import dotenv_values
 
 from kickoff.environment import secret_source
 from kickoff.environment.expansion import ExpansionError
@@ -21,10 +23,13 @@ from kickoff.environment.loader import load
 from kickoff.environment.model import Environment
 from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.model import Colour
-from kickoff.release.route import Route, to_yaml
+from kickoff.places import state_root
+from kickoff.service import load as load_service
+from kickoff.stack.changes import Stack
+from kickoff.stack.compose import compose_files
 
 STACKS = ("staging", "production")
+"""Stacks with databases, caches and alerts of their own, whose secrets are made here."""
 NETWORK = "football-frontend"
 # What an alert rule compares with, and the key of the environment that holds the limit.
 THRESHOLDS = {
@@ -53,7 +58,7 @@ _MADE = (
     "grafana_admin_password",
 )
 _WEBHOOK = "ALERT_WEBHOOK_URL"
-_PORT = 8000
+_VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,9 +75,16 @@ class Prepared:
 
 
 def folder_of(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the folder of a stack's files: ``KICKOFF_STACK_DIR``, or one within the project."""
-    configured = environ.get("KICKOFF_STACK_DIR")
-    return Path(configured).absolute() if configured else root / ".kickoff" / "stack" / name
+    """Return the folder of a stack's secrets and files, in the state folder of its environment."""
+    return state_root(load_service(root).name, name, environ) / "stack"
+
+
+def sources(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return ``environ`` with each secret that was made here as ``KEY_FILE``, unless it is given anyhow."""
+    folder = folder_of(name, root, environ) / "secrets"
+    held = {f"{key}_FILE": str(folder / file) for key, file in _GIVEN.items() if (folder / file).is_file()}
+    given = {f"{key}_FILE" for key in _GIVEN if environ.get(key) or environ.get(f"{key}_FILE")}
+    return dict(environ) | {key: path for key, path in held.items() if key not in given}
 
 
 def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Prepared:
@@ -81,47 +93,80 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
     Args:
         name: The environment.
         root: The project's folder.
-        environ: The process environment; secrets come from ``KEY`` or ``KEY_FILE`` there.
+        environ: The process environment; secrets come from ``KEY`` or ``KEY_FILE`` there, and it may set
+            the other variables that the compose files name. What it set once is kept.
 
     Raises:
         KickoffError: There is no such stack, a secret is missing, or one differs from the secret that the
             stack was made with (exit code 2).
     """
-    if name not in STACKS:
-        raise KickoffError(
-            f"{name!r} has no stack", hint=f"docker-compose files exist for {' and '.join(STACKS)}"
-        )
+    files = compose_files(root, name)
     folder = folder_of(name, root, environ)
     held = _Held(folder / "secrets")
+    made = _secrets(name, root, environ, held) if name in STACKS else {}
+    # The order matters: nothing is written before everything that was given has been checked.
+    held.folder.mkdir(parents=True, exist_ok=True)
+    folder.chmod(0o700)
+    for secret, value in made.items():
+        held.set(secret, value)
+    bare = {key: value for key, value in environ.items() if key not in _GIVEN or not made}
+    environment = load(name, root, sources(name, root, bare))
+    write(folder / "thresholds.yml", thresholds(environment))
+    shown = {key: value for key, value in environment.values.items() if key not in environment.secrets}
+    if environ.get("KICKOFF_PORT"):
+        shown["PUBLIC_PORT"] = environ["KICKOFF_PORT"]
+    known = dotenv_values(folder / "compose.env", interpolate=False)
+    for variable in _variables(root, files) - set(environment.values):
+        value = environ.get(variable) or known.get(variable) or ""
+        if value and not variable.startswith("KICKOFF_"):
+            shown[variable] = value
+    own = {"KICKOFF_STACK_DIR": str(folder), "KICKOFF_ROUTE_DIR": str(folder.parent / "traefik" / "dynamic")}
+    write(folder / "compose.env", compose_format(shown | own))
+    return Prepared(folder, sorted(held.made))
+
+
+def _secrets(name: str, root: Path, environ: Mapping[str, str], held: "_Held") -> dict[str, str]:
+    """Return every secret of a stack: as given, as it was, or made now."""
     given = {key: _lookup(key, name, root, environ) for key in (*_GIVEN, _WEBHOOK)}
-    webhook = given.pop(_WEBHOOK) or held.get("alert_webhook_url")
+    webhook = given[_WEBHOOK] or held.get("alert_webhook_url")
     if not webhook:
         raise KickoffError(
             f"{_WEBHOOK} is not set, so no alert would reach anybody",
             hint=f"export {_WEBHOOK} or {_WEBHOOK}_FILE: the address that Alertmanager posts to",
         )
-    held.folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
-    # The order matters: nothing is written before everything that was given has been checked.
     database = _address("DATABASE_URL", given["DATABASE_URL"], held, _ADDRESSES[name]["DATABASE_URL"])
     redis = _address("REDIS_URL", given["REDIS_URL"], held, _ADDRESSES[name]["REDIS_URL"])
-    held.set("alert_webhook_url", webhook)
-    held.set("api_key", given["API_KEY"] or held.get("api_key") or secrets.token_hex(24))
-    held.set("database_url", database)
-    held.set("postgres_app_password", _password(database))
-    held.set("redis_url", redis)
-    held.set("redis_password", _password(redis))
-    held.set("redis_passwords", _exporter_passwords(root, name, _password(redis)))
-    for secret in _MADE:
-        held.set(secret, held.get(secret) or secrets.token_hex(24))
-    sources = {f"{key}_FILE": str(held.folder / file) for key, file in _GIVEN.items()}
-    bare = {key: value for key, value in environ.items() if key not in _GIVEN}
-    environment = load(name, root, bare | sources)
-    write(folder / "thresholds.yml", thresholds(environment))
-    write(folder / "route.yml", first_route())
-    shown = {key: value for key, value in environment.values.items() if key not in environment.secrets}
-    write(folder / "compose.env", compose_format(shown | {"KICKOFF_STACK_DIR": str(folder)}))
-    return Prepared(folder, sorted(held.made))
+    return {
+        "alert_webhook_url": webhook,
+        "api_key": given["API_KEY"] or held.get("api_key") or secrets.token_hex(24),
+        "database_url": database,
+        "postgres_app_password": _password(database),
+        "redis_url": redis,
+        "redis_password": _password(redis),
+        "redis_passwords": _exporter_passwords(root, name, _password(redis)),
+        **{secret: held.get(secret) or secrets.token_hex(24) for secret in _MADE},
+    }
+
+
+def _variables(root: Path, files: Sequence[Path]) -> set[str]:
+    """Return the variables that a stack's compose files name."""
+    return {name for path in files for name in _VARIABLE.findall((root / path).read_text("utf-8"))}
+
+
+def open_stack(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Stack:
+    """Return the stack of an environment that was prepared on this host.
+
+    Raises:
+        KickoffError: It was not (exit code 2).
+    """
+    folder = folder_of(name, root, environ)
+    if not (folder / "compose.env").is_file():
+        raise KickoffError(
+            f"this host was not prepared for {name} yet",
+            at=str(folder),
+            hint=f"scripts/deploy/stack.py prepare --env {name}; the first release does it, too",
+        )
+    return Stack(root, name, folder, folder.parent / "traefik" / "dynamic")
 
 
 def thresholds(environment: Environment) -> str:
@@ -132,19 +177,6 @@ def thresholds(environment: Environment) -> str:
         for record, key in THRESHOLDS.items()
     ]
     return yaml.safe_dump({"groups": [{"name": "thresholds", "rules": rules}]}, sort_keys=False)
-
-
-def first_route() -> str:
-    """Return the route of a stack that no release was shipped to: everything to blue."""
-    return to_yaml(
-        Route(
-            servers={Colour.BLUE: f"http://blue:{_PORT}"},
-            weights={Colour.BLUE: 100},
-            fallback=None,
-            sticky=False,
-            live_path="/health/live",
-        )
-    )
 
 
 def ensure_network() -> bool:

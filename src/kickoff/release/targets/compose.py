@@ -1,0 +1,392 @@
+"""The compose target: Traefik and the two colours as containers of a stack on this host's Docker engine.
+
+State, start, stop, logs and usage are asked of the engine's API. Only what a compose file means is left to
+the compose command line: a container made by anything else would miss whatever that file comes to say.
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+from docker.models.containers import Container
+
+from kickoff.artifact import image as images
+from kickoff.environment import Environment
+from kickoff.environment.export import compose as compose_format
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import write_atomic
+from kickoff.release.folder import describe, environment_of
+from kickoff.release.model import Colour, Slot
+from kickoff.release.route import COLOUR_HEADER, PUBLIC
+from kickoff.release.targets import Endpoint, ProcessState
+from kickoff.stack import Compose, Stack, ensure_network, file_of
+
+ROOM = 1 << 30
+"""Bytes a release may need: its image, unpacked, and its log."""
+PORT = 8000
+"""Where a colour's container listens."""
+HOOKS = "migrate"
+"""Service of the compose file in whose place hooks run."""
+_PUBLIC, _LOCAL, _CANDIDATE, _ADMIN = "8080/tcp", "8083/tcp", "8081/tcp", "8082/tcp"
+_IMAGE, _VALUES, _SECRETS, _STACK = "image.json", "compose.env", "secrets", "stack"
+_PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+_ESTABLISHED = "01"
+
+
+class ComposeTarget:
+    """Blue, green and Traefik in one compose project.
+
+    Args:
+        root: State folder of the environment.
+        environment: Gives the public port, limits and grace times.
+        stack: The stack that everything belongs to.
+    """
+
+    def __init__(self, root: Path, environment: Environment, stack: Stack) -> None:
+        self.root = root
+        self.environment = environment
+        self.stack = stack
+
+    @property
+    def entry_points(self) -> tuple[str, ...]:
+        """Traefik's entry points for users; ``local`` is the one without TLS on this host's loopback."""
+        return (PUBLIC, "local") if _LOCAL in self._traefik_ports() else (PUBLIC,)
+
+    def require_room(self) -> None:
+        """Refuse when the engine's disk has too little room for another image.
+
+        Raises:
+            KickoffError: Less than ``ROOM`` is free, or the engine does not answer (exit 4).
+        """
+        with _answering():
+            folder = Path(self._engine.info()["DockerRootDir"])
+        for place in {folder, self.root}:
+            if place.is_dir() and (free := shutil.disk_usage(place).free) < ROOM:
+                raise KickoffError(
+                    f"{place} has {free >> 20} MiB free, and a release needs {ROOM >> 20} MiB",
+                    code=ExitCode.UNREACHABLE,
+                    at=str(place),
+                    hint="`docker system df` shows what takes the room; `docker image prune` frees some",
+                )
+
+    def prepare(self) -> None:
+        """Bring the stack up on a host that has none, and start what stopped; change nothing that runs.
+
+        Raises:
+            KickoffError: Something is missing for it, or it does not come up (exit 4).
+        """
+        if not self.stack.is_up:
+            ensure_network()
+            self.stack.apply((), lambda _: None)
+        elif not self._runs("traefik"):
+            self.stack.revive()
+        if not self._runs("traefik"):
+            raise KickoffError(
+                "Traefik did not start", code=ExitCode.UNREACHABLE, causes=self.logs("traefik", 5)
+            )
+
+    def find(self, directory: Path, digest: str) -> Path:
+        """Return the record of the image with ``digest``.
+
+        Raises:
+            KickoffError: It is missing or damaged.
+        """
+        images.find(directory, digest)
+        return directory / f"{digest.removeprefix('sha256:')}.image.json"
+
+    def unpack(self, artifact: Path, digest: str, folder: Path) -> None:
+        """Put the image's record into a release folder, with the compose file that it is started by."""
+        image = images.find(artifact.parent, digest)
+        shutil.copyfile(artifact, folder / _IMAGE)
+        for path in self.stack.release_files():
+            (folder / _STACK / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.stack.root / path, folder / _STACK / path)
+        shown = {k: v for k, v in self.environment.values.items() if k not in self.environment.secrets}
+        own = {
+            "KICKOFF_IMAGE": image.reference,
+            # Mounted by the containers under its final name, which the folder does not have yet.
+            "KICKOFF_STACK_DIR": str(self.stack.folder),
+            "KICKOFF_ROUTE_DIR": str(self.stack.routes),
+        }
+        write_atomic(folder / _VALUES, compose_format(shown | own), mode=0o600)
+
+    def install(self, release_folder: Path) -> None:
+        """Pull the release's image, by its digest and nothing else.
+
+        Raises:
+            KickoffError: The registry does not give it (exit 4).
+        """
+        reference = _image_of(release_folder)
+        with _answering():
+            try:
+                self._engine.images.get(reference)
+            except docker.errors.ImageNotFound:
+                pass
+            else:
+                return
+            repository, _, digest = reference.partition("@")
+            try:
+                self._engine.images.pull(repository, tag=digest, auth_config=_login())
+            except (docker.errors.ImageNotFound, docker.errors.APIError) as error:
+                raise KickoffError(
+                    f"the image cannot be pulled: {reference}",
+                    code=ExitCode.UNREACHABLE,
+                    causes=[str(error.explanation or error)],
+                    hint="check the registry's address, and REGISTRY_USERNAME with REGISTRY_PASSWORD",
+                ) from None
+
+    def run_hook(self, release_folder: Path, command: tuple[str, ...], timeout: float) -> str:
+        """Run a command of the service in a container of its own, under the release's environment.
+
+        Raises:
+            KickoffError: It failed or ran out of time (exit 1).
+        """
+        compose = self._compose(release_folder)
+        # One name for all hooks: whatever an earlier run left behind goes first, and two never run at once.
+        name = f"{compose.project}-hook"
+        self._discard(name)
+        try:
+            return compose.run(
+                "run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--name", name, HOOKS, *command,
+                seconds=timeout, code=ExitCode.REJECTED, hint="raise HOOK_TIMEOUT if it only needs longer",
+            )  # fmt: skip
+        except KickoffError as error:
+            raise KickoffError(
+                f"`{' '.join(command)}` failed: {error}",
+                code=error.code,
+                causes=error.causes,
+                hint=error.hint,
+            ) from None
+        finally:
+            self._discard(name)
+
+    def start(self, colour: Colour, release_folder: Path) -> Slot:
+        """Start the release in ``colour``, in a new container."""
+        release = describe(release_folder)["release"]
+        self._compose(release_folder).run(
+            "up", "--no-start", "--no-deps", "--force-recreate", "--no-build", "--pull=never", str(colour),
+            seconds=120,
+        )  # fmt: skip
+        with _answering():
+            try:
+                self._container(str(colour)).start()
+            except docker.errors.APIError as error:
+                raise KickoffError(
+                    f"the engine cannot start {colour}",
+                    code=ExitCode.REJECTED,
+                    causes=[str(error.explanation or error)],
+                ) from None
+        return Slot(release=release, port=PORT)
+
+    def stop(self, colour: Colour) -> None:
+        """Stop what runs in ``colour``; the container stays until the next one, with its log."""
+        with _answering():
+            container = self._found(str(colour))
+            if container is not None:
+                container.stop(timeout=int(self.environment.seconds("SHUTDOWN_GRACE")) + 5)
+
+    def state(self, colour: Colour) -> ProcessState:
+        """Return what the colour's container is doing."""
+        with _answering():
+            container = self._found(str(colour))
+            if container is None:
+                return ProcessState(running=False, pid=0, detail="not there")
+            state = container.attrs["State"]
+            status, pid = state["Status"], int(state["Pid"])
+            running = status == "running" and pid > 0
+            why = "out of memory" if state.get("OOMKilled") else f"exit code {state['ExitCode']}"
+            detail = {"created": "STARTING", "running": "running"}.get(status, f"{status}: {why}")
+            memory, cpu = self._usage(container) if running else (0, 0.0)
+        return ProcessState(running, pid, detail, memory, cpu)
+
+    def connections(self, colour: Colour, slot: Slot) -> int:
+        """Return how many client connections are open to the colour's port.
+
+        A container that cannot be asked counts as one: then the service's own gauge or the limit decides.
+        """
+        with _answering():
+            container = self._found(str(colour))
+            if container is None or container.status != "running":
+                return 0
+            code, output = container.exec_run(["cat", "/proc/net/tcp", "/proc/net/tcp6"])
+        if code != 0 or not isinstance(output, bytes):
+            return 1
+        return established(output.decode(), slot.port)
+
+    def logs(self, process: str, lines: int) -> list[str]:
+        """Return the last lines of a container's log."""
+        with _answering():
+            container = self._found(process)
+            text: bytes = container.logs(tail=lines) if container is not None else b""
+        return text.decode(errors="replace").splitlines()
+
+    @contextmanager
+    def reach(self, endpoint: str) -> Iterator[Endpoint]:
+        """Yield the loopback address of ``blue``, ``green``, ``live`` or ``admin``."""
+        ports = self._traefik_ports()
+        if endpoint == "live":
+            configured = os.environ.get("KICKOFF_PORT") or self.environment.text("PUBLIC_PORT")
+            yield Endpoint(f"http://127.0.0.1:{ports.get(_LOCAL) or ports.get(_PUBLIC) or configured}", {})
+        elif endpoint == "admin":
+            yield Endpoint(f"http://127.0.0.1:{ports.get(_ADMIN, 0)}", {})
+        else:
+            yield Endpoint(f"http://127.0.0.1:{ports.get(_CANDIDATE, 0)}", {COLOUR_HEADER: endpoint})
+
+    def server(self, colour: Colour, slot: Slot) -> str:
+        """Return the address under which Traefik reaches a slot: its name in the stack's network."""
+        return f"http://{colour}:{slot.port}"
+
+    def discard(self, release_folder: Path) -> None:
+        """Remove the image of a release that is no longer kept, unless another one has the same."""
+        reference = _image_of(release_folder)
+        others = {_image_of(f) for f in release_folder.parent.iterdir() if f != release_folder}
+        if not reference or reference in others:
+            return
+        with _answering():
+            try:
+                self._engine.images.remove(reference)
+            except docker.errors.ImageNotFound:
+                pass
+            except docker.errors.APIError as error:
+                if (
+                    error.status_code != requests.codes.conflict
+                ):  # used by a container that somebody else made
+                    raise
+
+    def shut_down(self) -> None:
+        """Stop both colours and Traefik; databases, caches and monitoring go on."""
+        for colour in Colour:
+            self.stop(colour)
+        with _answering():
+            traefik = self._found("traefik")
+            if traefik is not None:
+                traefik.stop(timeout=30)
+
+    # --- the engine ---------------------------------------------------------------------------------
+
+    @cached_property
+    def _engine(self) -> docker.DockerClient:
+        with _answering():
+            return docker.from_env(timeout=60)
+
+    def _compose(self, release_folder: Path) -> Compose:
+        """Return the command line on the compose file of a release, with the release's own values."""
+        values, folder = environment_of(release_folder), release_folder / _SECRETS
+        folder.mkdir(exist_ok=True)
+        # Other users of the host do not get as far as this folder; the container's user must.
+        folder.chmod(0o755)
+        for key in self.environment.secrets & values.keys():
+            write_atomic(folder / key.lower(), values[key], mode=0o444)
+        own = {"KICKOFF_RELEASE": values["KICKOFF_RELEASE"], "KICKOFF_SECRETS_DIR": str(folder)}
+        write_atomic(release_folder / "release.env", compose_format(own), mode=0o600)
+        return Compose(
+            release_folder / _STACK,
+            self.stack.name,
+            [release_folder / _VALUES, release_folder / "release.env"],
+        )
+
+    def _found(self, service: str) -> Container | None:
+        labels = [f"{_PROJECT}={self.stack.compose.project}", f"{_SERVICE}={service}"]
+        found = self._engine.containers.list(all=True, filters={"label": labels})
+        # A one-off container of `docker compose run` belongs to its service, too.
+        named = [c for c in found if c.labels.get("com.docker.compose.oneoff") != "True"]
+        return named[0] if named else None
+
+    def _container(self, service: str) -> Container:
+        container = self._found(service)
+        if container is None:
+            raise KickoffError(
+                f"the stack has no container {service}",
+                code=ExitCode.UNREACHABLE,
+                at=file_of(self.stack.name),
+                hint=f"the compose file needs a service {service}; docs/how-to/stacks.md shows one",
+            )
+        return container
+
+    def _usage(self, container: Container) -> tuple[int, float]:
+        try:
+            return usage(self._engine.api.stats(str(container.id), stream=False, one_shot=True))
+        except docker.errors.NotFound:
+            return 0, 0.0
+
+    def _runs(self, service: str) -> bool:
+        with _answering():
+            container = self._found(service)
+        return container is not None and container.status == "running"
+
+    def _traefik_ports(self) -> Mapping[str, int]:
+        """Return the host's port of each of Traefik's that is published; empty while it does not run."""
+        if not self.stack.is_up:
+            return {}
+        with _answering():
+            traefik = self._found("traefik")
+        ports: Mapping[str, Any] = traefik.ports if traefik is not None else {}
+        return {inside: int(bound[0]["HostPort"]) for inside, bound in ports.items() if bound}
+
+    def _discard(self, name: str) -> None:
+        with _answering():
+            try:
+                self._engine.containers.get(name).remove(force=True)
+            except docker.errors.NotFound:
+                pass
+            except docker.errors.APIError as error:
+                if error.status_code != requests.codes.conflict:  # it is being removed already
+                    raise
+
+
+def established(table: str, port: int) -> int:
+    """Count the established connections to a local port in the text of ``/proc/net/tcp``."""
+    rows = [line.split() for line in table.splitlines()]
+    return sum(len(row) > 3 and row[3] == _ESTABLISHED and row[1].endswith(f":{port:04X}") for row in rows)
+
+
+def usage(stats: Mapping[str, Any]) -> tuple[int, float]:
+    """Return memory in bytes and processor time in seconds from the engine's answer.
+
+    The page cache counts as the container's memory until it is needed; `docker stats` takes it off, too.
+    """
+    memory = stats.get("memory_stats", {})
+    details = memory.get("stats", {})
+    cache = details.get("inactive_file", details.get("total_inactive_file", 0))
+    cpu = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0)
+    return max(0, int(memory.get("usage", 0)) - int(cache)), cpu / 1e9
+
+
+def _image_of(release_folder: Path) -> str:
+    try:
+        document = json.loads((release_folder / _IMAGE).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return ""
+    return f"{document['repository']}@{document['digest']}"
+
+
+def _login() -> dict[str, str] | None:
+    """Return the registry's credentials for the API; they pass through no argument and no file."""
+    name, password = os.environ.get("REGISTRY_USERNAME"), os.environ.get("REGISTRY_PASSWORD")
+    return {"username": name, "password": password} if name and password else None
+
+
+@contextmanager
+def _answering() -> Iterator[None]:
+    """Say in one sentence that the engine does not answer.
+
+    Raises:
+        KickoffError: It does not, or refuses (exit 4).
+    """
+    try:
+        yield
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise KickoffError(
+            "the Docker engine does not do what it is asked",
+            code=ExitCode.UNREACHABLE,
+            causes=[str(error).strip().splitlines()[-1][:300]],
+            hint="start it, give this user access to it (group docker), or look at `docker info`",
+        ) from None

@@ -1,0 +1,239 @@
+"""What would change on a host whose stack runs, and applying it; nothing of it happens within a release.
+
+The plan compares two resolved compose files: the one that was applied last, which stands beside the stack's
+files, and the one that the project has now. Files that containers mount are compared by content.
+"""
+
+import fcntl
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import write_atomic
+from kickoff.stack.compose import Compose, compose_files, install_files, source_files
+
+STATEFUL = "kickoff.stateful"
+"""Label of a service whose data live in its volume: it is recreated only by name."""
+RELEASED = "release"
+"""Profile of the services that the release engine starts, and the stack never does."""
+_DYNAMIC = Path("configs/traefik/dynamic")
+_UP_SECONDS = 600
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One service that would be touched.
+
+    Attributes:
+        service: Its name in the compose file.
+        action: ``create``, ``recreate``, ``restart``, ``start`` or ``remove``.
+        stateful: Whether it holds data.
+        why: What differs, for people.
+    """
+
+    service: str
+    action: str
+    stateful: bool
+    why: str
+
+    def __str__(self) -> str:
+        return f"{self.action:<9} {self.service:<20} {self.why}{' (holds data)' if self.stateful else ''}"
+
+
+class Stack:
+    """The stack of one environment on this host.
+
+    Args:
+        root: The project.
+        name: The environment.
+        folder: Holds secrets, rendered files and, in ``files``, what the containers mount.
+        routes: Folder that Traefik watches.
+    """
+
+    def __init__(self, root: Path, name: str, folder: Path, routes: Path) -> None:
+        self.root, self.name, self.folder, self.routes = root, name, folder, routes
+        self.compose = Compose(folder / "files", name, [folder / "compose.env"])
+
+    @property
+    def _applied(self) -> Path:
+        return self.folder / "applied.json"
+
+    @property
+    def is_up(self) -> bool:
+        """Whether a stack was ever brought up here, to its end."""
+        return self._applied.is_file()
+
+    def release_files(self) -> list[Path]:
+        """Return the compose files, relative to the project: what says how a colour's container is made."""
+        return compose_files(self.root, self.name)
+
+    def plan(self) -> list[Change]:
+        """Return what applying the project's stack would do, without doing it."""
+        with self._staged() as staged:
+            resolved = self._resolve(staged)
+            touched = [
+                relative
+                for relative in source_files(self.root, self.name)
+                if not _same(staged / relative, self.compose.folder / relative)
+            ]
+            before = json.loads(self._applied.read_text("utf-8")) if self.is_up else {"services": {}}
+            stopped = self._stopped() if self.is_up else set()
+            return differences(before, resolved, str(self.compose.folder), touched, stopped)
+
+    def apply(self, recreate: Collection[str], tell: Callable[[str], None]) -> list[Change]:
+        """Make the host's stack what the project says; return what was changed.
+
+        Args:
+            recreate: Services with data that may be recreated all the same.
+            tell: Is given each step, for people.
+
+        Raises:
+            KickoffError: A service with data would be recreated or removed (exit 1; nothing was changed),
+                another process applies (exit 75), or the engine refuses (exit 4).
+        """
+        with self._alone():
+            changes = self.plan()
+            held = [c for c in changes if c.stateful and c.action in ("recreate", "remove")]
+            forbidden = [change for change in held if change.service not in recreate]
+            if forbidden:
+                raise KickoffError(
+                    f"{forbidden[0].service} holds data and would be {forbidden[0].action}d",
+                    code=ExitCode.REJECTED,
+                    causes=[str(change) for change in forbidden],
+                    hint=f"back its data up, then add --recreate {forbidden[0].service}; nothing was changed",
+                )
+            for change in changes:
+                tell(str(change))
+            gone = [change.service for change in changes if change.action == "remove"]
+            if gone:  # while the files still know them
+                self.compose.run("rm", "--stop", "--force", *gone)
+            install_files(self.root, self.name, self.compose.folder)
+            self.install_routes()
+            self._bring_up(changes)
+            write_atomic(self._applied, json.dumps(self._resolve(self.compose.folder), indent=1), mode=0o600)
+            return changes
+
+    def revive(self) -> None:
+        """Start what stopped and create what is missing, changing nothing that is there."""
+        self.compose.run("up", "--detach", "--wait", "--no-recreate", "--no-build", seconds=_UP_SECONDS)
+
+    def install_routes(self) -> None:
+        """Give Traefik what every request passes; the routes of the service are the release engine's."""
+        # Traefik runs as another user; the folder above keeps other users of the host out.
+        self.routes.mkdir(parents=True, exist_ok=True)
+        self.routes.chmod(0o755)
+        for path in sorted((self.compose.folder / _DYNAMIC).glob("*.yml")):
+            temporary = self.routes / f".{path.name}.new"
+            shutil.copyfile(path, temporary)
+            temporary.chmod(0o644)
+            temporary.replace(self.routes / path.name)
+
+    def _bring_up(self, changes: Sequence[Change]) -> None:
+        hint = f"`docker compose -p {self.compose.project} logs SERVICE` shows why; then apply again"
+        up = ("up", "--detach", "--wait", "--build")
+        if not self.is_up:
+            self.compose.run(*up, seconds=_UP_SECONDS, hint=hint)
+            return
+        touched = [c.service for c in changes if c.action in ("create", "recreate", "start")]
+        if touched:
+            self.compose.run(*up, "--no-deps", *touched, seconds=_UP_SECONDS, hint=hint)
+        restarted = [change.service for change in changes if change.action == "restart"]
+        if restarted:
+            self.compose.run("restart", *restarted, seconds=_UP_SECONDS, hint=hint)
+            self.compose.run(*up, "--no-deps", *restarted, seconds=_UP_SECONDS, hint=hint)
+
+    @contextmanager
+    def _staged(self) -> Iterator[Path]:
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as name:
+            install_files(self.root, self.name, Path(name))
+            yield Path(name)
+
+    def _resolve(self, folder: Path) -> dict[str, Any]:
+        """Return the resolved compose file as if it stood where it will stand."""
+        text = Compose(folder, self.name, self.compose.env_files).run(
+            "config", "--format", "json", code=ExitCode.BAD_INPUT
+        )
+        document: dict[str, Any] = json.loads(text.replace(str(folder), str(self.compose.folder)))
+        return document
+
+    def _stopped(self) -> set[str]:
+        """Return services whose container is missing or stopped."""
+        text = self.compose.run("ps", "--all", "--format", "json")
+        rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
+        # What runs once may have ended, when it ended well.
+        well = {
+            r["Service"]
+            for r in rows
+            if r["State"] == "running" or (r["State"], r["ExitCode"]) == ("exited", 0)
+        }
+        return set(self._resolve(self.compose.folder)["services"]) - well
+
+    @contextmanager
+    def _alone(self) -> Iterator[None]:
+        descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            yield
+        except BlockingIOError:
+            raise KickoffError(
+                f"the stack of {self.name} is being changed by another process",
+                code=ExitCode.LOCK_HELD,
+                hint="wait for it, then ask for the plan again",
+            ) from None
+        finally:
+            os.close(descriptor)
+
+
+def differences(
+    before: Mapping[str, Any],
+    after: Mapping[str, Any],
+    folder: str,
+    touched: Sequence[Path],
+    stopped: Collection[str],
+) -> list[Change]:
+    """Return what has to be done to get from one resolved compose file to another. Pure.
+
+    Args:
+        before: The one that was applied.
+        after: The one that is wanted.
+        folder: Where the stack's files stand.
+        touched: Files that differ in content, relative to ``folder``.
+        stopped: Services that have no running container, though they should.
+    """
+    old, new = before.get("services", {}), after.get("services", {})
+    found = []
+    for service, wanted in new.items():
+        stateful = _stateful(wanted)
+        mounted = [path for path in touched if _mounts(wanted, f"{folder}/{path}")]
+        if service not in old:
+            found.append(Change(service, "create", stateful, "is new"))
+        elif old[service] != wanted:
+            keys = old[service].keys() | wanted.keys()
+            differing = sorted(key for key in keys if old[service].get(key) != wanted.get(key))
+            found.append(Change(service, "recreate", stateful, f"{', '.join(differing)} changed"))
+        elif service in stopped:
+            found.append(Change(service, "start", stateful, "is not running"))
+        elif mounted:
+            found.append(Change(service, "restart", stateful, f"{mounted[0]} changed"))
+    gone = [Change(s, "remove", _stateful(old[s]), "is no longer wanted") for s in old if s not in new]
+    return found + gone
+
+
+def _stateful(service: Mapping[str, Any]) -> bool:
+    return (service.get("labels") or {}).get(STATEFUL) == "true"
+
+
+def _mounts(service: Mapping[str, Any], path: str) -> bool:
+    sources = [mount["source"] for mount in service.get("volumes") or [] if mount.get("type") == "bind"]
+    return any(path == source or path.startswith(f"{source}/") for source in sources)
+
+
+def _same(one: Path, other: Path) -> bool:
+    return other.is_file() and one.read_bytes() == other.read_bytes()

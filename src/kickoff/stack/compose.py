@@ -1,0 +1,155 @@
+"""`docker compose` on one stack: its files on the host, its variables, and the command itself.
+
+The only module that runs the docker command line; what it cannot be asked for is asked of the engine's API.
+"""
+
+import filecmp
+import os
+import shutil
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import yaml
+
+from kickoff.environment.schema import FOLDER as ENVIRONMENTS
+from kickoff.errors import ExitCode, KickoffError
+
+_CONFIGS = "configs"
+# What the command line needs of this process; a variable of the shell must not change what a stack is.
+_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST")
+
+
+def file_of(name: str) -> str:
+    """Return the name of an environment's compose file."""
+    return f"docker-compose.{name}.yml"
+
+
+def source_files(root: Path, name: str) -> list[Path]:
+    """Return what a stack is made of, relative to the project: its compose file and ``configs/``.
+
+    Raises:
+        KickoffError: The environment has no compose file.
+    """
+    if not (root / file_of(name)).is_file():
+        raise KickoffError(
+            f"{file_of(name)} is missing: that file says what runs in {name}",
+            hint="copy docker-compose.staging.yml, or set DEPLOY_TARGET=local",
+        )
+    skipped = ENVIRONMENTS.relative_to(_CONFIGS)
+    found = [
+        path.relative_to(root)
+        for path in sorted((root / _CONFIGS).rglob("*"))
+        if path.is_file() and not path.relative_to(root / _CONFIGS).is_relative_to(skipped)
+    ]
+    return [Path(file_of(name)), *found]
+
+
+def compose_files(root: Path, name: str) -> list[Path]:
+    """Return the compose files among them: what says how containers are made."""
+    return [path for path in source_files(root, name) if path.parent.name in ("", "compose")]
+
+
+def install_files(root: Path, name: str, destination: Path) -> list[Path]:
+    """Make ``destination`` hold the files of the project's stack and no others; return what changed.
+
+    What is equal is not written again: a running container keeps a mounted file while it is the same one.
+    """
+    wanted = source_files(root, name)
+    there = {path.relative_to(destination) for path in destination.rglob("*") if path.is_file()}
+    changed = []
+    for relative in wanted:
+        target = destination / relative
+        if relative in there and filecmp.cmp(root / relative, target, shallow=False):
+            continue
+        target.parent.mkdir(parents=True, exist_ok=True)
+        temporary = target.with_name(f".{target.name}.new")
+        shutil.copyfile(root / relative, temporary)
+        # Containers run as other users; the folder around all this keeps other users of the host out.
+        temporary.chmod(0o755 if os.access(root / relative, os.X_OK) else 0o644)
+        temporary.replace(target)
+        changed.append(relative)
+    for relative in sorted(there - set(wanted)):
+        (destination / relative).unlink()
+        changed.append(relative)
+    return changed
+
+
+@dataclass(frozen=True)
+class Compose:
+    """The command line on one stack.
+
+    Attributes:
+        folder: Holds the compose file and what it mounts.
+        name: The environment.
+        env_files: Values of the variables in the compose file; a later file wins.
+    """
+
+    folder: Path
+    name: str
+    env_files: Sequence[Path]
+
+    @cached_property
+    def project(self) -> str:
+        """The name under which the engine knows the stack.
+
+        Raises:
+            KickoffError: The compose file has none.
+        """
+        document = yaml.safe_load((self.folder / file_of(self.name)).read_text(encoding="utf-8"))
+        name = document.get("name") if isinstance(document, Mapping) else None
+        if not isinstance(name, str) or not name:
+            raise KickoffError(
+                "the stack has no name of its own, so its containers could be taken for another's",
+                at=file_of(self.name),
+                hint=f"write `name: SERVICE-{self.name}` at its top",
+            )
+        return name
+
+    def run(
+        self, *arguments: str, seconds: float = 600, code: ExitCode = ExitCode.UNREACHABLE, hint: str = ""
+    ) -> str:
+        """Run one command and return what it printed.
+
+        Args:
+            arguments: The command, e.g. ``up --detach``.
+            seconds: How long it may take.
+            code: Exit code of the error when it fails.
+            hint: How to fix a failure.
+
+        Raises:
+            KickoffError: It failed, took too long, or docker is not installed.
+        """
+        files = [part for path in self.env_files for part in ("--env-file", str(path))]
+        command = ["docker", "compose", "--ansi=never", "--progress=plain", *files, "-f", file_of(self.name)]
+        environ = {key: os.environ[key] for key in _KEPT if key in os.environ}
+        what = f"docker compose {' '.join(arguments[:2])}"
+        try:
+            done = subprocess.run(
+                [*command, *arguments],
+                cwd=self.folder,
+                env=environ,
+                stdin=subprocess.DEVNULL,
+                capture_output=True,
+                text=True,
+                timeout=seconds,
+                check=False,
+            )
+        except FileNotFoundError:
+            raise KickoffError(
+                "docker is not installed here",
+                code=ExitCode.UNREACHABLE,
+                hint="install Docker Engine 28 or newer with compose; `make doctor` says what is missing",
+            ) from None
+        except subprocess.TimeoutExpired:
+            raise KickoffError(f"`{what}` did not end within {seconds:g} s", code=code, hint=hint) from None
+        if done.returncode != 0:
+            raise KickoffError(
+                f"`{what}` failed with exit code {done.returncode}",
+                code=code,
+                causes=(done.stdout + done.stderr).strip().splitlines()[-10:],
+                hint=hint,
+            )
+        return done.stdout

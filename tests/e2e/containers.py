@@ -1,0 +1,112 @@
+"""The fixture service as an image, shipped by the real engine to a compose stack of its own."""
+
+import json
+import secrets
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from pathlib import Path
+
+from kickoff.artifact import image
+from kickoff.artifact.image import Image
+from kickoff.release.model import Colour
+from kickoff.release.targets.local import free_port
+from tests.e2e.project import REPOSITORY, Project
+
+BASE = "football:base"
+
+
+@cache
+def engine_problem() -> str:
+    """Return why no container can be started here; empty when one can."""
+    if shutil.which("docker") is None:
+        return "docker is not installed"
+    done = subprocess.run(["docker", "info"], capture_output=True, timeout=60, check=False)
+    return "no Docker engine answers" if done.returncode != 0 else ""
+
+
+def docker(*arguments: str, seconds: float = 300) -> str:
+    """Run a docker command; return what it prints.
+
+    Raises:
+        AssertionError: It failed.
+    """
+    done = subprocess.run(
+        ["docker", *arguments], cwd=REPOSITORY, capture_output=True, text=True, timeout=seconds, check=False
+    )
+    assert done.returncode == 0, f"docker {' '.join(arguments)}: {done.stdout}{done.stderr}"
+    return done.stdout
+
+
+@contextmanager
+def registry() -> Iterator[str]:
+    """Run a registry of this test's own; yield its address."""
+    compose = ("compose", "-f", str(Path(__file__).parent / "docker-compose.registry.yml"))
+    own = (*compose, "-p", f"kickoff-test-registry-{secrets.token_hex(3)}")
+    try:
+        docker(*own, "up", "--detach")
+        yield docker(*own, "port", "registry", "5000").strip()
+    finally:
+        docker(*own, "down", "--volumes", "--timeout", "1")
+
+
+class ContainerProject(Project):
+    """A project whose development environment is a compose stack.
+
+    Args:
+        folder: Temporary folder that holds the project and its state.
+        registry: Address of a registry to push to.
+    """
+
+    def __init__(self, folder: Path, registry: str) -> None:
+        self.name = f"fixture-{secrets.token_hex(3)}"
+        self.repository = f"{registry}/{self.name}"
+        self._database = f"postgresql+psycopg://fixture:{secrets.token_hex(12)}@127.0.0.1:9/fixture"
+        super().__init__(folder)
+
+    def _fill(self) -> None:
+        super()._fill()
+        self.set(DEPLOY_TARGET="compose")
+        compose = self.root / "docker-compose.development.yml"
+        text = compose.read_text("utf-8")
+        compose.write_text(text.replace("name: fixture\n", f"name: {self.name}\n", 1), "utf-8")
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """What commands run in; the database is never asked, but containers need one of their own kind."""
+        return super().environ | {"DATABASE_URL": self._database}
+
+    def build(self, commit: str) -> str:
+        """Build and push the image of ``commit``; return its digest."""
+        artefacts = self.root.parent / "artifacts"
+        artefacts.mkdir(exist_ok=True)
+        facts = artefacts / f".{commit}.json"
+        docker(
+            "buildx", "build", "--quiet", "--provenance=false", "--build-arg", f"BASE_IMAGE={BASE}",
+            "--metadata-file", str(facts), "--output", f"type=image,name={self.repository}:{commit[:12]},push=true",
+            str(self.root),
+        )  # fmt: skip
+        digest = str(json.loads(facts.read_text("utf-8"))["containerimage.digest"])
+        image.keep(artefacts, Image(digest, self.repository, commit, ("linux/amd64",)))
+        return digest
+
+    def services_running(self) -> list[int]:
+        """Process ids of all containers of colours and hooks."""
+        label = f"label=com.docker.compose.project={self.name}"
+        names = docker("ps", "--filter", label, "--format", "{{.Names}}").split()
+        ours = [n for n in names if any(part in n for part in (*Colour, "hook", "migrate"))]
+        return [int(docker("inspect", "--format", "{{.State.Pid}}", name)) for name in ours]
+
+    def close(self) -> None:
+        """Remove everything this project started, with its volumes and images."""
+        label = f"label=com.docker.compose.project={self.name}"
+        for kind, remove in (("container", ("rm", "--force", "--volumes")), ("network", ("rm",)), ("volume", ("rm",))):
+            listing = ("--all",) if kind == "container" else ()
+            found = docker(kind, "ls", *listing, "--quiet", "--filter", label).split()
+            if found:
+                docker(kind, *remove, *found)
+        found = set(docker("images", "--quiet", self.repository).split())
+        if found:
+            docker("rmi", "--force", *found)
