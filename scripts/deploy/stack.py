@@ -1,8 +1,7 @@
 #!/usr/bin/env python3
-"""Prepare a host for its stack of containers: secrets, alert thresholds, first route and network."""
+"""The stack of containers around the service: prepare a host for it, show what would change, apply it."""
 
 import argparse
-import shlex
 import sys
 from pathlib import Path
 
@@ -16,28 +15,46 @@ from kickoff.errors import run
 
 
 def main() -> int:
-    """Prepare the stack, say what was made and which command brings it up.
+    """Run the command that the arguments name.
 
     Raises:
-        KickoffError: Something is missing or wrong (exit code 2), or Docker does not answer (exit code 4).
+        KickoffError: Something is missing or wrong (exit code 2), data would be at risk (1), another process
+            is at it (75), or Docker does not answer (4).
     """
+    arguments = _parser().parse_args()
+    root, name = Path.cwd(), arguments.env
+    if arguments.command == "plan":
+        changes = stack.open_stack(name, root).plan()
+        print("\n".join(str(change) for change in changes) or "nothing would change")
+        return 0
+    prepared = stack.prepare(name, root)
+    print(f"secrets made: {', '.join(prepared.made) or 'none, all were there'}")
+    print(f"kept in {prepared.folder}")
+    if arguments.command == "prepare":
+        print(f"next: scripts/deploy/stack.py apply --env {name}")
+        return 0
+    print(f"network {stack.NETWORK}: {'created' if stack.ensure_network() else 'is there'}")
+    changes = stack.open_stack(name, root).apply(arguments.recreate, print)
+    print(f"{len(changes)} services changed" if changes else "nothing changed")
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    prepare = commands.add_parser("prepare", help="make what is missing; change nothing that is there")
-    prepare.add_argument("--env", required=True, metavar="NAME", choices=stack.STACKS)
-    prepare.add_argument("--offline", action="store_true", help="do not ask Docker for the network")
-    arguments = parser.parse_args()
-
-    prepared = stack.prepare(arguments.env, Path.cwd())
-    print(f"secrets made: {', '.join(prepared.made) or 'none, all were there'}")
-    if not arguments.offline:
-        print(f"network {stack.NETWORK}: {'created' if stack.ensure_network() else 'is there'}")
-    environment = shlex.quote(str(prepared.folder / "compose.env"))
-    print(
-        f"next: docker compose --env-file {environment} -f docker-compose.{arguments.env}.yml "
-        "up --detach --wait --build"
-    )
-    return 0
+    for command, text in {
+        "prepare": "make the secrets and files that are missing; change nothing that is there",
+        "plan": "show what applying would do to each service; change nothing",
+        "apply": "bring the stack up, or make it what the project says; the service itself is not touched",
+    }.items():
+        sub = commands.add_parser(command, help=text, description=text)
+        sub.add_argument("--env", required=True, metavar="NAME", help="the environment, e.g. staging")
+        if command == "apply":
+            sub.add_argument(
+                "--recreate", action="append", default=[], metavar="SERVICE",
+                help="a service that holds data and may be recreated all the same",
+            )  # fmt: skip
+    return parser
 
 
 if __name__ == "__main__":

@@ -12,7 +12,7 @@ from pathlib import Path
 from kickoff.artifact import image
 from kickoff.artifact.image import Image
 from kickoff.release.model import Colour
-from kickoff.release.targets.local import free_port
+from kickoff.release.session import Session, open_session
 from tests.e2e.project import REPOSITORY, Project
 
 BASE = "football:base"
@@ -92,6 +92,10 @@ class ContainerProject(Project):
         image.keep(artefacts, Image(digest, self.repository, commit, ("linux/amd64",)))
         return digest
 
+    def session(self) -> Session:
+        """Open the environment in this process, as a first release does."""
+        return open_session("development", self.root, prepare=True)
+
     def services_running(self) -> list[int]:
         """Process ids of all containers of colours and hooks."""
         label = f"label=com.docker.compose.project={self.name}"
@@ -102,11 +106,17 @@ class ContainerProject(Project):
     def close(self) -> None:
         """Remove everything this project started, with its volumes and images."""
         label = f"label=com.docker.compose.project={self.name}"
-        for kind, remove in (("container", ("rm", "--force", "--volumes")), ("network", ("rm",)), ("volume", ("rm",))):
+        for kind, remove in (
+            ("container", ("rm", "--force", "--volumes")),
+            ("network", ("rm",)),
+            ("volume", ("rm",)),
+        ):
             listing = ("--all",) if kind == "container" else ()
             found = docker(kind, "ls", *listing, "--quiet", "--filter", label).split()
             if found:
                 docker(kind, *remove, *found)
-        found = set(docker("images", "--quiet", self.repository).split())
-        if found:
-            docker("rmi", "--force", *found)
+        # By name: another project may have the very same image under a name of its own.
+        rows = docker("images", "--digests", "--format", "{{.Tag}} {{.Digest}}", self.repository).splitlines()
+        names = [f":{tag}" if tag != "<none>" else f"@{digest}" for tag, digest in map(str.split, rows)]
+        if names:
+            docker("rmi", "--force", *(f"{self.repository}{name}" for name in names))

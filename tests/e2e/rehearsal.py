@@ -68,10 +68,10 @@ class Bench:
 
     Args:
         folder: Where the projects are made.
-        kind: What is shipped: the fixture service by default.
+        kind: Makes a project in a folder: the fixture service on the local target by default.
     """
 
-    def __init__(self, folder: Path, kind: type[Project] = Project) -> None:
+    def __init__(self, folder: Path, kind: Callable[[Path], Project] = Project) -> None:
         self._kind = kind
         self._folder = folder
         self._made = 0
@@ -160,8 +160,9 @@ def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation)
         commit = project.commit(**fault.broken)
         digest = project.build(commit)
         artefact = _artefact(project, digest, commit)
-        archive = project.root.parent / "artifacts" / f"{digest.removeprefix('sha256:')}.tar"
-        scene = Scene(project, archive, live=project.live)
+        session = project.session()
+        found = session.target.find(project.root.parent / "artifacts", digest)
+        scene = Scene(project, found, live=session.expected_release("live"))
         stack.enter_context(fault.disturbance(scene))
         stack.enter_context(patch.object(cli, "_narrate", scene.observe))
         load = None

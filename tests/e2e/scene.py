@@ -19,7 +19,7 @@ class Scene:
 
     Attributes:
         project: The project that is released.
-        artefact: The bundle about to be shipped.
+        artefact: The bundle about to be shipped, or the record of the image.
         live: The release that users have meanwhile; empty when nothing is live yet.
         values: What the row's command is filled in with.
         record_count: Journal records this process has seen.

@@ -28,6 +28,7 @@ _PASSED = (
     "LOGNAME",
     "NO_PROXY",
     "REQUESTS_CA_BUNDLE",
+    "SSH_AUTH_SOCK",
     "SSL_CERT_DIR",
     "SSL_CERT_FILE",
     "TMPDIR",

@@ -126,9 +126,6 @@ class Stack:
 
     def install_routes(self) -> None:
         """Give Traefik what every request passes; the routes of the service are the release engine's."""
-        # Traefik runs as another user; the folder above keeps other users of the host out.
-        self.routes.mkdir(parents=True, exist_ok=True)
-        self.routes.chmod(0o755)
         for path in sorted((self.compose.folder / _DYNAMIC).glob("*.yml")):
             temporary = self.routes / f".{path.name}.new"
             shutil.copyfile(path, temporary)

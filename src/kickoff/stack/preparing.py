@@ -120,7 +120,10 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
         value = environ.get(variable) or known.get(variable) or ""
         if value and not variable.startswith("KICKOFF_"):
             shown[variable] = value
-    own = {"KICKOFF_STACK_DIR": str(folder), "KICKOFF_ROUTE_DIR": str(folder.parent / "traefik" / "dynamic")}
+    routes = _routes(folder)
+    routes.mkdir(parents=True, exist_ok=True)
+    routes.chmod(0o755)  # Traefik runs as another user; the state folder keeps other users of the host out
+    own = {"KICKOFF_STACK_DIR": str(folder), "KICKOFF_ROUTE_DIR": str(routes)}
     write(folder / "compose.env", compose_format(shown | own))
     return Prepared(folder, sorted(held.made))
 
@@ -166,7 +169,12 @@ def open_stack(name: str, root: Path, environ: Mapping[str, str] = os.environ) -
             at=str(folder),
             hint=f"scripts/deploy/stack.py prepare --env {name}; the first release does it, too",
         )
-    return Stack(root, name, folder, folder.parent / "traefik" / "dynamic")
+    return Stack(root, name, folder, _routes(folder))
+
+
+def _routes(folder: Path) -> Path:
+    """Return the folder that Traefik watches, where the release engine looks for it."""
+    return folder.parent / "traefik" / "dynamic"
 
 
 def thresholds(environment: Environment) -> str:

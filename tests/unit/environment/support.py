@@ -13,6 +13,11 @@ from kickoff.environment.drift import Reader
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path("configs/environments")
+GIVEN = {
+    "API_KEY": "tallow-brine-91-mostly",
+    "DATABASE_URL": "postgresql+psycopg://football:quarry-lantern-17@db.internal/football",
+}
+"""The secrets that staging and production need."""
 
 
 def tool(name: str) -> str | None:

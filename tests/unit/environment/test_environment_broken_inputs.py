@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.unit.environment.support import Loader, Project
+from tests.unit.environment.support import GIVEN, Loader, Project
 
 CASES: list[dict[str, Any]] = yaml.safe_load(
     Path(__file__).with_name("broken_inputs.yml").read_text(encoding="utf-8")
@@ -92,7 +92,7 @@ def test_production_rules_do_not_depend_on_what_app_env_says(project: Project, l
     ],
 )
 def test_secret_that_cannot_be_used(environ: dict[str, str], rule: str, loader: Loader) -> None:
-    given = {"API_KEY": "tallow-brine-91-mostly"} | environ
+    given = GIVEN | environ
     if "API_KEY_FILE" in environ and "API_KEY" not in environ:
         del given["API_KEY"]
     if environ == {}:

@@ -12,9 +12,9 @@ import pytest
 
 from kickoff.environment import reference
 from kickoff.environment import schema as schemas
-from tests.unit.environment.support import ROOT, Loader, Project
+from tests.unit.environment.support import GIVEN, ROOT, Loader, Project
 
-KEY = {"API_KEY": "tallow-brine-91-mostly"}
+KEY = GIVEN
 
 
 def test_validate_all_passes_on_the_committed_files(loader: Loader) -> None:
@@ -108,7 +108,7 @@ def test_load_shows_values_and_hides_secrets(loader: Loader) -> None:
     shown = dict(line.split(None, 1) for line in outcome.out.splitlines()[2:])
     assert shown["CACHE_TTL"] == "5m"
     assert shown["API_KEY"] == "(secret, from API_KEY)"
-    assert shown["DATABASE_URL"] == "(secret, from the default in the file)"
+    assert shown["DATABASE_URL"] == "(secret, from DATABASE_URL)"
     assert shown["REDIS_URL"] == "(empty)"
     document = json.loads(loader("load", "--env", "staging", "--format", "json", environ=KEY).out)
     assert document["values"]["API_KEY"] == "(secret)"
@@ -116,7 +116,7 @@ def test_load_shows_values_and_hides_secrets(loader: Loader) -> None:
 
 
 def test_load_without_the_secret_says_what_to_do(loader: Loader) -> None:
-    outcome = loader("load", "--env", "staging")
+    outcome = loader("load", "--env", "staging", environ={"DATABASE_URL": GIVEN["DATABASE_URL"]})
     assert outcome.code == 2
     assert outcome.out == ""
     assert "missing-secret: the secret API_KEY is not set" in outcome.err
@@ -273,17 +273,20 @@ def test_secrets_names_states_only(loader: Loader, tmp_path: Path) -> None:
     held.write_text(KEY["API_KEY"], "utf-8")
 
     def states(**environ: str) -> dict[str, str]:
-        outcome = loader("secrets", "--env", "production", "--format", "json", environ=environ)
+        database = {"DATABASE_URL": GIVEN["DATABASE_URL"]}
+        outcome = loader("secrets", "--env", "production", "--format", "json", environ=database | environ)
         rows = json.loads(outcome.out)
         assert outcome.code == (0 if rows[-1]["state"].startswith("set") else 2)
-        assert [row["required"] for row in rows] == [False, False, True]
+        assert [row["required"] for row in rows] == [True, False, True]
         return {row["name"]: row["state"] for row in rows}
 
-    assert states() == {"DATABASE_URL": "default in the file", "REDIS_URL": "not set", "API_KEY": "not set"}
+    assert states() == {"DATABASE_URL": "set by DATABASE_URL", "REDIS_URL": "not set", "API_KEY": "not set"}
     assert states(**KEY)["API_KEY"] == "set by API_KEY"
     assert states(API_KEY_FILE=str(held))["API_KEY"] == "set by API_KEY_FILE"
     assert states(API_KEY="short")["API_KEY"] == "refused"
-    assert "empty in the file" in loader("secrets", "--env", "development").out
+    shown = loader("secrets", "--env", "development").out
+    assert "empty in the file" in shown
+    assert "default in the file" in shown
 
 
 def test_the_reference_page_is_up_to_date() -> None:

@@ -12,10 +12,10 @@ from kickoff.environment.check import Checked
 from kickoff.environment.drift import Running, fingerprints
 from kickoff.environment.findings import Finding
 from kickoff.errors import ExitCode, KickoffError
-from tests.unit.environment.support import ROOT, Loader, Project
+from tests.unit.environment.support import GIVEN, ROOT, Loader, Project
 
 KEY = b"k" * 32
-ENVIRON = {"API_KEY": "tallow-brine-91-mostly", "KICKOFF_DATA_DIR": "/srv/data"}
+ENVIRON = {**GIVEN, "KICKOFF_DATA_DIR": "/srv/data"}
 PLACES = ("the record", "the start file", "the process")
 
 
@@ -119,7 +119,7 @@ def reader(*places: Mapping[str, str]) -> drift.Reader:
 
 
 def test_the_command_says_what_differs_and_keeps_it(loader: Loader, project: Project) -> None:
-    secret = {"API_KEY": ENVIRON["API_KEY"]}
+    secret = GIVEN
     same = loader("drift", "--env", "staging", environ=secret, read_running=reader(given(), given(), given()))
     assert (same.code, same.err) == (0, "")
     assert "✓ staging runs what its file says: 15 values of abc1234-00000000 compared" in same.out
@@ -148,11 +148,12 @@ def test_the_command_says_what_differs_and_keeps_it(loader: Loader, project: Pro
 
 def test_a_secret_that_is_not_set_is_no_pass(loader: Loader) -> None:
     read = reader(given(), given(), given())
-    unset = loader("drift", "--env", "staging", read_running=read)
+    database = {"DATABASE_URL": GIVEN["DATABASE_URL"]}
+    unset = loader("drift", "--env", "staging", environ=database, read_running=read)
     assert unset.code == ExitCode.INCONCLUSIVE
     assert "inconclusive: the secret API_KEY is not set here" in unset.err
     assert "✓" not in unset.out
-    shown = loader("drift", "--env", "staging", "--format", "markdown", read_running=read)
+    shown = loader("drift", "--env", "staging", "--format", "markdown", environ=database, read_running=read)
     assert shown.out.startswith("**the secret API_KEY is not set here")
     left_out = loader("drift", "--env", "staging", "--without-secrets", read_running=read)
     assert left_out.code == 0

@@ -4,9 +4,9 @@ import pytest
 
 from kickoff.environment import Environment, load
 from kickoff.errors import ExitCode, KickoffError
-from tests.unit.environment.support import Project
+from tests.unit.environment.support import GIVEN, Project
 
-ENVIRON = {"API_KEY": "tallow-brine-91-mostly"}
+ENVIRON = GIVEN
 
 
 def test_accessors(project: Project) -> None:
@@ -46,22 +46,22 @@ def test_data_folder_comes_from_the_engine(project: Project) -> None:
 
 def test_secret_from_a_file_loses_one_line_end(project: Project) -> None:
     held = project.root / "key"
+    environ = {"API_KEY_FILE": str(held), "DATABASE_URL": ENVIRON["DATABASE_URL"]}
     for text in ("tallow-brine-91-mostly", "tallow-brine-91-mostly\n", "tallow-brine-91-mostly\r\n"):
         held.write_bytes(text.encode())
-        assert (
-            load("production", project.root, {"API_KEY_FILE": str(held)}).text("API_KEY")
-            == ENVIRON["API_KEY"]
-        )
+        assert load("production", project.root, environ).text("API_KEY") == ENVIRON["API_KEY"]
     held.write_bytes(b"\xff\xfe")
     with pytest.raises(KickoffError, match="cannot be loaded"):
-        load("production", project.root, {"API_KEY_FILE": str(held)})
+        load("production", project.root, environ)
 
 
 def test_hash_is_stable_and_changes_with_every_value(project: Project) -> None:
     first = load("production", project.root, ENVIRON)
     assert load("production", project.root, ENVIRON).hash == first.hash
     assert len(first.hash) == 64
-    assert load("production", project.root, {"API_KEY": "tallow-brine-92-mostly"}).hash != first.hash
+    assert (
+        load("production", project.root, {**ENVIRON, "API_KEY": "tallow-brine-92-mostly"}).hash != first.hash
+    )
     seen = {first.hash}
     for key in ("LOG_LEVEL", "API_KEY", "PERF_MAX_RPS"):
         changed = Environment(first.name, {**first.values, key: "x"}, first.secrets, first.service)

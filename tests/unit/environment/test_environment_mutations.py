@@ -12,12 +12,12 @@ from kickoff.environment import schema as schemas
 from kickoff.environment import source
 from kickoff.environment.check import Checked, check
 from kickoff.environment.findings import as_github, as_json, as_table, as_text
-from tests.unit.environment.support import ROOT
+from tests.unit.environment.support import GIVEN, ROOT
 
 NAMES = ("development", "staging", "production")
 TEXTS = {name: (ROOT / f"configs/environments/{name}.env").read_text("utf-8") for name in NAMES}
 SCHEMA = schemas.read(ROOT)
-RUNTIME = {"KICKOFF_DATA_DIR": "/srv/data"}
+RUNTIME = {"KICKOFF_DATA_DIR": "/srv/data", "KICKOFF_TARGET": "compose"}
 PIECES = [*"$}'\"\\=#\n\r \t\0%s-,é4\u2028", "${", "export ", "ms", "${API_KEY}", "${LOG_LEVEL:-", "true"]
 
 
@@ -27,7 +27,7 @@ def checked(name: str, text: str) -> Checked:
         source.parse(text, f"{name}.env"),
         SCHEMA,
         RUNTIME,
-        {"API_KEY": "tallow-brine-91-mostly"}.get,
+        GIVEN.get,
     )
 
 
@@ -168,7 +168,7 @@ def test_the_judge_refuses_what_is_wrong() -> None:
     good = checked("production", TEXTS["production"]).values
     for key, wrong in {
         "DEBUG": "true", "LOG_LEVEL": "debug", "CORS_ORIGINS": "*", "CACHE_TTL": "3600", "API_KEY": "",
-        "CANARY_STEPS": "50,25,100", "REQUEST_TIMEOUT": "16s", "HOOK_TIMEOUT": "10m", "DEPLOY_TARGET": "compose",
+        "CANARY_STEPS": "50,25,100", "REQUEST_TIMEOUT": "16s", "HOOK_TIMEOUT": "10m", "DATABASE_URL": "sqlite:///x",
     }.items():  # fmt: skip
         with pytest.raises(AssertionError):
             assert_right("production", {**good, key: wrong})

@@ -8,7 +8,7 @@ import pytest
 
 from kickoff.environment import schema as schemas
 from kickoff.errors import ExitCode, KickoffError
-from tests.unit.environment.support import ROOT, Loader, Project
+from tests.unit.environment.support import GIVEN, ROOT, Loader, Project
 
 TEXT = (ROOT / schemas.FILE).read_text("utf-8")
 
@@ -83,7 +83,7 @@ def test_the_missions_table() -> None:
     """Debug, log level, workers and cache time differ as the mission says; thresholds have its values."""
     from kickoff.environment import load
 
-    key = {"API_KEY": "tallow-brine-91-mostly"}
+    key = GIVEN
     envs = [load(name, ROOT, key) for name in ("development", "staging", "production")]
     assert [env.boolean("DEBUG") for env in envs] == [True, False, False]
     assert [env.text("LOG_LEVEL") for env in envs] == ["debug", "info", "warning"]

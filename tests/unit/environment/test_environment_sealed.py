@@ -9,7 +9,7 @@ from pathlib import Path
 import pyrage
 import pytest
 
-from tests.unit.environment.support import FOLDER, Loader, Project, tool
+from tests.unit.environment.support import FOLDER, GIVEN, Loader, Project, tool
 
 FILE = str(FOLDER / "staging.secrets.json")
 # Backslashes, quotes and a dollar sign are where encrypted dotenv files go wrong.
@@ -39,7 +39,8 @@ def seal(project: Project, tmp_path: Path) -> Seal:
 
 
 def test_a_sealed_secret_is_read_back_unchanged(seal: Seal, project: Project, loader: Loader) -> None:
-    environ = seal({"API_KEY": SECRET, "REDIS_URL": ""})
+    database = GIVEN["DATABASE_URL"]
+    environ = seal({"API_KEY": SECRET, "DATABASE_URL": database, "REDIS_URL": ""})
     assert SECRET not in (project.root / FILE).read_text("utf-8")
     assert loader("validate").code == 0
     assert "API_KEY" not in next(
@@ -53,14 +54,14 @@ def test_a_sealed_secret_is_read_back_unchanged(seal: Seal, project: Project, lo
     states = json.loads(loader("secrets", "--env", "staging", "--format", "json", environ=environ).out)
     assert {row["name"]: row["state"] for row in states} == {
         "API_KEY": f"set by {FILE}",
-        "DATABASE_URL": "default in the file",
+        "DATABASE_URL": f"set by {FILE}",
         "REDIS_URL": "not set",
     }
 
 
 def test_the_process_environment_comes_first_and_needs_no_key(seal: Seal, loader: Loader) -> None:
     seal({"API_KEY": SECRET})
-    mine = {"API_KEY": "quarry-lantern-47-slowly"}
+    mine = {**GIVEN, "API_KEY": "quarry-lantern-47-slowly"}
     values = json.loads(loader("export", "--env", "staging", "--format", "json", environ=mine).out)
     assert values["API_KEY"] == mine["API_KEY"]
 

@@ -27,17 +27,17 @@ def name(request: pytest.FixtureRequest) -> str:
 
 
 def test_a_second_time_changes_nothing(name: str, tmp_path: Path) -> None:
-    environ = WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path / "stack")}
+    environ = WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)}
     first = stack.prepare(name, ROOT, environ)
     before = contents(first.folder)
-    again = stack.prepare(name, ROOT, {"KICKOFF_STACK_DIR": str(tmp_path / "stack")})
+    again = stack.prepare(name, ROOT, {"KICKOFF_STATE_ROOT": str(tmp_path)})
     assert "api_key" in first.made and again.made == []
     assert contents(again.folder) == before
     assert stat.S_IMODE(first.folder.stat().st_mode) == 0o700
 
 
 def test_what_it_writes_is_all_that_compose_needs(name: str, tmp_path: Path) -> None:
-    prepared = stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path / "stack")})
+    prepared = stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)})
     environ = {"PATH": "/usr/bin:/bin", "HOME": str(tmp_path)}
     document = yaml.safe_load(compose(name, prepared.folder / "compose.env", environ, "config"))
     sources = [secret["file"] for secret in document["secrets"].values()]
@@ -55,20 +55,20 @@ def test_what_it_writes_is_all_that_compose_needs(name: str, tmp_path: Path) -> 
 
 
 def test_passwords_agree_with_the_addresses(name: str, tmp_path: Path) -> None:
-    folder = stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path)}).folder / "secrets"
+    folder = stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)}).folder / "secrets"
     assert (folder / "postgres_app_password").read_text() in (folder / "database_url").read_text()
     assert (folder / "redis_password").read_text() in (folder / "redis_url").read_text()
 
 
 def test_without_a_receiver_of_alerts_it_refuses(tmp_path: Path) -> None:
     with pytest.raises(KickoffError, match="no alert would reach anybody") as caught:
-        stack.prepare("staging", ROOT, {"KICKOFF_STACK_DIR": str(tmp_path / "stack")})
+        stack.prepare("staging", ROOT, {"KICKOFF_STATE_ROOT": str(tmp_path)})
     assert caught.value.code == 2
-    assert not (tmp_path / "stack").exists()
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_another_password_than_the_servers_is_refused(tmp_path: Path) -> None:
-    environ = WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path)}
+    environ = WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)}
     stack.prepare("staging", ROOT, environ)
     other = {"DATABASE_URL": "postgresql+psycopg://football:8f2a91c0d4e7b653@postgres:5432/football"}
     with pytest.raises(KickoffError, match="differs from the one this stack was made with") as caught:
@@ -86,14 +86,14 @@ def test_another_password_than_the_servers_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_an_address_of_another_server_is_refused(tmp_path: Path, url: str) -> None:
-    environ = WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path / "stack"), "DATABASE_URL": url}
+    environ = WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path), "DATABASE_URL": url}
     with pytest.raises(KickoffError, match="does not lead to this stack's server"):
         stack.prepare("staging", ROOT, environ)
-    assert list((tmp_path / "stack").glob("secrets/*")) == []
+    assert list(tmp_path.rglob("secrets/*")) == []
 
 
 def test_the_limits_of_the_alerts_are_those_of_the_environment(name: str, tmp_path: Path) -> None:
-    prepared = stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path)})
+    prepared = stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)})
     secrets = {
         f"{k}_FILE": str(prepared.folder / "secrets" / k.lower())
         for k in ("API_KEY", "DATABASE_URL", "REDIS_URL")
@@ -121,7 +121,7 @@ def test_the_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
     promtool = shutil.which("promtool")
     if promtool is None:
         pytest.skip("promtool is not installed (Debian: prometheus)")
-    prepared = stack.prepare("staging", ROOT, WEBHOOK | {"KICKOFF_STACK_DIR": str(tmp_path)})
+    prepared = stack.prepare("staging", ROOT, WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)})
     shutil.copytree(ROOT / "configs/prometheus/rules", prepared.folder / "rules")
     shutil.copy(ROOT / "configs/prometheus/alerts.test.yml", prepared.folder)
     shutil.copy(ROOT / "configs/prometheus/targets/production/production.rules.yml", prepared.folder)

@@ -1,0 +1,113 @@
+"""The release engine on the compose target: what ships, what must not, and what a killed engine leaves."""
+
+import functools
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
+from tests.e2e.faults import BY_NAME, Fault
+from tests.e2e.kills import LEAST, SIDES, kill_everywhere
+from tests.e2e.project import Load
+from tests.e2e.rehearsal import Bench
+
+pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("containers")]
+# Rows that are about this target; the engine's own ones were rehearsed on the other target.
+EACH_TIME = (
+    "nothing, by canary",
+    "crash at start",
+    "ready but wrong release",
+    "migration hangs",
+    "500 on 5 % of requests",
+    "errors under public traffic alone, canary 5 %",
+    "crash after 5 s",
+    "p95 above its limit",
+)
+NIGHTLY = (
+    "nothing",
+    "nothing, and no traffic at all",
+    "never ready",
+    "release header missing",
+    "migration fails",
+    "flapping health",
+    "500 on half of the requests, first release",
+    "errors within the limit, but more than live",
+    "errors under public traffic alone",
+    "a few users' errors beside a busy probe",
+    "p95 doubled",
+    "hung requests",
+    "memory growing",
+    "CPU burning",
+    "stray answers of another release",
+    "wrong release for users alone",
+    "too few requests to tell",
+    "required check missing",
+    "Traefik rejects the route",
+    "metrics endpoint down",
+    "clock jump",
+    "two deploys at once",
+    "lock holder dead",
+    "paused run wakes up overtaken",
+    "journal truncated mid-line",
+    "journal damaged",
+)
+
+
+@pytest.fixture(scope="module")
+def address() -> Iterator[str]:
+    if engine_problem():
+        pytest.skip(engine_problem())
+    docker("build", "--quiet", "--tag", BASE, ".", seconds=600)
+    with registry() as found:
+        yield found
+
+
+@pytest.fixture(scope="module")
+def bench(address: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Bench]:
+    kept = Bench(tmp_path_factory.mktemp("bench"), functools.partial(ContainerProject, registry=address))
+    yield kept
+    kept.close()
+
+
+@pytest.fixture
+def project(address: str, tmp_path: Path) -> Iterator[ContainerProject]:
+    created = ContainerProject(tmp_path, address)
+    with created.entered():
+        yield created
+        created.close()
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        pytest.param(BY_NAME[name], id=name, marks=[pytest.mark.nightly] if name in NIGHTLY else [])
+        for name in (*EACH_TIME, *NIGHTLY)
+    ],
+)
+def test_fault(bench: Bench, fault: Fault) -> None:
+    assert bench.rehearse(fault).problems == []
+
+
+def test_three_releases_and_a_rollback_lose_no_request(project: ContainerProject) -> None:
+    assert project.ship().verdict == "pass"
+    project.set(BAKE_TIME="1s")
+    with Load(project.address, 100, slow_seconds=0.5) as load:
+        shipped = [project.ship(delay_ms=number).release for number in range(3)]
+        rolled_back = project.engine().rollback("", wait=0)
+    assert rolled_back.release == shipped[1]
+    project.assert_settled(shipped[1])
+    print(f"{load.requests} requests, {len(load.failed)} failed")
+    assert load.requests > 300
+    assert load.failed == []
+    assert set(shipped) <= set(load.releases)
+
+
+@pytest.mark.nightly
+@pytest.mark.parametrize("side", SIDES)
+@pytest.mark.parametrize("command", LEAST)
+def test_killed_at_any_record(project: ContainerProject, command: str, side: str) -> None:
+    killed = kill_everywhere(project, command, side)
+    print(f"{killed.points} points, {killed.requests} requests, {len(killed.failed)} failed")
+    assert killed.points >= LEAST[command]
+    assert killed.failed == []
