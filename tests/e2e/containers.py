@@ -52,6 +52,19 @@ def registry() -> Iterator[str]:
         docker(*own, "down", "--volumes", "--timeout", "1")
 
 
+def remove_project(name: str) -> None:
+    """Remove every container, network and volume of a compose project."""
+    label = f"label=com.docker.compose.project={name}"
+    for kind, every, remove in (
+        ("container", ("--all",), ("rm", "--force", "--volumes")),
+        ("network", (), ("rm",)),
+        ("volume", (), ("rm",)),
+    ):
+        found = docker(kind, "ls", *every, "--quiet", "--filter", label).split()
+        if found:
+            docker(kind, *remove, *found)
+
+
 class ContainerProject(Project):
     """A project whose development environment is a compose stack.
 
@@ -105,16 +118,7 @@ class ContainerProject(Project):
 
     def close(self) -> None:
         """Remove everything this project started, with its volumes and images."""
-        label = f"label=com.docker.compose.project={self.name}"
-        for kind, remove in (
-            ("container", ("rm", "--force", "--volumes")),
-            ("network", ("rm",)),
-            ("volume", ("rm",)),
-        ):
-            listing = ("--all",) if kind == "container" else ()
-            found = docker(kind, "ls", *listing, "--quiet", "--filter", label).split()
-            if found:
-                docker(kind, *remove, *found)
+        remove_project(self.name)
         # By name: another project may have the very same image under a name of its own.
         rows = docker("images", "--digests", "--format", "{{.Tag}} {{.Digest}}", self.repository).splitlines()
         names = [f":{tag}" if tag != "<none>" else f"@{digest}" for tag, digest in map(str.split, rows)]

@@ -133,7 +133,7 @@ def route_rejected(scene: Scene) -> Iterator[None]:
 @contextmanager
 def metrics_down(scene: Scene) -> Iterator[None]:
     """Refuse connections to Traefik's metrics."""
-    with scene.target.reach("admin") as endpoint:
+    with scene.project.session().target.reach("admin") as endpoint:
         metrics = f"{endpoint.url}/metrics"
     real = httpx.get
 

@@ -5,6 +5,7 @@ Every stack has a project name, ports and volumes of its own, and is removed wit
 
 import json
 import os
+import re
 import secrets
 import shutil
 import socket
@@ -14,6 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,49 +24,40 @@ import httpx
 import pytest
 
 from kickoff import stack
+from kickoff.artifact import image as images
+from kickoff.artifact.image import Image
+from kickoff.release.targets.local import free_port
+from tests.e2e.containers import docker, engine_problem, registry, remove_project
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]
-IMAGE = "football:stack-test"
+COMMIT = "0123456" + "0" * 33
 MATCH = {"home_team": "Arsenal", "away_team": "Chelsea"}
 PATIENCE_SECONDS = 60.0
-
-
-def docker(*arguments: str, environ: dict[str, str] | None = None, check: bool = True) -> str:
-    done = subprocess.run(
-        ["docker", *arguments],
-        cwd=ROOT,
-        env=os.environ | (environ or {}),
-        capture_output=True,
-        text=True,
-        timeout=300,
-        check=False,
-    )
-    assert not check or done.returncode == 0, f"docker {arguments}: {done.stdout}{done.stderr}"
-    return done.stdout
 
 
 @pytest.fixture(scope="module", autouse=True)
 def engine() -> None:
     if not os.environ.get("KICKOFF_TEST_STACKS"):
         pytest.skip("starts forty containers: KICKOFF_TEST_STACKS=1 runs it")
-    if shutil.which("docker") is None:
-        pytest.skip("docker is not installed")
-    answer = subprocess.run(["docker", "info"], capture_output=True, text=True, timeout=60, check=False)
-    if answer.returncode != 0:
-        pytest.skip("no Docker engine answers")
+    if engine_problem():
+        pytest.skip(engine_problem())
 
 
 @pytest.fixture(scope="module")
-def image(engine: None) -> str:
-    docker("build", "--quiet", "--tag", IMAGE, "--build-arg", "REVISION=0123456", ".")
-    return IMAGE
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+def image(engine: None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Image]:
+    """The service's image, in a registry of its own."""
+    facts = tmp_path_factory.mktemp("image") / "facts.json"
+    with registry() as address:
+        repository = f"{address}/football"
+        docker(
+            "buildx", "build", "--quiet", "--provenance=false", "--build-arg", "REVISION=0123456",
+            "--metadata-file", str(facts), "--output", f"type=image,name={repository}:stack-test,push=true", ".",
+            seconds=600,
+        )  # fmt: skip
+        digest = str(json.loads(facts.read_text("utf-8"))["containerimage.digest"])
+        yield Image(digest, repository, COMMIT, ("linux/amd64",))
+        docker("rmi", "--force", f"{repository}:stack-test")
 
 
 def until(what: Callable[[], object], patience: float = PATIENCE_SECONDS) -> None:
@@ -77,42 +70,93 @@ def until(what: Callable[[], object], patience: float = PATIENCE_SECONDS) -> Non
 
 @dataclass
 class Stack:
-    """A stack with an address of its own."""
+    """A stack with a name, a state folder and addresses of its own, and the service released to it."""
 
     name: str
     folder: Path
+    image: Image
     project: str = field(default_factory=lambda: f"football-test-{secrets.token_hex(3)}")
     port: int = field(default_factory=free_port)
 
     def __post_init__(self) -> None:
-        self.environ = {
-            "KICKOFF_STACK_DIR": str(self.folder),
-            "KICKOFF_BLUE_IMAGE": IMAGE,
-            "KICKOFF_BLUE_RELEASE": "0123456-89abcdef",
-            "PUBLIC_PORT": str(self.port),
+        self.root = self.folder / "project"
+        self.stack = self.folder / "state" / "football" / self.name / "stack"
+        self._fill()
+        kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG") if key in os.environ}
+        self.environ = kept | {
+            "KICKOFF_STATE_ROOT": str(self.folder / "state"),
+            "KICKOFF_PORT": str(self.port),
+            "KICKOFF_EVIDENCE_DIR": str(self.folder / "evidence"),
+            "ALERT_WEBHOOK_URL": "http://127.0.0.1:9/",
             "HTTP_PORT": str(free_port()),
             "HTTPS_PORT": str(free_port()),
             "BACKEND_PREFIX": f"172.30.{secrets.randbelow(200) + 20}",
             "ACME_CA": "https://127.0.0.1:9/directory",
         }
-        scheme = "http" if self.name == "staging" else "https"
+
+    def _fill(self) -> None:
+        file = f"docker-compose.{self.name}.yml"
+        shutil.copytree(ROOT / "configs", self.root / "configs")
+        text = (ROOT / file).read_text("utf-8")
+        (self.root / file).write_text(
+            text.replace(f"name: football-{self.name}\n", f"name: {self.project}\n", 1)
+        )
+        self.edit("configs/service.yml", r"(?m)^required_checks: .*$", "required_checks: []")
+        self.edit("configs/service.yml", r"(?m)^  staging: .*$", "  staging: []")
+        self.edit(f"configs/environments/{self.name}.env", r"(?m)^BAKE_TIME=.*$", "BAKE_TIME=2s")
+
+    def edit(self, file: str, pattern: str, replacement: str) -> None:
+        path = self.root / file
+        text, count = re.subn(pattern, replacement, path.read_text("utf-8"))
+        assert count, f"{file} has no {pattern}"
+        path.write_text(text)
+
+    def script(self, name: str, *arguments: str, code: int = 0, seconds: float = 600) -> str:
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "scripts" / "deploy" / name), *arguments, "--env", self.name],
+            cwd=self.root,
+            env=self.environ,
+            capture_output=True,
+            text=True,
+            timeout=seconds,
+            check=False,
+        )
+        assert done.returncode == code, f"{name} {arguments}: {done.returncode} {done.stdout}{done.stderr}"
+        return done.stdout + done.stderr
+
+    def release(self) -> None:
+        """Ship the image."""
+        images.keep(self.folder / "artifacts", self.image)
+        where = f"--artifact-directory={self.folder / 'artifacts'}"
+        self.script(
+            "release.py", "stage", f"--artifact-digest={self.image.digest}", where, f"--commit={COMMIT}"
+        )
+        staged = json.loads((self.folder / "evidence" / f"stage.{self.name}.json").read_text("utf-8"))
+        self.script("release.py", "promote", "--attempt", staged["attempt"])
+        self.released = str(staged["release"])
+
+    def client_of(self, port: int | str, scheme: str = "http") -> httpx.Client:
         # Without a certificate authority Traefik answers with its own certificate.
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         headers = {"X-API-Key": self.secret("api_key")}
-        self.client = httpx.Client(
-            base_url=f"{scheme}://127.0.0.1:{self.port}", headers=headers, verify=context, timeout=15
+        return httpx.Client(
+            base_url=f"{scheme}://127.0.0.1:{port}", headers=headers, verify=context, timeout=15
+        )
+
+    def connect(self) -> None:
+        """Open the client of users."""
+        tls = self.name == "production"
+        self.client = (
+            self.client_of(self.environ["HTTPS_PORT"], "https") if tls else self.client_of(self.port)
         )
 
     def secret(self, name: str) -> str:
-        return (self.folder / "secrets" / name).read_text()
+        return (self.stack / "secrets" / name).read_text()
 
     def compose(self, *arguments: str) -> str:
-        file = ["-f", f"docker-compose.{self.name}.yml", "--env-file", str(self.folder / "compose.env")]
-        return docker("compose", "-p", self.project, *file, *arguments, environ=self.environ)
-
-    def up(self) -> None:
-        self.compose("up", "--detach", "--wait", "--wait-timeout", "240")
+        file = ["-f", str(self.stack / "files" / f"docker-compose.{self.name}.yml")]
+        return docker("compose", *file, "--env-file", str(self.stack / "compose.env"), *arguments)
 
     def containers(self) -> dict[str, dict[str, Any]]:
         lines = self.compose("ps", "--all", "--format", "json").splitlines()
@@ -139,45 +183,38 @@ class Stack:
         return json.loads(text)["data"]
 
 
-def running(name: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    folder = tmp_path_factory.mktemp(name) / "stack"
-    subprocess.run(
-        [sys.executable, "scripts/deploy/stack.py", "prepare", "--env", name],
-        cwd=ROOT,
-        env=os.environ | {"KICKOFF_STACK_DIR": str(folder), "ALERT_WEBHOOK_URL": "http://127.0.0.1:9/"},
-        check=True,
-        timeout=120,
-    )
-    one = Stack(name, folder)
+def running(name: str, image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    one = Stack(name, tmp_path_factory.mktemp(name), image)
     try:
-        one.up()
+        one.release()  # on an empty host: it brings the stack up by itself
+        one.connect()
         yield one
-    finally:
         one.client.close()
-        one.compose("down", "--volumes", "--timeout", "5")
+    finally:
+        remove_project(one.project)
 
 
 @pytest.fixture(scope="module")
-def staging(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    yield from running("staging", tmp_path_factory)
+def staging(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    yield from running("staging", image, tmp_path_factory)
 
 
 @pytest.fixture(scope="module")
-def production(image: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
-    yield from running("production", tmp_path_factory)
+def production(image: Image, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
+    yield from running("production", image, tmp_path_factory)
 
 
 def assert_whole(one: Stack) -> None:
     found = one.containers()
     once = {name for name, row in found.items() if row["State"] == "exited"}
-    assert once <= {"init", "migrate", "redis-cluster"}
+    assert once <= {"init", "redis-cluster"}
     assert {found[name]["ExitCode"] for name in once} == {0}
     assert {
         name: row["Health"] for name, row in found.items() if name not in once and row["Health"] != "healthy"
     } == {}
     ready = one.client.get("/health/ready")
     assert ready.json()["status"] == "ready", ready.text
-    assert ready.headers["X-Release"] == "0123456-89abcdef"
+    assert ready.headers["X-Release"] == one.released
     assert ready.headers["X-Content-Type-Options"] == "nosniff"
     assert one.predict().status_code == 201
 
@@ -200,15 +237,40 @@ def assert_watched(one: Stack) -> None:
 def test_staging_comes_up_whole_and_coming_up_again_changes_nothing(staging: Stack) -> None:
     assert_whole(staging)
     before = staging.containers()
-    route = "/etc/traefik/dynamic/route.yml"
-    mark = "# what a release wrote"
-    volume = f"{staging.project}_traefik-dynamic:/v"
-    docker("run", "--rm", "-v", volume, "alpine:3.22.1", "sh", "-c", f"echo '{mark}' >>/v/route.yml")
-    staging.up()
+    route = staging.stack.parent / "traefik" / "dynamic" / "route.yml"
+    routed = route.read_text()
+    assert "nothing changed" in staging.script("stack.py", "apply")
     assert_whole(staging)
     stays = [name for name in before if before[name]["State"] == "running"]
     assert {n: staging.containers()[n]["ID"] for n in stays} == {n: before[n]["ID"] for n in stays}
-    assert mark in staging.compose("exec", "-T", "traefik", "cat", route)
+    assert route.read_text() == routed
+
+
+def test_a_change_of_the_stack_is_shown_first_and_never_costs_data(staging: Stack) -> None:
+    kept = staging.root / "configs"
+    before = {service: row["ID"] for service, row in staging.containers().items()}
+    common, rules = kept / "compose" / "common.yml", kept / "prometheus" / "rules" / "alerts.yml"
+    with (
+        edited(common, "mem_limit: 1g\n    pids_limit: 512", "mem_limit: 900m\n    pids_limit: 512"),
+        edited(
+            common,
+            "image: prom/alertmanager:v0.28.1\n",
+            "image: prom/alertmanager:v0.28.1\n    hostname: a\n",
+        ),
+        edited(rules, "# ", "#  "),
+    ):
+        shown = staging.script("stack.py", "plan")
+        assert re.search(r"recreate +alertmanager +hostname changed$", shown, re.MULTILINE), shown
+        assert re.search(r"recreate +postgres +mem_limit changed \(holds data\)", shown), shown
+        assert re.search(r"restart +prometheus +configs/prometheus/rules/alerts.yml changed", shown), shown
+        refused = staging.script("stack.py", "apply", code=1)
+        assert "postgres holds data and would be recreated" in refused
+        assert {s: row["ID"] for s, row in staging.containers().items()} == before
+        with edited(common, "mem_limit: 900m\n    pids_limit: 512", "mem_limit: 1g\n    pids_limit: 512"):
+            assert "2 services changed" in staging.script("stack.py", "apply")
+        after = {service: row["ID"] for service, row in staging.containers().items()}
+        assert {service for service in after if after[service] != before[service]} == {"alertmanager"}
+        assert_whole(staging)
 
 
 def test_staging_is_watched(staging: Stack) -> None:
@@ -223,7 +285,7 @@ def test_no_container_of_staging_can_write_to_its_root_or_gain_a_capability(stag
         if name != "traefik":
             assert not facts["HostConfig"]["PortBindings"], name
         environment = " ".join(facts["Config"]["Env"] + facts["Args"])
-        for secret in (staging.folder / "secrets").iterdir():
+        for secret in (staging.stack / "secrets").iterdir():
             assert secret.read_text() not in environment, (name, secret.name)
 
 
@@ -271,7 +333,9 @@ def test_production_refuses_weak_ciphers(production: Stack) -> None:
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         context.maximum_version = ssl.TLSVersion.TLSv1_2
         context.set_ciphers(cipher)
-        with socket.create_connection(("127.0.0.1", production.port), timeout=10) as plain:
+        with socket.create_connection(
+            ("127.0.0.1", int(production.environ["HTTPS_PORT"])), timeout=10
+        ) as plain:
             context.wrap_socket(plain).close()
 
     handshake("ECDHE-RSA-AES128-GCM-SHA256")
@@ -296,6 +360,18 @@ def test_a_row_of_the_primary_is_read_on_the_replica(production: Stack) -> None:
     users = "select count(*) from pg_stat_activity where usename='football'"
     production.client.get("/predictions").raise_for_status()
     assert int(production.sql(users, "postgres-replica")) > 0, production.sql(reads, "postgres-replica")
+
+
+@contextmanager
+def edited(path: Path, old: str, new: str) -> Iterator[None]:
+    """Change a file, and put it back."""
+    before = path.read_text("utf-8")
+    assert old in before, old
+    path.write_text(before.replace(old, new, 1), "utf-8")
+    try:
+        yield
+    finally:
+        path.write_text(before, "utf-8")
 
 
 @dataclass

@@ -17,6 +17,10 @@ PUBLIC = "public"
 CANDIDATE = "candidate"
 SPLIT = "split"
 _IDEMPOTENT = "idempotent"
+SERVICES = frozenset(
+    {PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}", SPLIT, *Colour, *(f"{colour}-{CANDIDATE}" for colour in Colour)}
+)
+"""Names of every service that a route may have; others in the folder belong to somebody else."""
 # What Traefik answers for a server it cannot reach, and what a server answers that knows it cannot serve.
 _UNAVAILABLE = ["502-504"]
 

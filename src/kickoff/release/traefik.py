@@ -15,7 +15,7 @@ import yaml
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import Colour
-from kickoff.release.route import Route, render, to_yaml, weights_of
+from kickoff.release.route import SERVICES, Route, render, to_yaml, weights_of
 
 # Boundaries in seconds, about 25 % apart: a quantile is known to one bucket.
 BUCKETS = (
@@ -193,7 +193,7 @@ def difference(wanted: dict[str, Any], raw: dict[str, Any]) -> str:
     for name in wanted["http"].get("routers", {}):
         if routers.get(f"{name}@file", {}).get("status") != "enabled":
             return f"router {name} is not enabled"
-    extra = {n.removesuffix("@file") for n in services if n.endswith("@file")} - set(wanted_services)
+    extra = {name for name in SERVICES if f"{name}@file" in services} - set(wanted_services)
     return f"service {sorted(extra)[0]} should be gone" if extra else ""
 
 

@@ -1,6 +1,6 @@
 """The stack of containers around the service: what a host needs first, bringing it up, and changing it."""
 
-from kickoff.stack.changes import RELEASED, STATEFUL, Change, Stack, differences
+from kickoff.stack.changes import RELEASED, STATEFUL, Change, Stack, differences, release_only
 from kickoff.stack.compose import Compose, file_of
 from kickoff.stack.preparing import (
     NETWORK,
@@ -28,5 +28,6 @@ __all__ = [
     "folder_of",
     "open_stack",
     "prepare",
+    "release_only",
     "sources",
 ]

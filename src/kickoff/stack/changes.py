@@ -17,7 +17,7 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.stack.compose import Compose, compose_files, install_files, source_files
+from kickoff.stack.compose import Compose, compose_files, file_of, install_files, source_files
 
 STATEFUL = "kickoff.stateful"
 """Label of a service whose data live in its volume: it is recreated only by name."""
@@ -59,7 +59,7 @@ class Stack:
 
     def __init__(self, root: Path, name: str, folder: Path, routes: Path) -> None:
         self.root, self.name, self.folder, self.routes = root, name, folder, routes
-        self.compose = Compose(folder / "files", name, [folder / "compose.env"])
+        self.compose = Compose(folder / "files", file_of(name), [folder / "compose.env"])
 
     @property
     def _applied(self) -> Path:
@@ -154,11 +154,11 @@ class Stack:
 
     def _resolve(self, folder: Path) -> dict[str, Any]:
         """Return the resolved compose file as if it stood where it will stand."""
-        text = Compose(folder, self.name, self.compose.env_files).run(
-            "config", "--format", "json", code=ExitCode.BAD_INPUT
+        document = Compose(folder, self.compose.file, self.compose.env_files).resolved()
+        moved: dict[str, Any] = json.loads(
+            json.dumps(document).replace(str(folder), str(self.compose.folder))
         )
-        document: dict[str, Any] = json.loads(text.replace(str(folder), str(self.compose.folder)))
-        return document
+        return moved | {"services": {k: v for k, v in moved["services"].items() if not _released(v)}}
 
     def _stopped(self) -> set[str]:
         """Return services whose container is missing or stopped."""
@@ -221,6 +221,30 @@ def differences(
             found.append(Change(service, "restart", stateful, f"{mounted[0]} changed"))
     gone = [Change(s, "remove", _stateful(old[s]), "is no longer wanted") for s in old if s not in new]
     return found + gone
+
+
+def release_only(document: Mapping[str, Any]) -> dict[str, Any]:
+    """Return what the release engine may start of a resolved compose file, and nothing that it could change.
+
+    Networks and volumes are marked as made by somebody else: compose would make a network anew, under every
+    container in it, as soon as a release described it differently from the stack that runs.
+    """
+    services = {
+        name: {key: value for key, value in service.items() if key not in ("profiles", "depends_on", "build")}
+        for name, service in document["services"].items()
+        if _released(service)
+    }
+    others = {
+        kind: {
+            key: {"name": one["name"], "external": True} for key, one in (document.get(kind) or {}).items()
+        }
+        for kind in ("networks", "volumes")
+    }
+    return {**document, "services": services, **others}
+
+
+def _released(service: Mapping[str, Any]) -> bool:
+    return RELEASED in (service.get("profiles") or ())
 
 
 def _stateful(service: Mapping[str, Any]) -> bool:

@@ -4,20 +4,22 @@ The only module that runs the docker command line; what it cannot be asked for i
 """
 
 import filecmp
+import json
 import os
+import re
 import shutil
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-
-import yaml
+from typing import Any
 
 from kickoff.environment.schema import FOLDER as ENVIRONMENTS
 from kickoff.errors import ExitCode, KickoffError
 
 _CONFIGS = "configs"
+_NAME = re.compile(r"^name: *[\"']?([a-z0-9][a-z0-9_-]*)[\"']? *(?:#.*)?$", re.MULTILINE)
 # What the command line needs of this process; a variable of the shell must not change what a stack is.
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST")
 
@@ -83,12 +85,12 @@ class Compose:
 
     Attributes:
         folder: Holds the compose file and what it mounts.
-        name: The environment.
+        file: Name of the compose file.
         env_files: Values of the variables in the compose file; a later file wins.
     """
 
     folder: Path
-    name: str
+    file: str
     env_files: Sequence[Path]
 
     @cached_property
@@ -98,15 +100,25 @@ class Compose:
         Raises:
             KickoffError: The compose file has none.
         """
-        document = yaml.safe_load((self.folder / file_of(self.name)).read_text(encoding="utf-8"))
-        name = document.get("name") if isinstance(document, Mapping) else None
-        if not isinstance(name, str) or not name:
+        # Compose's own tags (`!reset`) keep a YAML parser from reading the whole file.
+        found = _NAME.search((self.folder / self.file).read_text(encoding="utf-8"))
+        if found is None:
             raise KickoffError(
                 "the stack has no name of its own, so its containers could be taken for another's",
-                at=file_of(self.name),
-                hint=f"write `name: SERVICE-{self.name}` at its top",
+                at=self.file,
+                hint="write `name: SERVICE-ENVIRONMENT` at its top",
             )
-        return name
+        return found[1]
+
+    def resolved(self) -> dict[str, Any]:
+        """Return the compose file with its variables filled in and all its profiles.
+
+        Raises:
+            KickoffError: It is not valid, or a variable that it demands is missing (exit 2).
+        """
+        text = self.run("--profile", "*", "config", "--format", "json", code=ExitCode.BAD_INPUT)
+        document: dict[str, Any] = json.loads(text)
+        return document
 
     def run(
         self, *arguments: str, seconds: float = 600, code: ExitCode = ExitCode.UNREACHABLE, hint: str = ""
@@ -123,7 +135,7 @@ class Compose:
             KickoffError: It failed, took too long, or docker is not installed.
         """
         files = [part for path in self.env_files for part in ("--env-file", str(path))]
-        command = ["docker", "compose", "--ansi=never", "--progress=plain", *files, "-f", file_of(self.name)]
+        command = ["docker", "compose", "--ansi=never", "--progress=plain", *files, "-f", self.file]
         environ = {key: os.environ[key] for key in _KEPT if key in os.environ}
         what = f"docker compose {' '.join(arguments[:2])}"
         try:

@@ -70,10 +70,6 @@ def lose_a_router(raw: dict[str, Any]) -> None:
     del raw["routers"]["public-idempotent@file"]
 
 
-def keep_an_old_service(raw: dict[str, Any]) -> None:
-    raw["services"]["red@file"] = {"loadBalancer": {"servers": []}}
-
-
 def know_nothing(raw: dict[str, Any]) -> None:
     raw["services"] = None
     raw["routers"] = None
@@ -89,7 +85,6 @@ def know_nothing(raw: dict[str, Any]) -> None:
         (other_kind, "service split has weights {}"),
         (router_with_an_error, "router public is not enabled"),
         (lose_a_router, "router public-idempotent is not enabled"),
-        (keep_an_old_service, "service red should be gone"),
         (know_nothing, "is unknown to it"),
     ],
 )
@@ -97,6 +92,23 @@ def test_each_difference_is_named(change: Callable[[dict[str, Any]], None], text
     raw = reported()
     change(raw)
     assert text in difference(WANTED, raw)
+
+
+def test_what_is_left_of_an_older_route_is_a_difference_and_what_others_made_is_none() -> None:
+    alone = Route(
+        {Colour.BLUE: "http://127.0.0.1:9001"},
+        {Colour.BLUE: 100},
+        None,
+        sticky=False,
+        live_path="/health/live",
+    )
+    raw = reported()
+    raw["services"]["split@file"]["weighted"]["services"] = [{"name": "blue", "weight": 100}]
+    raw["services"]["grafana@file"] = {"loadBalancer": {"servers": []}}
+    assert difference(render(alone), raw) == "service green should be gone"
+    del raw["services"]["green@file"], raw["services"]["green-candidate@file"]
+    del raw["services"]["public@file"], raw["services"]["public-idempotent@file"]
+    assert difference(render(alone), raw) == ""
 
 
 METRICS = """\

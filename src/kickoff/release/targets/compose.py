@@ -27,7 +27,7 @@ from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Endpoint, ProcessState
-from kickoff.stack import Compose, Stack, ensure_network, file_of
+from kickoff.stack import Compose, Stack, ensure_network, file_of, release_only
 
 ROOM = 1 << 30
 """Bytes a release may need: its image, unpacked, and its log."""
@@ -37,6 +37,7 @@ HOOKS = "migrate"
 """Service of the compose file in whose place hooks run."""
 _PUBLIC, _LOCAL, _CANDIDATE, _ADMIN = "8080/tcp", "8083/tcp", "8081/tcp", "8082/tcp"
 _IMAGE, _VALUES, _SECRETS, _STACK = "image.json", "compose.env", "secrets", "stack"
+_RESOLVED = "compose.json"
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
 _ESTABLISHED = "01"
 
@@ -150,8 +151,9 @@ class ComposeTarget:
             KickoffError: It failed or ran out of time (exit 1).
         """
         compose = self._compose(release_folder)
+        project = self.stack.compose.project
         # One name for all hooks: whatever an earlier run left behind goes first, and two never run at once.
-        name = f"{compose.project}-hook"
+        name = f"{project}-hook"
         self._discard(name)
         try:
             return compose.run(
@@ -287,11 +289,12 @@ class ComposeTarget:
             write_atomic(folder / key.lower(), values[key], mode=0o444)
         own = {"KICKOFF_RELEASE": values["KICKOFF_RELEASE"], "KICKOFF_SECRETS_DIR": str(folder)}
         write_atomic(release_folder / "release.env", compose_format(own), mode=0o600)
-        return Compose(
-            release_folder / _STACK,
-            self.stack.name,
-            [release_folder / _VALUES, release_folder / "release.env"],
-        )
+        # The host's own variables first: what a release says comes before them.
+        values_of = [self.stack.folder / _VALUES, release_folder / _VALUES, release_folder / "release.env"]
+        described = Compose(release_folder / _STACK, file_of(self.stack.name), values_of).resolved()
+        text = json.dumps(release_only(described), indent=1)
+        write_atomic(release_folder / _RESOLVED, text, mode=0o600)
+        return Compose(release_folder, _RESOLVED, [])
 
     def _found(self, service: str) -> Container | None:
         labels = [f"{_PROJECT}={self.stack.compose.project}", f"{_SERVICE}={service}"]

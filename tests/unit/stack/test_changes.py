@@ -1,0 +1,116 @@
+"""What a change of the compose file or of a mounted file means for the containers that run."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kickoff.errors import KickoffError
+from kickoff.stack import Compose, differences
+from kickoff.stack.compose import compose_files, install_files, source_files
+
+FOLDER = "/state/stack/files"
+
+
+def document(**services: dict[str, Any]) -> dict[str, Any]:
+    return {"services": services}
+
+
+def mounting(source: str) -> dict[str, Any]:
+    return {"image": "x:1", "volumes": [{"type": "bind", "source": f"{FOLDER}/{source}", "target": "/x"}]}
+
+
+DATABASE = {"image": "postgres:17", "labels": {"kickoff.stateful": "true"}}
+
+
+def told(
+    before: dict[str, Any], after: dict[str, Any], *touched: str, stopped: tuple[str, ...] = ()
+) -> list[str]:
+    return [
+        " ".join(str(change).split())
+        for change in differences(before, after, FOLDER, [Path(path) for path in touched], stopped)
+    ]
+
+
+def test_nothing_differs() -> None:
+    same = document(proxy=mounting("configs/a.yml"), db=DATABASE)
+    assert told(same, same) == []
+    assert told(same, same, "configs/environments/x.env", "configs/a.yml.old") == []
+
+
+def test_each_kind_of_change_names_its_reason() -> None:
+    before = document(
+        proxy=mounting("configs/a.yml"), db=DATABASE, old={"image": "old:1"}, cache={"image": "c:1"}
+    )
+    after = document(
+        proxy=mounting("configs/a.yml"),
+        db={**DATABASE, "mem_limit": "1", "image": "postgres:18"},
+        cache={"image": "c:1"},
+        new={"image": "new:1"},
+    )
+    assert told(before, after, "configs/a.yml", stopped=("cache",)) == [
+        "restart proxy configs/a.yml changed",
+        "recreate db image, mem_limit changed (holds data)",
+        "start cache is not running",
+        "create new is new",
+        "remove old is no longer wanted",
+    ]
+
+
+def test_a_file_in_a_mounted_folder_restarts_what_mounts_it() -> None:
+    same = document(watch=mounting("configs/rules"), other=mounting("configs/rules-of-others"))
+    assert told(same, same, "configs/rules/alerts.yml") == ["restart watch configs/rules/alerts.yml changed"]
+
+
+def project(root: Path) -> Path:
+    for path, text in {
+        "docker-compose.staging.yml": "name: x\n",
+        "configs/compose/common.yml": "services: {}\n",
+        "configs/redis/start.sh": "echo\n",
+        "configs/environments/staging.env": "A=1\n",
+        "configs/service.yml": "name: x\n",
+    }.items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text)
+    (root / "configs/redis/start.sh").chmod(0o755)
+    return root
+
+
+def test_files_are_installed_once_and_those_that_are_gone_are_removed(tmp_path: Path) -> None:
+    root, there = project(tmp_path / "project"), tmp_path / "there"
+    wanted = source_files(root, "staging")
+    assert Path("configs/environments/staging.env") not in wanted
+    assert compose_files(root, "staging") == [
+        Path("docker-compose.staging.yml"), Path("configs/compose/common.yml"),
+    ]  # fmt: skip
+    assert install_files(root, "staging", there) == wanted
+    assert (there / "configs/redis/start.sh").stat().st_mode & 0o777 == 0o755
+    assert (there / "configs/service.yml").stat().st_mode & 0o777 == 0o644
+    inode = (there / "configs/service.yml").stat().st_ino
+    (root / "configs/redis/start.sh").unlink()
+    (root / "configs/compose/common.yml").write_text("services: {a: {}}\n")
+    assert install_files(root, "staging", there) == [
+        Path("configs/compose/common.yml"), Path("configs/redis/start.sh"),
+    ]  # fmt: skip
+    assert (there / "configs/service.yml").stat().st_ino == inode  # a mounted file must stay the same one
+    assert not (there / "configs/redis/start.sh").exists()
+    assert install_files(root, "staging", there) == []
+
+
+def test_an_environment_without_a_compose_file_says_what_to_do(tmp_path: Path) -> None:
+    with pytest.raises(KickoffError, match=r"docker-compose\.uat\.yml is missing") as caught:
+        source_files(project(tmp_path), "uat")
+    assert "DEPLOY_TARGET=local" in caught.value.hint
+
+
+@pytest.mark.parametrize(("text", "name"), [("name: a-b_1\n", "a-b_1"), ("x: 1\nname: 'abc' # why\n", "abc")])
+def test_the_project_has_the_name_that_its_file_says(tmp_path: Path, text: str, name: str) -> None:
+    (tmp_path / "docker-compose.staging.yml").write_text(text + "services: {a: {command: !reset []}}\n")
+    assert Compose(tmp_path, "docker-compose.staging.yml", []).project == name
+
+
+@pytest.mark.parametrize("text", ["services: {}\n", "services:\n  name: x\n", "name: ${X}\n", "name:\n"])
+def test_a_project_without_a_name_is_refused(tmp_path: Path, text: str) -> None:
+    (tmp_path / "docker-compose.staging.yml").write_text(text)
+    with pytest.raises(KickoffError, match="no name of its own"):
+        _ = Compose(tmp_path, "docker-compose.staging.yml", []).project
