@@ -128,6 +128,9 @@ def assert_right(name: str, values: Mapping[str, str]) -> None:
     )
     assert re.match(r"postgresql(\+[a-z]+)?://\S|sqlite(\+aiosqlite)?:///.", values["DATABASE_URL"])
     assert values["REDIS_URL"] == "" or re.match(r"(rediss?|unix)://\S", values["REDIS_URL"])
+    assert values["DEPLOY_HOST"] == "" or re.fullmatch(
+        r"ssh://[A-Za-z_][\w.-]*@[A-Za-z0-9][A-Za-z0-9.-]*(:[0-9]{1,5})?", values["DEPLOY_HOST"]
+    )
     assert name != "production" or (values["DEBUG"] == "false" and values["LOG_LEVEL"] != "debug")
     assert values["DEPLOY_TARGET"] == "local" or values["DATABASE_URL"].startswith("postgresql")
     assert seconds(values["REQUEST_TIMEOUT"]) <= seconds(values["SHUTDOWN_GRACE"])

@@ -1,0 +1,282 @@
+"""Handing a script over to the host that its environment runs on.
+
+With ``DEPLOY_HOST=ssh://user@host`` the files of the project and of the pipeline go to that host, and the same
+script runs there: state, lock, fence, containers and the addresses of the checks are all local to it. The
+secrets travel on standard input; evidence, outputs and summary come back.
+"""
+
+import hashlib
+import io
+import json
+import os
+import re
+import secrets
+import shlex
+import subprocess
+import sys
+import tarfile
+import tempfile
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from kickoff import bootstrap, errors, github
+from kickoff.artifact import source
+from kickoff.environment import secret_source
+from kickoff.environment.loader import inspect
+from kickoff.environment.schema import read as read_schema
+from kickoff.environment.sealed import Sealed
+from kickoff.errors import ExitCode, KickoffError
+
+MARK = "KICKOFF_HANDED_OVER"
+"""Set on the host, so that the script does its work there."""
+_FOLDER = ".cache/kickoff/handed"
+_ADDRESS = re.compile(r"ssh://(?P<user>[A-Za-z_][A-Za-z0-9_.-]*)@(?P<host>[A-Za-z0-9.:-]+?)(:(?P<port>[0-9]+))?")
+# What a script leaves, and the variable that says where; read back after it has ended.
+_EVIDENCE, _OUTPUT, _SUMMARY = "KICKOFF_EVIDENCE_DIR", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"
+_FILES = {_EVIDENCE: "evidence", _OUTPUT: "output", _SUMMARY: "summary"}
+# About this machine, and so wrong on another one.
+_HERE = ("KICKOFF_STATE_ROOT", "KICKOFF_VENV", "KICKOFF_ARTIFACT_DIR", "KICKOFF_REPORT_DIR", *_FILES)
+_CONTEXT = ("ACT", "CI", "GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_REF", "GITHUB_REPOSITORY", "GITHUB_RUN_ID",
+            "GITHUB_SERVER_URL", "GITHUB_SHA")  # fmt: skip
+STACK_SECRETS = ("ALERT_WEBHOOK_URL", "REGISTRY_USERNAME", "REGISTRY_PASSWORD")
+"""Secrets beside those of the environment's schema: the stack's and the registry's."""
+_CONNECTION_LOST = 255
+_ARTIFACTS = ".kickoff/artifacts"
+
+
+def run(main: Callable[[], int]) -> int:
+    """Run a script's ``main`` here, or hand the script over to the host of its environment.
+
+    The environment is that of ``--env``; a script that is not about one runs here.
+    """
+    name = _option(sys.argv[1:], "--env")
+    address = "" if MARK in os.environ or not name else _deploy_host(name, Path.cwd())
+    if not address:
+        return errors.run(main)
+    return errors.run(lambda: hand_over(address, name, Path.cwd(), sys.argv))
+
+
+def hand_over(address: str, name: str, root: Path, argv: Sequence[str]) -> int:
+    """Run the script of ``argv`` on the host at ``address`` and bring back what it leaves.
+
+    Args:
+        address: ``ssh://user@host[:port]``.
+        name: The environment, whose secrets go along.
+        root: The project.
+        argv: The script and its arguments.
+
+    Raises:
+        KickoffError: The address is none, or the host cannot be reached or does not take the files (exit 4).
+    """
+    script = Path(argv[0]).resolve().relative_to(Path(bootstrap.ROOT).resolve())
+    order, arguments = _environment(name, root), list(argv[1:])
+    directory = _option(arguments, "--artifact-directory")
+    if directory:
+        arguments = [_moved(part, directory) for part in arguments]
+    with connection(address) as host:
+        packed = pack(root, Path(directory or os.environ.get("KICKOFF_ARTIFACT_DIR") or _ARTIFACTS))
+        folder = f"{_FOLDER}/{hashlib.sha256(packed).hexdigest()[:16]}"
+        results = f"{_FOLDER}/run-{secrets.token_hex(8)}"
+        host.receive(packed, folder)
+        home = host.ask("pwd").strip()
+        line = {
+            "script": f"{home}/{folder}/pipeline/{script}",
+            "arguments": arguments,
+            "folder": f"{home}/{folder}/project",
+            "environment": order,
+            "results": f"{home}/{results}",
+            "files": _FILES,
+        }
+        code = host.run(f"exec python3 {folder}/pipeline/src/kickoff/host/handed.py", json.dumps(line) + "\n")
+        take(host.fetch(results))
+        return code
+
+
+def pack(root: Path, artifacts: Path) -> bytes:
+    """Return a tar of the pipeline, of the project's files that git knows, and of the records of images.
+
+    The same files give the same bytes, so that a host which has them is not sent them again.
+    """
+    pipeline = Path(bootstrap.ROOT)
+    members = {f"project/{name}": root / name for name in _known_to_git(root)}
+    for part in ("src", "scripts", "requirements"):
+        found = [path for path in sorted((pipeline / part).rglob("*")) if "__pycache__" not in path.parts]
+        members |= {f"pipeline/{path.relative_to(pipeline)}": path for path in found}
+    members |= {f"project/{_ARTIFACTS}/{path.name}": path for path in artifacts.glob("*.image.json")}
+    packed = io.BytesIO()
+    with tarfile.open(fileobj=packed, mode="w") as tar:
+        for name, path in sorted(members.items()):
+            if path.is_file():
+                member = tarfile.TarInfo(name)
+                member.size = path.stat().st_size
+                member.mode = 0o755 if os.access(path, os.X_OK) else 0o644
+                with path.open("rb") as stream:
+                    tar.addfile(member, stream)
+    return packed.getvalue()
+
+
+def take(packed: bytes) -> None:
+    """Put what a script left on the host where it would have left it here."""
+    evidence = Path(os.environ.get(_EVIDENCE) or ".kickoff/evidence")
+    with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
+        for member in tar.getmembers():
+            stream = tar.extractfile(member) if member.isfile() else None
+            if stream is None:
+                continue
+            text, name = stream.read(), member.name.removeprefix("./")
+            if name.startswith("evidence/") and name.count("/") == 1:
+                evidence.mkdir(parents=True, exist_ok=True)
+                (evidence / name.removeprefix("evidence/")).write_bytes(text)
+            elif name == _FILES[_OUTPUT] and os.environ.get(_OUTPUT):
+                with Path(os.environ[_OUTPUT]).open("ab") as output:
+                    output.write(text)
+            elif name == _FILES[_SUMMARY]:
+                github.append_summary(text.decode())
+
+
+@dataclass(frozen=True, slots=True)
+class Host:
+    """A host at the other end of an open connection.
+
+    Attributes:
+        address: Its address, for people.
+        command: The ssh command up to the name of the host.
+    """
+
+    address: str
+    command: Sequence[str]
+
+    def ask(self, line: str, given: bytes = b"") -> str:
+        """Run a shell command there and return what it printed.
+
+        Raises:
+            KickoffError: It failed (exit 4).
+        """
+        return self._call(line, given).decode()
+
+    def receive(self, packed: bytes, folder: str) -> None:
+        """Unpack a tar into ``folder`` there, all of it or nothing, unless the folder is there."""
+        where, new = shlex.quote(folder), shlex.quote(f"{folder}.{secrets.token_hex(4)}")
+        if self.ask(f"mkdir -p -m 700 {_FOLDER} && if test -d {where}; then echo there; fi").strip():
+            return
+        self.ask(f"mkdir {new} && tar -xf - -C {new} && {{ mv -T {new} {where} || rm -r {new}; }}", packed)
+
+    def run(self, line: str, order: str) -> int:
+        """Run a command there with its output here; return its exit code.
+
+        Raises:
+            KickoffError: The connection was lost (exit 4).
+        """
+        with subprocess.Popen([*self.command, line], stdin=subprocess.PIPE, text=True) as process:
+            assert process.stdin is not None
+            process.stdin.write(order)
+            process.stdin.flush()  # it stays open: its end tells the host that nobody waits any more
+            code = process.wait()
+        if code == _CONNECTION_LOST:
+            raise KickoffError(
+                f"the connection to {self.address} was lost",
+                code=ExitCode.UNREACHABLE,
+                hint="the host has undone or will undo what was begun: ask it with `release.py status`",
+            )
+        return code
+
+    def fetch(self, folder: str) -> bytes:
+        """Return a folder there as a tar, and remove it."""
+        where = shlex.quote(folder)
+        return self._call(f"if test -d {where}; then tar -cf - -C {where} . && rm -r {where}; fi", b"")
+
+    def _call(self, line: str, given: bytes) -> bytes:
+        done = subprocess.run([*self.command, line], input=given, capture_output=True, check=False)
+        if done.returncode != 0:
+            said = done.stderr.decode(errors="replace").strip().splitlines()
+            raise KickoffError(
+                f"{self.address} cannot be worked on",
+                code=ExitCode.UNREACHABLE,
+                causes=said[-3:],
+                hint="`make doctor ENV=NAME` tries each thing that is needed; a host key that is not known "
+                "comes from `ssh-keyscan HOST`, checked by hand, into DEPLOY_KNOWN_HOSTS",
+            )
+        return done.stdout
+
+
+@contextmanager
+def connection(address: str) -> Iterator[Host]:
+    """Open one connection that all commands share.
+
+    ``DEPLOY_SSH_KEY`` and ``DEPLOY_KNOWN_HOSTS`` hold a private key and pinned host keys; without them those
+    of the user count. A host that is not known is refused.
+
+    Raises:
+        KickoffError: The address is none (exit 2).
+    """
+    found = _ADDRESS.fullmatch(address)
+    if found is None:
+        raise KickoffError(
+            f"DEPLOY_HOST {address!r} is no address", hint="write it as ssh://deploy@host.example, or leave it empty"
+        )
+    with tempfile.TemporaryDirectory(prefix="kickoff-ssh-") as folder:
+        options = {
+            "BatchMode": "yes", "StrictHostKeyChecking": "yes", "ConnectTimeout": "10",
+            "ServerAliveInterval": "5", "ServerAliveCountMax": "6",
+            "ControlMaster": "auto", "ControlPath": f"{folder}/%C", "ControlPersist": "60",
+        }  # fmt: skip
+        known, key = os.environ.get("DEPLOY_KNOWN_HOSTS", ""), os.environ.get("DEPLOY_SSH_KEY", "")
+        if known:
+            options["UserKnownHostsFile"] = _private(Path(folder) / "known_hosts", known)
+        if key:
+            options |= {"IdentityFile": _private(Path(folder) / "key", key), "IdentitiesOnly": "yes"}
+        command = ["ssh", *(part for pair in options.items() for part in ("-o", "=".join(pair)))]
+        command += ["-p", found["port"] or "22", "-l", found["user"], found["host"]]
+        try:
+            yield Host(address, command)
+        finally:
+            closing = [*command[:-1], "-O", "exit", found["host"]]
+            subprocess.run(closing, capture_output=True, check=False)
+
+
+def _environment(name: str, root: Path) -> dict[str, str]:
+    """Return what the script is given on the host: the secrets, the caller's choices, and the run it is part of."""
+    values = {key: os.environ[key] for key in _CONTEXT if os.environ.get(key)}
+    own = {key: value for key, value in os.environ.items() if key.startswith("KICKOFF_") and value}
+    values |= {key: value for key, value in own.items() if key not in _HERE}
+    schema, sealed = read_schema(root), Sealed(root, name, os.environ)
+    for key in (*sorted(schema.secrets), *STACK_SECRETS):
+        known = sealed if key in schema.secrets else None
+        value = secret_source.lookup(key, os.environ, known)
+        if value:
+            values[key] = value
+    return values | {MARK: "1"}
+
+
+def _deploy_host(name: str, root: Path) -> str:
+    """Return the host of an environment; empty for this one, and for one whose file is broken."""
+    try:
+        return inspect(name, root, read_schema(root), with_secrets=False).values.get("DEPLOY_HOST", "")
+    except KickoffError:
+        return ""  # the script itself says what is wrong, with all its findings
+
+
+def _known_to_git(root: Path) -> list[str]:
+    listed = source.git(root, "ls-files", "-z", "--cached").stdout.split("\0")
+    return sorted(filter(None, listed))
+
+
+def _option(arguments: Sequence[str], name: str) -> str:
+    for index, argument in enumerate(arguments):
+        if argument.startswith(f"{name}="):
+            return argument.partition("=")[2]
+        if argument == name and index + 1 < len(arguments):
+            return arguments[index + 1]
+    return ""
+
+
+def _moved(argument: str, directory: str) -> str:
+    return argument.removesuffix(directory) + _ARTIFACTS if argument.endswith(directory) else argument
+
+
+def _private(path: Path, text: str) -> str:
+    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+        stream.write(text.rstrip("\n") + "\n")
+    return str(path)
