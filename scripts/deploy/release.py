@@ -9,7 +9,7 @@ from kickoff import bootstrap
 
 bootstrap.ensure("pipeline")
 
-from kickoff.errors import run
+from kickoff.host.handover import run
 from kickoff.release.cli import main
 
 if __name__ == "__main__":

@@ -11,7 +11,8 @@ from kickoff import bootstrap
 bootstrap.ensure("pipeline")
 
 from kickoff import stack
-from kickoff.errors import run
+from kickoff.environment.loader import target_of
+from kickoff.host.handover import run
 
 
 def main() -> int:
@@ -23,6 +24,9 @@ def main() -> int:
     """
     arguments = _parser().parse_args()
     root, name = Path.cwd(), arguments.env
+    if target_of(name, root) != "compose":
+        print(f"{name} has no stack: DEPLOY_TARGET is {target_of(name, root)}, which needs nothing prepared")
+        return 0
     if arguments.command == "plan":
         changes = stack.open_stack(name, root).plan()
         print("\n".join(str(change) for change in changes) or "nothing would change")

@@ -19,10 +19,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from kickoff import errors, evidence, github
+from kickoff import evidence, github
 from kickoff import service as services
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
+from kickoff.host import handover
 from kickoff.performance import aggregates, baselines, check, load, resources, runner, scenarios, summary
 from kickoff.performance.load import Arm
 from kickoff.performance.progress import Line
@@ -401,4 +402,4 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(errors.run(main))
+    sys.exit(handover.run(main))

@@ -13,11 +13,12 @@ import argparse
 import os
 import tempfile
 
-from kickoff import errors, evidence, github, quality
+from kickoff import evidence, github, quality
 from kickoff.artifact import bundle, source
 from kickoff.checks import functional
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, Verdict
+from kickoff.host import handover
 from kickoff.release.session import Session, open_session
 from kickoff.service import Command
 
@@ -102,4 +103,4 @@ def _parser() -> argparse.ArgumentParser:
 
 
 if __name__ == "__main__":
-    sys.exit(errors.run(main))
+    sys.exit(handover.run(main))

@@ -13,11 +13,12 @@ import argparse
 import os
 from collections.abc import Mapping, Sequence
 
-from kickoff import errors, evidence, github
+from kickoff import evidence, github
 from kickoff import service as services
 from kickoff.checks import smoke
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, Verdict
+from kickoff.host import handover
 from kickoff.service import Service
 
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", Verdict.NOT_APPLICABLE: "-"}
@@ -130,4 +131,4 @@ def _arguments(argv: Sequence[str]) -> argparse.Namespace:
 
 
 if __name__ == "__main__":
-    sys.exit(errors.run(main))
+    sys.exit(handover.run(main))

@@ -78,6 +78,23 @@ def inspect(
     return check(name, text, schema, runtime, lookup)
 
 
+def target_of(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the ``DEPLOY_TARGET`` of an environment; its secrets need not be there.
+
+    Raises:
+        KickoffError: There is no such environment, or its file does not say.
+    """
+    checked = inspect(name, root, schemas.read(root), environ, with_secrets=False)
+    try:
+        return checked.values["DEPLOY_TARGET"]
+    except KeyError:
+        raise KickoffError(
+            f"{name} does not say what it runs on",
+            at=f"{FOLDER}/{name}.env",
+            hint="set DEPLOY_TARGET to local or compose",
+        ) from None
+
+
 def available(root: Path) -> list[str]:
     """Return the names of the project's environments in alphabetical order."""
     return sorted(path.stem for path in (root / FOLDER).glob("*.env") if _NAME.fullmatch(path.stem))

@@ -6,6 +6,14 @@ from pathlib import Path
 from kickoff.environment.expansion import ExpansionError
 from kickoff.environment.sealed import Sealed
 
+BESIDE_SCHEMA = (
+    "ALERT_WEBHOOK_URL",
+    "DEPLOY_KNOWN_HOSTS",
+    "DEPLOY_SSH_KEY",
+    "REGISTRY_PASSWORD",
+    "REGISTRY_USERNAME",
+)
+"""Secrets of the stack, the registry and the connection: the service itself never sees them."""
 _LONGEST = 65_536
 
 

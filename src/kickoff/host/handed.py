@@ -1,8 +1,8 @@
 """The host's side of a hand-over: run one script here, for a runner at the other end of the connection.
 
-Nothing but the standard library, because it runs before any environment exists. The order comes as one line of
-JSON on standard input, so that no secret stands in an argument; when the input ends, the runner is gone or was
-cancelled, and the script is told so.
+Nothing but the standard library, because it runs before any environment exists. The order comes as one line
+of JSON on standard input, so that no secret stands in an argument; when the input ends, the runner is gone or
+was cancelled, and the script is told so.
 """
 
 import json

@@ -1,8 +1,8 @@
 """Handing a script over to the host that its environment runs on.
 
-With ``DEPLOY_HOST=ssh://user@host`` the files of the project and of the pipeline go to that host, and the same
-script runs there: state, lock, fence, containers and the addresses of the checks are all local to it. The
-secrets travel on standard input; evidence, outputs and summary come back.
+With ``DEPLOY_HOST=ssh://user@host`` the files of the project and of the pipeline go to that host, and the
+same script runs there: state, lock, fence, containers and the addresses of the checks are all local to it.
+The secrets travel on standard input; evidence, outputs and summary come back.
 """
 
 import hashlib
@@ -16,10 +16,11 @@ import subprocess
 import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from kickoff import bootstrap, errors, github
 from kickoff.artifact import source
@@ -32,7 +33,9 @@ from kickoff.errors import ExitCode, KickoffError
 MARK = "KICKOFF_HANDED_OVER"
 """Set on the host, so that the script does its work there."""
 _FOLDER = ".cache/kickoff/handed"
-_ADDRESS = re.compile(r"ssh://(?P<user>[A-Za-z_][A-Za-z0-9_.-]*)@(?P<host>[A-Za-z0-9.:-]+?)(:(?P<port>[0-9]+))?")
+_ADDRESS = re.compile(
+    r"ssh://(?P<user>[A-Za-z_][A-Za-z0-9_.-]*)@(?P<host>[A-Za-z0-9.:-]+?)(:(?P<port>[0-9]+))?"
+)
 # What a script leaves, and the variable that says where; read back after it has ended.
 _EVIDENCE, _OUTPUT, _SUMMARY = "KICKOFF_EVIDENCE_DIR", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"
 _FILES = {_EVIDENCE: "evidence", _OUTPUT: "output", _SUMMARY: "summary"}
@@ -40,8 +43,8 @@ _FILES = {_EVIDENCE: "evidence", _OUTPUT: "output", _SUMMARY: "summary"}
 _HERE = ("KICKOFF_STATE_ROOT", "KICKOFF_VENV", "KICKOFF_ARTIFACT_DIR", "KICKOFF_REPORT_DIR", *_FILES)
 _CONTEXT = ("ACT", "CI", "GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_REF", "GITHUB_REPOSITORY", "GITHUB_RUN_ID",
             "GITHUB_SERVER_URL", "GITHUB_SHA")  # fmt: skip
-STACK_SECRETS = ("ALERT_WEBHOOK_URL", "REGISTRY_USERNAME", "REGISTRY_PASSWORD")
-"""Secrets beside those of the environment's schema: the stack's and the registry's."""
+# What opens the connection stays on this side of it.
+_KEYS = ("DEPLOY_KNOWN_HOSTS", "DEPLOY_SSH_KEY")
 _CONNECTION_LOST = 255
 _ARTIFACTS = ".kickoff/artifacts"
 
@@ -51,11 +54,16 @@ def run(main: Callable[[], int]) -> int:
 
     The environment is that of ``--env``; a script that is not about one runs here.
     """
-    name = _option(sys.argv[1:], "--env")
+    name = environment_named(sys.argv[1:])
     address = "" if MARK in os.environ or not name else _deploy_host(name, Path.cwd())
     if not address:
         return errors.run(main)
     return errors.run(lambda: hand_over(address, name, Path.cwd(), sys.argv))
+
+
+def environment_named(arguments: Sequence[str]) -> str:
+    """Return the environment that a command line is about; empty when it is about none."""
+    return _option(arguments, "--env")
 
 
 def hand_over(address: str, name: str, root: Path, argv: Sequence[str]) -> int:
@@ -75,9 +83,9 @@ def hand_over(address: str, name: str, root: Path, argv: Sequence[str]) -> int:
     directory = _option(arguments, "--artifact-directory")
     if directory:
         arguments = [_moved(part, directory) for part in arguments]
-    with connection(address) as host:
-        packed = pack(root, Path(directory or os.environ.get("KICKOFF_ARTIFACT_DIR") or _ARTIFACTS))
-        folder = f"{_FOLDER}/{hashlib.sha256(packed).hexdigest()[:16]}"
+    artifacts = Path(directory or os.environ.get("KICKOFF_ARTIFACT_DIR") or _ARTIFACTS)
+    with connection(address) as host, pack(root, artifacts, _option(arguments, "--commit")) as packed:
+        folder = f"{_FOLDER}/{packed.name}"
         results = f"{_FOLDER}/run-{secrets.token_hex(8)}"
         host.receive(packed, folder)
         home = host.ask("pwd").strip()
@@ -94,27 +102,52 @@ def hand_over(address: str, name: str, root: Path, argv: Sequence[str]) -> int:
         return code
 
 
-def pack(root: Path, artifacts: Path) -> bytes:
-    """Return a tar of the pipeline, of the project's files that git knows, and of the records of images.
+@dataclass(frozen=True, slots=True)
+class Packed:
+    """What a host is sent.
 
-    The same files give the same bytes, so that a host which has them is not sent them again.
+    Attributes:
+        name: Changes with any file, and with nothing else: who has it is not sent it again.
+        path: A tar of folders ``pipeline`` and ``project``.
     """
-    pipeline = Path(bootstrap.ROOT)
-    members = {f"project/{name}": root / name for name in _known_to_git(root)}
+
+    name: str
+    path: Path
+
+
+@contextmanager
+def pack(root: Path, artifacts: Path, commit: str) -> Iterator[Packed]:
+    """Yield a tar of the pipeline, the project's files and history as far as it is needed, and image records.
+
+    Args:
+        root: The project.
+        artifacts: Folder with the records of images.
+        commit: A commit that the script asks git for, beside the one checked out; may be empty.
+    """
+    pipeline, head = Path(bootstrap.ROOT), source.resolve(root)
+    wanted = sorted({head, source.resolve(root, commit or "HEAD")})
+    known = source.git(root, "ls-files", "-z", "--cached").stdout.split("\0")
+    members = {f"project/{name}": root / name for name in filter(None, known)}
     for part in ("src", "scripts", "requirements"):
         found = [path for path in sorted((pipeline / part).rglob("*")) if "__pycache__" not in path.parts]
         members |= {f"pipeline/{path.relative_to(pipeline)}": path for path in found}
     members |= {f"project/{_ARTIFACTS}/{path.name}": path for path in artifacts.glob("*.image.json")}
-    packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w") as tar:
-        for name, path in sorted(members.items()):
-            if path.is_file():
-                member = tarfile.TarInfo(name)
-                member.size = path.stat().st_size
-                member.mode = 0o755 if os.access(path, os.X_OK) else 0o644
-                with path.open("rb") as stream:
-                    tar.addfile(member, stream)
-    return packed.getvalue()
+    members = {name: path for name, path in sorted(members.items()) if path.is_file()}
+    digest = hashlib.sha256(json.dumps([head, wanted]).encode())
+    for name, path in members.items():
+        digest.update(f"{name}\0{os.access(path, os.X_OK)}\0{_digest(path)}\n".encode())
+    with tempfile.TemporaryDirectory(prefix="kickoff-hand-") as folder:
+        history = Path(folder) / "history"
+        source.git(root, "init", "--quiet", str(history))
+        source.git(history, "fetch", "--quiet", "--depth=1", f"file://{root.resolve()}", *wanted)
+        source.git(history, "update-ref", "--no-deref", "HEAD", head)
+        git = history / ".git"
+        members |= {f"project/.git/{p.relative_to(git)}": p for p in git.rglob("*") if p.is_file()}
+        packed = Path(folder) / "handed.tar"
+        with tarfile.open(packed, "w") as tar:
+            for name, path in members.items():
+                tar.add(path, name, recursive=False)
+        yield Packed(digest.hexdigest()[:16], packed)
 
 
 def take(packed: bytes) -> None:
@@ -148,20 +181,22 @@ class Host:
     address: str
     command: Sequence[str]
 
-    def ask(self, line: str, given: bytes = b"") -> str:
+    def ask(self, line: str) -> str:
         """Run a shell command there and return what it printed.
 
         Raises:
             KickoffError: It failed (exit 4).
         """
-        return self._call(line, given).decode()
+        return self._call(line, None).decode()
 
-    def receive(self, packed: bytes, folder: str) -> None:
+    def receive(self, packed: Packed, folder: str) -> None:
         """Unpack a tar into ``folder`` there, all of it or nothing, unless the folder is there."""
         where, new = shlex.quote(folder), shlex.quote(f"{folder}.{secrets.token_hex(4)}")
         if self.ask(f"mkdir -p -m 700 {_FOLDER} && if test -d {where}; then echo there; fi").strip():
             return
-        self.ask(f"mkdir {new} && tar -xf - -C {new} && {{ mv -T {new} {where} || rm -r {new}; }}", packed)
+        unpack = f"mkdir {new} && tar -xof - -C {new} && {{ mv -T {new} {where} || rm -r {new}; }}"
+        with packed.path.open("rb") as stream:
+            self._call(unpack, stream)
 
     def run(self, line: str, order: str) -> int:
         """Run a command there with its output here; return its exit code.
@@ -170,9 +205,9 @@ class Host:
             KickoffError: The connection was lost (exit 4).
         """
         with subprocess.Popen([*self.command, line], stdin=subprocess.PIPE, text=True) as process:
-            assert process.stdin is not None
-            process.stdin.write(order)
-            process.stdin.flush()  # it stays open: its end tells the host that nobody waits any more
+            if process.stdin is not None:
+                process.stdin.write(order)
+                process.stdin.flush()  # it stays open: its end tells the host that nobody waits any more
             code = process.wait()
         if code == _CONNECTION_LOST:
             raise KickoffError(
@@ -185,10 +220,12 @@ class Host:
     def fetch(self, folder: str) -> bytes:
         """Return a folder there as a tar, and remove it."""
         where = shlex.quote(folder)
-        return self._call(f"if test -d {where}; then tar -cf - -C {where} . && rm -r {where}; fi", b"")
+        return self._call(f"if test -d {where}; then tar -cf - -C {where} . && rm -r {where}; fi", None)
 
-    def _call(self, line: str, given: bytes) -> bytes:
-        done = subprocess.run([*self.command, line], input=given, capture_output=True, check=False)
+    def _call(self, line: str, given: BinaryIO | None) -> bytes:
+        done = subprocess.run(
+            [*self.command, line], stdin=given or subprocess.DEVNULL, capture_output=True, check=False
+        )
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().splitlines()
             raise KickoffError(
@@ -214,7 +251,8 @@ def connection(address: str) -> Iterator[Host]:
     found = _ADDRESS.fullmatch(address)
     if found is None:
         raise KickoffError(
-            f"DEPLOY_HOST {address!r} is no address", hint="write it as ssh://deploy@host.example, or leave it empty"
+            f"DEPLOY_HOST {address!r} is no address",
+            hint="write it as ssh://deploy@host.example, or leave it empty",
         )
     with tempfile.TemporaryDirectory(prefix="kickoff-ssh-") as folder:
         options = {
@@ -237,12 +275,14 @@ def connection(address: str) -> Iterator[Host]:
 
 
 def _environment(name: str, root: Path) -> dict[str, str]:
-    """Return what the script is given on the host: the secrets, the caller's choices, and the run it is part of."""
+    """Return what the script is given there: secrets, the caller's choices, and the run it belongs to."""
     values = {key: os.environ[key] for key in _CONTEXT if os.environ.get(key)}
     own = {key: value for key, value in os.environ.items() if key.startswith("KICKOFF_") and value}
     values |= {key: value for key, value in own.items() if key not in _HERE}
     schema, sealed = read_schema(root), Sealed(root, name, os.environ)
-    for key in (*sorted(schema.secrets), *STACK_SECRETS):
+    for key in (*sorted(schema.secrets), *secret_source.BESIDE_SCHEMA, "GHCR_TOKEN"):
+        if key in _KEYS:
+            continue
         known = sealed if key in schema.secrets else None
         value = secret_source.lookup(key, os.environ, known)
         if value:
@@ -258,9 +298,9 @@ def _deploy_host(name: str, root: Path) -> str:
         return ""  # the script itself says what is wrong, with all its findings
 
 
-def _known_to_git(root: Path) -> list[str]:
-    listed = source.git(root, "ls-files", "-z", "--cached").stdout.split("\0")
-    return sorted(filter(None, listed))
+def _digest(path: Path) -> str:
+    with path.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _option(arguments: Sequence[str], name: str) -> str:

@@ -101,21 +101,19 @@ def exit_code(status: int, outcome: Mapping[str, Any] | None, *, resumed: int, i
 
 
 def find_secrets(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
-    """Return the secrets of the project's schema that the caller gives, by variable or by file.
+    """Return the secrets of schema, stack, registry and connection that are given, by variable or file.
 
     Raises:
         KickoffError: A secret is given twice or its file cannot be read.
     """
     found = {}
-    for key in schema.read(root).keys.values():
-        if not key.secret:
-            continue
+    for name in (*schema.read(root).secrets, *secret_source.BESIDE_SCHEMA):
         try:
-            value = secret_source.lookup(key.name, environ)
+            value = secret_source.lookup(name, environ)
         except ExpansionError as error:
-            raise KickoffError(str(error), hint=f"give {key.name} or {key.name}_FILE, readable") from None
+            raise KickoffError(str(error), hint=f"give {name} or {name}_FILE, readable") from None
         if value:
-            found[key.name] = value
+            found[name] = value
     return found
 
 

@@ -14,8 +14,7 @@ import psutil
 from kickoff import github
 from kickoff import stack as stacks
 from kickoff.environment import Environment, load
-from kickoff.environment.loader import inspect
-from kickoff.environment.schema import read as read_schema
+from kickoff.environment.loader import target_of
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.places import state_root
@@ -140,7 +139,7 @@ def open_session(
     """
     service = load_service(root)
     folder = state_root(service.name, name)
-    if prepare and _deploy_target(name, root) == "compose":
+    if prepare and target_of(name, root) == "compose":
         stacks.prepare(name, root)
     environ = stacks.sources(name, root) | {"KICKOFF_DATA_DIR": str(folder / "data")}
     environment = load(name, root, environ=environ)
@@ -163,9 +162,3 @@ def open_session(
         digest.update((root / path).read_bytes())
     target = ComposeTarget(folder, environment, stack)
     return Session(service, environment, store, target, digest.hexdigest())
-
-
-def _deploy_target(name: str, root: Path) -> str:
-    """Return where an environment runs, before its secrets are there."""
-    checked = inspect(name, root, read_schema(root), with_secrets=False)
-    return checked.values.get("DEPLOY_TARGET", "")

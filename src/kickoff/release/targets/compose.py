@@ -135,7 +135,7 @@ class ComposeTarget:
                 return
             repository, _, digest = reference.partition("@")
             try:
-                self._engine.images.pull(repository, tag=digest, auth_config=_login())
+                self._engine.images.pull(repository, tag=digest, auth_config=_login(repository))
             except (docker.errors.ImageNotFound, docker.errors.APIError) as error:
                 raise KickoffError(
                     f"the image cannot be pulled: {reference}",
@@ -371,9 +371,11 @@ def _image_of(release_folder: Path) -> str:
     return f"{document['repository']}@{document['digest']}"
 
 
-def _login() -> dict[str, str] | None:
+def _login(repository: str) -> dict[str, str] | None:
     """Return the registry's credentials for the API; they pass through no argument and no file."""
     name, password = os.environ.get("REGISTRY_USERNAME"), os.environ.get("REGISTRY_PASSWORD")
+    if not password and repository.startswith("ghcr.io/"):  # no other registry may see a token of GitHub's
+        name, password = "x-access-token", os.environ.get("GHCR_TOKEN")
     return {"username": name, "password": password} if name and password else None
 
 
