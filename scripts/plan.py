@@ -55,7 +55,9 @@ def _decide(arguments: argparse.Namespace, evidence: Path) -> int:
     write_atomic(evidence / plan.FILE, json.dumps(document, indent=1) + "\n")
     github.set_output("deployments", list(decision.deployments))
     github.set_output("commit", decision.commit)
+    github.set_output("needs-proof", decision.needs_proof)
     github.set_output("reason", decision.reason)
+    github.set_output("unproven-reason", decision.unproven_reason)
     where = ", ".join(decision.deployments) or "nowhere"
     print(f"{decision.commit[:7]} → {where}: {decision.reason}")
     return 0

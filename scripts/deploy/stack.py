@@ -11,7 +11,7 @@ from kickoff import bootstrap
 bootstrap.ensure("pipeline")
 
 from kickoff import stack
-from kickoff.environment.loader import target_of
+from kickoff.environment.loader import setting
 from kickoff.host.handover import run
 
 
@@ -24,8 +24,9 @@ def main() -> int:
     """
     arguments = _parser().parse_args()
     root, name = Path.cwd(), arguments.env
-    if target_of(name, root) != "compose":
-        print(f"{name} has no stack: DEPLOY_TARGET is {target_of(name, root)}, which needs nothing prepared")
+    target = setting(name, "DEPLOY_TARGET", root)
+    if target != "compose":
+        print(f"{name} has no stack: DEPLOY_TARGET is {target}, which needs nothing prepared")
         return 0
     if arguments.command == "plan":
         changes = stack.open_stack(name, root).plan()

@@ -12,6 +12,8 @@ from kickoff.evidence import write_atomic
 
 ENVIRONMENTS = ("development", "staging", "production")
 FILE = "plan.json"
+PROVED_IN = {"production": "staging"}
+"""Environments that get only what another one has proved."""
 
 _BRANCH, _TAG = "refs/heads/", "refs/tags/"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -36,6 +38,11 @@ class Plan:
     commit: str
     reason: str
     unproven_reason: str = ""
+
+    @property
+    def needs_proof(self) -> bool:
+        """Whether the commit must have been proved before it is shipped."""
+        return any(name in PROVED_IN for name in self.deployments)
 
     @property
     def jobs(self) -> tuple[str, ...]:

@@ -1,11 +1,36 @@
 """Proof: the statement that an artefact went through an environment with every check passed."""
 
-from collections.abc import Sequence
-from dataclasses import asdict
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any
 
+from kickoff.artifact.bundle import checked
+from kickoff.artifact.image import checked_repository
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
+
+
+@dataclass(frozen=True, slots=True)
+class Proof:
+    """What a statement says that was found and checked.
+
+    Attributes:
+        environment: Where the artefact was proved.
+        commit: The commit it was built from, 40 hexadecimal digits.
+        digest: The artefact, ``sha256:<hex>``.
+        repository: For an image, the registry and name it is kept under; empty for a bundle.
+        release: The release id it had there.
+        proved: When, ISO 8601 UTC.
+        source: Where the statement was found: a file or the address of a run.
+    """
+
+    environment: str
+    commit: str
+    digest: str
+    repository: str
+    release: str
+    proved: str
+    source: str
 
 
 def state(
@@ -15,6 +40,7 @@ def state(
     digest: str,
     commit: str,
     required_checks: Sequence[str],
+    repository: str = "",
 ) -> dict[str, Any]:
     """Return the statement for one environment, from the evidence of one run.
 
@@ -24,6 +50,7 @@ def state(
         digest: The artefact.
         commit: The commit it was built from.
         required_checks: The checks without which nothing is promoted.
+        repository: For an image, the registry and name it is kept under.
 
     Raises:
         KickoffError: A stage left no evidence, did not pass, or spoke of another release.
@@ -48,12 +75,57 @@ def state(
         "version": 1,
         "environment": environment,
         "digest": digest,
+        "repository": checked_repository(repository) if repository else "",
         "commit": commit,
         "release": next(iter(releases), ""),
         "changed": changed,
         "proved": now(),
         "stages": {name: [asdict(rule) for rule in found[name].rules] for name in needed},
     }
+
+
+def read(document: object, *, environment: str, commit: str, source: str) -> Proof:
+    """Return the proof in a statement, or refuse one that is damaged or speaks of something else.
+
+    Args:
+        document: The parsed statement.
+        environment: Where the artefact must have been proved.
+        commit: The commit it must have been built from.
+        source: Where the statement was found.
+
+    Raises:
+        KickoffError: The statement cannot be trusted (exit code 1).
+    """
+    try:
+        if not isinstance(document, Mapping) or document["version"] != 1:
+            raise ValueError("it is no statement of version 1")
+        texts = {key: document[key] for key in ("environment", "commit", "digest", "release", "proved")}
+        texts["repository"] = document.get("repository", "")
+        if not all(isinstance(text, str) for text in texts.values()):
+            raise ValueError("a field is no text")
+        for key, expected in (("environment", environment), ("commit", commit)):
+            if texts[key] != expected:
+                raise ValueError(f"its {key} is {texts[key][:80]!r}, not {expected!r}")
+        stages = document["stages"]
+        if not isinstance(stages, Mapping) or not {"stage", "smoke-live"} <= set(stages):
+            raise ValueError("it names no stages that passed")
+        checked(texts["digest"])
+        if texts["repository"]:
+            checked_repository(texts["repository"])
+    except (KeyError, ValueError, KickoffError) as error:
+        reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
+        raise unusable(source, reason) from None
+    return Proof(**texts, source=source)
+
+
+def unusable(source: str, reason: str) -> KickoffError:
+    """Return the refusal of a proof that was found and cannot be trusted (exit code 1)."""
+    return KickoffError(
+        f"the proof cannot be trusted: {reason}",
+        code=ExitCode.REJECTED,
+        at=source,
+        hint="prove the commit again: its staging run writes a new one",
+    )
 
 
 def _problem(name: str, document: Evidence | None) -> str:

@@ -41,6 +41,11 @@ def committed_at(root: Path, commit: str) -> str:
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
+def tags(root: Path, commit: str) -> list[str]:
+    """Return the tags of ``commit`` that are known in this repository."""
+    return git(root, "tag", "--points-at", commit).stdout.split()
+
+
 def changes(root: Path, paths: Sequence[str] = ()) -> list[str]:
     """Return the files below ``paths`` (default: all) that differ from the last commit or are new."""
     listed = git(root, "status", "--porcelain", "--untracked-files=all", "-z", "--", *paths).stdout

@@ -1,10 +1,9 @@
 """The one issue about drift: opened, updated and closed from the evidence of a scheduled check."""
 
-import json
-import subprocess
 from collections.abc import Sequence
 from typing import Any
 
+from kickoff import gh
 from kickoff.environment.findings import Finding, as_table
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
@@ -101,23 +100,4 @@ def _find(issues: str) -> dict[str, Any] | None:
 
 
 def _gh(method: str, path: str, document: dict[str, str] | None = None) -> Any:  # noqa: ANN401 - any JSON
-    try:
-        done = subprocess.run(
-            ["gh", "api", "--method", method, path, *(["--input", "-"] if document else [])],
-            input=json.dumps(document) if document else None,
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
-        if done.returncode == 0:
-            return json.loads(done.stdout)
-        reason = done.stderr.strip().splitlines()[-1:] or [f"exit code {done.returncode}"]
-    except (FileNotFoundError, subprocess.TimeoutExpired, ValueError) as error:
-        reason = [f"{type(error).__name__}: gh is missing, silent or answers no JSON"]
-    raise KickoffError(
-        f"GitHub did not take {method} {path.partition('?')[0]}",
-        code=ExitCode.UNREACHABLE,
-        causes=reason,
-        hint="the job needs `issues: write` and GH_TOKEN",
-    )
+    return gh.api(method, path, document, hint="the job needs `issues: write` and GH_TOKEN")

@@ -5,6 +5,7 @@ import re
 from collections.abc import Mapping
 from difflib import get_close_matches
 from pathlib import Path
+from typing import Any
 
 from kickoff.environment import schema as schemas
 from kickoff.environment import secret_source, shapes, source
@@ -78,21 +79,26 @@ def inspect(
     return check(name, text, schema, runtime, lookup)
 
 
-def target_of(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> str:
-    """Return the ``DEPLOY_TARGET`` of an environment; its secrets need not be there.
+def setting(name: str, key: str, root: Path, environ: Mapping[str, str] = os.environ) -> Any:  # noqa: ANN401
+    """Return one value of an environment, converted (seconds, fraction, bytes, list), without any secret.
+
+    Args:
+        name: The environment.
+        key: The key; not that of a secret.
+        root: The project's folder.
+        environ: The process environment.
 
     Raises:
-        KickoffError: There is no such environment, or its file does not say.
+        KickoffError: There is no such environment, or the file has no usable value for the key (exit code 2).
     """
     checked = inspect(name, root, schemas.read(root), environ, with_secrets=False)
-    try:
-        return checked.values["DEPLOY_TARGET"]
-    except KeyError:
+    if key not in checked.typed:
         raise KickoffError(
-            f"{name} does not say what it runs on",
+            f"{name} has no usable {key}",
             at=f"{FOLDER}/{name}.env",
-            hint="set DEPLOY_TARGET to local or compose",
-        ) from None
+            hint=f"`scripts/deploy/environment-loader.py validate --env {name}` says what is wrong",
+        )
+    return checked.typed[key]
 
 
 def available(root: Path) -> list[str]:

@@ -10,13 +10,16 @@ import tempfile
 import time
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from getpass import getuser
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 
 from kickoff import plan, service
+from kickoff.artifact import source
+from kickoff.artifact.ledger import FolderLedger
 from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
 from kickoff.errors import ExitCode, KickoffError
@@ -26,6 +29,7 @@ from kickoff.pipeline.inputs import Folders
 from kickoff.pipeline.masking import Masker, url_password
 from kickoff.pipeline.progress import Progress
 from kickoff.pipeline.runner import Runner, parse
+from kickoff.release.session import state_root
 from kickoff.report.terminal import closing_block
 
 _SCRIPTS = Path("scripts")
@@ -52,7 +56,7 @@ def main() -> int:
         ref=event["ref"],
         inputs=event.get("inputs", {}),
         default_branch=head.default_branch,
-        commit=head.commit,
+        commit=source.resolve(root, plan.wanted_revision(event.get("inputs", {})) or head.commit),
     )
     secrets = find_secrets(root, os.environ)
     env = inputs.environment(venv, os.environ)
@@ -63,7 +67,7 @@ def main() -> int:
     inputs.write(folders, event=event, variables=variables, secrets=secrets)
     where = ", ".join(decision.deployments) or "checks only"
     title = f"{name} {arguments.release or head.commit[:7]} → {where}"
-    with _work_folder() as work:
+    with _work_folder() as work, _claim(name, decision, folders):
         command = inputs.command(act, arguments.event, folders, actor=event["sender"]["login"], work=work)
         runner = Runner(command, root=root, env=env, work=work)
         try:
@@ -98,6 +102,15 @@ def exit_code(status: int, outcome: Mapping[str, Any] | None, *, resumed: int, i
     if status < 0 or (status == 0 and outcome is None):
         return ExitCode.INCONCLUSIVE
     return ExitCode.REJECTED if status else resumed
+
+
+def _claim(name: str, decision: plan.Plan, folders: Folders) -> AbstractContextManager[None]:
+    """Let a release to production wait for this run, when it may prove the commit it ships."""
+    proving = [one for one in decision.deployments if one in plan.PROVED_IN.values()]
+    if not proving:
+        return nullcontext()
+    place = f"{proving[0]} run {folders.run.name} (process {os.getpid()})"
+    return FolderLedger(state_root(name, "proofs"), proving[0]).claim(decision.commit, getuser(), place)
 
 
 def find_secrets(root: Path, environ: Mapping[str, str]) -> dict[str, str]:

@@ -132,6 +132,8 @@ def line_of(event: Event) -> str:
     spent = f"  {duration(event.seconds)}" if event.state != "running" else ""
     if event.kind == "error":
         return f"    ! {event.job} · {event.step}: {event.message}"
+    if event.kind == "note":
+        return f"    … {event.message}"
     if event.kind == "job":
         word = "begins" if event.state == "running" else event.state
         return f"{mark} {event.job} {word}{spent}"
@@ -151,4 +153,5 @@ def _now(job: Job, now: float) -> str:
         return f"{job.name}  {duration(job.seconds)}"
     step = job.current
     doing = f" · {step.name} {duration(now - step.started)}" if step else ""
-    return f"{job.name}  {duration(now - job.started)}{doing}"
+    note = f" · {step.note}" if step and step.note else ""
+    return f"{job.name}  {duration(now - job.started)}{doing}{note}"

@@ -27,6 +27,7 @@ class Step:
         started: Begin, seconds since the epoch.
         seconds: Duration once it has ended.
         tail: The last lines it printed.
+        note: What it last gave notice of, such as what it waits for.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Step:
     started: float
     seconds: float = 0.0
     tail: deque[str] = field(default_factory=lambda: deque(maxlen=TAIL))
+    note: str = ""
 
 
 @dataclass(slots=True)
@@ -54,7 +56,7 @@ class Job:
 
 @dataclass(frozen=True, slots=True)
 class Event:
-    """Something worth a line: a job or a step began or ended, or the pipeline reported an error.
+    """Something worth a line: a job or a step began or ended, gave notice, or reported an error.
 
     Attributes:
         kind: What happened.
@@ -62,10 +64,10 @@ class Event:
         step: Name of the step; empty for a job's own event.
         state: The new state.
         seconds: Duration of what ended.
-        message: Text of an error.
+        message: Text of an error or a notice.
     """
 
-    kind: Literal["job", "step", "error"]
+    kind: Literal["job", "step", "note", "error"]
     job: str
     step: str
     state: State
@@ -126,7 +128,7 @@ class Progress:
             return []  # act's own book-keeping around the steps
         key = str(path[0])
         step = job.steps.get(key)
-        if record.get("raw_output") or record.get("command") in ("error", "warning"):
+        if record.get("raw_output") or record.get("command") in ("error", "notice", "warning"):
             return _output(job, step, record)
         if len(path) > 1 or record.get("stage") != "Main":
             return []  # inside a composite, or the clean-up after a step
@@ -148,6 +150,9 @@ def _output(job: Job, step: Step | None, record: Mapping[str, Any]) -> list[Even
     text = str(record.get("arg" if "command" in record else "msg") or "").rstrip("\n")
     if text:
         step.tail.append(text)
+    if record.get("command") == "notice":
+        step.note = text
+        return [Event("note", job.name, step.name, step.state, message=text)]
     return [Event("error", job.name, step.name, step.state, message=text)] if error else []
 
 

@@ -74,6 +74,7 @@ def _command(engine: Engine, arguments: argparse.Namespace) -> Evidence | None:
                 arguments.commit,
                 wait=arguments.wait,
                 force=arguments.force,
+                unproven_reason=arguments.unproven_reason,
             )
         case "promote":
             return engine.promote(arguments.attempt)
@@ -203,7 +204,8 @@ def _history(session: Session, *, verify: bool) -> int:
         return ExitCode.PASS
     for entry in session.store.history.entries():
         reason = f"  {entry.data['reason']}" if "reason" in entry.data else ""
-        print(f"{entry.at}  {entry.action:<13} {entry.outcome:<8} {entry.release}{reason}")
+        unproven = f"  unproven: {entry.data['unproven_reason']}" if "unproven_reason" in entry.data else ""
+        print(f"{entry.at}  {entry.action:<13} {entry.outcome:<8} {entry.release}{reason}{unproven}")
     return ExitCode.PASS
 
 
@@ -250,6 +252,7 @@ def _parser() -> argparse.ArgumentParser:
     stage.add_argument("--commit", required=True)
     stage.add_argument("--wait", type=float, default=0, help="seconds to wait for another run's lock")
     stage.add_argument("--force", action="store_true", help="ship even when this release is live already")
+    stage.add_argument("--unproven-reason", default="", help="why this ships without a proof; recorded")
     plan = add("plan", "show what a release would change; changes nothing")
     plan.add_argument("--commit", default="HEAD", help="tag, branch or commit (default: HEAD)")
     plan.add_argument("--artifact-digest", default="", help="the artefact; built from the commit by default")

@@ -27,7 +27,16 @@ class Engine(Steps):
 
     # --- segments -----------------------------------------------------------------------------------
 
-    def stage(self, digest: str, directory: Path, commit: str, *, wait: float, force: bool) -> Evidence:
+    def stage(
+        self,
+        digest: str,
+        directory: Path,
+        commit: str,
+        *,
+        wait: float,
+        force: bool,
+        unproven_reason: str = "",
+    ) -> Evidence:
         """Bring a candidate up on the idle colour, without public traffic.
 
         Args:
@@ -36,6 +45,7 @@ class Engine(Steps):
             commit: The commit the artefact was built from.
             wait: Seconds to wait for another run's lock.
             force: Ship even when exactly this release is live.
+            unproven_reason: Why this is shipped without a proof; recorded in the history.
 
         Returns:
             Evidence ``stage``; fact ``changed`` is false when there was nothing to ship.
@@ -48,6 +58,9 @@ class Engine(Steps):
         self.session.target.require_room()
         attempt = self._open("release", wait)
         try:
+            if unproven_reason:
+                with self.store.fenced(attempt):
+                    self.store.journal.append(event="unproven", attempt=attempt, reason=unproven_reason)
             with self._step(attempt, "prepare"):
                 self.session.target.prepare()
             folder, release = self._fetch(attempt, artifact, digest, commit)
@@ -407,7 +420,7 @@ class Engine(Steps):
             self.store.history.append(
                 "auto-rollback" if went_live else "abort", "undone", folded.release, folded.previous,
                 attempt=attempt, reason=str(error), by=self._who(), met_users=folded.shifted_at,
-                **self._origin(folded.release),
+                **self._origin(folded.release), **self._bypass(attempt),
             )  # fmt: skip
         self._finish(attempt, outcome)
         evidence = self._evidence(

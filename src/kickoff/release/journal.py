@@ -104,6 +104,7 @@ class Attempt:
         shifted: Public traffic did move.
         condemned: A verdict fell against it, or going back began: it must not become live any more.
         finished: Outcome, or empty while the attempt is open.
+        unproven_reason: Why the release was staged without the proof it needs; empty otherwise.
         data: Everything the opening record carried.
     """
 
@@ -119,6 +120,7 @@ class Attempt:
     shifted: bool = False
     condemned: bool = False
     finished: str = ""
+    unproven_reason: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -158,6 +160,8 @@ def fold(records: list[dict[str, Any]]) -> list[Attempt]:
                 attempt.condemned = True
             case "check":
                 attempt.checks[record["check"]] = record["verdict"]
+            case "unproven":
+                attempt.unproven_reason = record["reason"]
             case "finished":
                 attempt.finished = record["outcome"]
     return list(attempts.values())

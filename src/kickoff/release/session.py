@@ -14,7 +14,7 @@ import psutil
 from kickoff import github
 from kickoff import stack as stacks
 from kickoff.environment import Environment, load
-from kickoff.environment.loader import target_of
+from kickoff.environment.loader import setting
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.places import state_root
@@ -139,7 +139,7 @@ def open_session(
     """
     service = load_service(root)
     folder = state_root(service.name, name)
-    if prepare and target_of(name, root) == "compose":
+    if prepare and setting(name, "DEPLOY_TARGET", root) == "compose":
         stacks.prepare(name, root)
     environ = stacks.sources(name, root) | {"KICKOFF_DATA_DIR": str(folder / "data")}
     environment = load(name, root, environ=environ)

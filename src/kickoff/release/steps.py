@@ -265,6 +265,7 @@ class Steps:
                         attempt=attempt,
                         by=self._who(),
                         **self._origin(release),
+                        **self._bypass(attempt),
                     )
             self._route(attempt, {colour: 100}, self.store.state())
             self._prune(attempt)
@@ -317,6 +318,11 @@ class Steps:
         """Return where a release comes from, for the history: it outlives the release's folder."""
         known = describe(self.store.release_folder(release)) if release else {}
         return {key: known[key] for key in ("commit", "committed") if known.get(key)}
+
+    def _bypass(self, attempt: str) -> dict[str, str]:
+        """Return why the attempt ships what was never proved, for the history."""
+        reason = self.store.attempt(attempt).unproven_reason
+        return {"unproven_reason": reason} if reason else {}
 
     def _who(self) -> str:
         return self.session.owner(working=False).who

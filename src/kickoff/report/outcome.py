@@ -361,7 +361,14 @@ def _next(run: Run, verdict: RunVerdict, environment: str, stage: str) -> tuple[
         return (f"{tool} status {env}", f"{tool} resume {env}")
     if verdict is RunVerdict.INCONCLUSIVE:
         return (f"{tool} status {env}", again) if environment else (again,)
-    if verdict is RunVerdict.REJECTED and stage in ("", "validate", "quality-gate", "build"):
+    if verdict is RunVerdict.REJECTED and stage in (
+        "",
+        "validate",
+        "promotion",
+        "quality-gate",
+        "build",
+        "same-artefact",
+    ):
         return (again,)
     if verdict in (RunVerdict.REJECTED, RunVerdict.ROLLED_BACK):
         return (f"{tool} logs {env} --process candidate", again) if stage else (f"{tool} status {env}",)

@@ -68,7 +68,7 @@ DURATIONS = {  # seconds: least, most
     "READY_TIMEOUT": (1, 3600),
     "HOOK_TIMEOUT": (1, 3600),
     "LOCK_TTL": (5, 86400),
-    "PROMOTE_WAIT": (0, 86400),
+    "PROMOTE_WAIT": (0, 3000),
     "RESPONSE_TIME_THRESHOLD": (0.001, 600),
 }
 INTEGERS = {

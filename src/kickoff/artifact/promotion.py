@@ -1,0 +1,229 @@
+"""May a commit go to production? Only when staging proved it, or a person says why not."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from kickoff.artifact.bundle import checked
+from kickoff.artifact.ledger import Ledger, Running
+from kickoff.artifact.proof import Proof
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import Evidence, RuleResult, Verdict
+from kickoff.gh import GitHubError
+
+STAGE = "promotion"
+"""Name of the evidence of :func:`look_up`."""
+_ATTEMPTS = 3
+"""Questions in a row that may stay without an answer before the place counts as unreachable."""
+
+
+class Standing(StrEnum):
+    """How a commit stands before production."""
+
+    PROVEN = "proven"
+    BYPASSED = "bypassed"
+    WAIT = "wait"
+    TIMED_OUT = "timed-out"
+    REFUSED = "refused"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What is known, and what follows from it.
+
+    Attributes:
+        standing: What follows.
+        proof: The proof, when there is one.
+        running: The runs that may still leave one.
+        reason: Why a person wants to do without; only where that decided.
+        doubts: What could not be asked or trusted, and was overruled by the reason.
+    """
+
+    standing: Standing
+    proof: Proof | None = None
+    running: tuple[Running, ...] = ()
+    reason: str = ""
+    doubts: tuple[str, ...] = ()
+
+
+def decide(
+    proof: Proof | None,
+    running: Sequence[Running],
+    *,
+    reason: str,
+    waited: float,
+    quiet: float,
+    limit: float,
+    settle: float,
+) -> Decision:
+    """Return how a commit stands.
+
+    Args:
+        proof: The proof that was found.
+        running: Runs in progress that may still leave one.
+        reason: Why a person wants to do without a proof; empty for nobody does.
+        waited: Seconds since the first look.
+        quiet: Seconds since a run was last seen in progress, or since the first look.
+        limit: Seconds that may be waited.
+        settle: Seconds of quiet after which no further run or proof will turn up by itself.
+    """
+    if proof is not None:
+        return Decision(Standing.PROVEN, proof)
+    if reason:
+        return Decision(Standing.BYPASSED, reason=reason)
+    if running:
+        return Decision(Standing.WAIT if waited < limit else Standing.TIMED_OUT, running=tuple(running))
+    return Decision(Standing.WAIT if quiet < settle and waited < limit else Standing.REFUSED)
+
+
+def look_up(
+    ledgers: Sequence[Ledger],
+    commit: str,
+    *,
+    reason: str,
+    limit: float,
+    interval: float,
+    say: Callable[[Decision, float], None],
+    clock: Callable[[], float] = time.monotonic,
+    sleep: Callable[[float], None] = time.sleep,
+) -> Decision:
+    """Look for the proof of ``commit`` until the matter is decided, at most ``limit`` seconds.
+
+    Args:
+        ledgers: Where to look, in order.
+        commit: 40 hexadecimal digits.
+        reason: Why a person wants to do without a proof; then nothing is waited for.
+        limit: Seconds that may be waited.
+        interval: Seconds between two looks.
+        say: Told at each look in vain what is waited for, and how many seconds still.
+        clock: Seconds, monotonic.
+        sleep: Waits some seconds.
+
+    Raises:
+        KickoffError: A place cannot be asked (exit code 4) or holds a proof that cannot be trusted (1), and
+            nobody gave a reason to do without.
+    """
+    began = last_seen = clock()
+    failures = 0
+    while True:
+        try:
+            # In this order: a run that ends between the two questions has written its proof before.
+            running = [run for ledger in ledgers for run in ledger.running(commit)]
+            found = next((proof for ledger in ledgers if (proof := ledger.find(commit))), None)
+            failures = 0
+        except KickoffError as error:
+            if reason:
+                return Decision(Standing.BYPASSED, reason=reason, doubts=(str(error), *error.causes))
+            failures += 1
+            if not (isinstance(error, GitHubError) and error.passing) or failures >= _ATTEMPTS:
+                raise
+            sleep(interval)
+            continue
+        current = clock()
+        if running:
+            last_seen = current
+        decision = decide(
+            found,
+            running,
+            reason=reason,
+            waited=current - began,
+            quiet=current - last_seen,
+            limit=limit,
+            settle=max(ledger.settle for ledger in ledgers),
+        )
+        if decision.standing is not Standing.WAIT:
+            return decision
+        left = limit - (current - began)
+        say(decision, left)
+        sleep(min(interval, left))
+
+
+def proving_command(commit: str, *, on_github: bool) -> str:
+    """Return the command that ships ``commit`` to staging, and so proves it."""
+    if on_github:
+        return f"gh workflow run cd.yml -f environment=staging -f release={commit}"
+    return f"make deploy ENV=staging ARGS='--release {commit}'"
+
+
+def require(decision: Decision, commit: str, limit: float, command: str) -> None:
+    """Refuse a commit that may not go to production.
+
+    Raises:
+        KickoffError: Staging never proved it (exit code 1), or was still at it (exit code 3).
+    """
+    if decision.standing is Standing.TIMED_OUT:
+        raise KickoffError(
+            f"staging is still at {commit[:7]} after PROMOTE_WAIT, {limit:.0f} s",
+            code=ExitCode.INCONCLUSIVE,
+            causes=[str(run) for run in decision.running],
+            hint="run this again when it has ended, or give production a longer PROMOTE_WAIT",
+        )
+    if decision.standing not in (Standing.PROVEN, Standing.BYPASSED):
+        raise KickoffError(
+            f"staging never proved {commit[:7]}, so production does not get it",
+            code=ExitCode.REJECTED,
+            hint=f"prove it first: {command}",
+        )
+
+
+def compare(built: str, proved: str) -> None:
+    """Refuse an artefact that is not, byte for byte, the one that was proved.
+
+    Raises:
+        KickoffError: The digests differ (exit code 1) or are none.
+    """
+    if checked(built) != checked(proved):
+        raise KickoffError(
+            f"what was built for production is not what staging proved: built {built}, proved {proved}",
+            code=ExitCode.REJECTED,
+            hint="ship the commit to staging again, so that what is built now is what is proved",
+        )
+
+
+def record(
+    stage: str, started: str, service: str, commit: str, outcome: Decision | KickoffError | str
+) -> Evidence:
+    """Return the evidence of a look-up or a comparison.
+
+    Args:
+        stage: Name of the evidence.
+        started: When it began, ISO 8601 UTC.
+        service: Name of the service.
+        commit: The commit in question.
+        outcome: The decision, the digest both sides agree on, or the refusal.
+    """
+    rule, expected = f"staging proved {commit[:7]}", "a proof of this commit"
+    facts: dict[str, object] = {}
+    log: tuple[str, ...] = ()
+    if isinstance(outcome, KickoffError):
+        doubtful = outcome.code is ExitCode.INCONCLUSIVE
+        verdict = Verdict.INCONCLUSIVE if doubtful else Verdict.FAIL
+        summary, log = str(outcome), outcome.causes
+        result = RuleResult(rule, verdict, "no proof that counts", expected, 0, summary)
+        facts = {"exit_code": int(outcome.code), "hint": outcome.hint}
+    elif isinstance(outcome, str):
+        verdict, summary = Verdict.PASS, f"what was built is what staging proved: {outcome}"
+        result = RuleResult("built is what staging proved", verdict, outcome, outcome, 1)
+    elif outcome.proof is not None:
+        proof, verdict = outcome.proof, Verdict.PASS
+        summary = f"{proof.environment} proved {commit[:7]} as {proof.release} at {proof.proved[:19]}"
+        result = RuleResult(rule, verdict, proof.digest, expected, 1)
+        facts = {"proved_digest": proof.digest, "proved": f"{proof.proved} ({proof.source})"}
+    else:
+        verdict, log = Verdict.NOT_APPLICABLE, outcome.doubts
+        summary = f"{commit[:7]} goes to production unproven: {outcome.reason}"
+        result = RuleResult(rule, verdict, "bypassed", expected, 0, f"a person said why: {outcome.reason}")
+        facts = {"unproven_reason": outcome.reason}
+    return Evidence(
+        stage=stage,
+        environment="",
+        verdict=verdict,
+        summary=summary,
+        started=started,
+        service=service,
+        inputs={"commit": commit},
+        rules=[result],
+        facts=facts,
+        log_tail=list(log),
+    )

@@ -1,0 +1,81 @@
+"""Asking GitHub through its command line ``gh``, which knows the host, the proxy and the token."""
+
+import json
+import re
+import subprocess
+from typing import Any
+
+from kickoff.errors import ExitCode, KickoffError
+
+TIMEOUT = 60
+"""Seconds GitHub gets for one answer."""
+
+
+class GitHubError(KickoffError):
+    """GitHub was not reached or did not do what was asked.
+
+    Attributes:
+        status: The HTTP status of its answer, 0 when there was none.
+        answer: What it said, in one line.
+    """
+
+    def __init__(self, message: str, *, status: int, answer: str, hint: str) -> None:
+        super().__init__(message, code=ExitCode.UNREACHABLE, causes=[answer], hint=hint)
+        self.status, self.answer = status, answer
+
+    @property
+    def passing(self) -> bool:
+        """Whether asking again in a moment may help."""
+        return self.status in (0, 429) or self.status >= 500
+
+
+def api(method: str, path: str, document: object = None, *, hint: str) -> Any:  # noqa: ANN401 - any JSON
+    """Send one request and return the JSON that comes back; ``None`` for an empty answer.
+
+    Args:
+        method: The HTTP method.
+        path: The path below the API's root, with its query.
+        document: JSON to send.
+        hint: What to do when GitHub refuses, e.g. the permission the job needs.
+
+    Raises:
+        GitHubError: ``gh`` is missing or silent, or GitHub refused (exit code 4).
+    """
+    raw = download(path, method=method, document=document, hint=hint)
+    if not raw.strip():
+        return None
+    try:
+        return json.loads(raw)
+    except ValueError:
+        raise _refusal(method, path, "gh answers no JSON", 0, hint) from None
+
+
+def download(path: str, *, hint: str, method: str = "GET", document: object = None) -> bytes:
+    """Send one request and return the bytes that come back.
+
+    Raises:
+        GitHubError: As for :func:`api`.
+    """
+    command = ["gh", "api", "--method", method, path, *(["--input", "-"] if document is not None else [])]
+    given = json.dumps(document).encode() if document is not None else None
+    try:
+        done = subprocess.run(command, input=given, capture_output=True, timeout=TIMEOUT, check=False)
+    except FileNotFoundError:
+        raise _refusal(
+            method, path, "gh is not installed", -1, "install it: https://cli.github.com"
+        ) from None
+    except subprocess.TimeoutExpired:
+        raise _refusal(method, path, f"no answer within {TIMEOUT} s", 0, hint) from None
+    if done.returncode == 0:
+        return done.stdout
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+    answer = " ".join(said[-3:]) or f"gh ended with exit code {done.returncode}"
+    found = re.search(r"\(HTTP (\d{3})\)", answer)
+    # Without a status nothing came back: no token, no network, no such host.
+    raise _refusal(method, path, answer, int(found[1]) if found else 0, hint)
+
+
+def _refusal(method: str, path: str, answer: str, status: int, hint: str) -> GitHubError:
+    return GitHubError(
+        f"GitHub did not take {method} {path.partition('?')[0]}", status=status, answer=answer, hint=hint
+    )
