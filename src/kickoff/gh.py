@@ -10,12 +10,15 @@ from kickoff.errors import ExitCode, KickoffError
 TIMEOUT = 60
 """Seconds GitHub gets for one answer."""
 
+_NO_LOGIN = 4
+"""Exit code of ``gh`` when it has no token."""
+
 
 class GitHubError(KickoffError):
     """GitHub was not reached or did not do what was asked.
 
     Attributes:
-        status: The HTTP status of its answer, 0 when there was none.
+        status: The HTTP status of its answer, 0 when there was none, -1 when there is no ``gh`` to ask.
         answer: What it said, in one line.
     """
 
@@ -61,9 +64,8 @@ def download(path: str, *, hint: str, method: str = "GET", document: object = No
     try:
         done = subprocess.run(command, input=given, capture_output=True, timeout=TIMEOUT, check=False)
     except FileNotFoundError:
-        raise _refusal(
-            method, path, "gh is not installed", -1, "install it: https://cli.github.com"
-        ) from None
+        lack = "install it: https://cli.github.com"
+        raise _refusal(method, path, "gh is not installed", -1, lack) from None
     except subprocess.TimeoutExpired:
         raise _refusal(method, path, f"no answer within {TIMEOUT} s", 0, hint) from None
     if done.returncode == 0:
@@ -71,8 +73,8 @@ def download(path: str, *, hint: str, method: str = "GET", document: object = No
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
     answer = " ".join(said[-3:]) or f"gh ended with exit code {done.returncode}"
     found = re.search(r"\(HTTP (\d{3})\)", answer)
-    # Without a status nothing came back: no token, no network, no such host.
-    raise _refusal(method, path, answer, int(found[1]) if found else 0, hint)
+    status = int(found[1]) if found else 401 if done.returncode == _NO_LOGIN else 0
+    raise _refusal(method, path, answer, status, hint)
 
 
 def _refusal(method: str, path: str, answer: str, status: int, hint: str) -> GitHubError:

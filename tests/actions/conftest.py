@@ -15,6 +15,9 @@ from typing import Any
 import pytest
 import yaml
 
+from kickoff.artifact import bundle
+from kickoff.artifact.ledger import FolderLedger
+
 ROOT = Path(__file__).resolve().parents[2]
 ACT = shutil.which("act", path=f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', '')}")
 RECORDER = Path(__file__).with_name("recorder.py")
@@ -69,6 +72,9 @@ class Project:
         self.record = folder / "record.jsonl"
         self.faults = folder / "faults.json"
         self._folder = folder
+        # Where the proofs are when nothing else is said: below the home that act gets.
+        proofs = folder / "home" / ".local" / "state" / "kickoff" / SERVICE["name"] / "proofs"
+        self.proofs = FolderLedger(proofs, "staging")
         self.root.mkdir()
         self.write("app/main.py", "print('demo')\n")
         self.write("configs/service.yml", yaml.safe_dump(SERVICE))
@@ -84,6 +90,9 @@ class Project:
         ignore = shutil.ignore_patterns("__pycache__")
         for name in (".github", "actions", "src", "scripts", "requirements"):
             shutil.copytree(ROOT / name, self.root / name, ignore=ignore)
+        for name in ("schema.json", "production.env"):
+            path = f"configs/environments/{name}"
+            self.write(path, (ROOT / path).read_text(encoding="utf-8"))
         for name in RECORDED:
             target = self.root / "scripts" / name
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -91,6 +100,25 @@ class Project:
         # The target of the environment decides what is built.
         environments = "configs/environments"
         shutil.copytree(ROOT / environments, self.root / environments, dirs_exist_ok=True)
+
+    def digest(self) -> str:
+        """Return the digest that the last commit's bundle has."""
+        commit = self.git("rev-parse", "HEAD").strip()
+        self.artifacts.mkdir(exist_ok=True)
+        return bundle.build(self.root, commit, SERVICE["bundle"], self.artifacts).digest
+
+    def prove(self, digest: str) -> None:
+        """Keep the proof that staging would have written for the last commit."""
+        statement = {
+            "version": 1,
+            "environment": "staging",
+            "digest": digest,
+            "commit": self.git("rev-parse", "HEAD").strip(),
+            "release": "abc1234-00000000",
+            "proved": "2026-01-02T03:04:05.000+00:00",
+            "stages": {"stage": [], "smoke-live": []},
+        }
+        self.proofs.keep(statement)
 
     def restore(self, name: str) -> None:
         """Put the real script back where a recorder stands."""

@@ -1,5 +1,7 @@
 """Which job of cd.yml runs for which event, and what it does when something fails: the table is data."""
 
+import json
+import threading
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -45,6 +47,7 @@ class Row:
         edits: Files of the project that are changed first.
         interrupt_at: The call during which the run is cancelled.
         default_branch: The repository's default branch.
+        proved: Whose digest staging proved for the commit: ``same``, ``other``, or nothing.
     """
 
     name: str
@@ -57,12 +60,34 @@ class Row:
     edits: dict[str, str] = field(default_factory=dict)
     interrupt_at: str = ""
     default_branch: str = "main"
+    proved: str = ""
 
 
 TABLE = [
     # Every event.                     checks gate build dev stag prod post summary
     Row("push to main", "sss-s-ss", RELEASED),
-    Row("tag", "sss--sss", RELEASED_ELSEWHERE, ref="refs/tags/v1.2.3"),
+    Row("tag", "sss--sss", RELEASED_ELSEWHERE, ref="refs/tags/v1.2.3", proved="same"),
+    Row("tag of a commit that staging never proved", "f------f", ref="refs/tags/v1.2.3"),
+    Row(
+        "tag of a commit of which staging proved another artefact",
+        "ssf----f",
+        ref="refs/tags/v1.2.3",
+        proved="other",
+    ),
+    Row(
+        "dispatch of production",
+        "sss--sss",
+        RELEASED_ELSEWHERE,
+        event="workflow_dispatch",
+        inputs={"environment": "production"},
+        proved="same",
+    ),
+    Row(
+        "dispatch of a commit that staging never proved",
+        "f------f",
+        event="workflow_dispatch",
+        inputs={"environment": "production"},
+    ),
     Row(
         "dispatch of development",
         "ssss--ss",
@@ -78,7 +103,7 @@ TABLE = [
         inputs={"environment": "staging"},
     ),
     Row(
-        "dispatch of production from a branch",
+        "dispatch of production from a branch, unproven for a reason",
         "sss--sss",
         RELEASED_ELSEWHERE,
         event="workflow_dispatch",
@@ -191,6 +216,8 @@ def test_event_table(row: Row, project: Project) -> None:
             project.write("app/other.py", "")
     if row.edits:
         project.commit()
+    if row.proved:
+        project.prove(project.digest() if row.proved == "same" else f"sha256:{'0' * 64}")
     payload: dict[str, Any] = {"ref": row.ref, "repository": {"default_branch": row.default_branch}}
     if row.inputs:
         payload["inputs"] = row.inputs
@@ -212,6 +239,63 @@ def test_the_image_is_built_on_every_runner_that_is_named(project: Project) -> N
     run = project.act("cd.yml", more=(*runners, "--platform", "ubuntu-24.04-arm=-self-hosted"))
     assert run.status == 0, run.log[-3000:]
     assert run.log.count("Success - Main Build for this machine") == 2
+
+
+def tagged() -> dict[str, Any]:
+    return {"ref": "refs/tags/v1.2.3", "repository": {"default_branch": "main"}}
+
+
+def test_a_refusal_names_the_command_that_proves_the_commit(project: Project) -> None:
+    commit = project.git("rev-parse", "HEAD").strip()
+    run = project.act("cd.yml", "push", tagged())
+    assert f"staging never proved {commit[:7]}, so production does not get it" in run.log
+    assert f"make deploy ENV=staging ARGS='--release {commit}'" in run.log
+    evidence = json.loads((project.evidence / "promotion.json").read_text())
+    assert (evidence["verdict"], evidence["facts"]["exit_code"]) == ("fail", 1)
+
+
+def test_production_ships_what_staging_has_proved_under_act(project: Project) -> None:
+    assert project.act("cd.yml").status == 0  # a push to main: staging
+    commit = project.git("rev-parse", "HEAD").strip()
+    proof = project.proofs.find(commit)
+    assert proof is not None
+    run = project.act("cd.yml", "push", tagged())
+    assert run.status == 0, run.log[-3000:]
+    [staged] = [call["arguments"] for call in run.calls if call["name"] == "release.py stage"]
+    assert f"--artifact-digest={proof.digest}" in staged
+    assert "--unproven-reason=" in staged
+
+
+def test_a_reason_reaches_the_history_s_writer_and_nothing_else_reaches_the_shell(project: Project) -> None:
+    reason = "staging's disk is full; $(touch pwned) \"`touch pwned`"
+    inputs = {"environment": "production", "unproven-reason": reason}
+    run = project.act("cd.yml", "workflow_dispatch", tagged() | {"inputs": inputs})
+    assert run.status == 0, run.log[-3000:]
+    [staged] = [call["arguments"] for call in run.calls if call["name"] == "release.py stage"]
+    assert f"--unproven-reason={reason}" in staged
+    assert not list(project.root.rglob("pwned"))
+
+
+def test_production_waits_for_the_staging_run_of_its_commit(project: Project) -> None:
+    commit, digest = project.git("rev-parse", "HEAD").strip(), project.digest()
+    ended = threading.Event()
+
+    def staging() -> None:
+        with project.proofs.claim(commit, "somebody", "staging run 7"):
+            ended.wait(60)
+            project.prove(digest)
+
+    thread = threading.Thread(target=staging)
+    thread.start()
+    try:
+        threading.Timer(3, ended.set).start()
+        run = project.act("cd.yml", "push", tagged())
+    finally:
+        ended.set()
+        thread.join()
+    assert run.status == 0, run.log[-3000:]
+    assert f"waiting for staging's proof of {commit[:7]}" in run.log
+    assert "staging run 7 by somebody since" in run.log
 
 
 def test_rollback_serves_the_named_release_and_tests_it(project: Project) -> None:

@@ -108,9 +108,7 @@ def look_up(
     failures = 0
     while True:
         try:
-            # In this order: a run that ends between the two questions has written its proof before.
-            running = [run for ledger in ledgers for run in ledger.running(commit)]
-            found = next((proof for ledger in ledgers if (proof := ledger.find(commit))), None)
+            found, running = _ask(ledgers, commit)
             failures = 0
         except KickoffError as error:
             if reason:
@@ -137,6 +135,17 @@ def look_up(
         left = limit - (current - began)
         say(decision, left)
         sleep(min(interval, left))
+
+
+def _ask(ledgers: Sequence[Ledger], commit: str) -> tuple[Proof | None, list[Running]]:
+    running: list[Running] = []
+    for ledger in ledgers:
+        # In this order: a run that ends between the two questions has written its proof before.
+        running += ledger.running(commit)
+        found = ledger.find(commit)
+        if found is not None:
+            return found, []
+    return None, running
 
 
 def proving_command(commit: str, *, on_github: bool) -> str:

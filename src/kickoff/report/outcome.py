@@ -12,6 +12,8 @@ from kickoff.report.judgement import GOOD, RunVerdict, first_problem, judge, lim
 from kickoff.report.run import Run, fact
 from kickoff.report.wording import clean, duration, line, moment, number, plural
 
+_BEFORE_A_DEPLOYMENT = ("", "validate", "promotion", "quality-gate", "build", "same-artefact")
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -361,14 +363,7 @@ def _next(run: Run, verdict: RunVerdict, environment: str, stage: str) -> tuple[
         return (f"{tool} status {env}", f"{tool} resume {env}")
     if verdict is RunVerdict.INCONCLUSIVE:
         return (f"{tool} status {env}", again) if environment else (again,)
-    if verdict is RunVerdict.REJECTED and stage in (
-        "",
-        "validate",
-        "promotion",
-        "quality-gate",
-        "build",
-        "same-artefact",
-    ):
+    if verdict is RunVerdict.REJECTED and stage in _BEFORE_A_DEPLOYMENT:
         return (again,)
     if verdict in (RunVerdict.REJECTED, RunVerdict.ROLLED_BACK):
         return (f"{tool} logs {env} --process candidate", again) if stage else (f"{tool} status {env}",)

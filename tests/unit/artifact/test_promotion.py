@@ -38,11 +38,15 @@ RUN = Running("somebody", "2026-01-02T03:04:05Z", "staging run 7")
     ],
 )
 def test_the_table(
-    proof: Proof | None, running: list[Running], reason: str, waited: float, quiet: float, standing: Standing
+    proof: Proof | None,
+    running: list[Running],
+    reason: str,
+    *,
+    waited: float,
+    quiet: float,
+    standing: Standing,
 ) -> None:
-    decision = promotion.decide(
-        proof, running, reason=reason, waited=waited, quiet=quiet, limit=60, settle=5
-    )
+    decision = promotion.decide(proof, running, reason=reason, waited=waited, quiet=quiet, limit=60, settle=5)
     assert decision.standing is standing
     assert (decision.reason == reason) or standing is Standing.PROVEN
 
@@ -118,7 +122,9 @@ def test_a_run_in_progress_is_waited_for_and_its_proof_taken() -> None:
 
 def test_a_run_that_ends_without_a_proof_is_a_refusal() -> None:
     time = Time()
-    assert look_up(Scripted(lambda n: [RUN] if n < 3 else [], nothing), time=time).standing is Standing.REFUSED
+    assert (
+        look_up(Scripted(lambda n: [RUN] if n < 3 else [], nothing), time=time).standing is Standing.REFUSED
+    )
     assert time.now == 20
 
 
@@ -130,9 +136,7 @@ def test_the_wait_ends_at_its_limit_to_the_second() -> None:
 
 def test_a_run_that_was_just_started_gets_time_to_appear() -> None:
     time = Time()
-    ledger = Scripted(
-        lambda n: [RUN] if n in (3, 4) else [], lambda n: PROOF if n == 6 else None, settle=25
-    )
+    ledger = Scripted(lambda n: [RUN] if n in (3, 4) else [], lambda n: PROOF if n == 6 else None, settle=25)
     assert look_up(ledger, time=time).proof is PROOF
 
 

@@ -1,0 +1,286 @@
+"""Proofs on GitHub: which runs count, which artefacts are read, and what is refused; on a stand-in for gh."""
+
+import base64
+import hashlib
+import io
+import json
+import subprocess
+import sys
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kickoff import gh
+from kickoff.artifact.github_ledger import GitHubLedger
+from kickoff.errors import KickoffError
+from tests.unit.artifact.test_ledger import COMMIT, DIGEST, STATEMENT
+from tests.unit.gh_stand_in import GitHub
+
+ROOT = Path(__file__).resolve().parents[3]
+HERE = "repos/o/r/actions"
+RUNS = f"GET {HERE}/workflows/cd.yml/runs?branch=main&per_page=100"
+ARTIFACTS = f"GET {HERE}/artifacts?name=proof-staging-{COMMIT}&per_page=100"
+RUN: dict[str, Any] = {
+    "id": 7,
+    "path": ".github/workflows/cd.yml",
+    "event": "push",
+    "head_branch": "main",
+    "head_sha": COMMIT,
+    "display_title": "A commit",
+    "status": "completed",
+    "conclusion": "success",
+    "run_started_at": "2026-01-02T03:04:05Z",
+    "html_url": "https://github.example/o/r/actions/runs/7",
+    "actor": {"login": "somebody"},
+    "triggering_actor": {"login": "somebody"},
+    "repository": {"full_name": "o/r"},
+    "head_repository": {"full_name": "o/r"},
+}
+IN_PROGRESS = RUN | {"status": "in_progress", "conclusion": None}
+DISPATCH = IN_PROGRESS | {"event": "workflow_dispatch", "head_sha": "f" * 40}
+
+
+@pytest.fixture
+def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitHub:
+    made = GitHub(tmp_path / "gh")
+    made.use(monkeypatch)
+    made.answer(RUNS, {"workflow_runs": []})
+    made.answer(ARTIFACTS, {"artifacts": []})
+    return made
+
+
+def offer(
+    github: GitHub,
+    *,
+    run: dict[str, Any] = RUN,
+    identity: int = 1,
+    statement: object = STATEMENT,
+    **more: Any,
+) -> None:
+    """Let a run have kept a statement."""
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w") as archive:
+        archive.writestr("proof.staging.json", json.dumps(statement))
+    data = stream.getvalue()
+    artifact = {
+        "id": identity,
+        "name": f"proof-staging-{COMMIT}",
+        "expired": False,
+        "created_at": f"2026-01-02T03:04:0{identity}Z",
+        "digest": f"sha256:{hashlib.sha256(data).hexdigest()}",
+        "workflow_run": {"id": run["id"]},
+    }
+    listed = github.answers[ARTIFACTS]["artifacts"]
+    github.answer(ARTIFACTS, {"artifacts": [*listed, artifact | more]})
+    github.answer(f"GET {HERE}/runs/{run['id']}", run)
+    github.answer(f"GET {HERE}/artifacts/{identity}/zip", {"base64": base64.b64encode(data).decode()})
+
+
+def ledger() -> GitHubLedger:
+    return GitHubLedger("o/r", "main", "staging", ["v1.2.3"])
+
+
+def test_the_proof_of_a_run_that_ended_well_is_found(github: GitHub) -> None:
+    assert ledger().find(COMMIT) is None
+    offer(github)
+    proof = ledger().find(COMMIT)
+    assert proof is not None
+    assert (proof.digest, proof.source) == (DIGEST, RUN["html_url"])
+
+
+# A pull request can make a run upload whatever it likes under this name.
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"conclusion": "failure"},
+        {"conclusion": None, "status": "in_progress"},
+        {"path": ".github/workflows/ci.yml"},
+        {"path": ".github/workflows/cd.yml.yml"},
+        {"event": "pull_request"},
+        {"event": "pull_request_target"},
+        {"head_branch": "topic"},
+        {"head_repository": {"full_name": "stranger/r"}},
+        {"head_repository": None},
+        {"repository": {"full_name": "stranger/r"}},
+    ],
+    ids=str,
+)
+def test_the_proof_of_any_other_run_does_not_count(change: dict[str, Any], github: GitHub) -> None:
+    offer(github, run=RUN | change)
+    assert ledger().find(COMMIT) is None
+    offer(github, run=RUN | {"id": 8}, identity=2)
+    assert ledger().find(COMMIT) is not None, "a good one beside it does"
+
+
+def test_the_path_of_a_run_may_name_its_ref(github: GitHub) -> None:
+    offer(github, run=RUN | {"path": ".github/workflows/cd.yml@refs/heads/main"})
+    assert ledger().find(COMMIT) is not None
+
+
+def test_what_expired_or_has_another_name_is_not_read(github: GitHub) -> None:
+    offer(github, expired=True)
+    offer(github, identity=2, name=f"proof-staging-{COMMIT}2")
+    assert ledger().find(COMMIT) is None
+    assert not [path for _, path, _ in github.calls() if path.endswith("/zip")]
+
+
+def test_the_newest_proof_counts(github: GitHub) -> None:
+    newer = f"sha256:{'3' * 64}"
+    offer(github, identity=2, run=RUN | {"id": 8}, statement=STATEMENT | {"digest": newer})
+    offer(github, identity=1)
+    proof = ledger().find(COMMIT)
+    assert proof is not None
+    assert proof.digest == newer
+
+
+@pytest.mark.parametrize(
+    ("more", "statement", "reason"),
+    [
+        ({"digest": f"sha256:{'0' * 64}"}, STATEMENT, "artefact is damaged"),
+        ({}, STATEMENT | {"commit": "b" * 40}, "its commit is"),
+        ({}, STATEMENT | {"environment": "development"}, "its environment is"),
+        ({}, [], "no statement"),
+    ],
+)
+def test_a_proof_that_cannot_be_trusted_is_refused(
+    more: dict[str, Any], statement: object, reason: str, github: GitHub
+) -> None:
+    offer(github, statement=statement, **more)
+    with pytest.raises(KickoffError, match=reason) as error:
+        ledger().find(COMMIT)
+    assert error.value.code == 1
+    assert error.value.at == RUN["html_url"]
+
+
+def test_an_artefact_that_is_no_archive_is_refused(github: GitHub) -> None:
+    offer(github, digest=None)
+    github.answer(f"GET {HERE}/artifacts/1/zip", {"base64": base64.b64encode(b"no zip").decode()})
+    with pytest.raises(KickoffError, match=r"does not hold proof\.staging\.json"):
+        ledger().find(COMMIT)
+
+
+@pytest.mark.parametrize(
+    ("run", "counts"),
+    [
+        (IN_PROGRESS, True),
+        (IN_PROGRESS | {"status": "queued"}, True),
+        (IN_PROGRESS | {"status": "waiting"}, True),
+        (RUN, False),
+        (IN_PROGRESS | {"head_sha": "b" * 40}, False),
+        (IN_PROGRESS | {"head_branch": "v1.2.3"}, False),
+        (DISPATCH | {"display_title": f"{COMMIT} → staging"}, True),
+        (DISPATCH | {"display_title": "aaaaaaa → staging"}, True),
+        (DISPATCH | {"display_title": "aaaaaaa-12345678 → staging"}, True),
+        (DISPATCH | {"display_title": "v1.2.3 → staging"}, True),
+        (DISPATCH | {"display_title": "main → staging", "head_sha": COMMIT}, True),
+        (DISPATCH | {"display_title": "main → staging"}, False),
+        (DISPATCH | {"display_title": "v1.2.4 → staging"}, False),
+        (DISPATCH | {"display_title": "aaaaaab → staging"}, False),
+        (DISPATCH | {"display_title": f"{COMMIT} → production"}, False),
+        (DISPATCH | {"display_title": "A commit", "head_sha": COMMIT}, False),
+    ],
+)
+def test_only_a_staging_run_of_this_commit_is_waited_for(
+    run: dict[str, Any], *, counts: bool, github: GitHub
+) -> None:
+    github.answer(RUNS, {"workflow_runs": [run]})
+    found = ledger().running(COMMIT)
+    assert [one.place for one in found] == ([RUN["html_url"]] if counts else [])
+    assert all("somebody" in str(one) and "03:04:05" in str(one) for one in found)
+
+
+@pytest.mark.parametrize("ask", [GitHubLedger.running, GitHubLedger.find])
+def test_what_cannot_be_asked_is_no_proof(ask: Callable[..., object], github: GitHub) -> None:
+    for status, passing in ((403, False), (404, False), (429, True), (502, True)):
+        github.refuse(RUNS, status, "no")
+        github.refuse(ARTIFACTS, status, "no")
+        with pytest.raises(gh.GitHubError) as error:
+            ask(ledger(), COMMIT)
+        assert (error.value.code, error.value.status, error.value.passing) == (4, status, passing)
+        assert "actions: read" in error.value.hint
+
+
+def test_a_machine_without_gh_or_without_a_token_says_so(
+    github: GitHub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("GH_TOKEN")
+    with pytest.raises(gh.GitHubError) as error:
+        ledger().find(COMMIT)
+    assert (error.value.status, error.value.passing) == (401, False)
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(gh.GitHubError, match="did not take") as error:
+        ledger().find(COMMIT)
+    assert error.value.causes == ("gh is not installed",)
+    assert not error.value.passing
+
+
+def require(
+    github: GitHub, folder: Path, *arguments: str, environment: str = "github-hosted", **more: str
+) -> "subprocess.CompletedProcess[str]":
+    """Run the script as `pre-deployment-checks` does on GitHub."""
+    event = folder / "event.json"
+    event.write_text('{"repository": {"default_branch": "main"}}', encoding="utf-8")
+    return subprocess.run(
+        [
+            sys.executable,
+            str(ROOT / "scripts" / "deploy" / "promotion.py"),
+            "require",
+            f"--commit={COMMIT}",
+            *arguments,
+        ],
+        cwd=ROOT,
+        env=github.environ
+        | {
+            "HOME": str(folder),
+            "GITHUB_ACTIONS": "true",
+            "GITHUB_EVENT_PATH": str(event),
+            "GITHUB_OUTPUT": str(folder / "outputs"),
+            "GITHUB_REPOSITORY": "o/r",
+            "KICKOFF_EVIDENCE_DIR": str(folder / "evidence"),
+            "RUNNER_ENVIRONMENT": environment,
+        }
+        | more,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+
+
+def test_the_script_asks_github_there(github: GitHub, tmp_path: Path) -> None:
+    offer(github, statement=STATEMENT | {"repository": "ghcr.io/o/r"})
+    done = require(github, tmp_path)
+    assert done.returncode == 0, done.stderr
+    outputs = (tmp_path / "outputs").read_text()
+    assert DIGEST in outputs
+    assert "ghcr.io/o/r" in outputs
+    assert {method for method, _, _ in github.calls()} == {"GET"}, "it only reads"
+
+
+def test_the_script_ends_with_4_when_github_cannot_be_asked(github: GitHub, tmp_path: Path) -> None:
+    github.refuse(RUNS, 403, "Resource not accessible by integration")
+    done = require(github, tmp_path)
+    assert done.returncode == 4
+    assert "Resource not accessible by integration (HTTP 403)" in done.stderr
+    evidence = json.loads((tmp_path / "evidence" / "promotion.json").read_text())
+    assert (evidence["verdict"], evidence["facts"]["exit_code"]) == ("fail", 4)
+    done = require(github, tmp_path, "--unproven-reason=GitHub has no artefacts today")
+    assert done.returncode == 0
+    assert "overruled: GitHub did not take" in done.stdout
+    assert "::warning::aaaaaaa goes to production unproven: GitHub has no artefacts today" in done.stdout
+
+
+def test_a_lasting_runner_finds_its_own_proof_without_asking_github(github: GitHub, tmp_path: Path) -> None:
+    from kickoff.artifact.ledger import FolderLedger
+
+    FolderLedger(tmp_path / "state" / "football" / "proofs", "staging").keep(STATEMENT)
+    more = {"KICKOFF_STATE_ROOT": str(tmp_path / "state")}
+    done = require(github, tmp_path, environment="self-hosted", **more)
+    assert done.returncode == 0, done.stderr
+    assert github.calls() == []
+    # A runner of GitHub's has no folder that lasts: what lies there proves nothing.
+    github.refuse(ARTIFACTS, 403, "no")
+    assert require(github, tmp_path, **more).returncode == 4

@@ -1,0 +1,73 @@
+"""A stand-in for ``gh api``: answers from a file, refuses what GitHub would refuse, keeps what it was sent."""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+PROGRAM = """#!{python}
+import base64, json, os, pathlib, sys
+folder = pathlib.Path({folder!r})
+command, flag, method, path, *rest = sys.argv[1:]
+assert (command, flag) == ("api", "--method"), sys.argv
+assert rest in ([], ["--input", "-"]), rest
+if not os.environ.get("GH_TOKEN"):
+    sys.stderr.write("To get started with GitHub CLI, please run:  gh auth login")
+    sys.exit(4)
+document = json.load(sys.stdin) if rest else None
+with (folder / "calls.jsonl").open("a") as stream:
+    stream.write(json.dumps([method, path, document]) + "\\n")
+answers = json.loads((folder / "answers.json").read_text())
+answer = answers.get(method + " " + path)
+if answer is None:
+    answer = {{"status": 404, "message": "Not Found"}}
+if isinstance(answer, dict) and "status" in answer and "message" in answer:
+    print(json.dumps(answer))
+    sys.exit("gh: " + answer["message"] + " (HTTP " + str(answer["status"]) + ")")
+if isinstance(answer, dict) and "base64" in answer:
+    sys.stdout.buffer.write(base64.b64decode(answer["base64"]))
+elif answer != "":
+    print(json.dumps(answer))
+"""
+
+
+class GitHub:
+    """What the stand-in answers, by ``METHOD path``; paths it does not know are not found."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.answers: dict[str, Any] = {}
+        program = folder / "bin" / "gh"
+        program.parent.mkdir(parents=True)
+        program.write_text(PROGRAM.format(python=sys.executable, folder=str(folder)), encoding="utf-8")
+        program.chmod(0o755)
+        self.keep()
+
+    @property
+    def environ(self) -> dict[str, str]:
+        """Variables under which ``gh`` is the stand-in, with a token."""
+        return {"PATH": f"{self.folder / 'bin'}:{os.environ['PATH']}", "GH_TOKEN": "t"}
+
+    def keep(self) -> None:
+        (self.folder / "answers.json").write_text(json.dumps(self.answers), encoding="utf-8")
+
+    def answer(self, request: str, document: Any) -> None:
+        self.answers[request] = document
+        self.keep()
+
+    def refuse(self, request: str, status: int, message: str) -> None:
+        self.answer(request, {"status": status, "message": message})
+
+    def calls(self) -> list[tuple[str, str, Any]]:
+        path = self.folder / "calls.jsonl"
+        if not path.is_file():
+            return []
+        return [tuple(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Let this process find the stand-in."""
+        for name, value in self.environ.items():
+            monkeypatch.setenv(name, value)
