@@ -19,7 +19,7 @@ from kickoff.artifact.github_ledger import GitHubLedger
 from kickoff.artifact.ledger import FolderLedger, Ledger
 from kickoff.artifact.promotion import Decision
 from kickoff.artifact.source import tags
-from kickoff.errors import KickoffError, run
+from kickoff.errors import ExitCode, KickoffError, run
 from kickoff.evidence import now
 from kickoff.release.session import state_root
 
@@ -41,6 +41,7 @@ def _require(arguments: argparse.Namespace) -> int:
     name, commit = service.load(root).name, arguments.commit
     limit = environment.setting(arguments.environment, "PROMOTE_WAIT", root)
     on_github = where.active and not where.act
+    command = promotion.proving_command(commit, on_github=on_github)
     try:
         decision = promotion.look_up(
             _ledgers(root, name, arguments),
@@ -50,11 +51,15 @@ def _require(arguments: argparse.Namespace) -> int:
             interval=_INTERVAL_ON_GITHUB if on_github else _INTERVAL,
             say=_Narrator(commit).say,
         )
-        promotion.require(decision, commit, limit, promotion.proving_command(commit, on_github=on_github))
+        promotion.require(decision, commit, limit)
     except KickoffError as error:
-        promotion.record(promotion.STAGE, started, name, commit, error).write(_evidence_folder())
+        if error.code is ExitCode.REJECTED:
+            error.hint = f"prove it: {command}"
+        promotion.look_up_evidence(error, started=started, service=name, commit=commit).write(
+            _evidence_folder()
+        )
         raise
-    evidence = promotion.record(promotion.STAGE, started, name, commit, decision)
+    evidence = promotion.look_up_evidence(decision, started=started, service=name, commit=commit)
     evidence.write(_evidence_folder())
     proof = decision.proof
     github.set_output("proved-digest", proof.digest if proof else "")
@@ -72,14 +77,17 @@ def _require(arguments: argparse.Namespace) -> int:
 
 def _compare(arguments: argparse.Namespace) -> int:
     started, name = now(), service.load(Path.cwd()).name
-    stage = "same-artefact"
+    refusal = None
     try:
         promotion.compare(arguments.built, arguments.proved)
     except KickoffError as error:
-        promotion.record(stage, started, name, arguments.commit, error).write(_evidence_folder())
-        raise
-    evidence = promotion.record(stage, started, name, arguments.commit, arguments.built)
+        refusal = error
+    evidence = promotion.comparison_evidence(
+        arguments.built, arguments.proved, refusal, started=started, service=name, commit=arguments.commit
+    )
     evidence.write(_evidence_folder())
+    if refusal is not None:
+        raise refusal
     print(f"✓ {evidence.summary}")
     return 0
 

@@ -41,6 +41,22 @@ def test_the_same_release_is_not_shipped_twice(project: Project) -> None:
     project.assert_settled(first.release)
 
 
+def test_the_reason_to_ship_without_a_proof_stays_in_the_history(project: Project) -> None:
+    reason = "staging's host is being replaced"
+    for last in ("abort", "promote"):
+        staged = project.command(
+            "stage", *project.stage_arguments(project.commit()), f"--unproven-reason={reason}"
+        )
+        assert staged.returncode == ExitCode.PASS, staged.stderr
+        attempt = project.evidence("stage")["attempt"]
+        done = project.command(last, f"--attempt={attempt}", KICKOFF_RUN_ID="another")
+        assert done.returncode == ExitCode.PASS, done.stderr
+    assert project.ship(delay_ms=1).facts["outcome"] == "released"
+    history = project.command("history").stdout.splitlines()
+    assert [f"unproven: {reason}" in line for line in history] == [True, True, False]
+    assert project.command("history", "--verify").returncode == ExitCode.PASS
+
+
 def test_rollback_serves_the_previous_release_again(project: Project) -> None:
     first, second = project.ship(), project.ship(delay_ms=1)
     with Load(project.address, 100) as load:

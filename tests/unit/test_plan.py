@@ -67,6 +67,14 @@ def test_the_reason_for_an_unproven_commit_is_kept_and_is_one_line() -> None:
         decide("workflow_dispatch", "refs/heads/main", inputs | {"unproven-reason": "a\nb"})
 
 
+def test_production_alone_needs_a_proof() -> None:
+    for environment in ("development", "staging", "production"):
+        decision = decide("workflow_dispatch", "refs/heads/main", {"environment": environment})
+        assert decision.needs_proof == (environment == "production")
+    assert decide("push", "refs/tags/v1.0.0").needs_proof
+    assert not decide("push", "refs/heads/main").needs_proof
+
+
 def test_only_a_push_or_a_dispatch_ever_deploys() -> None:
     for event in ("pull_request", "pull_request_target", "issue_comment", "release", "workflow_run"):
         decision = decide(event, "refs/tags/v1.0.0", {"environment": "production"})

@@ -15,6 +15,7 @@ import pytest
 import yaml
 
 from kickoff import service as services
+from kickoff.artifact.github_ledger import WORKFLOW, artifact_name
 from kickoff.environment.secret_source import BESIDE_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -149,7 +150,9 @@ def test_workflows_grant_nothing_by_default(path: Path) -> None:
     assert document["permissions"] == {}
     assert document["concurrency"]["group"]
     text = path.read_text()
-    for line in re.findall(r"^ +(?:contents|id-token|attestations|packages): (?:read|write).*$", text, re.M):
+    for line in re.findall(
+        r"^ +(?:actions|attestations|contents|id-token|issues|packages): (?:read|write).*$", text, re.M
+    ):
         assert "#" in line, f"say why: {line.strip()}"
 
 
@@ -283,6 +286,21 @@ def test_clean_up_runs_always() -> None:
         if step.get("with", {}).get("phase") in ("abort", "rollback"):
             assert step["if"].startswith("${{ always() && ")
             assert "failure()" not in step["if"]
+
+
+def test_the_longest_wait_for_a_proof_fits_into_its_job() -> None:
+    schema = json.loads((ROOT / "configs" / "environments" / "schema.json").read_text())
+    longest = schema["properties"]["PROMOTE_WAIT"]["maximum"] / 60
+    assert longest + 10 <= CD["jobs"]["pre-deployment-checks"]["timeout-minutes"]
+
+
+def test_the_proof_is_kept_under_the_name_it_is_looked_for() -> None:
+    [step] = [step for step in CD["jobs"]["post-deployment"]["steps"] if step["name"] == "Keep the proof"]
+    commit = "${{ needs.pre-deployment-checks.outputs.commit }}"
+    assert step["with"]["name"] == artifact_name("staging", commit)
+    assert [path.name for path in WORKFLOWS if path.name == WORKFLOW] == ["cd.yml"]
+    # A staging run in progress is recognised by its title.
+    assert "format('{0} → {1}', inputs.release || github.ref_name, inputs.environment)" in CD["run-name"]
 
 
 def test_deploys_to_one_environment_queue_whatever_their_ref() -> None:

@@ -14,6 +14,8 @@ from kickoff.gh import GitHubError
 
 STAGE = "promotion"
 """Name of the evidence of :func:`look_up`."""
+COMPARISON = "same-artefact"
+"""Name of the evidence of :func:`compare`."""
 _ATTEMPTS = 3
 """Questions in a row that may stay without an answer before the place counts as unreachable."""
 
@@ -155,7 +157,7 @@ def proving_command(commit: str, *, on_github: bool) -> str:
     return f"make deploy ENV=staging ARGS='--release {commit}'"
 
 
-def require(decision: Decision, commit: str, limit: float, command: str) -> None:
+def require(decision: Decision, commit: str, limit: float) -> None:
     """Refuse a commit that may not go to production.
 
     Raises:
@@ -172,7 +174,7 @@ def require(decision: Decision, commit: str, limit: float, command: str) -> None
         raise KickoffError(
             f"staging never proved {commit[:7]}, so production does not get it",
             code=ExitCode.REJECTED,
-            hint=f"prove it first: {command}",
+            hint="ship it to staging first",
         )
 
 
@@ -184,50 +186,43 @@ def compare(built: str, proved: str) -> None:
     """
     if checked(built) != checked(proved):
         raise KickoffError(
-            f"what was built for production is not what staging proved: built {built}, proved {proved}",
+            f"production would get another artefact than staging proved: built {built}, proved {proved}",
             code=ExitCode.REJECTED,
             hint="ship the commit to staging again, so that what is built now is what is proved",
         )
 
 
-def record(
-    stage: str, started: str, service: str, commit: str, outcome: Decision | KickoffError | str
+def look_up_evidence(
+    outcome: Decision | KickoffError, *, started: str, service: str, commit: str
 ) -> Evidence:
-    """Return the evidence of a look-up or a comparison.
+    """Return the evidence of a look-up.
 
     Args:
-        stage: Name of the evidence.
+        outcome: The decision, or the refusal.
         started: When it began, ISO 8601 UTC.
         service: Name of the service.
         commit: The commit in question.
-        outcome: The decision, the digest both sides agree on, or the refusal.
     """
-    rule, expected = f"staging proved {commit[:7]}", "a proof of this commit"
-    facts: dict[str, object] = {}
-    log: tuple[str, ...] = ()
+    error = outcome if isinstance(outcome, KickoffError) else None
+    rule, expected, log = f"proof of {commit[:7]}", "one from staging", error.causes if error else ()
+    facts: dict[str, object] = _refusal(error)
     if isinstance(outcome, KickoffError):
-        doubtful = outcome.code is ExitCode.INCONCLUSIVE
-        verdict = Verdict.INCONCLUSIVE if doubtful else Verdict.FAIL
-        summary, log = str(outcome), outcome.causes
-        result = RuleResult(rule, verdict, "no proof that counts", expected, 0, summary)
-        facts = {"exit_code": int(outcome.code), "hint": outcome.hint}
-    elif isinstance(outcome, str):
-        verdict, summary = Verdict.PASS, f"what was built is what staging proved: {outcome}"
-        result = RuleResult("built is what staging proved", verdict, outcome, outcome, 1)
+        summary = str(outcome)
+        result = RuleResult(rule, _against(outcome), "none that counts", expected, 0, summary)
     elif outcome.proof is not None:
-        proof, verdict = outcome.proof, Verdict.PASS
+        proof = outcome.proof
         summary = f"{proof.environment} proved {commit[:7]} as {proof.release} at {proof.proved[:19]}"
-        result = RuleResult(rule, verdict, proof.digest, expected, 1)
+        result = RuleResult(rule, Verdict.PASS, proof.digest, expected, 1)
         facts = {"proved_digest": proof.digest, "proved": f"{proof.proved} ({proof.source})"}
     else:
-        verdict, log = Verdict.NOT_APPLICABLE, outcome.doubts
+        log, said = outcome.doubts, f"a person said why: {outcome.reason}"
         summary = f"{commit[:7]} goes to production unproven: {outcome.reason}"
-        result = RuleResult(rule, verdict, "bypassed", expected, 0, f"a person said why: {outcome.reason}")
+        result = RuleResult(rule, Verdict.NOT_APPLICABLE, "bypassed", expected, 0, said)
         facts = {"unproven_reason": outcome.reason}
     return Evidence(
-        stage=stage,
+        stage=STAGE,
         environment="",
-        verdict=verdict,
+        verdict=result.verdict,
         summary=summary,
         started=started,
         service=service,
@@ -236,3 +231,30 @@ def record(
         facts=facts,
         log_tail=list(log),
     )
+
+
+def comparison_evidence(
+    built: str, proved: str, error: KickoffError | None, *, started: str, service: str, commit: str
+) -> Evidence:
+    """Return the evidence of a comparison; ``error`` is the refusal, if there was one."""
+    verdict = _against(error) if error else Verdict.PASS
+    name = "built is what staging proved"
+    return Evidence(
+        stage=COMPARISON,
+        environment="",
+        verdict=verdict,
+        summary=str(error) if error else f"{name}: {built}",
+        started=started,
+        service=service,
+        inputs={"commit": commit},
+        rules=[RuleResult(name, verdict, built, proved, 1, str(error) if error else "")],
+        facts=_refusal(error),
+    )
+
+
+def _against(error: KickoffError) -> Verdict:
+    return Verdict.INCONCLUSIVE if error.code is ExitCode.INCONCLUSIVE else Verdict.FAIL
+
+
+def _refusal(error: KickoffError | None) -> dict[str, object]:
+    return {"exit_code": int(error.code), "hint": error.hint} if error else {}

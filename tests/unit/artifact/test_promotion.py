@@ -17,6 +17,7 @@ from kickoff.gh import GitHubError
 
 COMMIT, DIGEST = "a" * 40, f"sha256:{'1' * 64}"
 PROOF = Proof("staging", COMMIT, DIGEST, "", "aaaaaaa-12345678", "2026-01-02T03:04:05+00:00", "a file")
+ABOUT = {"started": "2026-01-02T03:04:05Z", "service": "demo", "commit": COMMIT}
 RUN = Running("somebody", "2026-01-02T03:04:05Z", "staging run 7")
 
 
@@ -175,13 +176,10 @@ def test_a_reason_overrules_what_cannot_be_asked_and_says_so() -> None:
     ("standing", "code"), [(Standing.REFUSED, 1), (Standing.TIMED_OUT, 3), (Standing.WAIT, 1)]
 )
 def test_everything_but_a_proof_or_a_reason_is_refused(standing: Standing, code: int) -> None:
-    command = promotion.proving_command(COMMIT, on_github=True)
     with pytest.raises(KickoffError) as error:
-        promotion.require(Decision(standing, running=(RUN,)), COMMIT, 900, command)
+        promotion.require(Decision(standing, running=(RUN,)), COMMIT, 900)
     assert error.value.code == code
-    if code == 1:
-        assert f"gh workflow run cd.yml -f environment=staging -f release={COMMIT}" in error.value.hint
-    evidence = promotion.record("promotion", "2026-01-02T03:04:05Z", "demo", COMMIT, error.value)
+    evidence = promotion.look_up_evidence(error.value, **ABOUT)
     assert evidence.verdict is (Verdict.FAIL if code == 1 else Verdict.INCONCLUSIVE)
     assert evidence.facts["exit_code"] == code
 
@@ -189,8 +187,8 @@ def test_everything_but_a_proof_or_a_reason_is_refused(standing: Standing, code:
 def test_a_proof_and_a_reason_pass_and_leave_different_evidence() -> None:
     proven, bypassed = Decision(Standing.PROVEN, PROOF), Decision(Standing.BYPASSED, reason="in a hurry")
     for decision in (proven, bypassed):
-        promotion.require(decision, COMMIT, 900, "a command")
-    first, second = (promotion.record("promotion", "x", "demo", COMMIT, d) for d in (proven, bypassed))
+        promotion.require(decision, COMMIT, 900)
+    first, second = (promotion.look_up_evidence(d, **ABOUT) for d in (proven, bypassed))
     assert (first.verdict, second.verdict) == (Verdict.PASS, Verdict.NOT_APPLICABLE)
     assert first.facts["proved_digest"] == DIGEST
     assert "unproven_reason" not in first.facts
@@ -206,5 +204,17 @@ def test_production_ships_byte_for_byte_what_was_proved() -> None:
     assert error.value.code == 1
     assert other in str(error.value)
     assert DIGEST in str(error.value)
+    evidence = promotion.comparison_evidence(other, DIGEST, error.value, **ABOUT)
+    assert evidence.verdict is Verdict.FAIL
+    assert (evidence.rules[0].measured, evidence.rules[0].threshold) == (other, DIGEST)
     with pytest.raises(KickoffError, match="no digest"):
         promotion.compare("", DIGEST)
+    assert promotion.comparison_evidence(DIGEST, DIGEST, None, **ABOUT).verdict is Verdict.PASS
+
+
+def test_the_proving_command_is_exact_where_it_is_needed() -> None:
+    on_github = promotion.proving_command(COMMIT, on_github=True)
+    assert on_github == f"gh workflow run cd.yml -f environment=staging -f release={COMMIT}"
+    assert promotion.proving_command(COMMIT, on_github=False) == (
+        f"make deploy ENV=staging ARGS='--release {COMMIT}'"
+    )

@@ -4,9 +4,12 @@ from pathlib import Path
 
 import pytest
 
+from kickoff import plan
+from kickoff.artifact.ledger import FolderLedger
 from kickoff.errors import KickoffError
-from kickoff.pipeline import doctor
+from kickoff.pipeline import cli, doctor
 from kickoff.pipeline.cli import exit_code, find_secrets
+from kickoff.pipeline.inputs import Folders
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -47,6 +50,19 @@ def test_secrets_come_from_variables_and_files(tmp_path: Path) -> None:
 def test_a_secret_given_twice_is_refused() -> None:
     with pytest.raises(KickoffError, match="API_KEY"):
         find_secrets(ROOT, {"API_KEY": "a", "API_KEY_FILE": "/b"})
+
+
+def test_a_run_that_may_prove_a_commit_is_seen_by_those_who_wait_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KICKOFF_STATE_ROOT", str(tmp_path / "state"))
+    commit, folders = "a" * 40, Folders(tmp_path / "7", tmp_path)
+    ledger = FolderLedger(tmp_path / "state" / "demo" / "proofs", "staging")
+    for environment, seen in (("staging", 1), ("production", 0), ("development", 0)):
+        decision = plan.Plan((environment,), "push", "refs/heads/main", commit, "because")
+        with cli._claim("demo", decision, folders):
+            assert len(ledger.running(commit)) == seen
+        assert ledger.running(commit) == []
 
 
 def test_the_doctor_tells_what_is_missing_and_what_for(tmp_path: Path) -> None:

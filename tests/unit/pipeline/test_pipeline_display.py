@@ -32,6 +32,10 @@ def test_plain_prints_one_line_per_event_and_a_heartbeat_after_silence() -> None
     display.tick()
     display.tick()
     assert out.getvalue().splitlines()[2:] == ["  … deploy  15s · Ship 15s"]
+    progress.jobs["deploy"].steps["1"].note = "waiting for staging"
+    clock.now += HEARTBEAT
+    display.tick()
+    assert out.getvalue().splitlines()[3:] == ["  … deploy  30s · Ship 30s · waiting for staging"]
 
 
 def test_the_live_block_has_eight_rows_at_most() -> None:

@@ -50,6 +50,18 @@ def test_the_error_annotation_is_an_event_and_part_of_the_tail() -> None:
     assert errors[0] in step.tail
 
 
+def test_a_notice_says_what_a_step_is_at_until_it_ends() -> None:
+    progress = Progress()
+    progress.apply(record(msg="⭐ Run Main Ship"), 0)
+    [event] = progress.apply(record(command="notice", arg="waiting for staging", msg="❓ …"), 1)
+    assert (event.kind, event.message) == ("note", "waiting for staging")
+    current = progress.jobs["deploy"].current
+    assert current is not None
+    assert current.note == "waiting for staging"
+    progress.apply(record(stepResult="success"), 2)
+    assert progress.jobs["deploy"].current is None
+
+
 def test_only_the_last_lines_of_a_step_are_kept() -> None:
     progress = Progress()
     progress.apply(record(msg="⭐ Run Main Ship"), 0)

@@ -90,6 +90,9 @@ def test_fold_follows_an_attempt_from_opening_to_end() -> None:
     assert not attempt.shifting
     assert attempt.checks == {"smoke-candidate": "pass"}, "the newest verdict counts"
     assert attempt.finished == ""
+    assert attempt.unproven_reason == ""
+    records.append({"event": "unproven", "attempt": "7-aa", "reason": "in a hurry"})
+    assert fold(records)[0].unproven_reason == "in a hurry"
     records.append({"event": "intent", "attempt": "7-aa", "step": "shift", "at": "12:00"})
     [attempt] = fold(records)
     assert attempt.shifting

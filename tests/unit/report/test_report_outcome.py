@@ -5,10 +5,12 @@ from dataclasses import replace
 
 import pytest
 
-from kickoff.errors import ExitCode
+from kickoff.artifact.promotion import Decision, Standing, look_up_evidence
+from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.report.judgement import RunVerdict, limit
 from kickoff.report.outcome import decide, each
+from kickoff.report.rows import facts
 from kickoff.report.run import Plan, Run
 from tests.unit.report import cases
 
@@ -372,3 +374,29 @@ def test_facts_of_any_shape_do_not_break_the_outcome() -> None:
         keys = ("serving", "previous", "address", "outcome", "changed", "live_release", "reason")
         documents = [replace(d, facts=dict.fromkeys(keys, value)) for d in cases.released().evidence]
         assert decide(cases.run_of(*documents)).headline
+
+
+def promotion(outcome: Decision | KickoffError) -> Evidence:
+    return look_up_evidence(outcome, started=cases.staged().started, service="shop", commit=cases.COMMIT)
+
+
+def test_a_commit_without_proof_is_rejected_with_the_command_that_proves_it() -> None:
+    command = "make deploy ENV=staging ARGS='--release 4f2c1ab'"
+    refusal = KickoffError(
+        "staging never proved 4f2c1ab", code=ExitCode.REJECTED, hint=f"prove it: {command}"
+    )
+    plan = cases.plan("production", pre_deployment_checks="failure")
+    outcome = decide(cases.run_of(promotion(refusal), planned=plan))
+    assert (outcome.verdict, outcome.exit_code, outcome.at) == ("rejected", 1, "at promotion")
+    assert outcome.fix == f"prove it: {command}"
+    assert outcome.next == ("make deploy ENV=production",)
+    assert "as before" in str(outcome.serving)
+
+
+def test_who_shipped_without_a_proof_is_told_why_in_the_report() -> None:
+    run = cases.released()
+    said = promotion(Decision(Standing.BYPASSED, reason="staging burns"))
+    bypassed = replace(run, evidence=(said, *run.evidence))
+    assert decide(bypassed).verdict == "released"
+    assert ("unproven because", "staging burns") in facts(bypassed, [])
+    assert "unproven because" not in dict(facts(run, []))
