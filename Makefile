@@ -64,5 +64,5 @@ scan: ## Check Dockerfiles, workflows and all files for known misconfigurations 
 	@$(PYTHON) src/kickoff/bootstrap.py .kickoff/scan scan
 	.kickoff/scan/bin/checkov --directory .
 
-doctor: ## Say what this machine has and lacks
-	@$(PYTHON) scripts/doctor.py
+doctor: ## Say what this machine has and lacks; with ENV=staging, whether that environment's host is fit
+	@$(PYTHON) scripts/doctor.py $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) $(ARGS)

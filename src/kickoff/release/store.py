@@ -99,6 +99,7 @@ class Store:
 
     def __init__(self, root: Path, observer: Observer | None = None) -> None:
         self.root = root
+        root.mkdir(parents=True, exist_ok=True, mode=0o700)
         for folder in ("releases", "traefik/dynamic", "supervisor", "logs", "data"):
             (root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         self.journal = Journal(root / "journal.jsonl", observer)

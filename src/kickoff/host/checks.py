@@ -1,0 +1,194 @@
+"""Judging a host's facts: pure functions, one finding each, with what to do about it."""
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from kickoff.evidence import Verdict
+
+ENGINE, COMPOSE, PYTHON = (28, 0), (2, 38), (3, 11)
+"""The oldest versions that do; major and minor."""
+ROOT_FREE, STATE_FREE = 5 * 1024**3, 2 * 1024**3
+"""Bytes: an image with its layers and the next one beside it; a release with its dependencies."""
+MOST_OFFSET = 5.0
+"""Seconds; leases, certificates and the order of evidence rest on the clock."""
+_PREPARE = "run scripts/setup/prepare_host.sh there"
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """One check.
+
+    Attributes:
+        name: What was looked at.
+        verdict: ``INCONCLUSIVE`` means that it could not be looked at, which is never a pass.
+        detail: What was found.
+        fix: What to do; empty when there is nothing to do.
+    """
+
+    name: str
+    verdict: Verdict
+    detail: str
+    fix: str = ""
+
+
+def passed(name: str, detail: str) -> Finding:
+    """Return a finding that is as it should be."""
+    return Finding(name, Verdict.PASS, detail)
+
+
+def failed(name: str, detail: str, fix: str) -> Finding:
+    """Return a finding that has to be put right."""
+    return Finding(name, Verdict.FAIL, detail, fix)
+
+
+def unknown(name: str, reason: str, fix: str = "") -> Finding:
+    """Return a finding about what could not be looked at."""
+    return Finding(name, Verdict.INCONCLUSIVE, f"not checked: {reason}", fix)
+
+
+def python(found: Sequence[int]) -> Finding:
+    """Judge the host's Python."""
+    text = ".".join(map(str, found))
+    if tuple(found[:2]) >= PYTHON:
+        return passed("python", text)
+    return failed("python", f"{text} is too old", f"install Python {_version(PYTHON)} or newer")
+
+
+def docker(found: Mapping[str, Any]) -> list[Finding]:
+    """Judge the engine, compose, buildx and the disk the images are on."""
+    findings = []
+    for name, key, least in (("docker engine", "engine", ENGINE), ("docker compose", "compose", COMPOSE)):
+        text, failure = found[key]
+        number = re.match(r"v?(\d+)\.(\d+)", text)
+        if number is None:
+            fix = "start it and let this user use it (group docker)" if key == "engine" else _PREPARE
+            findings.append(failed(name, failure or f"{text!r} is no version", fix))
+        elif (int(number[1]), int(number[2])) < least:
+            findings.append(failed(name, f"{text} is older than {_version(least)}", _PREPARE))
+        else:
+            findings.append(passed(name, text))
+    text, failure = found["buildx"]
+    findings.append(passed("docker buildx", text) if text else failed("docker buildx", failure, _PREPARE))
+    root = found["root"]
+    if "free" in root:
+        findings.append(
+            _disk("docker disk", root, ROOT_FREE, "`docker system prune`, or give it a larger disk")
+        )
+    else:
+        findings.append(unknown("docker disk", root["failure"] or f"{root['path']} is not seen from here"))
+    return findings
+
+
+def network(name: str, driver: str, environment: str) -> Finding:
+    """Judge the network that users' requests come in by."""
+    if driver:
+        return passed("network", f"{name} ({driver})")
+    return failed(
+        "network", f"{name} is not there", f"run scripts/deploy/stack.py prepare --env {environment} there"
+    )
+
+
+def state(found: Mapping[str, Any]) -> list[Finding]:
+    """Judge the folder that releases, history and lock are kept in, and its disk."""
+    path = found["path"]
+    if not found["writable"]:
+        first = failed("state folder", f"{path} cannot be written", "give it to the user who deploys: chown")
+    elif found["there"] and not found["owner"]:
+        first = failed("state folder", f"{path} belongs to another user", f"chown -R $(id -u) {path}")
+    elif found["there"] and found["mode"] & 0o077:
+        first = failed(
+            "state folder", f"{path} has mode {found['mode']:04o}: others can look in", f"chmod 700 {path}"
+        )
+    else:
+        first = passed("state folder", path if found["there"] else f"{path}, made by the first release")
+    return [first, _disk("state disk", found, STATE_FREE, "free some space, or set KICKOFF_STATE_ROOT")]
+
+
+def port(
+    number: int, found: Mapping[str, Any], ours: str, containers: Sequence[str], state_path: str
+) -> Finding:
+    """Judge a public port: free, or held by our own proxy.
+
+    Args:
+        number: The port.
+        found: Whether something listens there, and its command line.
+        ours: The container that may, as ``project/service``; empty for none.
+        containers: The containers that publish the port, written likewise.
+        state_path: The state folder, which the proxy of the local target names on its command line.
+    """
+    name, command = f"port {number}", str(found["command"])
+    if not found["taken"]:
+        return passed(name, "free")
+    if ours and ours in containers:
+        return passed(name, f"held by our own proxy, {ours}")
+    if "traefik" in command and f"{state_path}/" in command:
+        return passed(name, "held by our own proxy")
+    who = ", ".join(containers) or command.partition(" ")[0] or "a process that this user cannot see"
+    return failed(name, f"taken by {who}", "stop it, or choose another port for the environment")
+
+
+def names(found: Mapping[str, Sequence[str]]) -> list[Finding]:
+    """Judge the public names."""
+    return [
+        passed(f"name {name}", ", ".join(addresses))
+        if addresses
+        else failed(
+            f"name {name}", "is not known on the host", "add its A or AAAA record, or correct the name"
+        )
+        for name, addresses in found.items()
+    ]
+
+
+def clock(offset: float | None, doubt: float, against: str, synchronised: str) -> Finding:
+    """Judge the clock.
+
+    Args:
+        offset: Seconds it is ahead of what it was compared with; ``None`` when there was nothing.
+        doubt: Seconds the offset may be wrong by.
+        against: What it was compared with, or why it was not.
+        synchronised: What ``timedatectl`` says: ``yes``, ``no`` or nothing.
+    """
+    fix = "turn time synchronisation on: `timedatectl set-ntp true`"
+    if offset is not None and abs(offset) - doubt > MOST_OFFSET:
+        return failed("clock", f"{offset:+.1f} s against {against}", fix)
+    if offset is not None and doubt <= MOST_OFFSET:
+        return passed("clock", f"{offset:+.1f} s (± {doubt:.1f} s) against {against}")
+    if synchronised == "yes":
+        return passed("clock", "synchronised, as the system says")
+    if synchronised == "no":
+        return failed("clock", "not synchronised, as the system says", fix)
+    return unknown("clock", against, "set KICKOFF_CLOCK_URL to a web server that this host reaches")
+
+
+def secrets(missing: Sequence[str]) -> Finding:
+    """Judge which secrets are set, by name; no value comes near here."""
+    if missing:
+        return failed(
+            "secrets",
+            f"not set: {', '.join(missing)}",
+            "export each, or NAME_FILE with the path of a file; on GitHub add them to the environment",
+        )
+    return passed("secrets", "none is missing")
+
+
+def exit_code(findings: Sequence[Finding]) -> int:
+    """Return 0 when all is well, 1 when something is wrong, 3 when something could not be looked at."""
+    verdicts = {finding.verdict for finding in findings}
+    if Verdict.FAIL in verdicts:
+        return Verdict.FAIL.exit_code
+    return (
+        Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts or not findings else Verdict.PASS
+    ).exit_code
+
+
+def _disk(name: str, found: Mapping[str, Any], least: int, fix: str) -> Finding:
+    text = f"{found['free'] / 1024**3:.1f} GiB free for {found['path']}"
+    if found["free"] >= least:
+        return passed(name, text)
+    return failed(name, f"{text}, less than {least // 1024**3} GiB", fix)
+
+
+def _version(version: tuple[int, int]) -> str:
+    return ".".join(map(str, version))

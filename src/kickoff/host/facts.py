@@ -1,0 +1,128 @@
+"""What a host says of itself, as one JSON document.
+
+This file is also sent to hosts where nothing of this project is installed, and is run there by whatever
+Python 3 they have: it imports the standard library alone, and tells what it saw without judging it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+TIMEOUT = 20
+"""Seconds a tool gets."""
+_LISTENING = "0A"
+
+
+def collect(question: dict[str, Any]) -> dict[str, Any]:
+    """Return the facts.
+
+    Args:
+        question: ``state``, a path; ``ports``, numbers; ``names``, host names; ``docker``, whether to ask
+            Docker; ``network``, the name of its network.
+    """
+    facts = {
+        "python": list(sys.version_info[:3]),
+        "time": time.time(),
+        "synchronised": _output(["timedatectl", "show", "--property=NTPSynchronized", "--value"])[0],
+        "state": _folder(_expanded(question["state"])),
+        "ports": {str(port): _port(port) for port in question["ports"]},
+        "names": {name: _addresses(name) for name in question["names"]},
+    }
+    if question["docker"]:
+        facts["docker"] = _docker(question["network"], question["ports"])
+    return facts
+
+
+def _expanded(path: str) -> Path:
+    """Return the state folder; a leading ``~state`` stands for the user's state home on this host."""
+    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    return Path(path.replace("~state", home, 1) if path.startswith("~state") else path).absolute()
+
+
+def _folder(path: Path) -> dict[str, Any]:
+    there = path.is_dir()
+    existing = next(place for place in (path, *path.parents) if place.exists())
+    found = path.stat() if there else None
+    return {
+        "path": str(path),
+        "there": there,
+        "mode": found.st_mode & 0o777 if found else 0,
+        "owner": found.st_uid == os.getuid() if found else True,
+        "writable": existing.is_dir() and os.access(existing, os.W_OK | os.X_OK),
+        "free": shutil.disk_usage(existing).free,
+    }
+
+
+def _port(port: int) -> dict[str, Any]:
+    """Return whether something listens on a port, and its command line where this user may see it."""
+    inodes: set[str] = set()
+    for table in (Path("/proc/net/tcp"), Path("/proc/net/tcp6")):
+        rows = [line.split() for line in table.read_text("ascii").splitlines()[1:]] if table.exists() else []
+        inodes |= {
+            row[9] for row in rows if row[3] == _LISTENING and int(row[1].rpartition(":")[2], 16) == port
+        }
+    return {"taken": bool(inodes), "command": _holder(inodes) if inodes else ""}
+
+
+def _holder(inodes: set[str]) -> str:
+    wanted = {f"socket:[{inode}]" for inode in inodes}
+    for process in Path("/proc").glob("[0-9]*"):
+        try:
+            # Path.readlink is newer than the Python of some hosts.
+            if wanted & {os.readlink(link) for link in (process / "fd").iterdir()}:  # noqa: PTH115
+                text = (process / "cmdline").read_bytes().replace(b"\0", b" ")
+                return text.decode("utf-8", "replace").strip()
+        except OSError:  # it ended meanwhile, or belongs to somebody else
+            continue
+    return ""
+
+
+def _addresses(name: str) -> list[str]:
+    try:
+        return sorted({str(entry[4][0]) for entry in socket.getaddrinfo(name, None)})
+    except OSError:
+        return []
+
+
+def _docker(network: str, ports: list[int]) -> dict[str, Any]:
+    """Return what the engine and its command line say; a pair is the answer, and why there is none."""
+    root, failure = _output(["docker", "info", "--format", "{{.DockerRootDir}}"])
+    form = '{{.Label "com.docker.compose.project"}}/{{.Label "com.docker.compose.service"}}'
+    containers = {}
+    for port in ports:
+        listed, _ = _output(["docker", "ps", "--filter", f"publish={port}", "--format", form])
+        containers[str(port)] = listed.split()
+    return {
+        "engine": _output(["docker", "version", "--format", "{{.Server.Version}}"]),
+        "compose": _output(["docker", "compose", "version", "--short"]),
+        "buildx": _output(["docker", "buildx", "version"]),
+        "root": _folder(Path(root)) if root and Path(root).is_dir() else {"path": root, "failure": failure},
+        "network": _output(["docker", "network", "inspect", "--format", "{{.Driver}}", network])[0],
+        "containers": containers,
+    }
+
+
+def _output(command: list[str]) -> tuple[str, str]:
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+    except FileNotFoundError:
+        return "", f"{command[0]} is not installed"
+    except (OSError, subprocess.TimeoutExpired):
+        return "", f"{command[0]} gave no answer within {TIMEOUT} s"
+    if done.returncode == 0:
+        return done.stdout.strip(), ""
+    said = (done.stderr.strip() or done.stdout.strip()).splitlines()
+    return "", re.sub(r"\s+", " ", said[-1])[:200] if said else f"exit code {done.returncode}"
+
+
+if __name__ == "__main__":
+    json.dump(collect(json.loads(sys.argv[1])), sys.stdout)

@@ -1,0 +1,154 @@
+"""``doctor --env``: this machine, a host behind a stand-in for ssh, and a Docker that is a stand-in too."""
+
+import json
+import os
+import shutil
+import socket
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from kickoff.errors import KickoffError
+from kickoff.evidence import Verdict
+from kickoff.host import doctor, facts, reach
+from kickoff.host.checks import Finding
+from tests.unit.environment.support import ROOT
+
+QUESTION: dict[str, Any] = {"state": "~state/x", "ports": [], "names": [], "docker": False, "network": "n"}
+# Runs what it is given, as sshd would, after it has checked how it was asked.
+SSH = """#!{python}
+import os, subprocess, sys
+*options, host, command = sys.argv[1:]
+assert {{"BatchMode=yes", "StrictHostKeyChecking=yes"}} <= set(options), options
+assert host == "deploy@host.example", host
+if os.environ.get("SSH_SAYS"):
+    sys.stderr.write(os.environ["SSH_SAYS"] + "\\n")
+    sys.exit(255)
+sys.exit(subprocess.run(["sh", "-c", command]).returncode)
+"""
+DOCKER = """#!/bin/sh
+case "$*" in
+    "version "*) echo "${ENGINE:-28.5.2}" ;;
+    "compose version"*) echo 2.40.3 ;;
+    "buildx version") echo "github.com/docker/buildx v0.29.1" ;;
+    "info "*) echo / ;;
+    "network inspect"*) echo bridge ;;
+    "ps "*) echo football-staging/traefik ;;
+    *) exit 9 ;;
+esac
+"""
+
+
+@pytest.fixture
+def programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of stand-ins, found before everything else."""
+    folder = tmp_path / "bin"
+    folder.mkdir()
+    for name, text in (("ssh", SSH.format(python=sys.executable)), ("docker", DOCKER)):
+        (folder / name).write_text(text, encoding="utf-8")
+        (folder / name).chmod(0o755)
+    monkeypatch.setenv("PATH", f"{folder}:{os.environ['PATH']}")
+    monkeypatch.setenv("KICKOFF_CLOCK_URL", "http://127.0.0.1:1")
+    return folder
+
+
+def project(folder: Path, **values: str) -> Path:
+    """A project whose staging has these values."""
+    root = folder / "project"
+    shutil.copytree(ROOT / "configs", root / "configs")
+    path = root / "configs" / "environments" / "staging.env"
+    lines = path.read_text(encoding="utf-8").splitlines()
+    kept = [f"{key}={values[key]}" if (key := one.partition("=")[0]) in values else one for one in lines]
+    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    return root
+
+
+def examine(root: Path, state: Path, **environ: str) -> dict[str, Finding]:
+    given = {"API_KEY": "a-key-of-some-length-1", "KICKOFF_STATE_ROOT": str(state)} | environ
+    return {one.name: one for one in doctor.examine("staging", root, os.environ | given)}
+
+
+def test_the_host_of_processes_is_this_machine(programs: Path, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        found = examine(project(tmp_path, PUBLIC_PORT=port), tmp_path / "state")
+    assert found[f"port {port}"].verdict is Verdict.FAIL
+    assert Path(sys.executable).name in found[f"port {port}"].detail, "it names who has it"
+    assert found["host"].detail == "this machine"
+    assert not [name for name in found if name.startswith("docker")]
+    good = ("environment", "target", "secrets", "python", "state folder")
+    assert {found[name].verdict for name in good} == {Verdict.PASS}
+    assert found["clock"].verdict is not Verdict.FAIL
+
+
+def test_a_container_host_is_asked_for_docker(
+    programs: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = project(tmp_path, DEPLOY_TARGET="compose")
+    monkeypatch.setenv("ENGINE", "20.10.24")
+    found = examine(
+        root, tmp_path / "state", DATABASE_URL="postgresql+psycopg://football:a@postgres/football"
+    )
+    assert found["docker engine"].verdict is Verdict.FAIL
+    assert {found[name].verdict for name in ("docker compose", "docker buildx", "network")} == {Verdict.PASS}
+
+
+def test_the_stack_s_own_secrets_count(programs: Path, tmp_path: Path) -> None:
+    root = project(tmp_path)
+    secrets = root / ".kickoff" / "stack" / "staging" / "secrets"
+    secrets.mkdir(parents=True)
+    assert examine(root, tmp_path, API_KEY="")["secrets"].detail == "not set: API_KEY"
+    (secrets / "api_key").write_text("a-key-of-some-length-1")
+    assert examine(root, tmp_path, API_KEY="")["secrets"].verdict is Verdict.PASS
+
+
+def test_a_remote_host_is_asked_by_ssh(programs: Path) -> None:
+    where = reach.address("ssh://deploy@host.example:2222")
+    answer = reach.ask(where, QUESTION | {"names": ["localhost", "nothing.invalid"]})
+    assert answer.facts["python"][0] == 3
+    assert answer.facts["names"]["localhost"]
+    assert answer.facts["names"]["nothing.invalid"] == []
+    assert abs(answer.offset) <= answer.doubt, "both clocks are this machine's"
+    assert "-p" in reach.ssh(where)
+
+
+@pytest.mark.parametrize(
+    ("said", "hint"),
+    [
+        ("Host key verification failed.", "ssh-keyscan"),
+        ("deploy@host.example: Permission denied (publickey).", "authorized_keys"),
+        ("ssh: Could not resolve hostname host.example: Name or service not known", "DEPLOY_HOST"),
+        ("ssh: connect to host host.example port 22: Connection refused", "true"),
+    ],
+)
+def test_a_host_that_cannot_be_asked_says_why(
+    said: str, hint: str, programs: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSH_SAYS", said)
+    with pytest.raises(KickoffError) as error:
+        reach.ask(reach.address("ssh://deploy@host.example"), QUESTION)
+    assert error.value.code == 4
+    assert error.value.causes == (said,)
+    assert hint in error.value.hint
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["host.example", "http://host.example", "ssh://", "ssh://a:secret@host.example", "ssh://h:99999", "ssh://h/x",
+     "ssh://-oProxyCommand=id@h"],
+)  # fmt: skip
+def test_only_an_address_is_an_address(text: str) -> None:
+    with pytest.raises(KickoffError, match="no address of a host"):
+        reach.address(text)
+
+
+def test_the_facts_need_nothing_but_a_bare_python(tmp_path: Path) -> None:
+    text = Path(facts.__file__).read_text(encoding="utf-8")
+    assert "import kickoff" not in text
+    assert "from kickoff" not in text
+    document = json.loads(json.dumps(facts.collect(QUESTION | {"state": str(tmp_path / "new" / "state")})))
+    assert document["state"]["there"] is False
+    assert document["state"]["writable"] is True
+    assert document["state"]["free"] > 0
