@@ -77,7 +77,9 @@ def docker(found: Mapping[str, Any]) -> list[Finding]:
             _disk("docker disk", root, ROOT_FREE, "`docker system prune`, or give it a larger disk")
         )
     else:
-        findings.append(unknown("docker disk", root["failure"] or f"{root['path']} is not seen from here"))
+        findings.append(
+            unknown("docker disk", root["failure"] or f"Docker's folder {root['path']!r} is not on this host")
+        )
     return findings
 
 
