@@ -16,6 +16,7 @@ STAGE = "promotion"
 """Name of the evidence of :func:`look_up`."""
 COMPARISON = "same-artefact"
 """Name of the evidence of :func:`compare`."""
+_WHY = "production ships byte for byte what staging proved"
 _ATTEMPTS = 3
 """Questions in a row that may stay without an answer before the place counts as unreachable."""
 
@@ -247,7 +248,7 @@ def comparison_evidence(
         started=started,
         service=service,
         inputs={"commit": commit},
-        rules=[RuleResult(name, verdict, built, proved, 1, str(error) if error else "")],
+        rules=[RuleResult(name, verdict, built, proved, 1, _WHY if error else "")],
         facts=_refusal(error),
     )
 
