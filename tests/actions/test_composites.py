@@ -113,6 +113,7 @@ def test_build_push_works_from_another_repository(make_project: Callable[[str], 
                 f"--artifact-digest={DIGEST}",
                 "--commit=abc",
                 "--wait=0",
+                "--unproven-reason=",
                 "--artifact-directory=a b",
             ],
         ),
@@ -172,7 +173,7 @@ def test_deploy_takes_hostile_input_as_one_argument(project: Project, name: str)
     run = call(project, "deploy", {"environment": "staging", "phase": "stage", name: HOSTILE})
     option = {"environment": "env", "wait-seconds": "wait"}.get(name, name)
     assert f"--{option}={HOSTILE}" in run.calls[0]["arguments"]
-    assert len(run.calls[0]["arguments"]) == 6
+    assert len(run.calls[0]["arguments"]) == 7
     assert not list(project.root.rglob("pwned"))
 
 

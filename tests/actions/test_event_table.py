@@ -67,7 +67,6 @@ TABLE = [
     # Every event.                     checks gate build dev stag prod post summary
     Row("push to main", "sss-s-ss", RELEASED),
     Row("tag", "sss--sss", RELEASED_ELSEWHERE, ref="refs/tags/v1.2.3", proved="same"),
-    Row("tag of a commit that staging never proved", "f------f", ref="refs/tags/v1.2.3"),
     Row(
         "tag of a commit of which staging proved another artefact",
         "ssf----f",
@@ -248,6 +247,8 @@ def tagged() -> dict[str, Any]:
 def test_a_refusal_names_the_command_that_proves_the_commit(project: Project) -> None:
     commit = project.git("rev-parse", "HEAD").strip()
     run = project.act("cd.yml", "push", tagged())
+    assert run.jobs["pre-deployment-checks"] == "failure"
+    assert not [call for call in run.calls if call["job"].startswith("deploy-")]
     assert f"staging never proved {commit[:7]}, so production does not get it" in run.log
     assert f"make deploy ENV=staging ARGS='--release {commit}'" in run.log
     evidence = json.loads((project.evidence / "promotion.json").read_text())
