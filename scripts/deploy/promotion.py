@@ -21,7 +21,7 @@ from kickoff.artifact.promotion import Decision
 from kickoff.artifact.source import tags
 from kickoff.errors import ExitCode, KickoffError, run
 from kickoff.evidence import now
-from kickoff.release.session import state_root
+from kickoff.places import state_root
 
 _INTERVAL, _INTERVAL_ON_GITHUB = 1.0, 15.0
 """Seconds between two looks; GitHub takes a thousand questions an hour."""

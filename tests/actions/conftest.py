@@ -100,6 +100,8 @@ class Project:
         # The target of the environment decides what is built.
         environments = "configs/environments"
         shutil.copytree(ROOT / environments, self.root / environments, dirs_exist_ok=True)
+        for file in (self.root / environments).glob("*.env"):
+            file.write_text(file.read_text("utf-8").replace("${KICKOFF_TARGET}", "local"), "utf-8")
 
     def digest(self) -> str:
         """Return the digest that the last commit's bundle has."""

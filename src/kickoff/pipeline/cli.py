@@ -29,7 +29,7 @@ from kickoff.pipeline.inputs import Folders
 from kickoff.pipeline.masking import Masker, url_password
 from kickoff.pipeline.progress import Progress
 from kickoff.pipeline.runner import Runner, parse
-from kickoff.release.session import state_root
+from kickoff.places import state_root
 from kickoff.report.terminal import closing_block
 
 _SCRIPTS = Path("scripts")
