@@ -9,7 +9,6 @@ import hashlib
 import io
 import json
 import os
-import re
 import secrets
 import shlex
 import subprocess
@@ -29,13 +28,11 @@ from kickoff.environment.loader import inspect
 from kickoff.environment.schema import read as read_schema
 from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.host import reach
 
 MARK = "KICKOFF_HANDED_OVER"
 """Set on the host, so that the script does its work there."""
 _FOLDER = ".cache/kickoff/handed"
-_ADDRESS = re.compile(
-    r"ssh://(?P<user>[A-Za-z_][A-Za-z0-9_.-]*)@(?P<host>[A-Za-z0-9.:-]+?)(:(?P<port>[0-9]+))?"
-)
 # What a script leaves, and the variable that says where; read back after it has ended.
 _EVIDENCE, _OUTPUT, _SUMMARY = "KICKOFF_EVIDENCE_DIR", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"
 _FILES = {_EVIDENCE: "evidence", _OUTPUT: "output", _SUMMARY: "summary"}
@@ -83,7 +80,9 @@ def hand_over(address: str, name: str, root: Path, argv: Sequence[str]) -> int:
     directory = _option(arguments, "--artifact-directory")
     if directory:
         arguments = [_moved(part, directory) for part in arguments]
-    artifacts = Path(directory or os.environ.get("KICKOFF_ARTIFACT_DIR") or _ARTIFACTS)
+    store = Path(directory or os.environ.get("KICKOFF_ARTIFACT_DIR") or _ARTIFACTS)
+    digest = _option(arguments, "--artifact-digest").removeprefix("sha256:")
+    artifacts = sorted(store.glob(f"{digest}.*")) if digest.isalnum() else []
     with connection(address) as host, pack(root, artifacts, _option(arguments, "--commit")) as packed:
         folder = f"{_FOLDER}/{packed.name}"
         results = f"{_FOLDER}/run-{secrets.token_hex(8)}"
@@ -116,12 +115,12 @@ class Packed:
 
 
 @contextmanager
-def pack(root: Path, artifacts: Path, commit: str) -> Iterator[Packed]:
-    """Yield a tar of the pipeline, the project's files and history as far as it is needed, and image records.
+def pack(root: Path, artifacts: Sequence[Path], commit: str) -> Iterator[Packed]:
+    """Yield a tar of the pipeline, the project's files and history as far as it is needed, and the artefact.
 
     Args:
         root: The project.
-        artifacts: Folder with the records of images.
+        artifacts: The files of the artefact that is shipped: a bundle, or the record of an image.
         commit: A commit that the script asks git for, beside the one checked out; may be empty.
     """
     pipeline, head = Path(bootstrap.ROOT), source.resolve(root)
@@ -131,7 +130,7 @@ def pack(root: Path, artifacts: Path, commit: str) -> Iterator[Packed]:
     for part in ("src", "scripts", "requirements"):
         found = [path for path in sorted((pipeline / part).rglob("*")) if "__pycache__" not in path.parts]
         members |= {f"pipeline/{path.relative_to(pipeline)}": path for path in found}
-    members |= {f"project/{_ARTIFACTS}/{path.name}": path for path in artifacts.glob("*.image.json")}
+    members |= {f"project/{_ARTIFACTS}/{path.name}": path for path in artifacts}
     members = {name: path for name, path in sorted(members.items()) if path.is_file()}
     digest = hashlib.sha256(json.dumps([head, wanted]).encode())
     for name, path in members.items():
@@ -174,11 +173,11 @@ class Host:
     """A host at the other end of an open connection.
 
     Attributes:
-        address: Its address, for people.
+        where: Its address.
         command: The ssh command up to the name of the host.
     """
 
-    address: str
+    where: reach.Address
     command: Sequence[str]
 
     def ask(self, line: str) -> str:
@@ -211,7 +210,7 @@ class Host:
             code = process.wait()
         if code == _CONNECTION_LOST:
             raise KickoffError(
-                f"the connection to {self.address} was lost",
+                f"the connection to {self.where.name} was lost",
                 code=ExitCode.UNREACHABLE,
                 hint="the host has undone or will undo what was begun: ask it with `release.py status`",
             )
@@ -228,13 +227,7 @@ class Host:
         )
         if done.returncode != 0:
             said = done.stderr.decode(errors="replace").strip().splitlines()
-            raise KickoffError(
-                f"{self.address} cannot be worked on",
-                code=ExitCode.UNREACHABLE,
-                causes=said[-3:],
-                hint="`make doctor ENV=NAME` tries each thing that is needed; a host key that is not known "
-                "comes from `ssh-keyscan HOST`, checked by hand, into DEPLOY_KNOWN_HOSTS",
-            )
+            raise reach.unreached(self.where, (said or ["no message"])[-1])
         return done.stdout
 
 
@@ -248,15 +241,9 @@ def connection(address: str) -> Iterator[Host]:
     Raises:
         KickoffError: The address is none (exit 2).
     """
-    found = _ADDRESS.fullmatch(address)
-    if found is None:
-        raise KickoffError(
-            f"DEPLOY_HOST {address!r} is no address",
-            hint="write it as ssh://deploy@host.example, or leave it empty",
-        )
+    where = reach.address(address)
     with tempfile.TemporaryDirectory(prefix="kickoff-ssh-") as folder:
         options = {
-            "BatchMode": "yes", "StrictHostKeyChecking": "yes", "ConnectTimeout": "10",
             "ServerAliveInterval": "5", "ServerAliveCountMax": "6",
             "ControlMaster": "auto", "ControlPath": f"{folder}/%C", "ControlPersist": "60",
         }  # fmt: skip
@@ -265,13 +252,12 @@ def connection(address: str) -> Iterator[Host]:
             options["UserKnownHostsFile"] = _private(Path(folder) / "known_hosts", known)
         if key:
             options |= {"IdentityFile": _private(Path(folder) / "key", key), "IdentitiesOnly": "yes"}
-        command = ["ssh", *(part for pair in options.items() for part in ("-o", "=".join(pair)))]
-        command += ["-p", found["port"] or "22", "-l", found["user"], found["host"]]
+        program, *rest = reach.ssh(where)
+        command = [program, *(part for pair in options.items() for part in ("-o", "=".join(pair))), *rest]
         try:
-            yield Host(address, command)
+            yield Host(where, command)
         finally:
-            closing = [*command[:-1], "-O", "exit", found["host"]]
-            subprocess.run(closing, capture_output=True, check=False)
+            subprocess.run([*command[:-1], "-O", "exit", where.name], capture_output=True, check=False)
 
 
 def _environment(name: str, root: Path) -> dict[str, str]:

@@ -90,14 +90,14 @@ def ask(where: Address, question: dict[str, Any]) -> Answer:
             hint="install it, e.g. `apt-get install openssh-client`",
         ) from None
     except subprocess.TimeoutExpired:
-        raise _unreached(where, f"no answer within {_TIMEOUT:.0f} s") from None
+        raise unreached(where, f"no answer within {_TIMEOUT:.0f} s") from None
     spent = time.time() - began
     if done.returncode != 0:
-        raise _unreached(where, (done.stderr.strip().splitlines() or ["no message"])[-1])
+        raise unreached(where, (done.stderr.strip().splitlines() or ["no message"])[-1])
     try:
         facts: dict[str, Any] = json.loads(done.stdout)
     except ValueError:
-        raise _unreached(where, "its answer is no JSON; a login script may print something") from None
+        raise unreached(where, "its answer is no JSON; a login script may print something") from None
     offset = facts["time"] - (began + spent / 2) if where.host else 0.0
     return Answer(facts, offset, spent / 2 if where.host else 0.0)
 
@@ -108,7 +108,8 @@ def ssh(where: Address) -> list[str]:
     return ["ssh", *options, *(["-p", str(where.port)] if where.port else []), where.name]
 
 
-def _unreached(where: Address, said: str) -> KickoffError:
+def unreached(where: Address, said: str) -> KickoffError:
+    """Return the error for a host that did not do what it was asked, with the fix for what it said."""
     port = f" -p {where.port}" if where.port else ""
     hints = {
         "Host key verification failed": f"its key is not known: run `ssh-keyscan{port} {where.host}`, "
