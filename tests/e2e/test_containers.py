@@ -18,14 +18,14 @@ pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("containers")]
 EACH_TIME = (
     "nothing, by canary",
     "crash at start",
-    "ready but wrong release",
     "migration hangs",
     "500 on 5 % of requests",
+)
+NIGHTLY = (
+    "ready but wrong release",
     "errors under public traffic alone, canary 5 %",
     "crash after 5 s",
     "p95 above its limit",
-)
-NIGHTLY = (
     "nothing",
     "nothing, and no traffic at all",
     "never ready",
