@@ -1,6 +1,7 @@
 """The assembly: settings in, application out."""
 
 import asyncio
+import gc
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
@@ -13,6 +14,7 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.types import ASGIApp
 
 from app.api import checks, health, matches, predictions, problems
+from app.api.direct import Direct
 from app.api.envelope import Envelope
 from app.cache.tiered import TieredCache
 from app.drain import Drain
@@ -86,6 +88,9 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
         ]
         if handle_signals:
             drain.install()
+            # What is there now stays until the end: the garbage collector need not look at it ever again.
+            gc.collect()
+            gc.freeze()
         yield
         for task in tasks:
             task.cancel()
@@ -116,6 +121,7 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
     app.state.api_key = settings.api_key.get_secret_value().encode()
     routers = [module.router for module in (predictions, matches, checks, health)]
     problems.install(app, [route for router in routers for route in router.routes])
+    app.add_middleware(Direct, routes=predictions.router.routes, handlers=app.exception_handlers)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

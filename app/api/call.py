@@ -83,6 +83,17 @@ async def _call(
         ),
     ] = None,
 ) -> Call:
+    return call_of(request, marker, idempotency_key)
+
+
+def call_of(request: Request, marker: str | None, idempotency_key: str | None) -> Call:
+    """Return the call that a request makes.
+
+    Args:
+        request: What was received.
+        marker: Name of a check, if one sent it.
+        idempotency_key: The caller's key, if it gave one.
+    """
     state = request.app.state
     tenant = tenant_of(marker)
     return Call(
@@ -90,7 +101,7 @@ async def _call(
         database=state.database,
         history=state.history,
         tenant=tenant,
-        scope=f"{tenant} {request.url.path}",
+        scope=f"{tenant} {request.scope['path']}",
         idempotency_key=idempotency_key,
     )
 

@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+import os
 import re
 import time
-import uuid
+from functools import lru_cache
 
-from starlette.datastructures import Headers, MutableHeaders
+from prometheus_client import Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -17,11 +18,12 @@ from app.telemetry.clients import ActiveClients
 from app.telemetry.logs import REQUEST_ID, current_trace
 
 _LOG = logging.getLogger("app.access")
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,64}")
+_REQUEST_ID = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 # The pipeline drains a release until nothing is in flight; its own questions must not count.
 _UNCOUNTED = ("/health", "/metrics")
 
 MARKER = "X-Kickoff-Check"
+_MARKER = MARKER.lower().encode()
 LARGEST_BODY = 64 * 1024
 
 
@@ -41,7 +43,7 @@ class Envelope:
     ) -> None:
         self._app = app
         self._clients = clients
-        self._release = release
+        self._release = (b"x-release", release.encode())
         self._drain = drain
         self._timeout = timeout
 
@@ -84,7 +86,7 @@ class Envelope:
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, scope: Scope, send: Send, release: str, drain: Drain) -> None:
+    def __init__(self, scope: Scope, send: Send, release: tuple[bytes, bytes], drain: Drain) -> None:
         self._scope = scope
         self._send = send
         self._release = release
@@ -93,10 +95,11 @@ class _Exchange:
         self._status = 0
         self._complete = False
         self._trace_id = ""
-        headers = Headers(scope=scope)
-        given = headers.get("x-request-id", "")
-        self.request_id = given if _REQUEST_ID.fullmatch(given) else uuid.uuid4().hex
-        self.traffic = "synthetic" if headers.get(MARKER) else "user"
+        # Of several headers with one name the first counts.
+        headers = dict(reversed(scope["headers"]))
+        given = headers.get(b"x-request-id", b"")
+        self.request_id = given.decode() if _REQUEST_ID.fullmatch(given) else os.urandom(16).hex()
+        self.traffic = "synthetic" if headers.get(_MARKER) else "user"
 
     def limited(self, receive: Receive) -> Receive:
         """Return ``receive`` with a limit on the body, whether or not its length was declared."""
@@ -117,11 +120,11 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._trace_id = current_trace()
-            headers = MutableHeaders(scope=message)
-            headers["X-Release"] = self._release
-            headers["X-Request-ID"] = self.request_id
+            headers = [*message.get("headers", ()), self._release]
+            headers.append((b"x-request-id", self.request_id.encode()))
             if self._drain.draining:
-                headers["Connection"] = "close"
+                headers.append((b"connection", b"close"))
+            message = {**message, "headers": headers}
         else:
             self._complete = not message.get("more_body", False)
         await self._send(message)
@@ -145,7 +148,7 @@ class _Exchange:
         seconds = time.perf_counter() - self._begun
         route = getattr(self._scope.get("route"), "path", "unmatched")
         method = self._scope["method"] if route != "unmatched" else "any"
-        metrics.REQUESTS.labels(method, route, str(self._status), self.traffic).observe(seconds)
+        _requests(method, route, self._status, self.traffic).observe(seconds)
         level = logging.DEBUG if self._scope["path"].startswith(_UNCOUNTED) else logging.INFO
         if _LOG.isEnabledFor(level):
             _LOG.log(
@@ -162,3 +165,9 @@ class _Exchange:
                     **({"trace_id": self._trace_id} if self._trace_id else {}),
                 },
             )
+
+
+@lru_cache(maxsize=1024)
+def _requests(method: str, route: str, status: int, traffic: str) -> Histogram:
+    """Return the metric of one kind of request; to find it costs more than to count."""
+    return metrics.REQUESTS.labels(method, route, str(status), traffic)

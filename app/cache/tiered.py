@@ -21,6 +21,9 @@ _SECONDS_WITHOUT_WORD = 1.0
 # That a team is unknown is soon wrong, and costs little to find out again.
 _SECONDS_OF_ABSENCE = 60.0
 
+_HIT = metrics.CACHE_LOOKUPS.labels("memory", "hit")
+_MISS = metrics.CACHE_LOOKUPS.labels("memory", "miss")
+
 V = TypeVar("V")
 
 
@@ -95,9 +98,9 @@ class TieredCache(Generic[V]):
         """Return the value of ``key``, calling ``load`` when no level has it; ``None`` is remembered too."""
         entry = self._memory.get(key)
         if entry is not None:
-            metrics.CACHE_LOOKUPS.labels("memory", "hit").inc()
+            _HIT.inc()
             return entry.value
-        metrics.CACHE_LOOKUPS.labels("memory", "miss").inc()
+        _MISS.inc()
         task = self._running.get(key)
         if task is None:
             task = asyncio.create_task(self._fill(key, load), name=f"cache-fill {key}")

@@ -51,8 +51,8 @@ class Database:
         self._engine = create_async_engine(parsed, **_options(parsed, statement_timeout, server))
         _tune(self._engine.sync_engine)
         _measure(self._engine.sync_engine)
-        # A read is one statement: without BEGIN and ROLLBACK around it, one journey instead of three.
-        self._reading = (
+        # For a single statement: without BEGIN and COMMIT around it, one journey instead of three.
+        self._single = (
             self._engine.execution_options(isolation_level="AUTOCOMMIT")
             if self.dialect == "postgresql"
             else self._engine
@@ -70,7 +70,7 @@ class Database:
             DatabaseUnavailableError: It does not answer.
         """
         with _translated():
-            async with self._reading.connect() as connection:
+            async with self._single.connect() as connection:
                 yield connection
 
     @asynccontextmanager
@@ -85,6 +85,22 @@ class Database:
                 connection = await plain.execution_options(writes=True)
                 async with connection.begin():
                     yield connection
+
+    @asynccontextmanager
+    async def statement(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection for a single statement that writes: it is a transaction by itself.
+
+        Raises:
+            DatabaseUnavailableError: It does not answer; nothing was stored.
+        """
+        if self.dialect == "sqlite":
+            # Here a statement with many rows is executed once for each of them.
+            async with self.write() as connection:
+                yield connection
+            return
+        with _translated():
+            async with self._single.connect() as connection:
+                yield connection
 
     async def rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
         """Return what a query finds.

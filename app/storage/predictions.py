@@ -1,6 +1,5 @@
 """Stored predictions: written in groups, read in pages."""
 
-import asyncio
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,14 +7,15 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
+from pydantic_core import to_json
+from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.model.scoring import Outcome, favourite, log_loss, ranked_probability_score
 from app.storage.engine import Database, Reader
+from app.storage.groups import Groups
 from app.storage.ratings import key_of
 from app.storage.tables import predictions
-
-_LARGEST_GROUP = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +49,33 @@ def _row(prediction: Prediction) -> dict[str, Any]:
     return {field: getattr(prediction, field) for field in _FIELDS}
 
 
+class _Rows(sa.types.TypeDecorator[Sequence[Prediction]]):
+    """Rows as one JSON text."""
+
+    impl = sa.Text
+    cache_ok = True
+
+    def process_bind_param(self, value: Sequence[Prediction] | None, _dialect: Dialect) -> str | None:
+        """Return the rows as JSON; like the table itself, refuse a moment without time zone."""
+        rows = value or ()
+        if any(row.created_at.tzinfo is None for row in rows):
+            raise ValueError("a stored moment needs a time zone")
+        return to_json([_row(row) for row in rows]).decode()
+
+
+# One statement with one parameter for any number of rows, which PostgreSQL prepares once.
+_INSERT_ALL = sa.text(
+    f"INSERT INTO {predictions.name} ({', '.join(_FIELDS)}) SELECT {', '.join(_FIELDS)}"  # noqa: S608
+    f" FROM json_populate_recordset(NULL::{predictions.name}, CAST(:rows AS json))"
+).bindparams(sa.bindparam("rows", type_=_Rows))
+
+
 async def insert_predictions(connection: AsyncConnection, rows: Sequence[Prediction]) -> None:
     """Store predictions within the caller's transaction."""
-    await connection.execute(predictions.insert(), [_row(row) for row in rows])
+    if connection.dialect.name == "postgresql":
+        await connection.execute(_INSERT_ALL, {"rows": rows})
+    else:
+        await connection.execute(predictions.insert(), [_row(row) for row in rows])
 
 
 async def page(
@@ -131,23 +155,12 @@ async def score(
     ]
 
 
-@dataclass(slots=True)
-class _Waiting:
-    rows: Sequence[Prediction]
-    stored: asyncio.Future[None]
-
-
 class PredictionWriter:
-    """Stores the predictions of concurrent requests in one transaction.
-
-    A request is answered only after its rows are committed. While one group is being written the next one
-    gathers, so a commit costs the same for one request and for a hundred.
-    """
+    """Stores the predictions of concurrent requests in one transaction; each is answered after its commit."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._waiting: list[_Waiting] = []
-        self._task: asyncio.Task[None] | None = None
+        self._groups: Groups[Sequence[Prediction], None] = Groups(self._write, name="prediction-writer")
 
     async def store(self, rows: Sequence[Prediction]) -> None:
         """Store the rows, all or none, and return when they are committed.
@@ -155,41 +168,13 @@ class PredictionWriter:
         Raises:
             DatabaseUnavailableError: Nothing was stored.
         """
-        entry = _Waiting(rows, asyncio.get_running_loop().create_future())
-        self._waiting.append(entry)
-        if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._write_all(), name="prediction-writer")
-        await entry.stored
+        await self._groups.do(rows)
 
     async def close(self) -> None:
         """Wait for what is being written."""
-        if self._task is not None:
-            await self._task
+        await self._groups.close()
 
-    async def _write_all(self) -> None:
-        while self._waiting:
-            group, self._waiting = self._waiting[:_LARGEST_GROUP], self._waiting[_LARGEST_GROUP:]
-            # Whoever stopped waiting before the write began gets nothing stored.
-            group = [entry for entry in group if not entry.stored.done()]
-            if group:
-                await self._write(group)
-
-    async def _write(self, group: list[_Waiting]) -> None:
-        try:
-            async with self._database.write() as connection:
-                await insert_predictions(connection, [row for entry in group for row in entry.rows])
-        except Exception as error:
-            for entry in group:
-                _settle(entry.stored, error)
-        else:
-            for entry in group:
-                _settle(entry.stored, None)
-
-
-def _settle(stored: asyncio.Future[None], error: Exception | None) -> None:
-    if stored.done():
-        return
-    if error is None:
-        stored.set_result(None)
-    else:
-        stored.set_exception(error)
+    async def _write(self, group: Sequence[Sequence[Prediction]]) -> Sequence[None]:
+        async with self._database.statement() as connection:
+            await insert_predictions(connection, [row for rows in group for row in rows])
+        return [None] * len(group)

@@ -2,9 +2,8 @@
 
 import asyncio
 import time
+from collections import OrderedDict
 from collections.abc import Callable
-
-from cachetools import TTLCache
 
 from app.telemetry import metrics
 
@@ -21,15 +20,22 @@ class ActiveClients:
     """
 
     def __init__(self, timer: Callable[[], float] = time.monotonic) -> None:
-        self._addresses: TTLCache[str, None] = TTLCache(_MOST, _SECONDS, timer)
+        self._timer = timer
+        # When each was last seen, the longest ago first.
+        self._addresses: OrderedDict[str, float] = OrderedDict()
 
     def seen(self, address: str) -> None:
         """Note that a client sent a request."""
-        self._addresses[address] = None
+        self._addresses[address] = self._timer()
+        self._addresses.move_to_end(address)
+        if len(self._addresses) > _MOST:
+            self._addresses.popitem(last=False)
 
     def count(self) -> int:
         """Return how many are remembered."""
-        self._addresses.expire()
+        longest_ago = self._timer() - _SECONDS
+        while self._addresses and next(iter(self._addresses.values())) <= longest_ago:
+            self._addresses.popitem(last=False)
         return len(self._addresses)
 
     async def report(self) -> None:
