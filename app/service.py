@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -17,11 +18,12 @@ from app.model.scoring import outcome_of
 from app.storage import matches, predictions, ratings
 from app.storage.engine import Database
 from app.storage.matches import Match
+from app.storage.ratings import RatingReader
 from app.storage.predictions import Prediction, PredictionWriter, Settled
 from app.telemetry import metrics
 
 PUBLIC = "public"
-_LEAGUE_KEY = "league"
+_LEAGUE_KEY, _TEAM_KEY = "league", "team:"
 
 
 def tenant_of(check: str | None) -> str:
@@ -96,10 +98,12 @@ class Football:
     def __init__(self, database: Database, cache: TieredCache[League | Team]) -> None:
         self._database = database
         self._cache = cache
+        self._reader = RatingReader(database)
         self._writer = PredictionWriter(database)
 
     async def close(self) -> None:
-        """Finish what is being written."""
+        """Finish what is being read and written."""
+        await self._reader.close()
         await self._writer.close()
 
     async def predict(self, fixtures: Sequence[Fixture], *, tenant: str) -> list[Prediction]:
@@ -107,8 +111,25 @@ class Football:
 
         Never call it inside a transaction: a rating that is not in the cache takes a connection of its own.
         """
-        league = await self._league()
-        return [await self._predict(league, fixture, tenant) for fixture in fixtures]
+        keys = {name: ratings.key_of(name) for one in fixtures for name in (one.home_team, one.away_team)}
+        known = await self._cache.get_all(
+            {
+                _LEAGUE_KEY: self._reader.league,
+                **{f"{_TEAM_KEY}{key}": partial(self._reader.team, key) for key in keys.values()},
+            }
+        )
+        league = known[_LEAGUE_KEY]
+        if not isinstance(league, League):
+            raise TypeError(f"the cache holds no league: {league!r}")
+
+        def team(name: str) -> Team:
+            value = known[f"{_TEAM_KEY}{keys[name]}"]
+            return value if isinstance(value, Team) else AVERAGE_TEAM
+
+        return [
+            _prediction(fixture, tenant, league, team(fixture.home_team), team(fixture.away_team))
+            for fixture in fixtures
+        ]
 
     async def store(self, made: Sequence[Prediction], connection: AsyncConnection | None = None) -> None:
         """Store predictions, all or none.
@@ -162,26 +183,6 @@ class Football:
                 metrics.SETTLED.labels(str(one.favourite_won).lower()).inc()
                 metrics.LOG_LOSS.observe(one.log_loss)
 
-    async def _predict(self, league: League, fixture: Fixture, tenant: str) -> Prediction:
-        expected = forecast(league, await self._team(fixture.home_team), await self._team(fixture.away_team))
-        return Prediction(
-            id=uuid.uuid4(),
-            tenant=tenant,
-            match_id=fixture.match_id,
-            home_team=fixture.home_team,
-            away_team=fixture.away_team,
-            home=expected.home,
-            draw=expected.draw,
-            away=expected.away,
-            home_goals=expected.home_goals,
-            away_goals=expected.away_goals,
-            likely_home=expected.likely_score[0],
-            likely_away=expected.likely_score[1],
-            model_version=MODEL_VERSION,
-            results_seen=league.results,
-            created_at=datetime.now(UTC),
-        )
-
     async def _learn(self, connection: AsyncConnection, league: League, match: Match) -> None:
         home = await ratings.read_team(connection, ratings.key_of(match.home_team)) or AVERAGE_TEAM
         away = await ratings.read_team(connection, ratings.key_of(match.away_team)) or AVERAGE_TEAM
@@ -190,27 +191,30 @@ class Football:
         await ratings.write_team(connection, match.home_team, home)
         await ratings.write_team(connection, match.away_team, away)
 
-    async def _league(self) -> League:
-        async def load() -> League:
-            async with self._database.read() as connection:
-                return await ratings.read_league(connection)
 
-        value = await self._cache.get(_LEAGUE_KEY, load)
-        if not isinstance(value, League):
-            raise TypeError(f"the cache holds no league: {value!r}")
-        return value
-
-    async def _team(self, name: str) -> Team:
-        async def load() -> Team | None:
-            async with self._database.read() as connection:
-                return await ratings.read_team(connection, ratings.key_of(name))
-
-        value = await self._cache.get(_team_key(name), load)
-        return value if isinstance(value, Team) else AVERAGE_TEAM
+def _prediction(fixture: Fixture, tenant: str, league: League, home: Team, away: Team) -> Prediction:
+    expected = forecast(league, home, away)
+    return Prediction(
+        id=uuid.uuid4(),
+        tenant=tenant,
+        match_id=fixture.match_id,
+        home_team=fixture.home_team,
+        away_team=fixture.away_team,
+        home=expected.home,
+        draw=expected.draw,
+        away=expected.away,
+        home_goals=expected.home_goals,
+        away_goals=expected.away_goals,
+        likely_home=expected.likely_score[0],
+        likely_away=expected.likely_score[1],
+        model_version=MODEL_VERSION,
+        results_seen=league.results,
+        created_at=datetime.now(UTC),
+    )
 
 
 def _team_key(name: str) -> str:
-    return f"team:{ratings.key_of(name)}"
+    return f"{_TEAM_KEY}{ratings.key_of(name)}"
 
 
 def _result_of(match: Match) -> tuple[str, str, int, int]:

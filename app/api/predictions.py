@@ -99,10 +99,11 @@ async def _predict(
 
     if call.idempotency_key is None:
         # Most requests carry no key: they share transactions with each other.
-        response = respond(await work(None))
+        response, replayed = respond(await work(None)), False
     else:
         response = await call.once(request.model_dump_json(), work)
-    if call.tenant == PUBLIC and "Idempotent-Replayed" not in response.headers:
+        replayed = "Idempotent-Replayed" in response.headers
+    if call.tenant == PUBLIC and not replayed:
         metrics.PREDICTIONS.inc(len(fixtures))
     return response
 

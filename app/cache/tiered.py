@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from app.cache.errors import RemoteUnavailableError
@@ -96,18 +97,25 @@ class TieredCache(Generic[V]):
 
     async def get(self, key: str, load: Callable[[], Awaitable[V | None]]) -> V | None:
         """Return the value of ``key``, calling ``load`` when no level has it; ``None`` is remembered too."""
-        entry = self._memory.get(key)
-        if entry is not None:
-            _HIT.inc()
-            return entry.value
-        _MISS.inc()
-        task = self._running.get(key)
-        if task is None:
-            task = asyncio.create_task(self._fill(key, load), name=f"cache-fill {key}")
-            self._running[key] = task
-            task.add_done_callback(lambda done: self._finished(key, done))
-        # One caller that gives up must not take the value from the others.
-        return await asyncio.shield(task)
+        return (await self.get_all({key: load}))[key]
+
+    async def get_all(self, loads: Mapping[str, Callable[[], Awaitable[V | None]]]) -> dict[str, V | None]:
+        """Return the values of several keys as :meth:`get` does; what no level has is loaded side by side."""
+        found: dict[str, V | None] = {}
+        missing: dict[str, asyncio.Task[V | None]] = {}
+        for key, load in loads.items():
+            entry = self._memory.get(key)
+            if entry is None:
+                missing[key] = self._task(key, load)
+            else:
+                found[key] = entry.value
+        _HIT.inc(len(found))
+        if missing:
+            _MISS.inc(len(missing))
+            for key, task in missing.items():
+                # One caller that gives up must not take the value from the others.
+                found[key] = await asyncio.shield(task)
+        return found
 
     async def invalidate(self, keys: Iterable[str]) -> None:
         """Forget keys in this process, in Redis and in all other processes."""
@@ -130,6 +138,14 @@ class TieredCache(Generic[V]):
         except RemoteUnavailableError as error:
             return CacheState("degraded", "memory", f"redis: {error}", _since(begun))
         return CacheState("up", "memory+redis", "", _since(begun))
+
+    def _task(self, key: str, load: Callable[[], Awaitable[V | None]]) -> asyncio.Task[V | None]:
+        task = self._running.get(key)
+        if task is None:
+            task = asyncio.create_task(self._fill(key, load), name="cache-fill")
+            self._running[key] = task
+            task.add_done_callback(partial(self._finished, key))
+        return task
 
     async def _fill(self, key: str, load: Callable[[], Awaitable[V | None]]) -> V | None:
         value, found = await self._ask_remote(key)
