@@ -33,6 +33,7 @@ _LOG = logging.getLogger(__name__)
 # Processes of two releases share Redis while one replaces the other: raise it when the values change shape.
 _CACHE_FORMAT = 1
 _SWEEP_SECONDS = 3600.0
+_GARBAGE_THRESHOLDS = 10_000, 10, 10
 
 
 class Service(FastAPI):
@@ -91,6 +92,7 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
             # What is there now stays until the end: the garbage collector need not look at it ever again.
             gc.collect()
             gc.freeze()
+            gc.set_threshold(*_GARBAGE_THRESHOLDS)
         yield
         for task in tasks:
             task.cancel()
@@ -120,8 +122,9 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
     app.state.settings, app.state.drain = settings, drain
     app.state.api_key = settings.api_key.get_secret_value().encode()
     routers = [module.router for module in (predictions, matches, checks, health)]
-    problems.install(app, [route for router in routers for route in router.routes])
-    app.add_middleware(Direct, routes=predictions.router.routes, handlers=app.exception_handlers)
+    every_route = [route for router in routers for route in router.routes]
+    problems.install(app, every_route)
+    app.add_middleware(Direct, routes=every_route, handlers=app.exception_handlers)
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,

@@ -18,8 +18,8 @@ from app.model.scoring import outcome_of
 from app.storage import matches, predictions, ratings
 from app.storage.engine import Database
 from app.storage.matches import Match
-from app.storage.ratings import RatingReader
 from app.storage.predictions import Prediction, PredictionWriter, Settled
+from app.storage.ratings import RatingReader
 from app.telemetry import metrics
 
 PUBLIC = "public"

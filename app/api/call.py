@@ -69,7 +69,7 @@ def respond(reply: Reply, headers: dict[str, str] | None = None) -> Response:
     return Response(reply.body, reply.status, headers, "application/json")
 
 
-async def _call(
+async def current_call(
     request: Request,
     marker: Annotated[
         str | None, Header(alias=MARKER, description="Name of a check: marks traffic that is nobody's.")
@@ -83,6 +83,7 @@ async def _call(
         ),
     ] = None,
 ) -> Call:
+    """Return the call, as its headers describe it."""
     return call_of(request, marker, idempotency_key)
 
 
@@ -113,4 +114,4 @@ async def require_key(request: Request, given: Annotated[str | None, Depends(_AP
         raise HTTPException(401, "a valid X-API-Key is needed", {"WWW-Authenticate": "ApiKey"})
 
 
-CurrentCall = Annotated[Call, Depends(_call)]
+CurrentCall = Annotated[Call, Depends(current_call)]

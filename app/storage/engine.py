@@ -224,8 +224,9 @@ def _check(engine: sa.Engine) -> None:
 
     @sa.event.listens_for(engine, "checkout")
     def taken(_connection: object, record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
+        connection: Any = record.driver_connection
         waiting = select.poll()
-        waiting.register(record.driver_connection.fileno(), select.POLLIN)
+        waiting.register(connection.fileno(), select.POLLIN)
         if waiting.poll(0):
             # The pool opens another one, and drops all that are as old as this one.
             raise sa.exc.InvalidatePoolError("the server has closed the connection")
