@@ -59,7 +59,7 @@ async def passed_on(direct: Direct, passed: Passed, path: str, *parts: bytes, **
     return passed.bodies.pop() if passed.bodies else None
 
 
-def without_differences(document: Any) -> Any:  # noqa: ANN401
+def without_differences(document: Any) -> Any:
     """Return a document without what differs between two equal requests."""
     if isinstance(document, dict):
         return {key: without_differences(value) for key, value in document.items() if key not in DIFFERENT}
@@ -138,21 +138,20 @@ async def test_what_is_out_of_the_ordinary_is_passed_on_whole() -> None:
 async def test_an_operation_that_needs_more_than_a_document_is_passed_on() -> None:
     router = APIRouter()
 
-    async def other() -> None: ...
+    async def other() -> None:
+        """Be one more dependency."""
 
-    @router.post("/plain", dependencies=[Depends(require_key)])
-    async def plain(match: MatchRequest, call: CurrentCall) -> Response: ...
+    async def operation(match: MatchRequest, call: CurrentCall) -> Response:
+        return Response(f"{match} {call}")
 
-    @router.post("/open")
-    async def without_key(match: MatchRequest, call: CurrentCall) -> Response: ...
+    async def with_query(match: MatchRequest, call: CurrentCall, limit: Annotated[int, Query()]) -> Response:
+        return Response(f"{match} {call} {limit}")
 
-    @router.post("/more", dependencies=[Depends(require_key), Depends(other)])
-    async def with_more(match: MatchRequest, call: CurrentCall) -> Response: ...
-
-    @router.post("/query", dependencies=[Depends(require_key)])
-    async def with_query(
-        match: MatchRequest, call: CurrentCall, limit: Annotated[int, Query()]
-    ) -> Response: ...
+    key = Depends(require_key)
+    router.post("/plain", dependencies=[key])(operation)
+    router.post("/open")(operation)
+    router.post("/more", dependencies=[key, Depends(other)])(operation)
+    router.post("/query", dependencies=[key])(with_query)
 
     passed = Passed()
     direct = Direct(passed, routes=router.routes, handlers={})
