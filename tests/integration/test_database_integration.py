@@ -338,6 +338,25 @@ async def test_lost_connections_are_replaced(make_app: Callable[..., Service], d
         assert (await client.post("/predictions", json=MATCH)).status_code == 201
 
 
+async def test_predictions_are_stored_while_the_table_grows_and_shrinks(
+    empty_database_url: str,
+) -> None:
+    """The statement that stores a group is prepared, and names the table's type: migrations change it."""
+    database = Database(empty_database_url)
+    async with database.write() as connection:
+        await connection.run_sync(metadata.create_all)
+    writer, made = PredictionWriter(database), [prediction() for _ in range(40)]
+    changes = ("ADD COLUMN note text NOT NULL DEFAULT 'none'", "ADD COLUMN more integer", "DROP COLUMN note")
+    for number, one in enumerate(made):
+        if number and number % 10 == 0:
+            async with database.write() as connection:
+                await connection.execute(sa.text(f"ALTER TABLE predictions {changes[number // 10 - 1]}"))
+        await writer.store([one])
+    await writer.close()
+    assert await stored(database) == made[::-1]
+    await database.close()
+
+
 async def test_a_transaction_that_lost_its_connection_stored_nothing(database_url: str) -> None:
     database = Database(database_url)
     with pytest.raises(DatabaseUnavailableError):
