@@ -3,8 +3,8 @@
 ``.venv/bin/python benchmarks/service`` starts PostgreSQL, Redis and both applications on this machine, one
 worker each and without access logs, and loads them in turn with wrk (Debian's package ``wrk``) on 32
 connections. Every prediction is committed before it is answered; cached are the ratings that it needs.
-Nothing is pinned: the database and wrk share the processors with the application. Exit code 1 when a promise is
-not kept.
+Nothing is pinned: the database and wrk share the processors with the application. Exit code 1 when a promise
+is not kept.
 """
 
 import argparse
