@@ -1,7 +1,6 @@
 """The engine: connections, transactions, and what differs between SQLite and PostgreSQL."""
 
 import asyncio
-import select
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
@@ -51,8 +50,6 @@ class Database:
         self.dialect = parsed.get_backend_name()
         self._engine = create_async_engine(parsed, **_options(parsed, statement_timeout, server))
         _tune(self._engine.sync_engine)
-        if self.dialect == "postgresql":
-            _check(self._engine.sync_engine)
         _measure(self._engine.sync_engine)
         # For a single statement: without BEGIN and COMMIT around it, one journey instead of three.
         self._single = (
@@ -184,6 +181,7 @@ def _options(url: URL, statement_timeout: float, server: Server) -> dict[str, An
         "pool_size": 8,
         "max_overflow": 4,
         "pool_timeout": _POOL_WAIT_SECONDS,
+        "pool_pre_ping": True,
         "pool_recycle": 1800,
         "connect_args": {
             "connect_timeout": 3,
@@ -214,22 +212,6 @@ def _tune(engine: sa.Engine, *, always_writes: bool = False) -> None:
     def begun(connection: sa.Connection) -> None:
         writes = always_writes or connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _check(engine: sa.Engine) -> None:
-    """Give out no connection that the server has closed, without asking the server each time.
-
-    An idle connection becomes readable when it ends, whoever ended it.
-    """
-
-    @sa.event.listens_for(engine, "checkout")
-    def taken(_connection: object, record: sa.pool.ConnectionPoolEntry, _proxy: object) -> None:
-        connection: Any = record.driver_connection
-        waiting = select.poll()
-        waiting.register(connection.fileno(), select.POLLIN)
-        if waiting.poll(0):
-            # The pool opens another one, and drops all that are as old as this one.
-            raise sa.exc.InvalidatePoolError("the server has closed the connection")
 
 
 def _measure(engine: sa.Engine) -> None:
