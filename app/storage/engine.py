@@ -87,20 +87,18 @@ class Database:
                     yield connection
 
     @asynccontextmanager
-    async def statement(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection for a single statement that writes: it is a transaction by itself.
+    async def statements(self) -> AsyncIterator[AsyncConnection]:
+        """Give a connection for transactions of one statement each.
+
+        On PostgreSQL the statement commits itself. SQLite needs a transaction around it, because one with
+        many rows is executed once for each of them.
 
         Raises:
-            DatabaseUnavailableError: It does not answer; nothing was stored.
+            DatabaseUnavailableError: It does not answer; the last statement stored nothing.
         """
-        if self.dialect == "sqlite":
-            # Here a statement with many rows is executed once for each of them.
-            async with self.write() as connection:
-                yield connection
-            return
         with _translated():
-            async with self._single.connect() as connection:
-                yield connection
+            async with self._turn, self._single.connect() as plain:
+                yield await plain.execution_options(writes=True)
 
     async def rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
         """Return what a query finds.

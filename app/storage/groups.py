@@ -2,8 +2,11 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import Generic, TypeVar
+
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.storage.engine import DatabaseUnavailableError
 
@@ -11,6 +14,8 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 _LARGEST_GROUP = 500
+# Others want their turn as well, and a connection is to be checked now and then.
+_MOST_GROUPS_IN_A_ROW = 16
 
 
 @dataclass(slots=True, eq=False)
@@ -23,14 +28,22 @@ class Groups(Generic[T, R]):
     """Does a kind of work for many callers at once.
 
     While one group is served the next one gathers. So nobody waits for company, and a journey to the database
-    costs the same for one caller and for a hundred.
+    costs the same for one caller and for a hundred. Groups that follow on each other share a connection.
 
     Args:
-        work: Does the work for a group; returns one result for each item, in their order, or does nothing.
+        connect: Gives a connection.
+        work: Does the work for a group in one transaction; returns one result for each item, in their order.
         name: What the work is called in a list of tasks.
     """
 
-    def __init__(self, work: Callable[[Sequence[T]], Awaitable[Sequence[R]]], *, name: str) -> None:
+    def __init__(
+        self,
+        connect: Callable[[], AbstractAsyncContextManager[AsyncConnection]],
+        work: Callable[[AsyncConnection, Sequence[T]], Awaitable[Sequence[R]]],
+        *,
+        name: str,
+    ) -> None:
+        self._connect = connect
         self._work = work
         self._name = name
         self._waiting: list[_Waiting[T, R]] = []
@@ -55,25 +68,37 @@ class Groups(Generic[T, R]):
 
     async def _serve(self) -> None:
         while self._waiting:
-            group, self._waiting = self._waiting[:_LARGEST_GROUP], self._waiting[_LARGEST_GROUP:]
-            # For whoever stopped waiting before the work began, none is done.
-            group = [entry for entry in group if not entry.done.done()]
-            if group:
-                await self._serve_group(group)
+            group: Sequence[_Waiting[T, R]] = ()
+            try:
+                async with self._connect() as connection:
+                    for _ in range(_MOST_GROUPS_IN_A_ROW):
+                        if group := self._next():
+                            await self._serve_group(connection, group)
+                            group = ()
+            except Exception as error:
+                await self._failed(group or self._next(), error)
 
-    async def _serve_group(self, group: Sequence[_Waiting[T, R]]) -> None:
-        try:
-            results = await self._work([entry.item for entry in group])
-        except Exception as error:
-            if len(group) > 1 and not isinstance(error, DatabaseUnavailableError):
-                # One item spoiled it for all: find out which.
-                for entry in group:
-                    await self._serve_group([entry])
-                return
+    def _next(self) -> Sequence[_Waiting[T, R]]:
+        """Return who is waiting, without those who stopped: for them none is done."""
+        group, self._waiting = self._waiting[:_LARGEST_GROUP], self._waiting[_LARGEST_GROUP:]
+        return [entry for entry in group if not entry.done.done()]
+
+    async def _serve_group(self, connection: AsyncConnection, group: Sequence[_Waiting[T, R]]) -> None:
+        results = await self._work(connection, [entry.item for entry in group])
+        for entry, result in zip(group, results, strict=True):
+            if not entry.done.done():
+                entry.done.set_result(result)
+
+    async def _failed(self, group: Sequence[_Waiting[T, R]], error: Exception) -> None:
+        if len(group) == 1 or isinstance(error, DatabaseUnavailableError):
             for entry in group:
                 if not entry.done.done():
                     entry.done.set_exception(error)
-        else:
-            for entry, result in zip(group, results, strict=True):
-                if not entry.done.done():
-                    entry.done.set_result(result)
+            return
+        # One item spoiled it for all: find out which.
+        for entry in group:
+            try:
+                async with self._connect() as connection:
+                    await self._serve_group(connection, [entry])
+            except Exception as own:
+                await self._failed([entry], own)

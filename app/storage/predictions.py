@@ -159,8 +159,9 @@ class PredictionWriter:
     """Stores the predictions of concurrent requests in one transaction; each is answered after its commit."""
 
     def __init__(self, database: Database) -> None:
-        self._database = database
-        self._groups: Groups[Sequence[Prediction], None] = Groups(self._write, name="prediction-writer")
+        self._groups: Groups[Sequence[Prediction], None] = Groups(
+            database.statements, _write, name="prediction-writer"
+        )
 
     async def store(self, rows: Sequence[Prediction]) -> None:
         """Store the rows, all or none, and return when they are committed.
@@ -174,7 +175,8 @@ class PredictionWriter:
         """Wait for what is being written."""
         await self._groups.close()
 
-    async def _write(self, group: Sequence[Sequence[Prediction]]) -> Sequence[None]:
-        async with self._database.statement() as connection:
-            await insert_predictions(connection, [row for rows in group for row in rows])
-        return [None] * len(group)
+
+async def _write(connection: AsyncConnection, group: Sequence[Sequence[Prediction]]) -> Sequence[None]:
+    async with connection.begin():
+        await insert_predictions(connection, [row for rows in group for row in rows])
+    return [None] * len(group)

@@ -40,7 +40,7 @@ class RatingReader:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._groups: Groups[str, Team | None] = Groups(self._read, name="rating-reader")
+        self._groups: Groups[str, Team | None] = Groups(database.read, _read_teams, name="rating-reader")
 
     async def league(self) -> League:
         """Return the league's numbers.
@@ -63,11 +63,13 @@ class RatingReader:
         """Wait for what is being read."""
         await self._groups.close()
 
-    async def _read(self, keys: Sequence[str]) -> Sequence[Team | None]:
-        async with self._database.read() as connection:
-            found = (await connection.execute(_TEAMS, {"keys": list(set(keys))})).all()
-        known = {key: Team(attack, defence, played) for key, attack, defence, played in found}
-        return [known.get(key) for key in keys]
+
+async def _read_teams(connection: AsyncConnection, keys: Sequence[str]) -> Sequence[Team | None]:
+    # A transaction for each group, or SQLite would show the next one what was true for this one.
+    async with connection.begin():
+        found = (await connection.execute(_TEAMS, {"keys": list(set(keys))})).all()
+    known = {key: Team(attack, defence, played) for key, attack, defence, played in found}
+    return [known.get(key) for key in keys]
 
 
 async def write_league(connection: AsyncConnection, new: League) -> None:
