@@ -65,7 +65,7 @@ class _Rows(sa.types.TypeDecorator[Sequence[Prediction]]):
 
 # One statement with one parameter for any number of rows, which PostgreSQL prepares once.
 _INSERT_ALL = sa.text(
-    f"INSERT INTO {predictions.name} ({', '.join(_FIELDS)}) SELECT {', '.join(_FIELDS)}"  # noqa: S608  # nosec B608 - our own names
+    f"INSERT INTO {predictions.name} ({', '.join(_FIELDS)}) SELECT {', '.join(_FIELDS)}"  # noqa: S608  # nosec B608
     f" FROM json_populate_recordset(NULL::{predictions.name}, CAST(:rows AS json))"
 ).bindparams(sa.bindparam("rows", type_=_Rows))
 
