@@ -1,4 +1,4 @@
-"""What runs on the local target, read from its state folder and its processes; changes nothing."""
+"""What runs on the target, read from its state folder and its processes or containers; changes nothing."""
 
 import json
 import os
@@ -8,7 +8,7 @@ from typing import Any
 
 import psutil
 
-from kickoff import service
+from kickoff import service, stack
 from kickoff.environment.drift import Running, fingerprints
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.places import state_root
@@ -41,11 +41,15 @@ def read(root: Path, name: str, secret: bytes) -> Running:
         )
     release = state.release_of(state.live)
     record = folder / "releases" / release
-    places = {
-        "the record": _json(record / "environment.json"),
-        "the start file": _json(folder / "supervisor" / f"{state.live}.json", "environment"),
-        "the process": _environment_of(Supervisor(folder).info(str(state.live)).get("pid", 0), release),
-    }
+    contained = (folder / "stack").is_dir()
+    places: dict[str, Mapping[str, str]] = {"the record": _json(record / "environment.json")}
+    if contained:
+        places["the container"] = _contained(root, name, str(state.live), record)
+    else:
+        places |= {
+            "the start file": _json(folder / "supervisor" / f"{state.live}.json", "environment"),
+            "the process": _environment_of(Supervisor(folder).info(str(state.live)).get("pid", 0), release),
+        }
     if _state(folder / "state.json") != state:
         raise KickoffError(
             f"a release of {name} is on its way",
@@ -53,7 +57,7 @@ def read(root: Path, name: str, secret: bytes) -> Running:
             hint="run this again when it is over",
         )
     # Whoever moves the port by KICKOFF_PORT moves it past the file.
-    moved = "KICKOFF_PORT" in os.environ
+    moved = contained or "KICKOFF_PORT" in os.environ
     proxy = {} if moved else {"PUBLIC_PORT": str(_json(folder / "ports.json").get("public", ""))}
     return Running(
         release=release,
@@ -63,6 +67,18 @@ def read(root: Path, name: str, secret: bytes) -> Running:
         added=_ADDED,
         proxy=fingerprints(proxy, secret),
     )
+
+
+def _contained(root: Path, name: str, colour: str, record: Path) -> Mapping[str, str]:
+    """Return what a colour's container has: its variables without those of its image, and its secrets."""
+    from kickoff.release.targets.compose import given_to  # noqa: PLC0415 - most machines have no Docker
+
+    project = stack.open_stack(name, root).compose.project
+    given = given_to(project, colour)
+    if given is None:
+        return _no_process(record.name)
+    held = {path.name.upper(): path.read_text("utf-8") for path in (record / "secrets").iterdir()}
+    return {**given, **held}
 
 
 def _environment_of(pid: int, release: str) -> Mapping[str, str]:

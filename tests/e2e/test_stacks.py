@@ -262,7 +262,7 @@ def test_a_change_of_the_stack_is_shown_first_and_never_costs_data(staging: Stac
         shown = staging.script("stack.py", "plan")
         assert re.search(r"recreate +alertmanager +hostname changed$", shown, re.MULTILINE), shown
         assert re.search(r"recreate +postgres +mem_limit changed \(holds data\)", shown), shown
-        assert re.search(r"restart +prometheus +configs/prometheus/rules/alerts.yml changed", shown), shown
+        assert re.search(r"restart +prometheus +configs/prometheus/rules changed", shown), shown
         refused = staging.script("stack.py", "apply", code=1)
         assert "postgres holds data and would be recreated" in refused
         assert {s: row["ID"] for s, row in staging.containers().items()} == before

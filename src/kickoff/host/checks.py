@@ -88,7 +88,9 @@ def network(name: str, driver: str, environment: str) -> Finding:
     if driver:
         return passed("network", f"{name} ({driver})")
     return failed(
-        "network", f"{name} is not there", f"run scripts/deploy/stack.py prepare --env {environment} there"
+        "network",
+        f"{name} is not there",
+        f"run scripts/deploy/stack.py apply --env {environment} there; a first release makes it, too",
     )
 
 

@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -48,7 +48,7 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
     """
     described = service.load(root).name
     keys = schema.read(root)
-    environ = _with_stack_secrets(name, root, keys.secrets, environ)
+    environ = stack.sources(name, root, environ)
     checked = loader.inspect(name, root, keys, environ, with_secrets=True)
     # What is not set yet is said below, by name.
     wrong = [
@@ -130,17 +130,6 @@ def _public(
         )
     text = environ.get("KICKOFF_PORT") or checked.values.get("PUBLIC_PORT", "")
     return ([int(text)] if text.isdecimal() else []), [], []
-
-
-def _with_stack_secrets(
-    name: str, root: Path, secrets: Iterable[str], environ: Mapping[str, str]
-) -> dict[str, str]:
-    """Return ``environ`` with the secrets that the environment's stack of containers holds in files."""
-    folder = stack.folder_of(name, root, environ) / "secrets"
-    held = {f"{key}_FILE": str(folder / key.lower()) for key in secrets if (folder / key.lower()).is_file()}
-    return {key: path for key, path in held.items() if not environ.get(key.removesuffix("_FILE"))} | dict(
-        environ
-    )
 
 
 def _clock(where: reach.Address, answer: reach.Answer, environ: Mapping[str, str]) -> Finding:

@@ -21,10 +21,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from kickoff import bootstrap, errors, github
+from kickoff import bootstrap, errors, github, stack
 from kickoff.artifact import source
 from kickoff.environment import secret_source
-from kickoff.environment.loader import inspect
+from kickoff.environment.loader import inspect, setting
 from kickoff.environment.schema import read as read_schema
 from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
@@ -212,7 +212,7 @@ class Host:
             raise KickoffError(
                 f"the connection to {self.where.name} was lost",
                 code=ExitCode.UNREACHABLE,
-                hint="the host has undone or will undo what was begun: ask it with `release.py status`",
+                hint="the script there was interrupted; `release.py resume` finishes or undoes what it began",
             )
         return code
 
@@ -273,6 +273,9 @@ def _environment(name: str, root: Path) -> dict[str, str]:
         value = secret_source.lookup(key, os.environ, known)
         if value:
             values[key] = value
+    if setting(name, "DEPLOY_TARGET", root) == "compose":
+        named = stack.variables(root, name)
+        values |= {key: os.environ[key] for key in named if os.environ.get(key) and key not in values}
     return values | {MARK: "1"}
 
 

@@ -139,8 +139,10 @@ def open_session(
     """
     service = load_service(root)
     folder = state_root(service.name, name)
-    if prepare and setting(name, "DEPLOY_TARGET", root) == "compose":
-        stacks.prepare(name, root)
+    if setting(name, "DEPLOY_TARGET", root) == "compose":
+        if prepare:
+            stacks.prepare(name, root)
+        stacks.open_stack(name, root)  # before the secrets that a prepared host would have are missed
     environ = stacks.sources(name, root) | {"KICKOFF_DATA_DIR": str(folder / "data")}
     environment = load(name, root, environ=environ)
     kind = environment.text("DEPLOY_TARGET")
@@ -148,7 +150,7 @@ def open_session(
         raise KickoffError(
             f"{name} would vanish with this GitHub-hosted runner: DEPLOY_TARGET={kind} needs a lasting host",
             at=f"configs/environments/{name}.env",
-            hint="run the job on a self-hosted runner on the target host",
+            hint="set DEPLOY_HOST to a host of yours, or run the job on a self-hosted runner there",
         )
     digest = hashlib.sha256((root / CONFIG).read_bytes() + kind.encode())
     store = Store(folder, observer)

@@ -11,6 +11,7 @@ from kickoff.stack.preparing import (
     open_stack,
     prepare,
     sources,
+    variables,
 )
 
 __all__ = [
@@ -30,4 +31,5 @@ __all__ = [
     "prepare",
     "release_only",
     "sources",
+    "variables",
 ]

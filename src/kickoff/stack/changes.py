@@ -5,6 +5,7 @@ files, and the one that the project has now. Files that containers mount are com
 """
 
 import fcntl
+import hashlib
 import json
 import os
 import shutil
@@ -17,7 +18,7 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.stack.compose import Compose, compose_files, file_of, install_files, source_files
+from kickoff.stack.compose import Compose, compose_files, file_of, install_files
 
 STATEFUL = "kickoff.stateful"
 """Label of a service whose data live in its volume: it is recreated only by name."""
@@ -33,7 +34,7 @@ class Change:
 
     Attributes:
         service: Its name in the compose file.
-        action: ``create``, ``recreate``, ``restart``, ``start`` or ``remove``.
+        action: ``create``, ``recreate``, ``restart``, ``reload``, ``start`` or ``remove``.
         stateful: Whether it holds data.
         why: What differs, for people.
     """
@@ -78,14 +79,20 @@ class Stack:
         """Return what applying the project's stack would do, without doing it."""
         with self._staged() as staged:
             resolved = self._resolve(staged)
-            touched = [
-                relative
-                for relative in source_files(self.root, self.name)
-                if not _same(staged / relative, self.compose.folder / relative)
+            if not self.is_up:
+                return differences({}, resolved, {}, ())
+            before, mounted = json.loads(self._applied.read_text("utf-8")), self._mounted(resolved, staged)
+            touched = {
+                source: self._shown(source)
+                for source, digest in mounted.items()
+                if before["mounted"].get(source, digest) != digest
+            }
+            found = differences(before["resolved"], resolved, touched, self._stopped())
+            return found + [
+                Change("traefik", "reload", stateful=False, why=f"{_DYNAMIC / path.name} changed")
+                for path in sorted((staged / _DYNAMIC).glob("*.yml"))
+                if not _same(path, self.routes / path.name)
             ]
-            before = json.loads(self._applied.read_text("utf-8")) if self.is_up else {"services": {}}
-            stopped = self._stopped() if self.is_up else set()
-            return differences(before, resolved, str(self.compose.folder), touched, stopped)
 
     def apply(self, recreate: Collection[str], tell: Callable[[str], None]) -> list[Change]:
         """Make the host's stack what the project says; return what was changed.
@@ -117,7 +124,9 @@ class Stack:
             install_files(self.root, self.name, self.compose.folder)
             self.install_routes()
             self._bring_up(changes)
-            write_atomic(self._applied, json.dumps(self._resolve(self.compose.folder), indent=1), mode=0o600)
+            resolved = self._resolve(self.compose.folder)
+            applied = {"resolved": resolved, "mounted": self._mounted(resolved, self.compose.folder)}
+            write_atomic(self._applied, json.dumps(applied, indent=1), mode=0o600)
             return changes
 
     def revive(self) -> None:
@@ -160,6 +169,29 @@ class Stack:
         )
         return moved | {"services": {k: v for k, v in moved["services"].items() if not _released(v)}}
 
+    def _mounted(self, resolved: Mapping[str, Any], files: Path) -> dict[str, str]:
+        """Return a digest of everything below the stack's folder that a container mounts, by its place.
+
+        Args:
+            resolved: The resolved compose file.
+            files: Where the stack's files are, before they are installed.
+        """
+        sources = {s for service in resolved["services"].values() for s in _sources(service, resolved)}
+        found = {}
+        for source in sorted(sources):
+            place = Path(source)
+            if place.is_relative_to(self.compose.folder):
+                place = files / place.relative_to(self.compose.folder)
+            elif not place.is_relative_to(self.folder):
+                continue
+            found[source] = _digest(place)
+        return found
+
+    def _shown(self, source: str) -> str:
+        place = Path(source)
+        files = self.compose.folder
+        return str(place.relative_to(files if place.is_relative_to(files) else self.folder))
+
     def _stopped(self) -> set[str]:
         """Return services whose container is missing or stopped."""
         text = self.compose.run("ps", "--all", "--format", "json")
@@ -191,24 +223,22 @@ class Stack:
 def differences(
     before: Mapping[str, Any],
     after: Mapping[str, Any],
-    folder: str,
-    touched: Sequence[Path],
+    touched: Mapping[str, str],
     stopped: Collection[str],
 ) -> list[Change]:
     """Return what has to be done to get from one resolved compose file to another. Pure.
 
     Args:
-        before: The one that was applied.
+        before: The one that was applied; empty for none.
         after: The one that is wanted.
-        folder: Where the stack's files stand.
-        touched: Files that differ in content, relative to ``folder``.
+        touched: Mounted files and folders that differ in content, with their names for people.
         stopped: Services that have no running container, though they should.
     """
     old, new = before.get("services", {}), after.get("services", {})
     found = []
     for service, wanted in new.items():
         stateful = _stateful(wanted)
-        mounted = [path for path in touched if _mounts(wanted, f"{folder}/{path}")]
+        mounted = [touched[source] for source in _sources(wanted, after) if source in touched]
         if service not in old:
             found.append(Change(service, "create", stateful, "is new"))
         elif old[service] != wanted:
@@ -251,9 +281,23 @@ def _stateful(service: Mapping[str, Any]) -> bool:
     return (service.get("labels") or {}).get(STATEFUL) == "true"
 
 
-def _mounts(service: Mapping[str, Any], path: str) -> bool:
-    sources = [mount["source"] for mount in service.get("volumes") or [] if mount.get("type") == "bind"]
-    return any(path == source or path.startswith(f"{source}/") for source in sources)
+def _sources(service: Mapping[str, Any], document: Mapping[str, Any]) -> list[str]:
+    """Return the places on the host that a service mounts, secrets included."""
+    mounts = [mount["source"] for mount in service.get("volumes") or [] if mount.get("type") == "bind"]
+    secrets = document.get("secrets") or {}
+    return mounts + [
+        secrets[s["source"]]["file"] for s in service.get("secrets") or [] if s["source"] in secrets
+    ]
+
+
+def _digest(place: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
+        if path.is_file():
+            digest.update(
+                f"{path.relative_to(place)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
+            )
+    return digest.hexdigest()
 
 
 def _same(one: Path, other: Path) -> bool:

@@ -8,7 +8,7 @@ import os
 import re
 import secrets
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote, urlsplit
@@ -100,13 +100,14 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
         KickoffError: There is no such stack, a secret is missing, or one differs from the secret that the
             stack was made with (exit code 2).
     """
-    files = compose_files(root, name)
+    compose_files(root, name)  # there must be some
     folder = folder_of(name, root, environ)
     held = _Held(folder / "secrets")
     made = _secrets(name, root, environ, held) if name in STACKS else {}
     # The order matters: nothing is written before everything that was given has been checked.
     held.folder.mkdir(parents=True, exist_ok=True)
-    folder.chmod(0o700)
+    for private in (folder.parent, folder):
+        private.chmod(0o700)
     for secret, value in made.items():
         held.set(secret, value)
     bare = {key: value for key, value in environ.items() if key not in _GIVEN or not made}
@@ -116,7 +117,7 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
     if environ.get("KICKOFF_PORT"):
         shown["PUBLIC_PORT"] = environ["KICKOFF_PORT"]
     known = dotenv_values(folder / "compose.env", interpolate=False)
-    for variable in _variables(root, files) - set(environment.values):
+    for variable in variables(root, name) - set(environment.values):
         value = environ.get(variable) or known.get(variable) or ""
         if value and not variable.startswith("KICKOFF_"):
             shown[variable] = value
@@ -151,9 +152,10 @@ def _secrets(name: str, root: Path, environ: Mapping[str, str], held: "_Held") -
     }
 
 
-def _variables(root: Path, files: Sequence[Path]) -> set[str]:
+def variables(root: Path, name: str) -> set[str]:
     """Return the variables that a stack's compose files name."""
-    return {name for path in files for name in _VARIABLE.findall((root / path).read_text("utf-8"))}
+    files = compose_files(root, name)
+    return {variable for path in files for variable in _VARIABLE.findall((root / path).read_text("utf-8"))}
 
 
 def open_stack(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Stack:

@@ -118,7 +118,7 @@ def test_the_rest() -> None:
     assert checks.python([3, 11, 0]).verdict is Verdict.PASS
     assert checks.python([3, 9, 2]).verdict is Verdict.FAIL
     assert checks.network("n", "bridge", "staging").verdict is Verdict.PASS
-    assert "prepare --env staging" in checks.network("n", "", "staging").fix
+    assert "apply --env staging" in checks.network("n", "", "staging").fix
     assert verdicts(checks.names({"a.example": ["192.0.2.1"], "b.example": []})) == {
         "name a.example": Verdict.PASS,
         "name b.example": Verdict.FAIL,

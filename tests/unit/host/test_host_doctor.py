@@ -59,6 +59,7 @@ def project(folder: Path, **values: str) -> Path:
     root = folder / "project"
     shutil.copytree(ROOT / "configs", root / "configs")
     path = root / "configs" / "environments" / "staging.env"
+    values = {"DEPLOY_TARGET": "local"} | values
     lines = path.read_text(encoding="utf-8").splitlines()
     kept = [f"{key}={values[key]}" if (key := one.partition("=")[0]) in values else one for one in lines]
     path.write_text("\n".join(kept) + "\n", encoding="utf-8")
@@ -66,7 +67,9 @@ def project(folder: Path, **values: str) -> Path:
 
 
 def examine(root: Path, state: Path, **environ: str) -> dict[str, Finding]:
-    given = {"API_KEY": "a-key-of-some-length-1", "KICKOFF_STATE_ROOT": str(state)} | environ
+    database = "postgresql+psycopg://football:quarry-lantern-17@db.internal/football"
+    secrets = {"API_KEY": "a-key-of-some-length-1", "DATABASE_URL": database}
+    given = secrets | {"KICKOFF_STATE_ROOT": str(state)} | environ
     return {one.name: one for one in doctor.examine("staging", root, os.environ | given)}
 
 
@@ -88,20 +91,19 @@ def test_a_container_host_is_asked_for_docker(
 ) -> None:
     root = project(tmp_path, DEPLOY_TARGET="compose")
     monkeypatch.setenv("ENGINE", "20.10.24")
-    found = examine(
-        root, tmp_path / "state", DATABASE_URL="postgresql+psycopg://football:a@postgres/football"
-    )
+    found = examine(root, tmp_path / "state")
     assert found["docker engine"].verdict is Verdict.FAIL
     assert {found[name].verdict for name in ("docker compose", "docker buildx", "network")} == {Verdict.PASS}
 
 
 def test_the_stack_s_own_secrets_count(programs: Path, tmp_path: Path) -> None:
     root = project(tmp_path)
-    secrets = root / ".kickoff" / "stack" / "staging" / "secrets"
+    state = tmp_path / "state"
+    secrets = state / "football" / "staging" / "stack" / "secrets"
     secrets.mkdir(parents=True)
-    assert examine(root, tmp_path, API_KEY="")["secrets"].detail == "not set: API_KEY"
+    assert examine(root, state, API_KEY="")["secrets"].detail == "not set: API_KEY"
     (secrets / "api_key").write_text("a-key-of-some-length-1")
-    assert examine(root, tmp_path, API_KEY="")["secrets"].verdict is Verdict.PASS
+    assert examine(root, state, API_KEY="")["secrets"].verdict is Verdict.PASS
 
 
 def test_a_remote_host_is_asked_by_ssh(programs: Path) -> None:

@@ -26,10 +26,8 @@ DATABASE = {"image": "postgres:17", "labels": {"kickoff.stateful": "true"}}
 def told(
     before: dict[str, Any], after: dict[str, Any], *touched: str, stopped: tuple[str, ...] = ()
 ) -> list[str]:
-    return [
-        " ".join(str(change).split())
-        for change in differences(before, after, FOLDER, [Path(path) for path in touched], stopped)
-    ]
+    changed = {f"{FOLDER}/{path}": path for path in touched}
+    return [" ".join(str(change).split()) for change in differences(before, after, changed, stopped)]
 
 
 def test_nothing_differs() -> None:
@@ -57,9 +55,17 @@ def test_each_kind_of_change_names_its_reason() -> None:
     ]
 
 
-def test_a_file_in_a_mounted_folder_restarts_what_mounts_it() -> None:
-    same = document(watch=mounting("configs/rules"), other=mounting("configs/rules-of-others"))
-    assert told(same, same, "configs/rules/alerts.yml") == ["restart watch configs/rules/alerts.yml changed"]
+def test_a_changed_folder_or_secret_restarts_what_mounts_it() -> None:
+    same = document(watch=mounting("configs/rules"), alerts={"secrets": [{"source": "hook"}]})
+    same["secrets"] = {"hook": {"file": f"{FOLDER}/secrets/hook"}}
+    assert told(same, same, "configs/rules", "secrets/hook", "secrets/other") == [
+        "restart watch configs/rules changed",
+        "restart alerts secrets/hook changed",
+    ]
+
+
+def test_a_new_host_needs_everything() -> None:
+    assert told({}, document(db=DATABASE)) == ["create db is new (holds data)"]
 
 
 def project(root: Path) -> Path:

@@ -297,11 +297,7 @@ class ComposeTarget:
         return Compose(release_folder, _RESOLVED, [])
 
     def _found(self, service: str) -> Container | None:
-        labels = [f"{_PROJECT}={self.stack.compose.project}", f"{_SERVICE}={service}"]
-        found = self._engine.containers.list(all=True, filters={"label": labels})
-        # A one-off container of `docker compose run` belongs to its service, too.
-        named = [c for c in found if c.labels.get("com.docker.compose.oneoff") != "True"]
-        return named[0] if named else None
+        return _container_of(self._engine, self.stack.compose.project, service)
 
     def _container(self, service: str) -> Container:
         container = self._found(service)
@@ -343,6 +339,30 @@ class ComposeTarget:
             except docker.errors.APIError as error:
                 if error.status_code != requests.codes.conflict:  # it is being removed already
                     raise
+
+
+def given_to(project: str, service: str) -> dict[str, str] | None:
+    """Return the variables that a running container was given beside those of its image; ``None`` for none.
+
+    Raises:
+        KickoffError: The engine does not answer (exit 4).
+    """
+    with _answering():
+        engine = docker.from_env(timeout=60)
+        container = _container_of(engine, project, service)
+        if container is None or container.status != "running":
+            return None
+        own = set(engine.images.get(container.attrs["Image"]).attrs["Config"].get("Env") or [])
+    pairs = [entry.partition("=") for entry in container.attrs["Config"]["Env"] if entry not in own]
+    return {name: value for name, _, value in pairs}
+
+
+def _container_of(engine: docker.DockerClient, project: str, service: str) -> Container | None:
+    labels = [f"{_PROJECT}={project}", f"{_SERVICE}={service}"]
+    found = engine.containers.list(all=True, filters={"label": labels})
+    # A one-off container of `docker compose run` belongs to its service, too.
+    named = [c for c in found if c.labels.get("com.docker.compose.oneoff") != "True"]
+    return named[0] if named else None
 
 
 def established(table: str, port: int) -> int:
