@@ -81,13 +81,13 @@ class Stack:
             resolved = self._resolve(staged)
             if not self.is_up:
                 return differences({}, resolved, {}, ())
-            before, mounted = json.loads(self._applied.read_text("utf-8")), self._mounted(resolved, staged)
+            before, digests = self._last()
             touched = {
                 source: self._shown(source)
-                for source, digest in mounted.items()
-                if before["mounted"].get(source, digest) != digest
+                for source, digest in self._mounted(resolved, staged).items()
+                if digests.get(source, digest) != digest
             }
-            found = differences(before["resolved"], resolved, touched, self._stopped())
+            found = differences(before, resolved, touched, self._stopped())
             return found + [
                 Change("traefik", "reload", stateful=False, why=f"{_DYNAMIC / path.name} changed")
                 for path in sorted((staged / _DYNAMIC).glob("*.yml"))
@@ -168,6 +168,23 @@ class Stack:
             json.dumps(document).replace(str(folder), str(self.compose.folder))
         )
         return moved | {"services": {k: v for k, v in moved["services"].items() if not _released(v)}}
+
+    def _last(self) -> tuple[dict[str, Any], dict[str, str]]:
+        """Return the resolved file that was applied last, and the digests of what it mounted then.
+
+        Raises:
+            KickoffError: The record of it is damaged (exit 4).
+        """
+        try:
+            document = json.loads(self._applied.read_text("utf-8"))
+            return dict(document["resolved"]), dict(document["mounted"])
+        except (ValueError, TypeError, KeyError):
+            raise KickoffError(
+                f"{self._applied.name} is damaged: what was applied last is not known",
+                code=ExitCode.UNREACHABLE,
+                at=str(self._applied),
+                hint="remove it, then `stack.py apply` makes every service anew; volumes stay",
+            ) from None
 
     def _mounted(self, resolved: Mapping[str, Any], files: Path) -> dict[str, str]:
         """Return a digest of everything below the stack's folder that a container mounts, by its place.

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kickoff.errors import KickoffError
-from kickoff.stack import Compose, differences
+from kickoff.stack import Compose, Stack, differences
 from kickoff.stack.compose import compose_files, install_files, source_files
 
 FOLDER = "/state/stack/files"
@@ -120,3 +120,12 @@ def test_a_project_without_a_name_is_refused(tmp_path: Path, text: str) -> None:
     (tmp_path / "docker-compose.staging.yml").write_text(text)
     with pytest.raises(KickoffError, match="no name of its own"):
         _ = Compose(tmp_path, "docker-compose.staging.yml", []).project
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", '{"resolved": {}}', '{"resolved": 1, "mounted": {}}'])
+def test_a_damaged_record_of_what_was_applied_is_an_error(tmp_path: Path, text: str) -> None:
+    stack = Stack(project(tmp_path / "project"), "staging", tmp_path, tmp_path / "routes")
+    (tmp_path / "applied.json").write_text(text)
+    with pytest.raises(KickoffError, match="is damaged") as caught:
+        stack._last()
+    assert caught.value.at == str(tmp_path / "applied.json")
