@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from kickoff import running
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
 from tests.e2e.faults import BY_NAME, Fault
 from tests.e2e.kills import LEAST, SIDES, kill_everywhere
@@ -112,6 +113,9 @@ def test_three_releases_and_a_rollback_lose_no_request(project: ContainerProject
     assert load.requests > 300
     assert load.failed == []
     assert set(shipped) <= set(load.releases)
+    places = running.read(project.root, "development", b"key").places
+    for key in ("KICKOFF_RELEASE", "DATABASE_URL"):
+        assert places["the container"][key] == places["the record"][key]
 
 
 @pytest.mark.nightly

@@ -273,6 +273,11 @@ def test_a_change_of_the_stack_is_shown_first_and_never_costs_data(staging: Stac
         assert_whole(staging)
 
 
+def test_what_runs_in_the_containers_is_what_the_file_says(staging: Stack) -> None:
+    said = staging.script("environment-loader.py", "drift", "--without-secrets")
+    assert f"staging runs what its file says: 13 values of {staging.released} compared" in said
+
+
 def test_staging_is_watched(staging: Stack) -> None:
     assert_watched(staging)
 
