@@ -214,7 +214,9 @@ def look_up_evidence(
         proof = outcome.proof
         summary = f"{proof.environment} proved {commit[:7]} as {proof.release} at {proof.proved[:19]}"
         result = RuleResult(rule, Verdict.PASS, proof.digest, expected, 1)
-        facts = {"proved_digest": proof.digest, "proved": f"{proof.proved} ({proof.source})"}
+        where = f" ({proof.source})" if proof.source.startswith("https://") else ""
+        proved = f"{proof.proved[:19].replace('T', ' ')} UTC{where}"
+        facts = {"proved_digest": proof.digest, "proved": proved}
     else:
         log, said = outcome.doubts, f"a person said why: {outcome.reason}"
         summary = f"{commit[:7]} goes to production unproven: {outcome.reason}"
