@@ -41,9 +41,11 @@ def test_the_target_stands_in_the_environment_s_file(tmp_path: Path) -> None:
     folder = tmp_path / "configs" / "environments"
     shutil.copytree(ROOT / "configs" / "environments", folder)
     text = (folder / "staging.env").read_text()
-    assert kind.targets(tmp_path, ["staging"]) == {"staging": "local"}
-    (folder / "staging.env").write_text(text.replace("DEPLOY_TARGET=local", "DEPLOY_TARGET=compose"))
-    assert kind.targets(tmp_path, ["staging", "production"]) == {"staging": "compose", "production": "local"}
+    assert kind.targets(tmp_path, ["staging"]) == {"staging": "compose"}
+    (folder / "staging.env").write_text(
+        text.replace("DEPLOY_TARGET=${KICKOFF_TARGET}", "DEPLOY_TARGET=local")
+    )
+    assert kind.targets(tmp_path, ["staging", "production"]) == {"staging": "local", "production": "compose"}
     with pytest.raises(KickoffError, match="there is no environment"):
         kind.targets(tmp_path, ["nowhere"])
 
