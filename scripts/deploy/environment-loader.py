@@ -27,9 +27,8 @@ def read_running(root: Path, name: str, secret: bytes) -> Running:
 def main() -> int:
     """Run the command, with the secrets that this host made for its stack."""
     name = handover.environment_named(sys.argv[1:])
-    if (
-        name and service.CONFIG.is_file()
-    ):  # without it there is no stack, and the files can be checked all the same
+    # Without a service there is no stack, and the files can be checked all the same.
+    if name and service.CONFIG.is_file():
         os.environ.update(sources(name, Path.cwd()))
     return cli.main(read_running=read_running)
 

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from enum import StrEnum
 from pathlib import Path
 
-from kickoff.environment import loader, schema
+from kickoff.environment import setting
 from kickoff.errors import KickoffError
 
 _KEY = "DEPLOY_TARGET"
@@ -52,18 +52,7 @@ def targets(root: Path, deployments: Sequence[str]) -> dict[str, str]:
     Raises:
         KickoffError: There is no such environment, or its file does not say.
     """
-    described = schema.read(root)
-    found = {}
-    for name in deployments:
-        checked = loader.inspect(name, root, described, with_secrets=False)
-        if _KEY not in checked.values:
-            raise KickoffError(
-                f"{name} does not say what it runs on",
-                at=f"configs/environments/{name}.env",
-                hint=f"set {_KEY} to one of {', '.join(_OF_TARGET)}",
-            )
-        found[name] = str(checked.values[_KEY])
-    return found
+    return {name: str(setting(name, _KEY, root)) for name in deployments}
 
 
 def parse(deployments: str) -> list[str]:

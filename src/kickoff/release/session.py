@@ -139,13 +139,13 @@ def open_session(
     """
     service = load_service(root)
     folder = state_root(service.name, name)
-    if setting(name, "DEPLOY_TARGET", root) == "compose":
+    kind, stack = setting(name, "DEPLOY_TARGET", root), None
+    if kind == "compose":
         if prepare:
             stacks.prepare(name, root)
-        stacks.open_stack(name, root)  # before the secrets that a prepared host would have are missed
+        stack = stacks.open_stack(name, root)  # before the secrets that a prepared host would have are missed
     environ = stacks.sources(name, root) | {"KICKOFF_DATA_DIR": str(folder / "data")}
     environment = load(name, root, environ=environ)
-    kind = environment.text("DEPLOY_TARGET")
     if github.context().hosted and name != "development":
         raise KickoffError(
             f"{name} would vanish with this GitHub-hosted runner: DEPLOY_TARGET={kind} needs a lasting host",
@@ -154,12 +154,11 @@ def open_session(
         )
     digest = hashlib.sha256((root / CONFIG).read_bytes() + kind.encode())
     store = Store(folder, observer)
-    if kind == "local":
+    if stack is None:
         return Session(service, environment, store, LocalTarget(folder, environment), digest.hexdigest())
     # Loaded only where it is needed: Docker's library doubles the time a command takes to start.
     from kickoff.release.targets.compose import ComposeTarget  # noqa: PLC0415
 
-    stack = stacks.open_stack(name, root)
     for path in stack.release_files():
         digest.update((root / path).read_bytes())
     target = ComposeTarget(folder, environment, stack)

@@ -1,6 +1,6 @@
 """`docker compose` on one stack: its files on the host, its variables, and the command itself.
 
-The only module that runs the docker command line; what it cannot be asked for is asked of the engine's API.
+Only what a compose file means is asked of the command line; the rest is asked of the engine's API.
 """
 
 import filecmp

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from kickoff.errors import KickoffError
-from kickoff.stack import Compose, Stack, differences
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.stack import Change, Compose, Stack, differences
 from kickoff.stack.compose import compose_files, install_files, source_files
 
 FOLDER = "/state/stack/files"
@@ -129,3 +129,16 @@ def test_a_damaged_record_of_what_was_applied_is_an_error(tmp_path: Path, text: 
     with pytest.raises(KickoffError, match="is damaged") as caught:
         stack._last()
     assert caught.value.at == str(tmp_path / "applied.json")
+
+
+@pytest.mark.parametrize("action", ["recreate", "remove"])
+def test_what_holds_data_is_not_touched_unless_it_is_named(
+    tmp_path: Path, action: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    stack = Stack(project(tmp_path / "project"), "staging", tmp_path, tmp_path / "routes")
+    monkeypatch.setattr(Stack, "plan", lambda _self: [Change("db", action, stateful=True, why="differs")])
+    with pytest.raises(KickoffError, match="db holds data") as caught:
+        stack.apply(["cache"], lambda _text: None)
+    assert caught.value.code == ExitCode.REJECTED
+    assert "--recreate db" in caught.value.hint
+    assert not (tmp_path / "files").exists()
