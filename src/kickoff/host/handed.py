@@ -24,6 +24,8 @@ def main() -> int:
     own = {variable: str(results / name) for variable, name in order["files"].items()}
     for path in own.values():
         pathlib.Path(path).parent.mkdir(parents=True, exist_ok=True)
+    # A child inherits that a signal is ignored, as it is for whatever a shell starts in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(
         [sys.executable, order["script"], *order["arguments"]],
         cwd=order["folder"],
