@@ -26,7 +26,7 @@ def test_a_new_release_takes_over_without_a_failed_request(project: Project) -> 
     assert second.facts["outcome"] == "released"
     assert load.failed == []
     assert set(load.releases) == {first.release, second.release}
-    assert second.facts["serving"] == {"release": second.release, "colour": "green"}
+    assert second.facts["serving"] == {"release": second.release, "colour": "green", "answers": "yes"}
     project.assert_settled(second.release)
 
 

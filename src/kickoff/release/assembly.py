@@ -7,6 +7,7 @@ from typing import Any
 
 from kickoff.artifact import source
 from kickoff.evidence import write_atomic
+from kickoff.release import recorded
 from kickoff.release.folder import DESCRIPTION, ENVIRONMENT
 from kickoff.release.model import Facts, Release
 from kickoff.release.session import Session
@@ -41,7 +42,7 @@ def assemble(
     write_atomic(folder / DESCRIPTION, json.dumps(document, indent=1))
     values = environment.service_values() | {"KICKOFF_RELEASE": ""}
     write_atomic(folder / ENVIRONMENT, json.dumps(values), mode=0o600)
-    shutil.copyfile(root / CONFIG, folder / "service.yml")
+    recorded.write(folder, environment, root / CONFIG)
     session.target.install(folder)
     schema = schema_revision(session, folder, service.schema_revision)
     release = Release(commit, Facts(digest, environment.hash, session.stack_hash, schema))

@@ -3,6 +3,7 @@
 import argparse
 import json
 import os
+import signal
 import sys
 from contextlib import suppress
 from dataclasses import asdict
@@ -17,17 +18,40 @@ from kickoff.evidence import Evidence, now
 from kickoff.release import delivery
 from kickoff.release.engine import Engine
 from kickoff.release.folder import describe
-from kickoff.release.session import Session, open_session
+from kickoff.release.rollback import Request
+from kickoff.release.rollback_targets import check_id
+from kickoff.release.session import Session, open_recorded, open_session
+
+# What an emergency needs works from the target's own record, whatever today's checkout looks like.
+_FROM_THE_RECORD = frozenset(
+    {
+        "abort",
+        "history",
+        "logs",
+        "metrics",
+        "resume",
+        "rollback",
+        "start",
+        "status",
+        "stop",
+        "unlock",
+        "watch",
+    }
+)
 
 
 def main() -> int:
     """Run the command named by the arguments; return its exit code."""
     arguments = _parser().parse_args()
+    signal.signal(signal.SIGTERM, _interrupt)
     root = Path.cwd()
-    session = open_session(arguments.env, root, _narrate, prepare=arguments.command == "stage")
+    if arguments.command in _FROM_THE_RECORD:
+        session = open_recorded(arguments.env, root, _narrate)
+    else:
+        session = open_session(arguments.env, root, _narrate, prepare=arguments.command == "stage")
     engine = Engine(session, root)
     match arguments.command:
-        case "stage" | "promote" | "abort" | "rollback" | "resume":
+        case "stage" | "promote" | "watch" | "abort" | "rollback" | "resume" | "start":
             return _act(engine, arguments)
         case "plan":
             return _plan(engine, arguments)
@@ -36,16 +60,22 @@ def main() -> int:
         case "unlock":
             return _unlock(engine, force=arguments.force)
         case "stop":
-            session.target.shut_down()
+            engine.stop()
             _say(f"stopped {session.service.name} in {session.environment.name}; releases are kept")
+            _say(f"  start     scripts/deploy/release.py start --env {session.environment.name}")
             return ExitCode.PASS
         case "logs":
-            print("\n".join(session.logs(arguments.process or _live(session), arguments.lines)))
+            print("\n".join(_log(session, arguments)))
             return ExitCode.PASS
         case "history":
             return _history(session, verify=arguments.verify)
         case _:
             return _status(session, as_json=arguments.json)
+
+
+def _interrupt(_number: int, _frame: object) -> None:
+    """Let a request to end be noticed like Ctrl-C: what was begun is journalled as interrupted."""
+    raise KeyboardInterrupt
 
 
 def _act(engine: Engine, arguments: argparse.Namespace) -> int:
@@ -60,7 +90,7 @@ def _act(engine: Engine, arguments: argparse.Namespace) -> int:
                 engine.refusal(arguments.command, started, error).write(_evidence_folder())
         raise
     if evidence is None:
-        _say("nothing to do: no attempt is open")
+        _say("nothing to do: no attempt is open, and what is recorded as live serves")
         return ExitCode.PASS
     return _conclude(evidence)
 
@@ -78,12 +108,39 @@ def _command(engine: Engine, arguments: argparse.Namespace) -> Evidence | None:
             )
         case "promote":
             return engine.promote(arguments.attempt)
+        case "watch":
+            return engine.watch(arguments.release)
         case "abort":
             return engine.abort(arguments.attempt, arguments.reason)
         case "rollback":
-            return engine.rollback(arguments.to, arguments.wait)
+            return engine.rollback(_request(arguments), arguments.wait)
+        case "start":
+            return engine.start(arguments.wait)
         case _:
-            return engine.converge()
+            if arguments.rebuild_state:
+                state = engine.rebuild_state()
+                _say(f"✓ the state was derived again: {state.release_of(state.live) or 'nothing'} is live")
+            return engine.resume()
+
+
+def _request(arguments: argparse.Namespace) -> Request:
+    """Return what a rollback is asked for.
+
+    Raises:
+        KickoffError: It is to be forced, and nobody says why (exit 2).
+    """
+    if arguments.force and not arguments.reason.strip():
+        raise KickoffError(
+            "--force goes to a release that the gates refused, so the history must say why",
+            hint="add --reason 'WHY'",
+        )
+    return Request(
+        to=arguments.to,
+        failed=arguments.failed,
+        forced=arguments.force,
+        reason=arguments.reason,
+        unproven_reason=arguments.unproven_reason,
+    )
 
 
 def _evidence_folder() -> Path:
@@ -108,8 +165,7 @@ def _conclude(evidence: Evidence) -> int:
         _say(f"    {line}")
     if facts.get("hint"):
         _say(f"  fix       {facts['hint']}")
-    serving = facts["serving"]
-    _say(f"  serving   {serving['release'] or 'nothing'} {serving['colour']} at {facts['address']}")
+    _say(f"  serving   {_serving(facts['serving'])} at {facts['address']}")
     _say(f"  evidence  {path}")
     if not passed:
         github.annotate("error", evidence.summary)
@@ -156,14 +212,39 @@ def _days(text: str) -> float:
     return value
 
 
+def _serving(serving: dict[str, str]) -> str:
+    """Return who serves in words: what was asked just now, and the record only where that failed."""
+    release, answers = serving["release"], serving["answers"]
+    if not release:
+        return "nothing: no release is live,"
+    who = f"{release} ({serving['colour']})"
+    return who if answers == "yes" else f"not {who}, which is recorded as live: {answers},"
+
+
+def _log(session: Session, arguments: argparse.Namespace) -> list[str]:
+    """Return the last lines of a process's log, or of a refused release's that was kept.
+
+    Raises:
+        KickoffError: There is no such process or log, or the number of lines is not above 0 (exit 2).
+    """
+    if arguments.lines < 1:
+        raise KickoffError(f"not a number of lines: {arguments.lines}", hint="ask for 1 line or more")
+    process = arguments.process or _live(session)
+    kept = session.store.kept_log(check_id(process)) if "-" in process else None
+    return kept[-arguments.lines :] if kept is not None else session.logs(process, arguments.lines)
+
+
 def _status(session: Session, *, as_json: bool) -> int:
     state, lease, attempt = session.store.state(), session.store.lease(), session.store.open_attempt()
+    problem = session.not_serving()
     with session.target.reach("live") as endpoint:
         address = endpoint.url
     document: dict[str, Any] = {
         "service": session.service.name,
         "environment": session.environment.name,
         "address": address,
+        "serves": not problem,
+        "problem": problem,
         "live": _slot(session, "live"),
         "warm": _slot(session, "warm"),
         "weights": {str(colour): weight for colour, weight in session.proxy.weights().items()},
@@ -172,19 +253,22 @@ def _status(session: Session, *, as_json: bool) -> int:
     }
     if as_json:
         print(json.dumps(document, indent=1))
-    else:
-        print(f"{document['service']} in {document['environment']}: {address}")
-        for role in ("live", "warm"):
-            slot = document[role]
-            text = f"{slot['release']} ({slot['colour']}, {slot['process']})" if slot else "nothing"
-            print(f"  {role:<9} {text}")
-            for name, value in (slot.get("facts") or {}).items():
-                print(f"    {name:<13} {value}")
-        weights = ", ".join(f"{c} {w}%" for c, w in document["weights"].items()) or "no public traffic"
-        print(f"  route     {weights}")
-        holder = f"{document['lock']} (attempt {lease.attempt})" if lease.held else "free"
-        print(f"  lock      {holder}")
-    return ExitCode.PASS if state.live else ExitCode.UNREACHABLE
+        return ExitCode.UNREACHABLE if problem else ExitCode.PASS
+    print(f"{document['service']} in {document['environment']}: {address}")
+    for role in ("live", "warm"):
+        slot = document[role]
+        text = f"{slot['release']} ({slot['colour']}, {slot['process']})" if slot else "nothing"
+        print(f"  {role:<9} {text}")
+        for name, value in (slot.get("facts") or {}).items():
+            print(f"    {name:<13} {value}")
+    weights = ", ".join(f"{c} {w}%" for c, w in document["weights"].items()) or "no public traffic"
+    print(f"  route     {weights}")
+    holder = f"{document['lock']} (attempt {lease.attempt})" if lease.held else "free"
+    print(f"  lock      {holder}")
+    print(f"  serving   {f'NOT SERVING: {problem}' if problem else 'yes, asked just now'}")
+    if problem and state.live:
+        print(f"  next      scripts/deploy/release.py start --env {document['environment']}")
+    return ExitCode.UNREACHABLE if problem else ExitCode.PASS
 
 
 def _slot(session: Session, role: str) -> dict[str, Any]:
@@ -238,11 +322,11 @@ def _say(text: str) -> None:
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="release.py", description=__doc__)
+    parser = argparse.ArgumentParser(prog="release.py", description=__doc__, allow_abbrev=False)
     commands = parser.add_subparsers(dest="command", required=True)
 
     def add(name: str, text: str) -> argparse.ArgumentParser:
-        command = commands.add_parser(name, help=text, description=text)
+        command = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
         command.add_argument("--env", required=True, help="environment, e.g. development")
         return command
 
@@ -262,10 +346,27 @@ def _parser() -> argparse.ArgumentParser:
     abort = add("abort", "undo the open attempt")
     abort.add_argument("--attempt", default="")
     abort.add_argument("--reason", default="")
-    rollback = add("rollback", "serve an earlier release again")
-    rollback.add_argument("--to", default="", help="release id; the previous one by default")
-    rollback.add_argument("--wait", type=float, default=0)
-    add("resume", "finish or undo an attempt whose run died")
+    watch = add("watch", "judge the live release for WATCH_TIME; roll back when it fails")
+    watch.add_argument("--release", default="", help="the release that must be live (default: whichever is)")
+    rollback = add("rollback", "serve an earlier good release again; done once however often it is asked")
+    rollback.add_argument("--to", default="", help="release id; the last good one before by default")
+    rollback.add_argument(
+        "--failed", default="", help="take back this release and no other; a first one then serves no more"
+    )
+    rollback.add_argument("--force", action="store_true", help="go to a release that never was good")
+    rollback.add_argument("--reason", default="", help="why; recorded; must be given with --force")
+    rollback.add_argument(
+        "--unproven-reason", default="", help="with --force, where only proved releases serve: why; recorded"
+    )
+    rollback.add_argument(
+        "--wait", type=float, default=60, help="seconds to wait for another command's lock (default: 60)"
+    )
+    resume = add("resume", "finish or undo what a dead run left; see that the live release serves")
+    resume.add_argument(
+        "--rebuild-state", action="store_true", help="first derive a lost state.json again from what runs"
+    )
+    start = add("start", "bring up what is recorded as live, after a stop or a reboot")
+    start.add_argument("--wait", type=float, default=0, help="seconds to wait for another run's lock")
     add("status", "show who serves").add_argument("--json", action="store_true")
     history = add("history", "list what was released")
     history.add_argument("--verify", action="store_true", help="check the hash chain")
@@ -274,7 +375,9 @@ def _parser() -> argparse.ArgumentParser:
     metrics.add_argument("--format", choices=["text", "json", "prometheus"], default="text")
     logs = add("logs", "show a process's log")
     logs.add_argument(
-        "--process", default="", help="live (default), candidate (also the last one), blue, green or traefik"
+        "--process",
+        default="",
+        help="live (default), candidate (also the last one), blue, green, traefik, or a refused release's id",
     )
     logs.add_argument("--lines", type=int, default=50)
     add("unlock", "free the lock by force").add_argument("--force", action="store_true")

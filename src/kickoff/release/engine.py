@@ -1,13 +1,13 @@
 """The release engine: one journalled attempt from a staged candidate to a live release, or back.
 
 ``stage`` → checks → ``promote`` are segments of one attempt, which owns the lock from the first to the
-last. Every step is journalled before and after and safe to repeat, so :meth:`Engine.converge` can finish or
-undo an attempt that died at any instruction: forward when users already reached the candidate alone, it
-is healthy and no verdict fell against it, back otherwise.
+last. Every step is journalled before and after and safe to repeat, so that an attempt which died at any
+instruction is finished or undone by the next command. One module holds each concern: ``steps`` what a release
+is made of, ``undo`` the way back, ``roll_out`` the judged way forward, ``recovery`` what a dead run or a
+reboot left, ``rollback`` going back on request, and this one the candidate and the watch after it.
 """
 
 import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
@@ -15,14 +15,16 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.release import assembly, strategy
 from kickoff.release.folder import describe, environment_of
-from kickoff.release.journal import Attempt
+from kickoff.release.journal import Attempt, fold
 from kickoff.release.model import Colour, Facts, State
 from kickoff.release.preview import KeyChanges, Preview
-from kickoff.release.steps import VERIFICATIONS, Rejected, Steps
+from kickoff.release.rollback import Request, Rollback
+from kickoff.release.steps import Rejected
+from kickoff.release.store import TakenBack
 from kickoff.release.watch import Watch
 
 
-class Engine(Steps):
+class Engine(Rollback):
     """Release commands on one environment."""
 
     # --- segments -----------------------------------------------------------------------------------
@@ -56,6 +58,7 @@ class Engine(Steps):
         started = now()
         artifact = self.session.target.find(directory, digest)
         self.session.target.require_room()
+        self._require_known_state()
         attempt = self._open("release", wait)
         try:
             if unproven_reason:
@@ -64,12 +67,15 @@ class Engine(Steps):
             with self._step(attempt, "prepare"):
                 self.session.target.prepare()
             folder, release = self._fetch(attempt, artifact, digest, commit)
+            lost = self._lost_live(attempt, self.store.state())
             state = self.store.state()
-            if not force and self._serves(release.id, state):
+            promoted = None if force else self._serves(release.id, state)
+            if promoted:
                 self._finish(attempt, "unchanged")
                 return self._evidence(
                     "stage", started, Verdict.PASS, f"{release.id} is live and healthy already", attempt,
-                    release=release.id, changed=False, live_release=release.id,
+                    release=release.id, changed=False, live_release=release.id, promoted=promoted,
+                    **({"live_down": lost} if lost else {}),
                 )  # fmt: skip
             self._plan(attempt, release.id, state.idle, state)
             if self.session.service.pre_deploy:
@@ -87,6 +93,7 @@ class Engine(Steps):
                 "stage", started, Verdict.PASS, f"{release.id} is ready on {state.idle}, without traffic",
                 attempt, release=release.id, changed=True, candidate_url=endpoint.url,
                 live_release=state.release_of(state.live), facts=release.to_document()["facts"],
+                **({"live_down": lost} if lost else {}),
             )  # fmt: skip
 
     def preview(self, digest: str, directory: Path, commit: str) -> Preview:
@@ -123,7 +130,7 @@ class Engine(Steps):
             command=service.web_command,
             hook=service.pre_deploy,
             checks=service.checks_for(self.session.environment.name),
-            steps=strategy.steps(self.session.environment, first=state.live is None),
+            steps=strategy.steps(self.session.environment, at_once=state.live is None),
         )
 
     def promote(self, identity: str) -> Evidence:
@@ -135,6 +142,8 @@ class Engine(Steps):
         """
         started = now()
         attempt = self.store.attempt(identity)
+        if attempt.finished and attempt.taken_by:
+            raise TakenBack(attempt.taken_by, attempt.taken_at, attempt.release)
         if attempt.finished or not attempt.staged:
             raise KickoffError(
                 f"attempt {identity} cannot be promoted: it {attempt.finished or 'is not staged'}",
@@ -150,151 +159,78 @@ class Engine(Steps):
                 raise
             return self._undo(identity, "promote", started, error)
 
-    def abort(self, identity: str, reason: str) -> Evidence | None:
-        """Undo the open attempt; nothing to do when it has finished.
+    def watch(self, release: str) -> Evidence:
+        """Judge the live release for ``WATCH_TIME`` by the rules of the bake; take it back when it fails.
+
+        It holds no lock: another release may come and a person may go back. Then the watch ends undecided.
 
         Args:
-            identity: The attempt; empty for whichever is open.
-            reason: Recorded in the history.
-        """
-        started = now()
-        attempt = self.store.attempt(identity) if identity else self.store.open_attempt()
-        if attempt is None or attempt.finished:
-            return None
-        self._renew(attempt.id)
-        return self._undo(attempt.id, "abort", started, Rejected(reason or "aborted on request"))
-
-    def rollback(self, to: str, wait: float) -> Evidence:
-        """Serve an earlier release again: the warm colour by one route write, others started from disk.
-
-        A release in progress is taken back first, from whoever is at it: an emergency does not wait. When
-        users had met its candidate, that is the rollback.
-
-        Args:
-            to: The release; empty for the one that was live before.
-            wait: Seconds to wait for another run's lock.
+            release: The release that must be live; empty for whichever is.
 
         Raises:
-            KickoffError: There is no such release, or the database has moved too far (exit 2).
+            KickoffError: Another release is live, or became live (exit 3); none is (4); taking the release
+                back failed (6).
         """
         started = now()
-        taken_back = self._take_back()
-        live = self.session.expected_release("live")
-        # Taking a first release back leaves nothing to serve: that is no rollback, and is said below.
-        if taken_back and live and not to:
+        state, seconds = self.store.state(), self.session.environment.seconds("WATCH_TIME")
+        live = state.release_of(state.live)
+        if state.live is None or (release and release != live):
+            raise _not_live_any_more(release or "a release", live)
+        if seconds == 0:
             return self._evidence(
-                "rollback", started, Verdict.PASS,
-                f"{live} serves again: the release of {taken_back} was taken back", "",
-                release=live, previous=taken_back, outcome="rolled-back-on-request",
+                "watch", started, Verdict.NOT_APPLICABLE, "WATCH_TIME is 0: the release is not watched", "",
+                release=live, outcome="unwatched",
             )  # fmt: skip
-        attempt = self._open("rollback", wait)
-        try:
-            with self._step(attempt, "prepare"):
-                self.session.target.prepare()
-            state = self.store.state()
-            release = to or self._previous(state)
-            folder = self._folder(release)
-            warm = state.warm is not None and state.release_of(state.warm) == release
-            colour = state.warm if warm and state.warm else state.idle
-            self._check_schema(folder, release, state)
-            self._plan(attempt, release, colour, state, warm_start=warm)
-            if not warm:
-                self.session.target.install(folder)
-                self._start(attempt, folder, colour)
-            self._ready(attempt, release, colour)
-            self._shift(attempt, {colour: 100}, state)
-            self._verify(release)
-            self._record(attempt, "rollback", release, colour, state)
-        except KickoffError as error:
-            return self._undo(attempt, "rollback", started, error)
-        return self._evidence(
-            "rollback", started, Verdict.PASS,
-            f"{release} serves again, verified by {VERIFICATIONS} requests", attempt,
-            release=release, previous=state.release_of(state.live), outcome="rolled-back-on-request",
-        )  # fmt: skip
 
-    def converge(self) -> Evidence | None:
-        """Finish or undo an attempt whose run died; nothing to do otherwise.
+        def still_live() -> None:
+            now_live = self.session.expected_release("live")
+            if now_live != live:
+                raise _not_live_any_more(live, now_live)
 
-        Raises:
-            KickoffError: A living run holds the lock (exit 75).
-        """
-        attempt = self.store.open_attempt()
-        lease = self.store.lease()
-        if attempt is None and not lease.held:
-            return None
-        if attempt is None:
-            self.store.release_lock(self.store.acquire(self.session.owner(working=True), self._ttl).attempt)
-            return None
-        self.store.take_over(attempt.id, self.session.owner(working=True), self._ttl)
-        started = now()
-        self.session.target.prepare()
-        if not attempt.colour:
-            self._finish(attempt.id, "abandoned before it began")
-            return None
-        colour, state = Colour(attempt.colour), self.store.state()
-        fully_live = self.session.proxy.weights() == {colour: 100}
-        if fully_live and not attempt.condemned and state.release_of(colour) == attempt.release:
-            try:
-                self._ready(attempt.id, attempt.release, colour)
-                self._verify(attempt.release)
-                self._record(attempt.id, attempt.kind, attempt.release, colour, self._before(attempt, state))
-                return self._evidence(
-                    "promote", started, Verdict.PASS, f"{attempt.release} was live already; recorded",
-                    attempt.id,
-                    release=attempt.release, previous=attempt.previous, outcome="released",
-                )  # fmt: skip
-            except KickoffError as error:
-                return self._undo(attempt.id, "promote", started, error)
-        return self._undo(attempt.id, "abort", started, Rejected("the run that began it ended too early"))
-
-    def refusal(self, stage: str, started: str, error: KickoffError) -> Evidence:
-        """Return the evidence of a phase that ended in an error before it could leave any of its own."""
-        outcome = "rollback-failed" if error.code is ExitCode.ROLLBACK_FAILED else "refused"
+        warm = state.warm if state.warm and self.session.target.state(state.warm).running else None
+        watch = Watch(self.session, state.live, warm, self.session.target.state(state.live).pid)
+        rules = watch.hold(seconds, still_live)
+        verdict = combine(rule.verdict for rule in rules)
+        outcome, code, summary, hint = "watched", verdict.exit_code, f"{live} held for {seconds:g} s", ""
+        if verdict is not Verdict.PASS:
+            worst = next(rule for rule in rules if rule.verdict is verdict)
+            summary = f"{worst.rule} in the watch: {worst.measured} against a limit of {worst.threshold}"
+        log = self.session.logs("live") if verdict is Verdict.FAIL else []
+        if verdict is Verdict.FAIL:
+            back = self._take_back_watched(live, summary)
+            outcome, code, hint = "rolled-back", ExitCode.ROLLED_BACK, back.summary
         evidence = self._evidence(
-            stage, started, _verdict(error), str(error), "",
-            release="", outcome=outcome, exit_code=int(error.code), hint=error.hint,
+            "watch", started, verdict, summary, "",
+            release=live, previous=state.release_of(warm), outcome=outcome, exit_code=int(code), hint=hint,
         )  # fmt: skip
-        evidence.log_tail = list(error.causes)
+        evidence.rules, evidence.log_tail, evidence.series = rules, log, {"traffic": watch.points}
         return evidence
 
-    def unlock(self) -> str:
-        """Free the lock by force, recorded in the history; return who held it."""
-        lease = self.store.force_unlock()
-        who = lease.owner.who if lease.owner else ""
-        state = self.store.state()
-        self.store.history.append(
-            "unlock", "recorded", state.release_of(state.live), "", holder=who, by=self._who()
-        )
-        return who
+    def _take_back_watched(self, live: str, why: str) -> Evidence:
+        try:
+            return self.rollback(Request(failed=live, reason=why), wait=self._ttl)
+        except KickoffError as error:
+            raise self._rollback_failed(Rejected(why), str(error)) from error
 
     # --- parts of a segment -------------------------------------------------------------------------
 
-    def _open(self, kind: str, wait: float) -> str:
-        deadline = time.monotonic() + wait
-        while True:
-            try:
-                self.converge()
-                lease = self.store.acquire(self.session.owner(working=True), self._ttl)
-                break
-            except KickoffError as error:
-                if error.code is not ExitCode.LOCK_HELD or time.monotonic() >= deadline:
-                    raise
-                time.sleep(1)
-        with self.store.fenced(lease.attempt):
-            self.store.journal.append(event="opened", attempt=lease.attempt, kind=kind, owner=self._who())
-        return lease.attempt
+    def _require_known_state(self) -> None:
+        """Refuse to take what runs for nothing: a lost state folder is not a first release.
 
-    def _take_back(self) -> str:
-        """Undo the release that a living run is at; return it when users had met it, else nothing."""
-        attempt, lease = self.store.open_attempt(), self.store.lease()
-        owner = self.session.owner(working=True)
-        if attempt is None or attempt.kind != "release" or lease.abandoned(owner.run):
-            return ""
-        self.store.take_over(attempt.id, owner, self._ttl, alive=True)
-        met_users = attempt.shifted or attempt.colour in self.session.proxy.weights()
-        self._undo(attempt.id, "abort", now(), Rejected(f"{owner.who} asked for a rollback"))
-        return attempt.release if met_users else ""
+        Raises:
+            KickoffError: A colour runs, and no record says why (exit 4).
+        """
+        if self.store.state().slots or self.store.open_attempt() is not None:
+            return
+        runs = [colour for colour in Colour if self.session.target.state(colour).running]
+        if runs:
+            raise KickoffError(
+                f"{runs[0]} runs, and the state folder knows nothing of it",
+                code=ExitCode.UNREACHABLE,
+                at=str(self.store.root),
+                hint="KICKOFF_STATE_ROOT may name another folder than it did; if not: "
+                f"scripts/deploy/release.py resume --rebuild-state --env {self.session.environment.name}",
+            )
 
     def _require_checks(self, attempt: Attempt) -> None:
         missing = [
@@ -316,227 +252,55 @@ class Engine(Steps):
                 ],
             )  # fmt: skip
 
-    def _roll_out(self, attempt: Attempt, started: str) -> Evidence:
-        state, colour = self.store.state(), Colour(attempt.colour)
-        steps = strategy.steps(self.session.environment, first=state.live is None)
-        watch = Watch(self.session, colour, state.live, self.session.target.state(colour).pid)
-        weights_seen = [{"t": 0.0, "candidate_percent": 0}]
-        rules: list[RuleResult] = []
-        for step in steps:
-            weights = {colour: step.percent}
-            if state.live is not None and step.percent < 100:
-                weights[state.live] = 100 - step.percent
-            self._shift(attempt.id, weights, state)
-            weights_seen.append(
-                {"t": round(time.monotonic() - watch.began, 2), "candidate_percent": step.percent}
-            )
-            try:
-                # A verdict against the candidate is journalled, so that no crash can turn it into a release.
-                with self._step(attempt.id, "bake" if step.percent == 100 else "judge", percent=step.percent):
-                    rules = watch.hold(step.hold_seconds, lambda: self._renew(attempt.id))
-                    self._demand_pass(rules, step.percent, colour)
-            except Rejected as error:
-                return self._undo(attempt.id, "promote", started, error, self._series(watch, weights_seen))
-        self._verify(attempt.release)
-        drained = self._drain(attempt.id, state.live, state) if state.live else 0.0
-        self._record(attempt.id, "release", attempt.release, colour, state)
-        evidence = self._evidence(
-            "promote", started, Verdict.PASS,
-            f"{attempt.release} serves all requests on {colour}", attempt.id,
-            release=attempt.release, previous=attempt.previous, outcome="released",
-            strategy=self.session.environment.text("RELEASE_STRATEGY"), drain_seconds=round(drained, 3),
-        )  # fmt: skip
-        evidence.rules, evidence.series = rules, self._series(watch, weights_seen)
-        return evidence
+    def _serves(self, release: str, state: State) -> dict[str, str] | None:
+        """Return the promotion by which ``release`` became live, when it serves now; ``None`` otherwise.
 
-    def _demand_pass(self, rules: list[RuleResult], percent: int, colour: Colour) -> None:
-        verdict = combine(rule.verdict for rule in rules)
-        if verdict is Verdict.PASS:
-            return
-        decisive = next(rule for rule in rules if rule.verdict is verdict)
-        raise Rejected(
-            f"{decisive.rule} at {percent}%: {decisive.measured} against a limit of "
-            f"{decisive.threshold}, {decisive.samples} samples",
-            rules=rules,
-            log_tail=self.session.logs(str(colour)),
-            code=ExitCode.ROLLED_BACK,
-        )
-
-    def _undo(
-        self,
-        attempt: str,
-        stage: str,
-        started: str,
-        error: KickoffError,
-        series: dict[str, Any] | None = None,
-    ) -> Evidence:
-        """Return to what was live before ``attempt``, stop the candidate, record why.
-
-        Raises:
-            KickoffError: Going back failed: exit 6, saying who serves.
+        A release that no judge passed is shipped again, however healthy it looks.
         """
-        if error.code is ExitCode.LOCK_HELD:
-            raise error
-        folded = self.store.attempt(attempt)
-        state = self.store.state()
-        reached_users = folded.shifted or folded.colour in self.session.proxy.weights()
-        verified: list[RuleResult] = []
-        try:
-            if folded.colour:
-                colour = Colour(folded.colour)
-                before = self._before(folded, state)
-                self._renew(attempt)
-                if self.session.proxy.weights() != ({before.live: 100} if before.live else {}):
-                    with self._step(attempt, "restore"):
-                        self._route(attempt, {before.live: 100} if before.live else {}, state)
-                if before.live is not None and folded.shifting:
-                    restored = before.release_of(before.live)
-                    self._verify(restored)
-                    answers = f"{VERIFICATIONS} of {VERIFICATIONS}"
-                    rule = f"rolled back: the public address answers with {restored}"
-                    verified = [RuleResult(rule, Verdict.PASS, answers, answers, VERIFICATIONS)]
-                keep = folded.warm_start
-                with self._step(attempt, "stop"):
-                    if not keep:
-                        remaining = before.with_slot(colour, None)
-                        self._route(attempt, {before.live: 100} if before.live else {}, remaining)
-                    with self.store.fenced(attempt):
-                        if not keep:
-                            self.session.target.stop(colour)
-                        self.store.save(before if keep else before.with_slot(colour, None))
-        except KickoffError as failure:
-            if failure.code is ExitCode.LOCK_HELD:
-                raise
-            raise KickoffError(
-                f"rollback failed after: {error}",
-                code=ExitCode.ROLLBACK_FAILED,
-                causes=[str(failure), f"the route gives {dict(self.session.proxy.weights())}"],
-                hint=f"`release.py status --env {self.session.environment.name}` shows who serves; "
-                "`release.py resume` tries again",
-            ) from error
-        went_live = reached_users and folded.kind == "release"
-        outcome = "rolled-back" if went_live else "aborted"
-        with self.store.fenced(attempt):
-            self.store.history.append(
-                "auto-rollback" if went_live else "abort", "undone", folded.release, folded.previous,
-                attempt=attempt, reason=str(error), by=self._who(), met_users=folded.shifted_at,
-                **self._origin(folded.release), **self._bypass(attempt),
-            )  # fmt: skip
-        self._finish(attempt, outcome)
-        evidence = self._evidence(
-            stage, started, _verdict(error), str(error), attempt,
-            release=folded.release, previous=folded.previous, outcome=outcome, hint=error.hint,
-            exit_code=int(_undone_code(error, stage, went_live=went_live)),
-        )  # fmt: skip
-        if isinstance(error, Rejected):
-            evidence.rules, evidence.log_tail = error.rules, error.log_tail
-        elif error.causes:
-            evidence.log_tail = list(error.causes)
-        evidence.rules = [*evidence.rules, *verified]
-        evidence.series = series or {}
-        return evidence
-
-    # --- small things -------------------------------------------------------------------------------
-
-    def _serves(self, release: str, state: State) -> bool:
-        if state.release_of(state.live) != release:
-            return False
-        try:
-            self._verify(release)
-        except KickoffError:
-            return False
-        return True
-
-    def _before(self, attempt: Attempt, state: State) -> State:
-        """Return the state to go back to: the colour that held the previous release is live again."""
-        colour = Colour(attempt.colour)
-        live = colour.other if attempt.previous and colour.other in state.slots else None
-        return State(live=live, warm=colour if attempt.warm_start else None, slots=state.slots)
-
-    def _previous(self, state: State) -> str:
-        current = state.release_of(state.live)
-        if state.warm is not None:
-            return state.release_of(state.warm)
+        if state.release_of(state.live) != release or self.session.not_serving():
+            return None
         for entry in reversed(self.store.history.entries()):
-            if entry.outcome == "live" and entry.release != current:
-                return entry.release
-        raise KickoffError(
-            f"{self.session.environment.name} has no earlier release to go back to",
-            hint="`release.py history` lists what was released",
-        )
+            if (entry.action, entry.release) == ("release", release):
+                attempt = str(entry.data.get("attempt", ""))
+                baked = entry.data.get("baked_at") or self._baked(attempt)
+                return {"attempt": attempt, "at": entry.at, "verdict": "pass"} if baked else None
+        return None
 
-    def _folder(self, release: str) -> Path:
-        folder = self.store.release_folder(release)
-        if not release or not describe(folder):
-            kept = sorted(f.name for f in folder.parent.iterdir())
-            raise KickoffError(
-                f"release {release!r} is not kept here", hint=f"kept: {', '.join(kept) or 'none'}"
-            )
-        return folder
+    def _baked(self, identity: str) -> str:
+        """Return when the bake of a past attempt passed; older versions left that to the journal alone."""
+        return next((a.baked_at for a in fold(self.store.journal.read()) if a.id == identity), "")
 
-    def _check_schema(self, folder: Path, release: str, state: State) -> None:
-        """Refuse a release whose code never met the schema the database has now.
+    def _lost_live(self, attempt: str, state: State) -> dict[str, Any] | None:
+        """Bring the live release back before a candidate is tried; return what was lost, if anything was.
 
-        Migrations only expand, so a release also works with the schema of its direct successor.
+        Users are served meanwhile when it comes up. When it does not, the candidate is the cure, and must not
+        depend on it.
         """
-        command = self.session.service.database_revision
-        if not command or state.live is None:
-            return
-        live_folder = self._folder(state.release_of(state.live))
-        current = assembly.schema_revision(self.session, live_folder, command)
-        own = describe(folder)["facts"]["schema"]
-        entries = [e for e in self.store.history.entries() if e.release == state.release_of(state.live)]
-        successor = bool(entries) and entries[-1].previous == release
-        if own != current and not successor:
-            raise KickoffError(
-                f"rolling back to {release} is unsafe: it knows schema {own}, the database has {current}",
-                code=ExitCode.REJECTED,
-                hint="roll forward only: ship a fix as a new release",
-            )
-
-    def _series(self, watch: Watch, weights: list[dict[str, Any]]) -> dict[str, list[dict[str, Any]]]:
-        return {"traffic": watch.points, "weights": weights}
-
-    def _evidence(
-        self, stage: str, started: str, verdict: Verdict, summary: str, attempt: str, *, release: str,
-        **facts: Any,  # noqa: ANN401
-    ) -> Evidence:  # fmt: skip
-        state = self.store.state()
-        with self.session.target.reach("live") as endpoint:
-            address = endpoint.url
-        serving = {"release": state.release_of(state.live), "colour": str(state.live or "")}
-        rules = []
-        if verdict is Verdict.PASS:
-            rules = [RuleResult(_RULES[stage], Verdict.PASS, "yes", "yes", 1)]
-        return Evidence(
-            stage=stage,
-            environment=self.session.environment.name,
-            verdict=verdict,
-            summary=summary,
-            started=started,
-            service=self.session.service.name,
-            release=release,
-            attempt=attempt,
-            rules=rules,
-            timeline=self.timeline,
-            facts={"serving": serving, "address": address, **facts},
-        )
+        if state.live is None:
+            return None
+        process, down = self.session.target.state(state.live), self._down(state)
+        routed = self.session.proxy.weights() == {state.live: 100}
+        if process.running and routed and down is None:
+            return None
+        since = self._stopped_at()
+        problem = self._revive(attempt, state)
+        still = self._down(self.store.state())
+        reason = down["reason"] if down else "the route was lost"
+        lost = {
+            "release": state.release_of(state.live),
+            "since": since,
+            "reason": f"{reason}; started again, it did not serve: {problem}" if problem else reason,
+            "started_again": not problem and still is None,
+        }
+        if not lost["started_again"]:
+            with self.store.fenced(attempt):
+                self.store.journal.append(event="live down", attempt=attempt, reason=lost["reason"])
+        return lost
 
 
-_RULES = {
-    "stage": "candidate gets ready and names its release",
-    "promote": "the public address answers with the release",
-    "rollback": "the public address answers with the release",
-}
-
-
-def _verdict(error: KickoffError) -> Verdict:
-    if isinstance(error, Rejected) and error.rules:
-        return combine(rule.verdict for rule in error.rules)
-    return Verdict.INCONCLUSIVE if error.code is ExitCode.INCONCLUSIVE else Verdict.FAIL
-
-
-def _undone_code(error: KickoffError, stage: str, *, went_live: bool) -> ExitCode:
-    if stage == "abort":
-        return ExitCode.PASS  # what was asked for was done; the evidence still says that nothing shipped
-    return ExitCode.ROLLED_BACK if went_live else error.code
+def _not_live_any_more(release: str, live: str) -> KickoffError:
+    return KickoffError(
+        f"{release} is not live: {f'{live} is' if live else 'no release is'}",
+        code=ExitCode.INCONCLUSIVE if live else ExitCode.UNREACHABLE,
+        hint="`scripts/deploy/release.py history` says who replaced it or went back",
+    )

@@ -42,15 +42,15 @@ class Journal:
         lines = raw.split(b"\n")[:-1]  # what follows the last newline is empty or torn
         records = []
         for number, line in enumerate(lines, 1):
-            try:
-                records.append(json.loads(line))
-            except ValueError:
+            record = _parsed(line)
+            if record is None:
                 raise KickoffError(
                     f"the journal is damaged at line {number}",
                     code=ExitCode.UNREACHABLE,
                     at=f"{self.path}:{number}",
                     hint="restore the file from a backup, or move it away: `status` shows what runs",
-                ) from None
+                )
+            records.append(record)
         return records
 
     def append(self, **record: Any) -> None:  # noqa: ANN401 - records are open JSON objects
@@ -66,6 +66,15 @@ class Journal:
             os.close(descriptor)
         if self.observer is not None:
             self.observer(record)
+
+
+def _parsed(line: bytes) -> dict[str, Any] | None:
+    """Return the record in a line; ``None`` when it is not one."""
+    try:
+        record = json.loads(line)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) and {"at", "event"} <= record.keys() else None
 
 
 def write_fully(descriptor: int, data: bytes) -> None:
@@ -103,9 +112,12 @@ class Attempt:
         shifted_at: When public traffic began to move, or was about to, ISO 8601; empty before.
         shifted: Public traffic did move.
         condemned: A verdict fell against it, or going back began: it must not become live any more.
+        baked_at: When the bake ended with a passing verdict, ISO 8601; empty before.
+        live_down: Why the release before did not serve when this one was staged; empty when it did.
+        taken_by: Who took the attempt over from the run that was at it; empty for nobody.
+        taken_at: When, ISO 8601.
         finished: Outcome, or empty while the attempt is open.
         unproven_reason: Why the release was staged without the proof it needs; empty otherwise.
-        data: Everything the opening record carried.
     """
 
     id: str
@@ -119,19 +131,17 @@ class Attempt:
     shifted_at: str = ""
     shifted: bool = False
     condemned: bool = False
+    baked_at: str = ""
+    live_down: str = ""
+    taken_by: str = ""
+    taken_at: str = ""
     finished: str = ""
     unproven_reason: str = ""
-    data: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shifting(self) -> bool:
         """Public traffic began to move."""
         return bool(self.shifted_at)
-
-    @property
-    def token(self) -> int:
-        """The fencing token of the attempt."""
-        return int(self.id.split("-")[0])
 
 
 def fold(records: list[dict[str, Any]]) -> list[Attempt]:
@@ -140,28 +150,45 @@ def fold(records: list[dict[str, Any]]) -> list[Attempt]:
     for record in records:
         identity = record.get("attempt", "")
         if record["event"] == "opened":
-            attempts[identity] = Attempt(id=identity, kind=record["kind"], data=record)
+            attempts[identity] = Attempt(id=identity, kind=record["kind"])
         attempt = attempts.get(identity)
         if attempt is None:
             continue
-        match record["event"]:
-            case "planned":
-                attempt.release, attempt.colour = record["release"], record["colour"]
-                attempt.previous, attempt.warm_start = record["previous"], record["warm_start"]
-            case "done" if record["step"] == "ready":
-                attempt.staged = True
-            case "done" if record["step"] == "shift":
-                attempt.shifted = True
-            case "intent" if record["step"] == "shift":
-                attempt.shifted_at = attempt.shifted_at or record["at"]
-            case "failed" if record["step"] in ("judge", "bake"):
-                attempt.condemned = True
-            case "intent" if record["step"] == "restore":
-                attempt.condemned = True
-            case "check":
-                attempt.checks[record["check"]] = record["verdict"]
-            case "unproven":
-                attempt.unproven_reason = record["reason"]
-            case "finished":
-                attempt.finished = record["outcome"]
+        _apply(attempt, record)
     return list(attempts.values())
+
+
+def _apply(attempt: Attempt, record: dict[str, Any]) -> None:
+    match record["event"], record.get("step"):
+        case "planned", _:
+            attempt.release, attempt.colour = record["release"], record["colour"]
+            attempt.previous, attempt.warm_start = record["previous"], record["warm_start"]
+        case "check", _:
+            attempt.checks[record["check"]] = record["verdict"]
+        case "unproven", _:
+            attempt.unproven_reason = record["reason"]
+        case "live down", _:
+            attempt.live_down = record["reason"]
+        case "taken over", _:
+            attempt.taken_by, attempt.taken_at = record["by"], record["at"]
+        case "finished", _:
+            attempt.finished = record["outcome"]
+        case _, str(step):
+            _apply_step(attempt, record, step)
+
+
+def _apply_step(attempt: Attempt, record: dict[str, Any], step: str) -> None:
+    match record["event"], step:
+        case "done", "ready":
+            attempt.staged = True
+        case "intent", "shift":
+            attempt.shifted_at = attempt.shifted_at or record["at"]
+        case "done", "shift":
+            attempt.shifted = True
+        case "done", "bake":
+            attempt.baked_at = record["at"]
+        # An interrupted judge has not spoken; whoever goes on asks again.
+        case "failed", "judge" | "bake" if not record.get("interrupted"):
+            attempt.condemned = True
+        case "intent", "restore":
+            attempt.condemned = True

@@ -16,9 +16,14 @@ COLOUR_HEADER = "X-Kickoff-Colour"
 PUBLIC = "public"
 CANDIDATE = "candidate"
 SPLIT = "split"
+MAINTENANCE = "maintenance"
 _IDEMPOTENT = "idempotent"
 SERVICES = frozenset(
-    {PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}", SPLIT, *Colour, *(f"{colour}-{CANDIDATE}" for colour in Colour)}
+    {
+        *(PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}", SPLIT, MAINTENANCE),
+        *Colour,
+        *(f"{colour}-{CANDIDATE}" for colour in Colour),
+    }
 )
 """Names of every service that a route may have; others in the folder belong to somebody else."""
 # What Traefik answers for a server it cannot reach, and what a server answers that knows it cannot serve.
@@ -109,14 +114,17 @@ def render(route: Route) -> dict[str, Any]:
                 "middlewares": ["retry-once"],
                 "service": idempotent,
             }
+    else:
+        # Traefik answers 503 for a service without servers: come back later, where 404 would say never.
+        services[MAINTENANCE] = {"loadBalancer": {"servers": []}}
+        for point in route.entry_points:
+            routers[point] = {"entryPoints": [point], "rule": "PathPrefix(`/`)", "service": MAINTENANCE}
     http: dict[str, Any] = {
         "middlewares": {"retry-once": {"retry": {"attempts": 2, "initialInterval": "50ms"}}},
         # Shorter than any server's keep-alive, so that a request is never sent down a closing connection.
         "serversTransports": {"kickoff": {"forwardingTimeouts": {"idleConnTimeout": "3s"}}},
     }
-    if services:  # Traefik refuses a file with an empty section
-        http |= {"services": services, "routers": routers}
-    return {"http": http}
+    return {"http": http | {"services": services, "routers": routers}}
 
 
 def to_yaml(route: Route) -> str:

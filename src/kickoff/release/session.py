@@ -4,7 +4,7 @@ import hashlib
 import os
 import socket
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from getpass import getuser
 from pathlib import Path
@@ -18,6 +18,7 @@ from kickoff.environment.loader import setting
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.places import state_root
+from kickoff.release import recorded, serving
 from kickoff.release.journal import Observer
 from kickoff.release.model import Colour
 from kickoff.release.store import Owner, Store, born
@@ -78,6 +79,28 @@ class Session:
         with self.target.reach(endpoint) as found:
             yield found
 
+    def not_serving(self) -> str:
+        """Return why users are not served as recorded, asked at this moment; empty when they are.
+
+        Without a live release nothing is asked, and that is the answer.
+        """
+        state, attempt = self.store.state(), self.store.open_attempt()
+        if state.live is None:
+            return "no release is live"
+        releases = {state.release_of(state.live)}
+        if attempt is not None and attempt.shifting:
+            releases.add(attempt.release)
+        elif self.proxy.weights() != {state.live: 100}:
+            return "the route is lost"
+        with self.target.reach("live") as endpoint:
+            return serving.ask(endpoint, self.service, releases, self.check_headers()).problem
+
+    def answers(self, colour: Colour) -> serving.Answers:
+        """Return what one colour answers through its private address at this moment."""
+        releases = {self.store.state().release_of(colour)}
+        with self.target.reach(str(colour)) as endpoint:
+            return serving.ask(endpoint, self.service, releases, self.check_headers())
+
     def check_headers(self) -> dict[str, str]:
         """Return the headers checks must send, with the environment's values; unset ones are left out."""
         values = self.environment.values
@@ -121,6 +144,70 @@ def _redact(line: str, secrets: list[str]) -> str:
     for secret in sorted(filter(None, secrets), key=len, reverse=True):
         line = line.replace(secret, "***")
     return line
+
+
+def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Session:
+    """Open environment ``name`` by what its target recorded, for commands that an emergency needs.
+
+    Where the target recorded nothing yet, this is :func:`open_session`.
+
+    Args:
+        name: The environment.
+        root: The project's folder; only the service's name is read there, if it can be.
+        observer: Sees each journal record after it is durable.
+
+    Raises:
+        KickoffError: Nothing is recorded, and today's configuration is invalid (exit 2).
+    """
+    folder = _state_folder(name, root)
+    found = _recorded(folder) if folder is not None else None
+    if folder is None or found is None:
+        return open_session(name, root, observer)
+    environment, service = found
+    store = Store(folder, observer)
+    if environment.text("DEPLOY_TARGET") != "compose":
+        return Session(service, environment, store, LocalTarget(folder, environment), "")
+    from kickoff.release.targets.compose import ComposeTarget  # noqa: PLC0415 - see open_session
+
+    stack = stacks.Stack(root, name, folder / "stack", folder / "traefik" / "dynamic")
+    return Session(service, environment, store, ComposeTarget(folder, environment, stack), "")
+
+
+def _state_folder(name: str, root: Path) -> Path | None:
+    """Return the state folder of an environment; ``None`` when there is none.
+
+    With a service description that cannot be read, it is the only one there is for such an environment.
+    """
+    try:
+        folder = state_root(load_service(root).name, name)
+    except KickoffError:
+        found = list(state_root("*", name).parent.parent.glob(f"*/{name}"))
+        if len(found) != 1:
+            raise
+        folder = found[0]
+    return folder if folder.is_dir() else None
+
+
+def _recorded(folder: Path) -> tuple[Environment, Service] | None:
+    """Return what the open attempt's release, the live one, or else the newest, recorded."""
+    store = Store(folder)
+    names = []
+    for look in (_attempted, _live):
+        with suppress(KickoffError):  # a damaged record is for the command to report, not for the way to it
+            names.append(look(store))
+    folders = [store.release_folder(release) for release in names if release]
+    folders += sorted((folder / "releases").iterdir(), key=lambda found: found.stat().st_mtime, reverse=True)
+    return next((found for one in folders if (found := recorded.read(one)) is not None), None)
+
+
+def _attempted(store: Store) -> str:
+    attempt = store.open_attempt()
+    return attempt.release if attempt else ""
+
+
+def _live(store: Store) -> str:
+    state = store.state()
+    return state.release_of(state.live)
 
 
 def open_session(

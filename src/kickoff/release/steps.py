@@ -14,7 +14,7 @@ from kickoff.checks import smoke
 from kickoff.checks.smoke import wait_ready
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, Verdict, now
-from kickoff.release import assembly
+from kickoff.release import assembly, rollback_targets
 from kickoff.release.folder import describe
 from kickoff.release.model import Colour, Release, State
 from kickoff.release.route import Route
@@ -137,8 +137,42 @@ class Steps:
                 self.store.save(state)
             self._route(attempt, {state.live: 100} if state.live else {}, state)
 
+    def _revive(self, attempt: str, state: State) -> str:
+        """Bring up what is recorded as live and give it all traffic; return why it does not serve, if so."""
+        colour = state.live
+        if colour is None:
+            return "no release is live"
+        release = state.release_of(colour)
+        try:
+            with self._step(attempt, "revive", colour=str(colour)):
+                self._route(attempt, {colour: 100}, self._running(attempt, colour, state))
+                self._wait_ready(release, colour)
+                self._verify(release)
+        except KickoffError as error:
+            if error.code is ExitCode.LOCK_HELD:
+                raise
+            return str(error)
+        return ""
+
+    def _running(self, attempt: str, colour: Colour, state: State) -> State:
+        """Start the release that ``colour`` holds unless it runs; return the state with where it listens."""
+        if self.session.target.state(colour).running:
+            return state
+        folder = self.store.release_folder(state.release_of(colour))
+        if not describe(folder):
+            raise KickoffError(f"{folder.name} is not kept here any more", code=ExitCode.UNREACHABLE)
+        self.session.target.install(folder)
+        with self.store.fenced(attempt):
+            state = state.with_slot(colour, self.session.target.start(colour, folder))
+            self.store.save(state)
+        return state
+
     def _ready(self, attempt: str, release: str, colour: Colour) -> None:
-        with self._step(attempt, "ready"), self.session.target.reach(str(colour)) as endpoint:
+        with self._step(attempt, "ready"):
+            self._wait_ready(release, colour)
+
+    def _wait_ready(self, release: str, colour: Colour) -> None:
+        with self.session.target.reach(str(colour)) as endpoint:
             pids: set[int] = set()
 
             def dead() -> str:
@@ -247,8 +281,19 @@ class Steps:
         ]
         return bool(values) and sum(values) <= 1
 
-    def _record(self, attempt: str, action: str, release: str, colour: Colour, before: State) -> None:
-        """Make the candidate the recorded live release and keep the old one warm."""
+    def _record(
+        self, attempt: str, action: str, release: str, colour: Colour, before: State, **details: str
+    ) -> None:
+        """Make the candidate the recorded live release and keep the old one warm.
+
+        Args:
+            attempt: The attempt.
+            action: ``release`` or ``rollback``.
+            release: The release.
+            colour: Where it runs.
+            before: The state to which the attempt would have gone back.
+            details: What the history shall say besides.
+        """
         with self._step(attempt, "record"):
             with self.store.fenced(attempt):
                 slots = self.store.state().slots
@@ -264,6 +309,7 @@ class Steps:
                         before.release_of(before.live),
                         attempt=attempt,
                         by=self._who(),
+                        **details,
                         **self._origin(release),
                         **self._bypass(attempt),
                     )
@@ -271,16 +317,30 @@ class Steps:
             self._prune(attempt)
         self._finish(attempt, "released" if action == "release" else "rolled back")
 
-    def _prune(self, attempt: str) -> None:
-        """Remove release folders beyond ``KEEP_RELEASES``; never one that runs."""
-        state = self.store.state()
-        running = {slot.release for slot in state.slots.values()}
-        folders = [f for f in (self.store.root / "releases").iterdir() if f.name not in running]
-        folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    def _prune(self, attempt: str, spare: str = "") -> None:
+        """Remove the folders of all releases but those that run and the last ``KEEP_RELEASES`` good ones.
+
+        A refused candidate is not kept: its evidence and its log stay, and it pushes no good release out.
+        What cannot be removed is told and tried again by the next command: it must not cost a release that
+        serves.
+
+        Args:
+            attempt: The attempt.
+            spare: A release that is kept once more: its container still stands.
+        """
+        running = {slot.release for slot in self.store.state().slots.values()}
+        good = [r for r in rollback_targets.good(self.store.history.entries()) if r not in running]
+        kept = running.union(good[: self.session.environment.integer("KEEP_RELEASES")], {spare})
         with self.store.fenced(attempt):
-            for folder in folders[self.session.environment.integer("KEEP_RELEASES") :]:
-                self.session.target.discard(folder)
-                shutil.rmtree(folder)
+            for folder in (self.store.root / "releases").iterdir():
+                if folder.name in kept:
+                    continue
+                try:
+                    self.session.target.discard(folder)
+                    shutil.rmtree(folder)
+                except (KickoffError, OSError) as error:
+                    event = f"{folder.name} could not be removed: {error}"
+                    self.timeline.append({"at": now(), "event": event, "step": "record"})
 
     # --- small things -------------------------------------------------------------------------------
 
@@ -292,10 +352,13 @@ class Steps:
         began = time.monotonic()
         try:
             yield
-        except Exception as error:
+        except BaseException as error:
             self.timeline.append({"at": now(), "event": f"{name} failed", "step": name})
             if not (isinstance(error, KickoffError) and error.code is ExitCode.LOCK_HELD):
-                self.store.journal.append(event="failed", attempt=attempt, step=name, reason=str(error))
+                # An interruption is no verdict, and no reason to forget that the step never ended.
+                how = {} if isinstance(error, Exception) else {"interrupted": True}
+                reason = str(error) or type(error).__name__
+                self.store.journal.append(event="failed", attempt=attempt, step=name, reason=reason, **how)
             raise
         seconds = round(time.monotonic() - began, 3)
         self.timeline.append({"at": now(), "event": name, "step": name, "seconds": seconds, **data})

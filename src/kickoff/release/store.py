@@ -17,12 +17,18 @@ from pathlib import Path
 from typing import Any
 
 import psutil
+import yaml
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.release import rollback_targets
 from kickoff.release.history import History
 from kickoff.release.journal import Attempt, Journal, Observer, fold
 from kickoff.release.model import EMPTY, State
+from kickoff.release.route import weights_of
+
+REBUILD = "`scripts/deploy/release.py resume --rebuild-state --env {}` derives it again from what runs"
+UNLOCK = "`scripts/deploy/release.py unlock --force --env {}` writes a new one, once no run is at work"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,21 +115,52 @@ class Store:
         self.history = History(root / "releases.jsonl")
 
     def state(self) -> State:
-        """Return who runs where."""
+        """Return who runs where.
+
+        Raises:
+            KickoffError: The file is damaged, or is gone while other records name a live release (exit 4).
+        """
         document = self._json("state.json")
-        return State.from_document(document) if document else EMPTY
+        if document is None:
+            if self.recorded_live() or weights_of(self._route()):
+                raise self._damaged("state.json", "is lost, and a release is live", REBUILD)
+            return EMPTY
+        try:
+            return State.from_document(document)
+        except (KeyError, TypeError, ValueError, AttributeError):
+            raise self._damaged("state.json", "is damaged", REBUILD) from None
+
+    def recorded_live(self) -> str:
+        """Return the release that the history names as live; empty when it names none."""
+        return rollback_targets.live(self.history.entries())
 
     def release_folder(self, name: str) -> Path:
         """Return where the release ``name`` is kept, or would be."""
         return self.root / "releases" / name
 
+    def keep_log(self, release: str, lines: list[str], most: int) -> None:
+        """Keep the log of a refused release in ``refused/``; at most ``most`` of them, the newest."""
+        folder = self.root / "refused"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        write_atomic(folder / f"{release}.log", "\n".join(lines) + "\n", mode=0o600)
+        for old in sorted(folder.iterdir(), key=lambda log: log.stat().st_mtime, reverse=True)[most:]:
+            old.unlink()
+
+    def kept_log(self, release: str) -> list[str] | None:
+        """Return the lines of the kept log of a refused release; ``None`` when there is none."""
+        log = self.root / "refused" / f"{release}.log"
+        return log.read_text(encoding="utf-8").splitlines() if log.is_file() else None
+
     def lease(self) -> Lease:
         """Return the lock's content."""
         document = self._json("lock.json")
-        if not document:
+        if document is None:
             return Lease(token=0, attempt="", owner=None, expires=0.0)
-        owner = Owner(**document["owner"]) if document["owner"] else None
-        return Lease(document["token"], document["attempt"], owner, document["expires"])
+        try:
+            owner = Owner(**document["owner"]) if document["owner"] else None
+            return Lease(document["token"], document["attempt"], owner, document["expires"])
+        except (KeyError, TypeError):
+            raise self._damaged("lock.json", "is damaged", UNLOCK) from None
 
     def open_attempt(self) -> Attempt | None:
         """Return the attempt that was begun and not finished, if any."""
@@ -164,7 +201,8 @@ class Store:
     def take_over(self, attempt: str, owner: Owner, ttl: float, *, alive: bool = False) -> None:
         """Continue an open attempt whose run died, fencing that run off should it wake up.
 
-        The token rises, but the attempt keeps its id: it is the same attempt that is finished or undone.
+        The token rises, but the attempt keeps its id: it is the same attempt that is finished or undone. The
+        journal says who took it over, so that the run it was taken from can tell.
 
         Args:
             attempt: The attempt.
@@ -183,6 +221,7 @@ class Store:
                 raise held_by(current)
             self._write_lease(Lease(current.token + 1, attempt, owner, time.time() + ttl))
             self._tokens[attempt] = current.token + 1
+            self.journal.append(event="taken over", attempt=attempt, by=owner.who)
 
     def renew(self, attempt: str, owner: Owner, ttl: float) -> None:
         """Extend the lease of ``attempt`` and name the process that works on it now.
@@ -197,9 +236,11 @@ class Store:
             current = self.lease()
             self._check_fence(current, attempt)
             working = current.owner.pid if current.owner is not None else 0
-            if attempt not in self._tokens:
-                self._tokens[attempt] = current.token + (1 if working not in {0, os.getpid()} else 0)
-            self._write_lease(Lease(self._tokens[attempt], attempt, owner, time.time() + ttl))
+            overtakes = attempt not in self._tokens and working not in {0, os.getpid()}
+            token = self._tokens.setdefault(attempt, current.token + overtakes)
+            self._write_lease(Lease(token, attempt, owner, time.time() + ttl))
+            if overtakes:
+                self.journal.append(event="taken over", attempt=attempt, by=owner.who)
 
     def release_lock(self, attempt: str) -> None:
         """Free the lock if ``attempt`` still holds it; the token stays, so it is never reused."""
@@ -208,11 +249,17 @@ class Store:
             if current.attempt == attempt and self._tokens.get(attempt, current.token) == current.token:
                 self._write_lease(Lease(current.token, "", None, 0.0))
 
-    def force_unlock(self) -> Lease:
-        """Free the lock whoever holds it, fencing the holder off; return what it was."""
+    def force_unlock(self, by: str) -> Lease:
+        """Free the lock whoever holds it, fencing the holder off; return what it was.
+
+        Args:
+            by: Who frees it, for the journal.
+        """
         with self._flock():
             current = self.lease()
             self._write_lease(Lease(current.token + 1, "", None, 0.0))
+            if current.attempt:
+                self.journal.append(event="taken over", attempt=current.attempt, by=by)
             return current
 
     @contextmanager
@@ -226,13 +273,26 @@ class Store:
             self._check_fence(self.lease(), attempt)
             yield
 
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        """Keep all other writers out, whoever holds the lock: for records that belong to no attempt."""
+        with self._flock():
+            yield
+
     def save(self, state: State) -> None:
         """Write the state; call inside :meth:`fenced`."""
         write_atomic(self.root / "state.json", json.dumps(state.to_document(), indent=1), mode=0o600)
 
     def _check_fence(self, current: Lease, attempt: str) -> None:
         if current.attempt != attempt or self._tokens.get(attempt, current.token) != current.token:
-            raise held_by(current)
+            raise self._overtaken(current, attempt)
+
+    def _overtaken(self, current: Lease, attempt: str) -> KickoffError:
+        """Return the error of a run whose attempt passed to somebody else, naming them where possible."""
+        known = next((found for found in fold(self.journal.read()) if found.id == attempt), None)
+        if known is None or not known.taken_by:
+            return held_by(current)
+        return TakenBack(known.taken_by, known.taken_at, known.release or attempt)
 
     @contextmanager
     def _flock(self) -> Iterator[None]:
@@ -246,26 +306,60 @@ class Store:
     def _write_lease(self, lease: Lease) -> None:
         write_atomic(self.root / "lock.json", json.dumps(asdict(lease), indent=1), mode=0o600)
 
-    def _json(self, name: str) -> dict[str, Any]:
+    def _route(self) -> dict[str, Any]:
+        try:
+            found = yaml.safe_load((self.root / "traefik" / "dynamic" / "route.yml").read_text("utf-8"))
+        except (FileNotFoundError, yaml.YAMLError):
+            return {}
+        return found if isinstance(found, dict) else {}
+
+    def _json(self, name: str) -> dict[str, Any] | None:
+        """Return the object in a file; ``None`` when there is no file.
+
+        Raises:
+            KickoffError: The file holds no JSON object (exit 4).
+        """
         try:
             document = json.loads((self.root / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
-            return {}
-        except ValueError as error:
-            raise KickoffError(
-                f"{name} is damaged: {error}",
-                code=ExitCode.UNREACHABLE,
-                at=str(self.root / name),
-                hint="restore the file from a backup; `status` shows what the proxy routes to",
-            ) from None
-        return dict(document)
+            return None
+        except ValueError:
+            document = None
+        if not isinstance(document, dict):
+            raise self._damaged(name, "is damaged", UNLOCK if name == "lock.json" else REBUILD)
+        return document
+
+    def _damaged(self, name: str, what: str, fix: str) -> KickoffError:
+        return KickoffError(
+            f"{name} {what}",
+            code=ExitCode.UNREACHABLE,
+            at=str(self.root / name),
+            hint=fix.format(self.root.name),
+        )
+
+
+class TakenBack(KickoffError):
+    """The refusal of a run whose attempt was taken over.
+
+    Attributes:
+        by: Who took it over.
+        taken_at: When, ISO 8601.
+    """
+
+    def __init__(self, by: str, taken_at: str, what: str) -> None:
+        super().__init__(
+            f"this run no longer holds the lock: {by} took {what} over at {taken_at[11:19]} UTC",
+            code=ExitCode.LOCK_HELD,
+            hint="this run changed nothing more; `release.py history` says what became of it",
+        )
+        self.by, self.taken_at = by, taken_at
 
 
 def held_by(lease: Lease) -> KickoffError:
     """Return the error for a lock that belongs to somebody else."""
     if lease.owner is None:
         return KickoffError(
-            "this attempt no longer holds the lock: it was taken over or freed by force",
+            "this run no longer holds the lock: it was taken over or freed by force",
             code=ExitCode.LOCK_HELD,
             hint="nothing was changed; start again",
         )

@@ -15,18 +15,18 @@ class Step:
     hold_seconds: float
 
 
-def steps(environment: Environment, *, first: bool) -> list[Step]:
+def steps(environment: Environment, *, at_once: bool) -> list[Step]:
     """Return the steps of a release; the last one is always 100 % held for the bake.
 
     Args:
         environment: Names the strategy, its steps and times.
-        first: Nothing is live, so there is nothing to share traffic with.
+        at_once: There is no release to share traffic with.
 
     Raises:
         KickoffError: The canary steps do not rise from 1 to 100.
     """
     bake = Step(100, environment.seconds("BAKE_TIME"))
-    if first or environment.text("RELEASE_STRATEGY") == "blue-green":
+    if at_once or environment.text("RELEASE_STRATEGY") == "blue-green":
         return [bake]
     text = environment.list("CANARY_STEPS")
     percents = [int(part) for part in text if part.isdigit()]

@@ -62,9 +62,8 @@ class Watch:
         )
         results: list[RuleResult] = []
         with ExitStack() as stack:
-            arms = {self.candidate: session.expected_release("candidate")}
-            if self.live is not None:
-                arms[self.live] = session.expected_release("live")
+            state = session.store.state()
+            arms = {c: state.release_of(c) for c in (self.candidate, self.live) if c is not None}
             probers = {}
             for colour, release in arms.items():
                 endpoint = stack.enter_context(session.target.reach(str(colour)))

@@ -85,7 +85,7 @@ def test_fold_follows_an_attempt_from_opening_to_end() -> None:
         {"event": "check", "attempt": "7-aa", "check": "smoke-candidate", "verdict": "pass"},
     ]  # fmt: skip
     [attempt] = fold(records)
-    assert (attempt.token, attempt.kind, attempt.release, attempt.colour) == (7, "release", "r2", "green")
+    assert (attempt.kind, attempt.release, attempt.colour) == ("release", "r2", "green")
     assert attempt.staged
     assert not attempt.shifting
     assert attempt.checks == {"smoke-candidate": "pass"}, "the newest verdict counts"
@@ -110,10 +110,35 @@ def test_fold_follows_an_attempt_from_opening_to_end() -> None:
 @pytest.mark.parametrize(("event", "step"), [("failed", "bake"), ("failed", "judge"), ("intent", "restore")])
 def test_a_verdict_against_an_attempt_stays(event: str, step: str) -> None:
     opened = {"event": "opened", "attempt": "1-a", "kind": "release"}
-    [attempt] = fold([opened, {"event": "done", "attempt": "1-a", "step": step}])
+    [attempt] = fold([opened, {"event": "done", "attempt": "1-a", "step": step, "at": "12:00"}])
     assert not attempt.condemned
     [attempt] = fold([opened, {"event": event, "attempt": "1-a", "step": step}])
     assert attempt.condemned
+
+
+@pytest.mark.parametrize("step", ["bake", "judge"])
+def test_an_interruption_is_no_verdict(step: str) -> None:
+    opened = {"event": "opened", "attempt": "1-a", "kind": "release"}
+    [attempt] = fold([opened, {"event": "failed", "attempt": "1-a", "step": step, "interrupted": True}])
+    assert not attempt.condemned
+    assert attempt.baked_at == ""
+
+
+def test_only_a_bake_that_ended_well_is_a_passed_bake() -> None:
+    opened = {"event": "opened", "attempt": "1-a", "kind": "release"}
+    intent = {"event": "intent", "attempt": "1-a", "step": "bake"}
+    done = {"event": "done", "attempt": "1-a", "step": "bake", "at": "12:00"}
+    assert [fold(records)[0].baked_at for records in ([opened, intent], [opened, intent, done])] == [
+        "",
+        "12:00",
+    ]
+
+
+def test_who_took_an_attempt_over_is_known_from_the_journal() -> None:
+    opened = {"event": "opened", "attempt": "1-a", "kind": "release"}
+    taken = {"event": "taken over", "attempt": "1-a", "by": "ada@host", "at": "12:00"}
+    [attempt] = fold([opened, taken])
+    assert (attempt.taken_by, attempt.taken_at) == ("ada@host", "12:00")
 
 
 def test_an_intent_alone_is_not_a_completion() -> None:

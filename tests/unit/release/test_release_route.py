@@ -57,18 +57,19 @@ def test_a_weight_or_fallback_without_a_server_is_refused() -> None:
         route({Colour.BLUE: 100}, blue, Colour.GREEN)
 
 
-def test_an_empty_route_has_no_empty_section() -> None:
+def test_without_a_live_release_users_are_told_to_come_back_later() -> None:
     document = render(route({}, {}))
-    assert "services" not in document["http"]
-    assert "routers" not in document["http"]
+    assert document["http"]["services"] == {"maintenance": {"loadBalancer": {"servers": []}}}
+    assert [router["service"] for router in document["http"]["routers"].values()] == ["maintenance"]
     assert weights_of(document) == {}
     assert weights_of({}) == {}
 
 
 def test_servers_without_weights_are_reached_privately_only() -> None:
     document = render(route({}))
-    points = {point for router in document["http"]["routers"].values() for point in router["entryPoints"]}
-    assert points == {"candidate"}
+    reached = {router["service"]: router["entryPoints"] for router in document["http"]["routers"].values()}
+    assert reached.pop("maintenance") == ["public"]
+    assert set(map(tuple, reached.values())) == {("candidate",)}
 
 
 @settings(deadline=None)

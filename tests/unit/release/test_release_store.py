@@ -15,7 +15,7 @@ import pytest
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import EMPTY, Colour, Slot, State
-from kickoff.release.store import Lease, Owner, Store, born
+from kickoff.release.store import Lease, Owner, Store, TakenBack, born
 
 SRC = str(Path(__file__).resolve().parents[3] / "src")
 LIVE = State(Colour.BLUE, None, {Colour.BLUE: Slot("r1", 1)})
@@ -123,7 +123,7 @@ def test_tokens_only_grow_whatever_happens(store: Store, other: Store) -> None:
     second = store.acquire(someone(), ttl=600)
     note()
     store.release_lock(second.attempt)
-    store.force_unlock()
+    store.force_unlock("ada@host")
     note()
     third = store.acquire(someone(), ttl=600)
     note()
@@ -151,10 +151,10 @@ def test_renewing_extends_and_names_the_process(store: Store) -> None:
 
 def test_force_unlock_fences_the_holder_off_and_says_who_it_was(store: Store, other: Store) -> None:
     lease = store.acquire(myself(), ttl=600)
-    was = other.force_unlock()
+    was = other.force_unlock("ada@host")
     assert was.owner == myself()
     error = refused(lambda: store.fenced(lease.attempt).__enter__())
-    assert "freed by force" in str(error)
+    assert "no longer holds the lock" in str(error)
     refused(lambda: store.renew(lease.attempt, myself(), ttl=600))
     assert not store.lease().held
 
@@ -168,7 +168,7 @@ def by_resuming_the_same_attempt(other: Store, attempt: str) -> None:
 
 
 def by_force_and_resuming(other: Store, attempt: str) -> None:
-    other.force_unlock()
+    other.force_unlock("ada@host")
     other.take_over(attempt, someone("run-2"), ttl=600)
 
 
@@ -339,8 +339,9 @@ def test_threads_that_race_never_share_a_token(store: Store) -> None:
 
 
 @pytest.mark.parametrize("name", ["state.json", "lock.json"])
-def test_a_damaged_file_is_named(store: Store, name: str) -> None:
-    (store.root / name).write_text('{"live":')
+@pytest.mark.parametrize("text", ['{"live":', "", "{}", "[]", "null", "1", '"x"'])
+def test_a_damaged_file_is_named(store: Store, name: str, text: str) -> None:
+    (store.root / name).write_text(text)
     with pytest.raises(KickoffError, match=name) as caught:
         if name == "state.json":
             store.state()
@@ -370,3 +371,40 @@ def test_the_open_attempt_is_the_one_not_finished(store: Store) -> None:
     assert store.attempt("1-a").finished == "aborted"
     with pytest.raises(KickoffError, match="no attempt '3-c'"):
         store.attempt("3-c")
+
+
+def test_a_lost_state_is_no_first_release_while_the_history_names_one(store: Store) -> None:
+    assert store.state().live is None
+    store.history.append("release", "live", "1111111-aaaaaaaa", "")
+    with pytest.raises(KickoffError, match="is lost") as caught:
+        store.state()
+    assert caught.value.code is ExitCode.UNREACHABLE
+    assert "resume --rebuild-state" in caught.value.hint
+    store.history.append("auto-rollback", "undone", "1111111-aaaaaaaa", "")
+    assert store.state().live is None, "the only release was taken back: nothing is live"
+
+
+def test_a_lost_state_is_no_first_release_while_the_route_gives_traffic(store: Store) -> None:
+    route = "http: {services: {split: {weighted: {services: [{name: blue, weight: 100}]}}}}"
+    (store.root / "traefik" / "dynamic" / "route.yml").write_text(route)
+    with pytest.raises(KickoffError, match="is lost"):
+        store.state()
+
+
+def test_a_run_that_was_overtaken_learns_by_whom(store: Store, other: Store) -> None:
+    lease = store.acquire(someone("run-1"), ttl=600)
+    store.journal.append(event="opened", attempt=lease.attempt, kind="release")
+    other.take_over(lease.attempt, someone("run-2"), ttl=600, alive=True)
+    error = refused(lambda: store.fenced(lease.attempt).__enter__())
+    assert isinstance(error, TakenBack)
+    assert error.by == someone("run-2").who
+    assert error.by in str(error)
+    assert error.taken_at[11:19] in str(error)
+
+
+def test_logs_of_refused_releases_are_kept_and_bounded(store: Store) -> None:
+    for number in range(5):
+        store.keep_log(f"000000{number}-aaaaaaaa", [f"line {number}"], most=3)
+    assert len(list((store.root / "refused").iterdir())) == 3
+    assert store.kept_log("0000004-aaaaaaaa") == ["line 4"]
+    assert store.kept_log("0000000-aaaaaaaa") is None

@@ -70,6 +70,9 @@ class Target(Protocol):
     def state(self, colour: Colour) -> ProcessState:
         """Return what the colour's process is doing."""
 
+    def slot(self, colour: Colour) -> Slot | None:
+        """Return what ``colour`` holds, told by the target and not by the state; ``None`` for nothing."""
+
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections the colour holds."""
 

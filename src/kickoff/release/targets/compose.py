@@ -209,6 +209,11 @@ class ComposeTarget:
             memory, cpu = self._usage(container) if running else (0, 0.0)
         return ProcessState(running, pid, detail, memory, cpu)
 
+    def slot(self, colour: Colour) -> Slot | None:
+        """Return what the colour's container runs; ``None`` when it does not run."""
+        given = given_to(self.stack.compose.project, str(colour))
+        return Slot(given["KICKOFF_RELEASE"], PORT) if given and "KICKOFF_RELEASE" in given else None
+
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections are open to the colour's port.
 

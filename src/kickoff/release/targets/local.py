@@ -210,6 +210,7 @@ class LocalTarget:
             "folder": str(release_folder / "bundle"),
             "command": command,
             "environment": environment,
+            "port": port,
         }
         file = self.root / "supervisor" / f"{colour}.json"
         write_atomic(file, json.dumps(process, indent=1), mode=0o600)
@@ -236,6 +237,15 @@ class LocalTarget:
         detail = info["spawnerr"] or info["description"] or info["statename"]
         memory, cpu = _usage(info["pid"]) if running else (0, 0.0)
         return ProcessState(running, int(info["pid"]), f"{info['statename']}: {detail}", memory, cpu)
+
+    def slot(self, colour: Colour) -> Slot | None:
+        """Return what ``colour`` was last started with; ``None`` when it was stopped."""
+        try:
+            text = (self.root / "supervisor" / f"{colour}.json").read_text(encoding="utf-8")
+            process = json.loads(text)
+            return Slot(process["environment"]["KICKOFF_RELEASE"], int(process["port"]))
+        except (FileNotFoundError, ValueError, KeyError):
+            return None
 
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections are open to the colour's port."""
