@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -201,6 +202,8 @@ def test_a_rollback_takes_a_release_back_from_the_run_that_is_at_it(project: Pro
     assert done.returncode == 0, done.stderr
     assert f"{first.release} serves again" in done.stderr
     assert deploy.returncode == ExitCode.LOCK_HELD, said
+    assert re.search(r"@\S+ took \S+ over at \d\d:\d\d:\d\d UTC", said), said
+    assert project.evidence("promote")["facts"]["taken_by"]
     assert load.failed == []
     project.assert_settled(first.release)
     undone = project.session().store.history.entries()[-1]
@@ -220,7 +223,7 @@ def test_a_rollback_beside_a_candidate_nobody_met_goes_back_from_the_live_releas
     project.assert_settled(first.release)
 
 
-def test_taking_a_first_release_back_is_no_rollback_for_nothing_serves_then(project: Project) -> None:
+def test_after_a_first_release_is_taken_back_nothing_serves(project: Project) -> None:
     project.set(BAKE_TIME="60s")
     assert project.stage(project.commit(), KICKOFF_RUN_ID="a deploy").returncode == 0
     attempt = project.evidence("stage")["attempt"]
@@ -236,6 +239,7 @@ def test_taking_a_first_release_back_is_no_rollback_for_nothing_serves_then(proj
             time.sleep(0.05)
         done = project.command("rollback", KICKOFF_RUN_ID="a person")
         assert deploy.wait(timeout=30) == ExitCode.LOCK_HELD
-    assert done.returncode == ExitCode.BAD_INPUT
-    assert "no earlier release" in done.stderr
+    assert done.returncode == ExitCode.ROLLED_BACK
+    assert "nothing serves now" in done.stderr
     assert project.services_running() == []
+    assert httpx.get(project.address, trust_env=False).status_code == 503

@@ -77,16 +77,18 @@ class Rollback(Recovery):
         started = now()
         live = self.session.expected_release("live")
         met = self._in_progress()
-        by_taking_back = met is not None and self._met_users(met) and bool(live) and not request.to
+        by_taking_back = met is not None and self._met_users(met) and not (request.to or request.failed)
         answer = Answer(live) if by_taking_back else self._answer(request)
         if answer.nothing_to_do:
             return self._nothing_to_do(started, answer.nothing_to_do)
         taken_back = self._take_back(met)
         if by_taking_back:
+            end = f"{live} serves again" if live else "it was the first release, so nothing serves now"
+            outcome = "rolled-back-on-request" if live else "rolled-back"
+            code = ExitCode.PASS if live else ExitCode.ROLLED_BACK
             return self._evidence(
-                "rollback", started, Verdict.PASS,
-                f"{live} serves again: the release of {taken_back} was taken back", "",
-                release=live, previous=taken_back, outcome="rolled-back-on-request",
+                "rollback", started, Verdict.PASS, f"the release of {taken_back} was taken back: {end}", "",
+                release=live, previous=taken_back, outcome=outcome, exit_code=int(code),
             )  # fmt: skip
         attempt = self._open("rollback", wait)
         try:
