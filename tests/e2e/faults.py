@@ -4,11 +4,13 @@ Each row is driven through the real engine by ``rehearsal.py``; ``make rehearse`
 table with what really happened. A row without a fault must ship.
 """
 
+import signal
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from kickoff.errors import ExitCode
+from tests.e2e import bad_days
 from tests.e2e import disturbances as disturb
 from tests.e2e.scene import Disturbance, nothing
 
@@ -48,6 +50,7 @@ class Fault:
         first: Nothing was released before.
         own_disk: The state folder is on a disk of its own, which can be made full.
         resume: The command cannot tidy up by itself; the next one does.
+        live_down: Nothing serves afterwards: the release before cannot, and nobody else may.
     """
 
     name: str
@@ -64,11 +67,13 @@ class Fault:
     first: bool = False
     own_disk: bool = False
     resume: bool = False
+    live_down: bool = False
 
 
 SHIPPED, ROLLBACK_FAILED = ExitCode.PASS, ExitCode.ROLLBACK_FAILED
 REJECTED, BAD_INPUT, INCONCLUSIVE = ExitCode.REJECTED, ExitCode.BAD_INPUT, ExitCode.INCONCLUSIVE
 UNREACHABLE, ROLLED_BACK, LOCK_HELD = ExitCode.UNREACHABLE, ExitCode.ROLLED_BACK, ExitCode.LOCK_HELD
+INTERRUPTED = ExitCode.INTERRUPTED
 CANARY = {"RELEASE_STRATEGY": "canary", "CANARY_STEPS": "50,100", "CANARY_HOLD": "2s"}
 SMALL_CANARY = {"RELEASE_STRATEGY": "canary", "CANARY_STEPS": "5,100", "CANARY_HOLD": "3s"}
 
@@ -172,10 +177,89 @@ FAULTS = (
     Fault("history tampered", Stop.COMMAND, "refused", REJECTED, "tampered with at entry 1",
           disturbance=disturb.history_tampered, command=("history", "--verify"), rate=0),
     # --- going back -------------------------------------------------------------------------------------
-    Fault("rollback past a schema change", Stop.COMMAND, "fail", REJECTED, "is unsafe: it knows schema 1",
+    Fault("rollback past a schema change", Stop.COMMAND, "refused", REJECTED, "is unsafe: it knows schema 1",
           disturbance=disturb.newer_schema_live, command=("rollback", "--to", "{older}")),
     Fault("rollback to a release that broke on disk", Stop.COMMAND, "fail", REJECTED, "did not get ready",
           disturbance=disturb.older_release_broken, command=("rollback", "--to", "{older}")),
+    Fault("rollback twice", Stop.COMMAND, "pass", SHIPPED, "already went back from",
+          disturbance=bad_days.gone_back, command=("rollback",)),
+    Fault("rollback after the judge went back", Stop.COMMAND, "pass", SHIPPED, "already went back from",
+          disturbance=bad_days.taken_back_by_itself, command=("rollback",), most_failed=40),
+    Fault("rollback to what was rolled back from", Stop.COMMAND, "refused", BAD_INPUT,
+          "it was rolled back from", disturbance=bad_days.gone_back, command=("rollback", "--to", "{left}")),
+    Fault("rollback to a refused release", Stop.COMMAND, "refused", BAD_INPUT, "it never was live",
+          disturbance=bad_days.refused_release, command=("rollback", "--to", "{refused}"), most_failed=40),
+    Fault("rollback to a refused release, forced without a reason", Stop.COMMAND, "refused", BAD_INPUT,
+          "the history must say why", disturbance=bad_days.refused_release,
+          command=("rollback", "--to", "{refused}", "--force"), most_failed=40),
+    Fault("rollback to a path", Stop.COMMAND, "refused", BAD_INPUT, "not a release id",
+          command=("rollback", "--to", "../../evil")),
+    Fault("rollback where nothing was released", Stop.COMMAND, "refused", BAD_INPUT, "no earlier release",
+          command=("rollback",), first=True, rate=0),
+    Fault("rollback to nowhere beside another deploy", Stop.COMMAND, "refused", BAD_INPUT, "is not kept here",
+          disturbance=bad_days.another_deploy_bakes, command=("rollback", "--to", "0000000-00000000")),
+    Fault("rollback after crashes in a row", Stop.COMMAND, "pass", SHIPPED, "serves again",
+          disturbance=bad_days.crashes_in_a_row, command=("rollback", "--to", "{older}")),
+    Fault("rollback while the environment file is broken", Stop.COMMAND, "pass", SHIPPED, "serves again",
+          disturbance=bad_days.environment_file_broken, command=("rollback",)),
+    Fault("rollback while the service description is broken", Stop.COMMAND, "pass", SHIPPED, "serves again",
+          disturbance=bad_days.service_description_broken, command=("rollback",)),
+    # --- the live release is down -----------------------------------------------------------------------
+    Fault("live was stopped", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=bad_days.stopped, rate=0),
+    Fault("the host was rebooted", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=bad_days.rebooted, rate=0),
+    Fault("live cannot come back", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=bad_days.rebooted_and_live_broken, rate=0),
+    Fault("live cannot come back, and the candidate is bad", Stop.BAKE, "fail", ROLLED_BACK, "error rate",
+          {"error_share": 0.5}, disturbance=bad_days.rebooted_and_live_broken, rate=0, live_down=True),
+    Fault("live is lost in the bake, and the candidate is bad", Stop.BAKE, "refused", ROLLBACK_FAILED,
+          "rollback failed", {"error_share": 0.5}, {"BAKE_TIME": "3s"}, bad_days.live_killed_in_the_bake,
+          most_failed=4000, live_down=True),
+    Fault("route lost", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=bad_days.route_lost, most_failed=200),
+    Fault("route emptied", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=bad_days.route_emptied, most_failed=200),
+    Fault("status of what was killed", Stop.COMMAND, "refused", UNREACHABLE, "NOT SERVING",
+          disturbance=bad_days.rebooted, command=("status",), rate=0, live_down=True),
+    Fault("status with the route lost", Stop.COMMAND, "refused", UNREACHABLE, "the route is lost",
+          disturbance=bad_days.route_lost, command=("status",), rate=0, live_down=True),
+    Fault("status while another release answers", Stop.COMMAND, "refused", UNREACHABLE, "answers",
+          disturbance=bad_days.another_release_answers, command=("status",), rate=0),
+    Fault("start after a stop", Stop.COMMAND, "pass", SHIPPED, "serves",
+          disturbance=bad_days.stopped, command=("start",), rate=0),
+    Fault("start after a reboot", Stop.COMMAND, "pass", SHIPPED, "serves",
+          disturbance=bad_days.rebooted, command=("start",), rate=0),
+    Fault("start of what cannot come back", Stop.COMMAND, "refused", UNREACHABLE, "does not serve",
+          disturbance=bad_days.rebooted_and_live_broken, command=("start",), rate=0, live_down=True),
+    Fault("start where nothing was released", Stop.COMMAND, "refused", UNREACHABLE, "nothing to start",
+          command=("start",), first=True, rate=0),
+    Fault("resume after a reboot", Stop.COMMAND, "pass", SHIPPED, "serves",
+          disturbance=bad_days.rebooted, command=("resume",), rate=0),
+    Fault("resume with the route lost", Stop.COMMAND, "pass", SHIPPED, "serves",
+          disturbance=bad_days.route_lost, command=("resume",), most_failed=200),
+    # --- released means judged --------------------------------------------------------------------------
+    Fault("Ctrl-C in the bake", Stop.BAKE, "inconclusive", INTERRUPTED, "interrupted",
+          {"error_share": 0.5}, disturbance=bad_days.interrupted(signal.SIGINT), most_failed=400, resume=True),
+    Fault("SIGTERM in the bake", Stop.BAKE, "inconclusive", INTERRUPTED, "interrupted",
+          {"error_share": 0.5}, disturbance=bad_days.interrupted(signal.SIGTERM), most_failed=400, resume=True),
+    Fault("bad after it went live", Stop.COMMAND, "fail", ROLLED_BACK, "in the watch",
+          environment={"WATCH_TIME": "6s"}, disturbance=bad_days.bad_release_went_live, command=("watch",),
+          most_failed=300),
+    Fault("good after it went live", Stop.COMMAND, "pass", SHIPPED, "held for 2 s",
+          environment={"WATCH_TIME": "2s"}, disturbance=bad_days.shipped, command=("watch",)),
+    Fault("old releases cannot be removed", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=bad_days.nothing_can_be_removed),
+    # --- the state is damaged ---------------------------------------------------------------------------
+    *(
+        Fault(f"state is {name}", Stop.COMMAND, "refused", UNREACHABLE, "state.json",
+              disturbance=bad_days.state_is(text))
+        for name, text in (("lost", None), ("{}", "{}"), ("[]", "[]"), ("null", "null"), ("empty", ""))
+    ),
+    Fault("state lost and derived again", Stop.COMMAND, "refused", SHIPPED, "the state was derived again",
+          disturbance=bad_days.state_lost_for_good, command=("resume", "--rebuild-state")),
+    Fault("journal line is a number", Stop.COMMAND, "refused", UNREACHABLE, "damaged at line 2",
+          disturbance=bad_days.journal_line_is_a_number),
 )
 # fmt: on
 

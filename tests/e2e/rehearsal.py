@@ -21,6 +21,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from unittest.mock import patch
 
+import httpx
 import psutil
 
 from kickoff import errors
@@ -165,8 +166,9 @@ def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation)
         scene = Scene(project, found, live=session.expected_release("live"))
         stack.enter_context(fault.disturbance(scene))
         stack.enter_context(patch.object(cli, "_narrate", scene.observe))
-        load = None
+        load, before = None, ""
         if fault.rate:
+            before = _answering(project)
             load = stack.enter_context(
                 Load(project.address, fault.rate, project.requests, project.slow_seconds)
             )
@@ -185,9 +187,10 @@ def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation)
         if code != 0:
             result.problems.append(f"`resume` ended with {code}: {said}")
     if load is not None:
-        _judge_load(fault, load, scene.live, result)
+        _judge_load(fault, load, {before, scene.live, ""}, result)
     _judge_row(fault, result)
-    _judge_peace(project, project.live if fault.stopped is Stop.LIVE else scene.live, result)
+    if not fault.live_down:
+        _judge_peace(project, project.live if fault.stopped is Stop.LIVE else scene.live, result)
     before = len(result.problems)
     _ship_next(project, result)
     result.settled = len(result.problems) == before
@@ -264,7 +267,15 @@ def _judge_row(fault: Fault, result: Result) -> None:
         result.problems.append(f"cause: expected {fault.cause!r} in: {result.cause}")
 
 
-def _judge_load(fault: Fault, load: Load, live: str, result: Result) -> None:
+def _answering(project: Project) -> str:
+    """Return who answers users before the release; nobody may."""
+    try:
+        return project.serving()
+    except (httpx.HTTPError, KeyError):
+        return ""
+
+
+def _judge_load(fault: Fault, load: Load, known: set[str], result: Result) -> None:
     result.requests, result.failed = load.requests, len(load.failed)
     if result.requests < 5:
         result.problems.append(f"load: only {result.requests} requests were sent")
@@ -272,8 +283,8 @@ def _judge_load(fault: Fault, load: Load, live: str, result: Result) -> None:
         kinds = sorted(set(load.failed))[:3]
         result.problems.append(f"failed requests: {result.failed} > {fault.most_failed}, {kinds}")
     private = fault.stopped in (Stop.COMMAND, Stop.STAGE, Stop.PROMOTE)
-    if private and set(load.releases) - {live, ""}:
-        result.problems.append(f"users were answered by {set(load.releases)}, not by {live} alone")
+    if private and set(load.releases) - known:
+        result.problems.append(f"users were answered by {set(load.releases)}, not by {known} alone")
 
 
 def _judge_peace(project: Project, live: str, result: Result) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kickoff import running
+from kickoff.release.rollback import Request
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
 from tests.e2e.faults import BY_NAME, Fault
 from tests.e2e.kills import LEAST, SIDES, kill_everywhere
@@ -106,7 +107,7 @@ def test_three_releases_and_a_rollback_lose_no_request(project: ContainerProject
     project.set(BAKE_TIME="1s")
     with Load(project.address, 100, slow_seconds=0.5) as load:
         shipped = [project.ship(delay_ms=number).release for number in range(3)]
-        rolled_back = project.engine().rollback("", wait=0)
+        rolled_back = project.engine().rollback(Request(), wait=0)
     assert rolled_back.release == shipped[1]
     project.assert_settled(shipped[1])
     print(f"{load.requests} requests, {len(load.failed)} failed")

@@ -43,7 +43,14 @@ _FROM_THE_RECORD = frozenset(
 def main() -> int:
     """Run the command named by the arguments; return its exit code."""
     arguments = _parser().parse_args()
-    signal.signal(signal.SIGTERM, _interrupt)
+    before = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        return _run(arguments)
+    finally:
+        signal.signal(signal.SIGTERM, before)
+
+
+def _run(arguments: argparse.Namespace) -> int:
     root = Path.cwd()
     if arguments.command in _FROM_THE_RECORD:
         session = open_recorded(arguments.env, root, _narrate)
@@ -83,16 +90,28 @@ def _act(engine: Engine, arguments: argparse.Namespace) -> int:
     started = now()
     try:
         evidence = _command(engine, arguments)
+    except KeyboardInterrupt:
+        interrupted = KickoffError(
+            f"{arguments.command} was interrupted",
+            code=ExitCode.INTERRUPTED,
+            hint=f"scripts/deploy/release.py resume --env {arguments.env} finishes or undoes what was begun",
+        )
+        _refused(engine, arguments.command, started, interrupted)
+        raise interrupted from None
     except KickoffError as error:
         # `resume` finishes another command's work, whose evidence stands; the others have none yet.
         if arguments.command != "resume":
-            with suppress(KickoffError):  # a state that cannot be read is what `error` is about
-                engine.refusal(arguments.command, started, error).write(_evidence_folder())
+            _refused(engine, arguments.command, started, error)
         raise
     if evidence is None:
         _say("nothing to do: no attempt is open, and what is recorded as live serves")
         return ExitCode.PASS
     return _conclude(evidence)
+
+
+def _refused(engine: Engine, command: str, started: str, error: KickoffError) -> None:
+    with suppress(KickoffError):  # a state that cannot be read is what `error` is about
+        engine.refusal(command, started, error).write(_evidence_folder())
 
 
 def _command(engine: Engine, arguments: argparse.Namespace) -> Evidence | None:

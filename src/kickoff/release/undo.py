@@ -134,7 +134,7 @@ class Undo(Steps):
 
     def refusal(self, stage: str, started: str, error: KickoffError) -> Evidence:
         """Return the evidence of a phase that ended in an error before it could leave any of its own."""
-        outcome = "rollback-failed" if error.code is ExitCode.ROLLBACK_FAILED else "refused"
+        outcome = _OUTCOMES.get(error.code, "refused")
         taken = {"taken_by": error.by, "taken_at": error.taken_at} if isinstance(error, TakenBack) else {}
         evidence = self._evidence(
             stage, started, _verdict(error), str(error), "",
@@ -174,6 +174,7 @@ class Undo(Steps):
 
 
 _KEPT_LINES = 10_000
+_OUTCOMES = {ExitCode.ROLLBACK_FAILED: "rollback-failed", ExitCode.INTERRUPTED: "interrupted"}
 _RULES = {
     "stage": "candidate gets ready and names its release",
     "promote": "the public address answers with the release",
@@ -202,7 +203,8 @@ def _shares(weights: dict[Colour, int]) -> str:
 def _verdict(error: KickoffError) -> Verdict:
     if isinstance(error, Rejected) and error.rules:
         return combine(rule.verdict for rule in error.rules)
-    return Verdict.INCONCLUSIVE if error.code is ExitCode.INCONCLUSIVE else Verdict.FAIL
+    doubt = error.code in (ExitCode.INCONCLUSIVE, ExitCode.INTERRUPTED)
+    return Verdict.INCONCLUSIVE if doubt else Verdict.FAIL
 
 
 def _undone_code(error: KickoffError, stage: str, *, went_live: bool) -> ExitCode:
