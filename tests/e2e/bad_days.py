@@ -223,8 +223,8 @@ def nothing_can_be_removed(scene: Scene) -> Iterator[None]:
     def refuse(_target: LocalTarget, folder: Path) -> None:
         raise PermissionError(13, "Permission denied", str(folder))
 
-    scene.project.set(KEEP_RELEASES="1")
-    for _ in range(2):
+    scene.project.set(KEEP_RELEASES="2")
+    for _ in range(3):
         _ship(scene)
     with patch.object(LocalTarget, "discard", refuse):
         yield

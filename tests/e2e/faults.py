@@ -213,7 +213,7 @@ FAULTS = (
           disturbance=bad_days.rebooted_and_live_broken, rate=0),
     Fault("live cannot come back, and the candidate is bad", Stop.BAKE, "fail", ROLLED_BACK, "error rate",
           {"error_share": 0.5}, disturbance=bad_days.rebooted_and_live_broken, rate=0, live_down=True),
-    Fault("live is lost in the bake, and the candidate is bad", Stop.BAKE, "refused", ROLLBACK_FAILED,
+    Fault("live is lost in the bake, and the candidate is bad", Stop.BAKE, "fail", ROLLBACK_FAILED,
           "rollback failed", {"error_share": 0.5}, {"BAKE_TIME": "3s"}, bad_days.live_killed_in_the_bake,
           most_failed=4000, live_down=True),
     Fault("route lost", Stop.LIVE, "pass", SHIPPED, "serves all requests",

@@ -4,6 +4,7 @@
 """
 
 import json
+import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
@@ -16,10 +17,12 @@ from kickoff.environment import loader
 from kickoff.environment.loader import inspect
 from kickoff.errors import KickoffError
 from kickoff.evidence import RuleResult, Verdict, combine
-from kickoff.release import engine, judge, steps
+from kickoff.release import engine, judge, roll_out, rollback_targets, steps
 from kickoff.release.engine import Engine
 from kickoff.release.history import History
 from kickoff.release.journal import Attempt, Journal
+from kickoff.release.rollback import Answer, Request, Rollback
+from kickoff.release.session import Session
 from kickoff.release.store import Lease, Store
 from kickoff.release.targets import local
 from kickoff.release.targets.local import LocalTarget
@@ -104,6 +107,26 @@ def _never_condemned() -> property:
     return property(lambda _attempt: False, lambda _attempt, _value: None)
 
 
+def _baked() -> property:
+    return property(lambda _attempt: "12:00", lambda _attempt, _value: None)
+
+
+_answer = Rollback._answer
+
+
+def _taken_back_first(rollback: Rollback, request: Request) -> Answer:
+    rollback._take_back(rollback._in_progress())
+    return _answer(rollback, request)
+
+
+def _pruned_by_age(engine: steps.Steps, _attempt: str, spare: str = "") -> None:
+    running = {slot.release for slot in engine.store.state().slots.values()} | {spare}
+    folders = [f for f in (engine.store.root / "releases").iterdir() if f.name not in running]
+    folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
+    for folder in folders[engine.session.environment.integer("KEEP_RELEASES") :]:
+        shutil.rmtree(folder)
+
+
 def _whole_lines(journal: Journal) -> list[dict[str, Any]]:
     lines = journal.path.read_text(encoding="utf-8").splitlines() if journal.path.exists() else []
     return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
@@ -136,7 +159,7 @@ GATES = (
     Gate("cpu", passing("_usage", "cpu"), ("CPU burning",)),
     Gate("the probe expects the release", passing("_release"), ("stray answers of another release",)),
     Gate("enough requests", replaced(judge, "MINIMUM_SAMPLES", 0), ("too few requests to tell",)),
-    Gate("doubt is no pass", replaced(engine, "combine", _doubt_passes), ("too few requests to tell",)),
+    Gate("doubt is no pass", replaced(roll_out, "combine", _doubt_passes), ("too few requests to tell",)),
     Gate("the metrics can be read", swallowing(Proxy, "metrics", MetricsUnreadable, {}),
          ("metrics endpoint down",)),
     Gate("a verdict outlives a crash", replaced(Attempt, "condemned", _never_condemned()),
@@ -158,5 +181,24 @@ GATES = (
          ("history tampered",)),
     Gate("the schema allows going back", replaced(Engine, "_check_schema", lambda *_: None),
          ("rollback past a schema change",)),
+    Gate("released means judged", replaced(Attempt, "baked_at", _baked()),
+         ("Ctrl-C in the bake", "SIGTERM in the bake")),
+    Gate("one goes back to good releases only", replaced(Rollback, "_require_target", lambda *_: None),
+         ("rollback to a refused release", "rollback to what was rolled back from")),
+    Gate("a rollback is done once", replaced(rollback_targets, "last_return", lambda _: None),
+         ("rollback twice", "rollback after the judge went back")),
+    Gate("a release id names no path", replaced(rollback_targets, "check_id", lambda release: release),
+         ("rollback to a path",)),
+    Gate("arguments come first", replaced(Rollback, "_answer", _taken_back_first),
+         ("rollback to nowhere beside another deploy",)),
+    Gate("serving is asked", replaced(Session, "not_serving", lambda _: ""),
+         ("status of what was killed", "status while another release answers")),
+    Gate("refused releases push no good one out", replaced(steps.Steps, "_prune", _pruned_by_age),
+         ("rollback after crashes in a row",)),
+    Gate("a lost state is no first release", replaced(Store, "_named_live", lambda _: False),
+         ("state is lost",)),
+    Gate("a damaged state is no first release", replaced(Store, "_json", lambda *_: None),
+         ("state is {}", "state is null")),
+    Gate("the watch judges", replaced(engine, "combine", lambda _: Verdict.PASS), ("bad after it went live",)),
 )
 # fmt: on

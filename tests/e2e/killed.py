@@ -1,4 +1,4 @@
-"""Run a release command and SIGKILL it at its n-th journal record: ``killed.py before|after N COMMAND …``.
+"""Run a release command that gets a signal at its n-th journal record: ``killed.py before|after N SIGKILL …``.
 
 ``after``: the record is on disk, and what it announces has not begun. ``before``: what it reports has
 happened, and nothing says so.
@@ -9,26 +9,29 @@ import signal
 import sys
 from typing import Any
 
+from kickoff import errors
 from kickoff.release import cli
 from kickoff.release.journal import Journal
 
 
 def main() -> int:
     """Arm the journal, then behave like ``release.py``."""
-    when, left = sys.argv.pop(1), int(sys.argv.pop(1))
+    when, left, number = sys.argv.pop(1), int(sys.argv.pop(1)), signal.Signals[sys.argv.pop(1)]
+    # A child inherits that a signal is ignored, as it is for whatever a shell starts in the background.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     append = Journal.append
 
     def counted(journal: Journal, **record: Any) -> None:
         nonlocal left
         left -= 1
         if left == 0 and when == "before":
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
         append(journal, **record)
         if left == 0:
-            os.kill(os.getpid(), signal.SIGKILL)
+            os.kill(os.getpid(), number)
 
     Journal.append = counted  # type: ignore[method-assign, assignment]
-    return cli.main()
+    return errors.run(cli.main)
 
 
 if __name__ == "__main__":

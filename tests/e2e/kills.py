@@ -4,9 +4,11 @@ import itertools
 import signal
 from dataclasses import dataclass
 
+from kickoff.errors import ExitCode
 from tests.e2e.project import Load, Project
 
 SIDES = ("before", "after")
+SIGNALS = (signal.SIGKILL, signal.SIGINT, signal.SIGTERM)
 LEAST = {"stage": 12, "promote": 10, "abort": 3, "rollback": 9, "cold-rollback": 10}
 """Commands, and the fewest journal records each of them writes."""
 MOST = 40
@@ -58,14 +60,47 @@ def kill_everywhere(project: Project, command: str, side: str) -> Killed:
     return Killed(points, load.requests, load.failed)
 
 
+def kill_in_a_bad_bake(project: Project, by: signal.Signals, side: str) -> Killed:
+    """End ``promote`` of a release that fails half of the users on one ``side`` of each of its records.
+
+    After every end ``resume`` must take the release back: it was never judged good, so it is neither recorded
+    as released nor passes for live when it is staged again.
+
+    Raises:
+        AssertionError: It did not.
+    """
+    project.set(BAKE_TIME="1s", PROBE_RATE="100")
+    assert project.ship().verdict == "pass"
+    good = project.live
+    with Load(project.address, 50) as load:
+        for points in itertools.count():
+            assert points < MOST, f"promote never ended within {MOST} records"
+            commit = project.commit(error_share=0.5, delay_ms=points % 5)
+            artefacts = project.root.parent / "artifacts"
+            digest = project.build(commit)
+            staged = project.engine().stage(digest, artefacts, commit, wait=0, force=False)
+            assert (staged.verdict, staged.facts["changed"]) == ("pass", True), staged.summary
+            code = project.killed(side, points + 1, "promote", "--attempt", staged.attempt, by=by)
+            resumed = project.command("resume")
+            assert resumed.returncode == 0, resumed.stderr
+            project.assert_settled(good)
+            entries = project.store.history.entries()
+            assert [e for e in entries if e.release == staged.release and e.outcome == "live"] == []
+            if code == ExitCode.ROLLED_BACK:
+                break
+            assert code in (-by, ExitCode.INTERRUPTED), f"{by.name} at record {points + 1}: {code}"
+    return Killed(points, load.requests, [failure for failure in load.failed if failure != "HTTP 500"])
+
+
 def _begin(project: Project, command: str, number: int) -> list[str]:
     """Bring the project to where ``command`` can run; return the command with its arguments."""
-    if command == "rollback":
-        return ["rollback"]
-    if command == "cold-rollback":
-        running = {slot.release for slot in project.store.state().slots.values()}
+    if command in ("rollback", "cold-rollback"):
+        # There and back again: each of them was rolled back from before.
+        state = project.store.state()
+        running = {slot.release for slot in state.slots.values()}
         kept = sorted(folder.name for folder in (project.store.root / "releases").iterdir())
-        return ["rollback", "--to", next(release for release in kept if release not in running)]
+        wanted = running - {project.live} if command == "rollback" else set(kept) - running
+        return ["rollback", "--to", min(wanted), "--force", "--reason", "rehearsal"]
     commit = project.commit(delay_ms=number % 5)
     if command == "stage":
         return ["stage", *project.stage_arguments(commit)]

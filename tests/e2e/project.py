@@ -4,6 +4,7 @@ import asyncio
 import json
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import threading
@@ -111,8 +112,8 @@ class Project:
             check=False,
         )
 
-    def killed(self, when: str, number: int, *arguments: str) -> int:
-        """Run a command that is SIGKILLed ``before`` or ``after`` its journal record ``number``; its code."""
+    def killed(self, when: str, number: int, *arguments: str, by: signal.Signals = signal.SIGKILL) -> int:
+        """Run a command that gets a signal ``before`` or ``after`` its journal record ``number``; its code."""
         name, *rest = arguments
         return subprocess.run(
             [
@@ -121,6 +122,7 @@ class Project:
                 "tests.e2e.killed",
                 when,
                 str(number),
+                by.name,
                 name,
                 "--env",
                 "development",

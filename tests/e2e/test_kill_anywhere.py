@@ -1,8 +1,10 @@
 """SIGKILL the engine on both sides of every journal record; the next command must leave one healthy release."""
 
+import signal
+
 import pytest
 
-from tests.e2e.kills import LEAST, SIDES, kill_everywhere
+from tests.e2e.kills import LEAST, SIDES, SIGNALS, kill_everywhere, kill_in_a_bad_bake
 from tests.e2e.project import Project
 
 pytestmark = pytest.mark.e2e
@@ -17,4 +19,20 @@ def test_killed_at_any_record(project: Project, command: str, side: str) -> None
     killed = kill_everywhere(project, command, side)
     assert killed.points >= LEAST[command]
     assert killed.requests > 100
+    assert killed.failed == []
+
+
+@pytest.mark.parametrize(
+    ("by", "side"),
+    [
+        pytest.param(by, side, marks=[] if (by, side) == (signal.SIGKILL, "after") else [pytest.mark.nightly])
+        for by in SIGNALS
+        for side in SIDES
+    ],
+)
+def test_a_bad_release_is_not_recorded_however_its_bake_ends(
+    project: Project, by: signal.Signals, side: str
+) -> None:
+    killed = kill_in_a_bad_bake(project, by, side)
+    assert killed.points >= LEAST["promote"]
     assert killed.failed == []

@@ -155,7 +155,7 @@ class Engine(Rollback):
             self._ready(identity, attempt.release, Colour(attempt.colour))
             return self._roll_out(attempt, started)
         except KickoffError as error:
-            if error.code is ExitCode.LOCK_HELD:
+            if error.code in (ExitCode.LOCK_HELD, ExitCode.ROLLBACK_FAILED):
                 raise
             return self._undo(identity, "promote", started, error)
 

@@ -54,6 +54,8 @@ class Recovery(RollOut):
         try:
             return self._go_on(attempt, started)
         except KickoffError as error:
+            if error.code is ExitCode.ROLLBACK_FAILED:
+                raise
             return self._undo(attempt.id, "promote", started, error)
 
     def _go_on(self, attempt: Attempt, started: str) -> Evidence:

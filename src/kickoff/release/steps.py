@@ -145,7 +145,14 @@ class Steps:
         release = state.release_of(colour)
         try:
             with self._step(attempt, "revive", colour=str(colour)):
-                self._route(attempt, {colour: 100}, self._running(attempt, colour, state))
+                state = self._running(attempt, colour, state)
+                if state.warm is not None and not self.session.target.state(state.warm).running:
+                    state = state.with_slot(
+                        state.warm, None
+                    )  # kept on disk: going back to it starts it again
+                    with self.store.fenced(attempt):
+                        self.store.save(state)
+                self._route(attempt, {colour: 100}, state)
                 self._wait_ready(release, colour)
                 self._verify(release)
         except KickoffError as error:
@@ -294,12 +301,16 @@ class Steps:
             before: The state to which the attempt would have gone back.
             details: What the history shall say besides.
         """
+        old = before.live if before.live is not colour else before.warm
         with self._step(attempt, "record"):
+            slots = dict(self.store.state().slots)
+            # What fails most requests is nothing to fall back to, and nothing to keep running.
+            spent = old if old in slots and self.session.answers(old).down else None
             with self.store.fenced(attempt):
-                slots = self.store.state().slots
-                old = before.live if before.live is not colour else before.warm
-                warm = old if old in slots else None
-                self.store.save(State(live=colour, warm=warm, slots=slots))
+                if spent is not None:
+                    self.session.target.stop(spent)
+                    del slots[spent]
+                self.store.save(State(live=colour, warm=old if old in slots else None, slots=slots))
                 last = self.store.history.entries()[-1:]
                 if not last or last[0].data.get("attempt") != attempt:
                     self.store.history.append(

@@ -122,7 +122,7 @@ class Store:
         """
         document = self._json("state.json")
         if document is None:
-            if self.recorded_live() or weights_of(self._route()):
+            if self._named_live():
                 raise self._damaged("state.json", "is lost, and a release is live", REBUILD)
             return EMPTY
         try:
@@ -133,6 +133,9 @@ class Store:
     def recorded_live(self) -> str:
         """Return the release that the history names as live; empty when it names none."""
         return rollback_targets.live(self.history.entries())
+
+    def _named_live(self) -> bool:
+        return bool(self.recorded_live() or weights_of(self._route()))
 
     def release_folder(self, name: str) -> Path:
         """Return where the release ``name`` is kept, or would be."""
