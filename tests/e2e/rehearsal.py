@@ -166,9 +166,9 @@ def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation)
         scene = Scene(project, found, live=session.expected_release("live"))
         stack.enter_context(fault.disturbance(scene))
         stack.enter_context(patch.object(cli, "_narrate", scene.observe))
-        load, before = None, ""
+        load, answering = None, ""
         if fault.rate:
-            before = _answering(project)
+            answering = _answering(project)
             load = stack.enter_context(
                 Load(project.address, fault.rate, project.requests, project.slow_seconds)
             )
@@ -187,7 +187,7 @@ def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation)
         if code != 0:
             result.problems.append(f"`resume` ended with {code}: {said}")
     if load is not None:
-        _judge_load(fault, load, {before, scene.live, ""}, result)
+        _judge_load(fault, load, {answering, scene.live, ""}, result)
     _judge_row(fault, result)
     if not fault.live_down:
         _judge_peace(project, project.live if fault.stopped is Stop.LIVE else scene.live, result)
