@@ -3,7 +3,7 @@ ENV    ?= development
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help plan deploy rollback stop status logs test lint format clean scan doctor
+.PHONY: help plan deploy rollback start stop status logs test lint format clean scan doctor
 
 BIN     := .venv/bin
 RELEASE := $(BIN)/python scripts/deploy/release.py
@@ -24,7 +24,7 @@ plan: .venv ## Show what a release of HEAD would change in ENV; change nothing
 deploy: .venv ## Ship the current commit through cd.yml to ENV on this machine
 	@$(BIN)/python scripts/pipeline.py --env $(ENV) $(ARGS)
 
-rollback: .venv ## Serve the previous release of ENV again (ARGS='--to RELEASE' for another one)
+rollback: .venv ## Serve the last good release of ENV before again (ARGS='--to RELEASE' for another one)
 	@$(RELEASE) rollback --env $(ENV) $(ARGS)
 
 status: .venv ## Show what serves ENV
@@ -32,6 +32,9 @@ status: .venv ## Show what serves ENV
 
 logs: .venv ## Show the log of the service in ENV
 	@$(RELEASE) logs --env $(ENV) $(ARGS)
+
+start: .venv ## Bring up what is recorded as live in ENV, after a stop or a reboot
+	@$(RELEASE) start --env $(ENV) $(ARGS)
 
 stop: .venv ## Stop the service of ENV and its proxy
 	@$(RELEASE) stop --env $(ENV) $(ARGS)

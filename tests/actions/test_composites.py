@@ -102,6 +102,11 @@ def test_build_push_works_from_another_repository(make_project: Callable[[str], 
     assert outputs(run)["commit"] == caller.git("rev-parse", "HEAD").strip()
 
 
+def back(to: str = "", failed: str = "", reason: str = "", unproven: str = "") -> list[str]:
+    given = (f"--to={to}", f"--failed={failed}", f"--reason={reason}", f"--unproven-reason={unproven}")
+    return ["rollback", "--env=staging", *given]
+
+
 @pytest.mark.parametrize(
     ("inputs", "expected"),
     [
@@ -122,8 +127,14 @@ def test_build_push_works_from_another_repository(make_project: Callable[[str], 
             {"phase": "abort", "attempt": "a1", "reason": "two words"},
             ["abort", "--env=staging", "--attempt=a1", "--reason=two words"],
         ),
-        ({"phase": "rollback"}, ["rollback", "--env=staging"]),
-        ({"phase": "rollback", "release": "r1"}, ["rollback", "--env=staging", "--to=r1"]),
+        ({"phase": "watch", "release": "r1"}, ["watch", "--env=staging", "--release=r1"]),
+        ({"phase": "rollback"}, back()),
+        ({"phase": "rollback", "release": "r1"}, back(to="r1")),
+        ({"phase": "rollback", "failed-release": "r2", "reason": "x y"}, back(failed="r2", reason="x y")),
+        (
+            {"phase": "rollback", "release": "r1", "force": "true", "reason": "x", "unproven-reason": "y"},
+            [*back(to="r1", reason="x", unproven="y"), "--force"],
+        ),
     ],
     ids=lambda value: value.get("phase") if isinstance(value, dict) else "",
 )
@@ -161,7 +172,7 @@ def test_deploy_fails_with_its_script_and_keeps_the_attempt(project: Project) ->
 
 
 @pytest.mark.parametrize("phase", ["", "unlock", "--help", HOSTILE])
-def test_deploy_knows_four_phases_only(project: Project, phase: str) -> None:
+def test_deploy_knows_its_phases_only(project: Project, phase: str) -> None:
     run = call(project, "deploy", {"environment": "staging", "phase": phase})
     assert run.status == 1
     assert run.calls == []

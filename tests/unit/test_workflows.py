@@ -266,6 +266,7 @@ def test_every_phase_of_a_release_is_a_step_of_its_own() -> None:
         "Smoke test: live",
         "Deploy: roll back",
         "Deploy: abort",
+        "Deploy: watch",
     ]
     assert [name for name in steps if name in wanted] == wanted
 

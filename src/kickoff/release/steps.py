@@ -147,9 +147,7 @@ class Steps:
             with self._step(attempt, "revive", colour=str(colour)):
                 state = self._running(attempt, colour, state)
                 if state.warm is not None and not self.session.target.state(state.warm).running:
-                    state = state.with_slot(
-                        state.warm, None
-                    )  # kept on disk: going back to it starts it again
+                    state = state.with_slot(state.warm, None)  # going back to it starts it from disk
                     with self.store.fenced(attempt):
                         self.store.save(state)
                 self._route(attempt, {colour: 100}, state)
