@@ -9,12 +9,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-import psutil
-
-from kickoff.release.model import Colour
 from kickoff.release.targets.local import LocalTarget
 from tests.e2e.disturbances import _edited, _ship, _with_line
-from tests.e2e.project import Project
 from tests.e2e.scene import Disturbance, Scene
 
 
@@ -29,7 +25,7 @@ def stopped(scene: Scene) -> Iterator[None]:
 @contextmanager
 def rebooted(scene: Scene) -> Iterator[None]:
     """Kill every process of the environment at once."""
-    kill_everything(scene.project)
+    scene.project.kill_everything()
     yield
 
 
@@ -37,7 +33,7 @@ def rebooted(scene: Scene) -> Iterator[None]:
 def rebooted_and_live_broken(scene: Scene) -> Iterator[None]:
     """Kill every process, and break the live release on disk: it cannot come back."""
     _break(scene, scene.live)
-    kill_everything(scene.project)
+    scene.project.kill_everything()
     yield
 
 
@@ -245,20 +241,3 @@ def bad_release_went_live(scene: Scene) -> Iterator[None]:
     time.sleep(7)
     scene.live = older
     yield
-
-
-def kill_everything(project: Project) -> None:
-    """Kill the supervisor, the proxy and both colours, as a power cut does."""
-    target = project.session().target
-    root = project.store.root
-    pids = [int((root / "supervisord.pid").read_text())]
-    for name in ("traefik", *Colour):
-        pids.append(int(target.supervisor.info(str(name)).get("pid", 0)))  # type: ignore[attr-defined]
-    processes = [psutil.Process(pid) for pid in pids if pid]
-    processes += [child for process in processes for child in process.children(recursive=True)]
-    for process in processes:  # the supervisor first: it would start the others again
-        try:
-            process.kill()
-        except psutil.NoSuchProcess:
-            continue
-    psutil.wait_procs(processes, timeout=10)

@@ -116,6 +116,11 @@ class ContainerProject(Project):
         ours = [n for n in names if any(part in n for part in (*Colour, "hook", "migrate"))]
         return [int(docker("inspect", "--format", "{{.State.Pid}}", name)) for name in ours]
 
+    def kill_everything(self) -> None:
+        """Kill the proxy and both colours; what was killed by hand does not start again by itself."""
+        label = f"label=com.docker.compose.project={self.name}"
+        docker("kill", *docker("ps", "--quiet", "--filter", label).split())
+
     def close(self) -> None:
         """Remove everything this project started, with its volumes and images."""
         remove_project(self.name)

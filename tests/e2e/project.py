@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from contextlib import chdir, contextmanager
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
 from unittest.mock import patch
@@ -25,7 +25,7 @@ from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
 from kickoff.release.store import Store
-from kickoff.release.targets.local import free_port
+from kickoff.release.targets.local import LocalTarget, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE = REPOSITORY / "scripts" / "deploy" / "release.py"
@@ -194,6 +194,19 @@ class Project:
             if (process.info["cwd"] or "").startswith(releases)
             and process.info["status"] != psutil.STATUS_ZOMBIE
         ]
+
+    def kill_everything(self) -> None:
+        """Kill the supervisor, the proxy and both colours, as a power cut does."""
+        target = self.session().target
+        assert isinstance(target, LocalTarget)
+        pids = [int((self.store.root / "supervisord.pid").read_text(encoding="utf-8"))]
+        pids += [int(target.supervisor.info(name).get("pid", 0)) for name in ("traefik", *Colour)]
+        processes = [psutil.Process(pid) for pid in pids if pid]
+        processes += [child for process in processes for child in process.children(recursive=True)]
+        for process in processes:  # the supervisor first: it would start the others again
+            with suppress(psutil.NoSuchProcess):
+                process.kill()
+        psutil.wait_procs(processes, timeout=10)
 
     def assert_settled(self, release: str) -> None:
         """One healthy release live, nothing else running but a warm one, the lock free, no attempt open."""

@@ -22,6 +22,8 @@ EACH_TIME = (
     "crash at start",
     "migration hangs",
     "500 on 5 % of requests",
+    "live was stopped",
+    "start after a reboot",
 )
 NIGHTLY = (
     "ready but wrong release",
@@ -54,6 +56,28 @@ NIGHTLY = (
     "paused run wakes up overtaken",
     "journal truncated mid-line",
     "journal damaged",
+    "rollback twice",
+    "rollback after the judge went back",
+    "rollback to a refused release",
+    "rollback to nowhere beside another deploy",
+    "rollback after crashes in a row",
+    "rollback while the environment file is broken",
+    "rollback while the service description is broken",
+    "the host was rebooted",
+    "route lost",
+    "route emptied",
+    "status of what was killed",
+    "status with the route lost",
+    "start after a stop",
+    "resume after a reboot",
+    "resume with the route lost",
+    "Ctrl-C in the bake",
+    "SIGTERM in the bake",
+    "bad after it went live",
+    "good after it went live",
+    "state is lost",
+    "state is null",
+    "state lost and derived again",
 )
 
 
