@@ -23,6 +23,7 @@ from kickoff.environment import Environment
 from kickoff.environment.export import compose as compose_format
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.places import public_port
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
@@ -55,6 +56,7 @@ class ComposeTarget:
         self.root = root
         self.environment = environment
         self.stack = stack
+        self._public = public_port(environment.integer("PUBLIC_PORT"))
 
     @property
     def entry_points(self) -> tuple[str, ...]:
@@ -235,8 +237,8 @@ class ComposeTarget:
         """Yield the loopback address of ``blue``, ``green``, ``live`` or ``admin``."""
         ports = self._traefik_ports()
         if endpoint == "live":
-            configured = os.environ.get("KICKOFF_PORT") or self.environment.text("PUBLIC_PORT")
-            yield Endpoint(f"http://127.0.0.1:{ports.get(_LOCAL) or ports.get(_PUBLIC) or configured}", {})
+            port = ports.get(_LOCAL) or ports.get(_PUBLIC) or self._public
+            yield Endpoint(f"http://127.0.0.1:{port}", {})
         elif endpoint == "admin":
             yield Endpoint(f"http://127.0.0.1:{ports.get(_ADMIN, 0)}", {})
         else:
@@ -276,8 +278,7 @@ class ComposeTarget:
 
     @cached_property
     def _engine(self) -> docker.DockerClient:
-        with _answering():
-            return docker.from_env(timeout=60)
+        return _open_engine()
 
     def _compose(self, release_folder: Path) -> Compose:
         """Return the command line on the compose file of a release, with the release's own values."""
@@ -348,13 +349,20 @@ def given_to(project: str, service: str) -> dict[str, str] | None:
         KickoffError: The engine does not answer (exit 4).
     """
     with _answering():
-        engine = docker.from_env(timeout=60)
+        engine = _open_engine()
         container = _container_of(engine, project, service)
         if container is None or container.status != "running":
             return None
         own = set(engine.images.get(container.attrs["Image"]).attrs["Config"].get("Env") or [])
     pairs = [entry.partition("=") for entry in container.attrs["Config"]["Env"] if entry not in own]
     return {name: value for name, _, value in pairs}
+
+
+def _open_engine() -> docker.DockerClient:
+    with _answering():
+        engine = docker.from_env(timeout=60)
+    engine.api.trust_env = False  # an engine is a host of ours, also where DOCKER_HOST names another one
+    return engine
 
 
 def _container_of(engine: docker.DockerClient, project: str, service: str) -> Container | None:

@@ -19,6 +19,7 @@ from kickoff.artifact import bundle
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.places import public_port
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
@@ -43,6 +44,7 @@ class LocalTarget:
         self.root = root
         self.environment = environment
         self.supervisor = Supervisor(root)
+        self._public = public_port(environment.integer("PUBLIC_PORT"))
 
     @property
     def entry_points(self) -> tuple[str, ...]:
@@ -97,7 +99,11 @@ class LocalTarget:
         if binary is None:
             raise KickoffError("traefik is not installed", hint="`make doctor` says what is missing")
         self.supervisor.add(
-            "traefik", [binary, f"--configFile={self.root}/traefik/traefik.yml"], stop_seconds=15
+            "traefik",
+            [binary, f"--configFile={self.root}/traefik/traefik.yml"],
+            {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/")},
+            folder=self.root,
+            stop_seconds=15,
         )
         deadline = time.monotonic() + 15
         while not self._admin_answers(ports):
@@ -147,7 +153,9 @@ class LocalTarget:
                 str(release_folder / "bundle" / lock),
             ],
         ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, capture_output=True, encoding="utf-8", errors="replace", check=False
+            )
             if done.returncode != 0:
                 raise KickoffError(
                     f"the service's requirements ({lock}) cannot be installed",
@@ -173,7 +181,8 @@ class LocalTarget:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 start_new_session=True,
             )
         except FileNotFoundError:
@@ -206,18 +215,13 @@ class LocalTarget:
         environment = self._environment(release_folder)
         command = [part.replace("{port}", str(port)) for part in description["command"]]
         command[0] = shutil.which(command[0], path=environment["PATH"]) or command[0]
-        process = {
-            "folder": str(release_folder / "bundle"),
-            "command": command,
-            "environment": environment,
-        }
-        file = self.root / "supervisor" / f"{colour}.json"
-        write_atomic(file, json.dumps(process, indent=1), mode=0o600)
         (self.root / "logs" / f"{colour}.log").unlink(missing_ok=True)
         self.supervisor.ensure()
         self.supervisor.add(
             str(colour),
-            [sys.executable, str(self.root / "launch.py"), str(file)],
+            command,
+            environment,
+            folder=release_folder / "bundle",
             stop_seconds=int(self.environment.seconds("SHUTDOWN_GRACE")) + 5,
         )
         return Slot(release=description["release"], port=port)
@@ -225,7 +229,6 @@ class LocalTarget:
     def stop(self, colour: Colour) -> None:
         """Stop what runs in ``colour``."""
         self.supervisor.remove(str(colour))
-        (self.root / "supervisor" / f"{colour}.json").unlink(missing_ok=True)
 
     def state(self, colour: Colour) -> ProcessState:
         """Return what the colour's process is doing."""
@@ -280,7 +283,7 @@ class LocalTarget:
         self.supervisor.shut_down()
 
     def _ports(self) -> dict[str, int]:
-        public = int(os.environ.get("KICKOFF_PORT") or self.environment.integer("PUBLIC_PORT"))
+        public = self._public
         try:
             found: dict[str, int] = json.loads((self.root / "ports.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
