@@ -134,15 +134,15 @@ def route_rejected(scene: Scene) -> Iterator[None]:
 def metrics_down(scene: Scene) -> Iterator[None]:
     """Refuse connections to Traefik's metrics."""
     with scene.project.session().target.reach("admin") as endpoint:
-        metrics = f"{endpoint.url}/metrics"
-    real = httpx.get
+        admin = endpoint.url
+    real = httpx.Client.get
 
-    def get(url: str, **options: object) -> httpx.Response:
-        if url == metrics:
+    def get(client: httpx.Client, url: str, **options: Any) -> httpx.Response:
+        if url == "/metrics" and str(client.base_url).rstrip("/") == admin:
             raise httpx.ConnectError("connection refused")
-        return real(url, **options)  # type: ignore[arg-type]
+        return real(client, url, **options)
 
-    with patch.object(httpx, "get", get):
+    with patch.object(httpx.Client, "get", get):
         yield
 
 
