@@ -148,7 +148,7 @@ GATES = (
     Gate("the artefact has its digest", replaced(bundle, "verify", lambda *_: None),
          ("artefact digest mismatch",)),
     Gate("there is room", replaced(LocalTarget, "require_room", lambda _: None), ("disk nearly full",)),
-    Gate("the public port is free", replaced(local, "_free", lambda _: True), ("public port taken",)),
+    Gate("the public port is free", replaced(local, "is_free", lambda _: True), ("public port taken",)),
     Gate("the proxy has the route", replaced(Proxy, "_wait_for", lambda *_: None),
          ("Traefik rejects the route",)),
     Gate("the lock", replaced(Lease, "abandoned", lambda *_: True), ("two deploys at once",)),

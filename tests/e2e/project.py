@@ -24,7 +24,7 @@ from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
 from kickoff.release.store import Store
-from kickoff.release.targets.local import free_port
+from kickoff.release.targets.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE = REPOSITORY / "scripts" / "deploy" / "release.py"

@@ -28,6 +28,7 @@ from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Endpoint, ProcessState
+from kickoff.release.targets.ports import require_silence
 from kickoff.stack import Compose, Stack, ensure_network, file_of, release_only
 
 ROOM = 1 << 30
@@ -235,14 +236,13 @@ class ComposeTarget:
     @contextmanager
     def reach(self, endpoint: str) -> Iterator[Endpoint]:
         """Yield the loopback address of ``blue``, ``green``, ``live`` or ``admin``."""
-        ports = self._traefik_ports()
         if endpoint == "live":
-            port = ports.get(_LOCAL) or ports.get(_PUBLIC) or self._public
-            yield Endpoint(f"http://127.0.0.1:{port}", {})
+            yield Endpoint(f"http://127.0.0.1:{self._public_port()}", {})
         elif endpoint == "admin":
-            yield Endpoint(f"http://127.0.0.1:{ports.get(_ADMIN, 0)}", {})
+            yield Endpoint(f"http://127.0.0.1:{self._traefik_ports().get(_ADMIN, 0)}", {})
         else:
-            yield Endpoint(f"http://127.0.0.1:{ports.get(_CANDIDATE, 0)}", {COLOUR_HEADER: endpoint})
+            port = self._traefik_ports().get(_CANDIDATE, 0)
+            yield Endpoint(f"http://127.0.0.1:{port}", {COLOUR_HEADER: endpoint})
 
     def server(self, colour: Colour, slot: Slot) -> str:
         """Return the address under which Traefik reaches a slot: its name in the stack's network."""
@@ -266,13 +266,19 @@ class ComposeTarget:
                     raise
 
     def shut_down(self) -> None:
-        """Stop both colours and Traefik; databases, caches and monitoring go on."""
+        """Stop both colours and Traefik; databases, caches and monitoring go on.
+
+        Raises:
+            KickoffError: The engine does not do it, or something still answers on the public port (exit 4).
+        """
+        public = self._public_port()
         for colour in Colour:
             self.stop(colour)
         with _answering():
             traefik = self._found("traefik")
             if traefik is not None:
                 traefik.stop(timeout=30)
+        require_silence({public})
 
     # --- the engine ---------------------------------------------------------------------------------
 
@@ -330,6 +336,10 @@ class ComposeTarget:
             traefik = self._found("traefik")
         ports: Mapping[str, Any] = traefik.ports if traefik is not None else {}
         return {inside: int(bound[0]["HostPort"]) for inside, bound in ports.items() if bound}
+
+    def _public_port(self) -> int:
+        ports = self._traefik_ports()
+        return ports.get(_LOCAL) or ports.get(_PUBLIC) or self._public
 
     def _discard(self, name: str) -> None:
         with _answering():

@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ from pathlib import Path
 
 import psutil
 
+from kickoff import bootstrap
 from kickoff.artifact import bundle
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
@@ -25,6 +25,7 @@ from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Endpoint, ProcessState
 from kickoff.release.targets import launch as launch_module
+from kickoff.release.targets.ports import free_port, holder, is_free, require_silence
 from kickoff.release.targets.supervision import Supervisor
 from kickoff.release.traefik import static_configuration
 
@@ -78,10 +79,11 @@ class LocalTarget:
         if self.supervisor.info("traefik").get("statename") == "RUNNING" and self._admin_answers(ports):
             return
         self.supervisor.remove("traefik")
-        if not _free(ports["public"]):
+        if not is_free(ports["public"]):
             raise KickoffError(
                 f"port {ports['public']} is taken by another program",
                 code=ExitCode.UNREACHABLE,
+                causes=[holder(ports["public"])],
                 hint=f"stop that program, or choose another port: KICKOFF_PORT={ports['public'] + 1}",
             )
         for name in ("candidate", "admin"):
@@ -154,7 +156,12 @@ class LocalTarget:
             ],
         ):
             done = subprocess.run(
-                command, capture_output=True, encoding="utf-8", errors="replace", check=False
+                command,
+                env=bootstrap.installing(dict(os.environ)),
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
             )
             if done.returncode != 0:
                 raise KickoffError(
@@ -279,8 +286,14 @@ class LocalTarget:
         """Nothing to do: a Python environment is shared by all releases with the same lock."""
 
     def shut_down(self) -> None:
-        """Stop both colours, Traefik and supervisord."""
+        """Stop both colours, Traefik and supervisord.
+
+        Raises:
+            KickoffError: It does not stop, or something still answers on their ports (exit 4).
+        """
+        ports = {self._ports()["public"], *self._colour_ports()}
         self.supervisor.shut_down()
+        require_silence(ports)
 
     def _ports(self) -> dict[str, int]:
         public = self._public
@@ -292,8 +305,15 @@ class LocalTarget:
             found["public"] = public
         return found
 
+    def _colour_ports(self) -> set[int]:
+        try:
+            slots = json.loads((self.root / "state.json").read_text(encoding="utf-8"))["slots"]
+            return {int(slot["port"]) for slot in slots.values()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return set()  # nothing was released, or the record is damaged: what runs is to end all the same
+
     def _admin_answers(self, ports: dict[str, int]) -> bool:
-        return "admin" in ports and not _free(ports["admin"]) and not _free(ports["public"])
+        return "admin" in ports and not is_free(ports["admin"]) and not is_free(ports["public"])
 
     def _runtime(self, release_folder: Path) -> Path:
         lock = release_folder / "bundle" / describe(release_folder)["requirements"]
@@ -312,23 +332,6 @@ class LocalTarget:
             "KICKOFF_DATA_DIR": str(self.root / "data"),
             **environment_of(release_folder),
         }
-
-
-def free_port() -> int:
-    """Return a loopback port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def _usage(pid: int) -> tuple[int, float]:
