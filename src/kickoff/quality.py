@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kickoff import bootstrap
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.places import cache_home
@@ -218,7 +219,12 @@ def _uv(*arguments: str) -> None:
     if program is None:
         raise KickoffError("uv is not installed", hint="it is part of requirements/pipeline.txt")
     done = subprocess.run(
-        [program, *arguments], capture_output=True, encoding="utf-8", errors="replace", check=False
+        [program, *arguments],
+        env=bootstrap.installing(dict(os.environ)),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if done.returncode != 0:
         raise KickoffError(
