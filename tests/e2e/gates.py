@@ -4,12 +4,14 @@
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+from kickoff import places
 from kickoff.artifact import bundle
 from kickoff.checks.smoke import Readiness, wait_ready
 from kickoff.environment import loader
@@ -23,6 +25,7 @@ from kickoff.release.journal import Attempt, Journal
 from kickoff.release.store import Lease, Store
 from kickoff.release.targets import local
 from kickoff.release.targets.local import LocalTarget
+from kickoff.release.targets.supervision import Supervisor
 from kickoff.release.traefik import MetricsUnreadable, Proxy
 
 
@@ -156,6 +159,13 @@ GATES = (
     Gate("the journal is whole", replaced(Journal, "read", _whole_lines), ("journal damaged",)),
     Gate("the history is intact", replaced(History, "verify", lambda history: len(history.entries())),
          ("history tampered",)),
+    # --- the caller's surroundings ----------------------------------------------------------------------
+    Gate("only one supervisor", replaced(Supervisor, "process", lambda _: None),
+         ("supervisor's socket removed before a release",)),
+    Gate("stop verifies that nothing answers", replaced(local, "require_silence", lambda _: None),
+         ("stop beside a foreign process on the port",)),
+    Gate("the state folder's path can be written everywhere", replaced(places, "_UNFIT", re.compile(r"(?!)")),
+         ("state folder with a colon",)),
     Gate("the schema allows going back", replaced(Engine, "_check_schema", lambda *_: None),
          ("rollback past a schema change",)),
 )

@@ -102,6 +102,8 @@ class Supervisor:
         process = {"folder": str(folder), "command": command, "environment": dict(environment)}
         file = self._programs / f"{name}.json"
         write_atomic(file, json.dumps(process, indent=1), mode=0o600)
+        # supervisord expands this value twice.
+        log = _value(_value(self.root / "logs" / f"{name}.log"))
         text = f"""[program:{name}]
 command={_command(sys.executable, str(self.root / "launch.py"), str(file))}
 autorestart=true
@@ -111,7 +113,7 @@ stopwaitsecs={stop_seconds}
 stopasgroup=false
 killasgroup=true
 redirect_stderr=true
-stdout_logfile={_value(self.root / "logs" / f"{name}.log")}
+stdout_logfile={log}
 stdout_logfile_maxbytes=5MB
 stdout_logfile_backups=1
 """
@@ -231,7 +233,8 @@ files=supervisor/*.conf
     @property
     def _hint(self) -> str:
         command = f"`release.py {{}} --env {self.root.name}`"
-        return f"{command.format('stop')} ends it with all that it started, then {command.format('start')}"
+        stop, start = command.format("stop"), command.format("start")
+        return f"run {stop}, which ends it with all that it started, then {start}"
 
     @property
     def _socket(self) -> Path:
@@ -265,7 +268,7 @@ files=supervisor/*.conf
             ) from None
 
 
-def _value(path: Path) -> str:
+def _value(path: Path | str) -> str:
     """Return a path as a value of supervisord's configuration, which expands ``%(name)s``."""
     return str(path).replace("%", "%%")
 
