@@ -8,9 +8,9 @@ from pathlib import Path
 
 from kickoff.errors import KickoffError
 
-# What a path list, the supervisor's configuration and its pattern of files cannot hold, however quoted; and
-# what is no UTF-8, which reads as lone surrogates.
-_UNFIT = re.compile(r"[\x00-\x1f\x7f:*?\[\ud800-\udfff]|\s[;#]|%\(here\)s")
+# What a path list, the supervisor's configuration, its pattern of files and Traefik's command line cannot
+# hold, however quoted; and what is no UTF-8, which reads as lone surrogates.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f$:*?\[\ud800-\udfff]|\s[;#]|%\(here\)s")
 
 
 def state_root(service: str, environment: str, environ: Mapping[str, str] = os.environ) -> Path:
@@ -28,7 +28,7 @@ def state_root(service: str, environment: str, environ: Mapping[str, str] = os.e
             f"the state folder's path has {unfit[0]!a}, which cannot be written into configurations",
             at=ascii(str(folder))[1:-1],
             hint="set KICKOFF_STATE_ROOT to a path in UTF-8 without control characters, "
-            "`:`, `*`, `?`, `[`, ` ;`, ` #` and `%(here)s`",
+            "`$`, `:`, `*`, `?`, `[`, ` ;`, ` #` and `%(here)s`",
         )
     return folder
 

@@ -194,7 +194,7 @@ FAULTS = (
     Fault("ALL_PROXY to a SOCKS proxy", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=disturb.socks_proxy),
     Fault("state folder with a hard name", Stop.LIVE, "pass", SHIPPED, "serves all requests",
-          state="st ate's \"%(x)s\"; $HOME {{x}}#状态 " + 100 * "x", first=True),
+          state="st ate's \"%(x)s\"; `x` {{x}}#状态 " + 100 * "x"),
     Fault("state folder with a colon", Stop.COMMAND, "refused", BAD_INPUT, "':', which cannot be written",
           disturbance=disturb.colon_in_the_state_folder),
     Fault("Latin-1 output", Stop.COMMAND, "refused", BAD_INPUT, "  `-> missing-key: BAKE_TIME",
