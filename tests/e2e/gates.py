@@ -11,6 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+import httpx
+
 from kickoff import places
 from kickoff.artifact import bundle
 from kickoff.checks.smoke import Readiness, wait_ready
@@ -18,7 +20,7 @@ from kickoff.environment import loader
 from kickoff.environment.loader import inspect
 from kickoff.errors import KickoffError
 from kickoff.evidence import RuleResult, Verdict, combine
-from kickoff.release import engine, judge, steps
+from kickoff.release import engine, judge, steps, traefik
 from kickoff.release.engine import Engine
 from kickoff.release.history import History
 from kickoff.release.journal import Attempt, Journal
@@ -112,6 +114,10 @@ def _whole_lines(journal: Journal) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
+def _proxied(url: str, headers: Any, *, seconds: float) -> httpx.Client:
+    return httpx.Client(base_url=url, headers=headers, timeout=seconds, trust_env=True)
+
+
 def _no_findings(*arguments: Any, **options: Any) -> Any:
     return replace(inspect(*arguments, **options), findings=[])
 
@@ -162,6 +168,8 @@ GATES = (
     # --- the caller's surroundings ----------------------------------------------------------------------
     Gate("only one supervisor", replaced(Supervisor, "process", lambda _: None),
          ("supervisor's socket removed before a release",)),
+    Gate("the proxy is asked past the caller's proxies", replaced(traefik, "open_client", _proxied),
+         ("http_proxy to a dead address",)),
     Gate("stop verifies that nothing answers", replaced(local, "require_silence", lambda _: None),
          ("stop beside a foreign process on the port",)),
     Gate("the state folder's path can be written everywhere", replaced(places, "_UNFIT", re.compile(r"(?!)")),

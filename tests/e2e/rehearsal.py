@@ -217,7 +217,7 @@ def _command(name: str, *arguments: str, encoding: str = "utf-8") -> tuple[int |
     argv = ["release.py", name, "--env", "development", *arguments]
 
     def said() -> str:
-        return output.buffer.getvalue().decode(encoding)  # type: ignore[attr-defined]
+        return output.buffer.getvalue().decode(encoding)
 
     with patch.object(sys, "argv", argv), redirect_stderr(output), redirect_stdout(output):
         try:

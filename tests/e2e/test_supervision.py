@@ -40,9 +40,7 @@ def add(supervisor: Supervisor) -> None:
     supervisor.add("blue", sleep, {"PATH": os.defpath}, folder=supervisor.root, stop_seconds=2)
 
 
-@pytest.mark.parametrize(
-    "name", ["a b", "it's", 'say "x"', "50%(x)s", "a;b,c", "a#b", "状态", "{{x}}", "b\\c", "-x", "x" * 200]
-)
+@pytest.mark.parametrize("name", ['it\'s "50%(x)s"; a,b{{x}}', "-状态#", "b\\c", "x" * 200])
 def test_a_folder_of_any_name_has_a_supervisor(tmp_path: Path, name: str) -> None:
     supervisor = Supervisor(folder(tmp_path / name / "development"))
     try:

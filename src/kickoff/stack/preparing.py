@@ -212,7 +212,9 @@ def write(path: Path, text: str, mode: int = 0o444) -> None:
     """Write a file at once. The folder keeps other users of the host out; containers run as other users."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+    with os.fdopen(
+        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as stream:
         stream.write(text)
     temporary.chmod(mode)
     temporary.replace(path)

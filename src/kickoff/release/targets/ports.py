@@ -38,7 +38,9 @@ def _answers(port: int) -> bool:
 def holder(port: int) -> str:
     """Return who listens on a port, as ``process 12 (python -m …)``."""
     for connection in psutil.net_connections(kind="tcp"):
-        if connection.status != psutil.CONN_LISTEN or connection.laddr.port != port or not connection.pid:
+        if connection.status != psutil.CONN_LISTEN or not connection.laddr or not connection.pid:
+            continue
+        if connection.laddr.port != port:
             continue
         try:
             command = " ".join(psutil.Process(connection.pid).cmdline())
