@@ -69,18 +69,20 @@ def user() -> str:
         return f"uid-{os.getuid()}"
 
 
-def public_port(configured: int, environ: Mapping[str, str] = os.environ) -> int:
-    """Return ``KICKOFF_PORT``, or the environment's own port.
+def public_port(
+    configured: int, environ: Mapping[str, str] = os.environ, variable: str = "KICKOFF_PORT"
+) -> int:
+    """Return the port that a variable of the caller names, or the environment's own.
 
     Raises:
         KickoffError: It is not the number of a port (exit 2).
     """
-    text = environ.get("KICKOFF_PORT", "")
+    text = environ.get(variable, "")
     if not text:
         return configured
     if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
         raise KickoffError(
-            f"KICKOFF_PORT is {text!r}, not the number of a port",
+            f"{variable} is {text!r}, not the number of a port",
             hint=f"set it to a number from 1 to 65535, or unset it for {configured}",
         )
     return int(text)

@@ -185,6 +185,8 @@ def test_what_is_no_port_is_refused(text: str) -> None:
     with pytest.raises(KickoffError, match="not the number of a port") as caught:
         places.public_port(8000, {"KICKOFF_PORT": text})
     assert caught.value.code is ExitCode.BAD_INPUT
+    with pytest.raises(KickoffError, match="HTTP_PORT is"):
+        places.public_port(80, {"HTTP_PORT": text}, "HTTP_PORT")
 
 
 @pytest.mark.parametrize(("text", "port"), [("", 8000), ("1", 1), ("65535", 65535), ("08080", 8080)])
