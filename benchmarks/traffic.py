@@ -45,7 +45,7 @@ def traffic(address: str, rate: float, log: Path) -> Iterator[None]:
         [sys.executable, __file__, address, str(rate), str(log)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
-        text=True,
+        encoding="utf-8",
     )
     try:
         assert process.stdout is not None
@@ -71,7 +71,7 @@ async def run(address: str, rate: float, file: TextIO) -> None:
     started, sent = time.monotonic(), 0
     tasks: set[asyncio.Task[None]] = set()
     limits = httpx.Limits(max_connections=200, max_keepalive_connections=200)
-    async with httpx.AsyncClient(base_url=address, timeout=30, limits=limits) as client:
+    async with httpx.AsyncClient(base_url=address, timeout=30, limits=limits, trust_env=False) as client:
         await _one(client, 1, file)
         sys.stdout.write("running\n")
         sys.stdout.flush()

@@ -17,9 +17,10 @@ def main() -> int:
     parser.add_argument("--env", default="", help="examine the host of this environment")
     name = parser.parse_args().env
     if not name:
+        from kickoff.errors import run  # noqa: PLC0415
         from kickoff.pipeline import doctor  # noqa: PLC0415
 
-        return doctor.main(Path.cwd())
+        return run(lambda: doctor.main(Path.cwd()))
     from kickoff import bootstrap  # noqa: PLC0415
 
     bootstrap.ensure("pipeline")

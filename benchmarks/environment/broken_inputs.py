@@ -35,7 +35,7 @@ def main() -> int:
             env, line = Project(Path(folder)).break_by(case)
             done = subprocess.run(
                 [sys.executable, str(LOADER), "validate", "--env", env, "--format", "json"],
-                cwd=folder, env=environ, capture_output=True, text=True, check=False,
+                cwd=folder, env=environ, capture_output=True, encoding="utf-8", check=False,
             )  # fmt: skip
         crashed = "Traceback" in done.stderr
         found = [] if crashed else json.loads(done.stdout)["findings"]

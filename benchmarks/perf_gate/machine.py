@@ -131,7 +131,7 @@ def _wait(port: int, process: subprocess.Popen[bytes], log: Path) -> None:
             if connection.getresponse().status == 200:
                 return
         time.sleep(0.1)
-    raise RuntimeError(f"the service did not start; see {log}: {log.read_text()[-500:]}")
+    raise RuntimeError(f"the service did not start; see {log}: {log.read_text('utf-8')[-500:]}")
 
 
 def _gain(folder: Path, base: dict[str, str]) -> float:

@@ -109,7 +109,7 @@ def _redis_outage(
 
 
 def _teach(url: str) -> None:
-    with httpx.Client(base_url=url, timeout=30) as client:
+    with httpx.Client(base_url=url, timeout=30, trust_env=False) as client:
         for number in range(TEAMS):
             result = {
                 "home_team": f"Team {number}",
@@ -132,7 +132,7 @@ class _Running:
     def wait_until_busy(self, url: str) -> None:
         """Wait until requests are in flight."""
         for _ in range(1000):
-            metrics = httpx.get(f"{url}/metrics").text
+            metrics = httpx.get(f"{url}/metrics", trust_env=False).text
             if "\nhttp_requests_in_flight 0.0\n" not in metrics:
                 return
         raise RuntimeError("wrk sends nothing")
@@ -149,7 +149,9 @@ class _Running:
 @contextmanager
 def _wrk(url: str, seconds: int, teams: int = 0) -> Iterator[_Running]:
     command = ["wrk", "-t1", f"-c{CONNECTIONS}", f"-d{seconds}s", "-s", str(SCRIPT), url, "--", str(teams)]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, encoding="utf-8"
+    ) as process:
         try:
             yield _Running(process)
         finally:
@@ -208,7 +210,7 @@ def _wait_for(url: str, text: str) -> None:
     """Ask for at most a minute until the answer holds the text."""
     for _ in range(600):
         with suppress(httpx.TransportError):
-            if text in httpx.get(url).text:
+            if text in httpx.get(url, trust_env=False).text:
                 return
         time.sleep(0.1)
     raise RuntimeError(f"{url} never answered with {text!r}")

@@ -215,7 +215,11 @@ def _commit(job: Job) -> str:
     if job.setup.candidate.release:
         return job.setup.candidate.release.partition("-")[0]
     done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"], capture_output=True, text=True, check=False
+        ["git", "rev-parse", "--short", "HEAD"],
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
     )
     if done.returncode:
         raise KickoffError(

@@ -12,6 +12,13 @@ import subprocess
 import sys
 
 MINIMUM = (3, 11)
+# Where pip and uv would install instead, with which interpreter, and which versions instead of the lock's.
+_PLACES = (
+    "CONDA_PREFIX", "PIP_CONSTRAINT", "PIP_PREFIX", "PIP_PYTHON", "PIP_REQUIRE_VIRTUALENV", "PIP_ROOT",
+    "PIP_TARGET", "PIP_USER", "PYTHONHOME", "PYTHONPATH", "PYTHONUSERBASE", "UV_CONSTRAINT", "UV_OVERRIDE",
+    "UV_PREFIX", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_TARGET", "UV_VENV_SEED",
+    "UV_WORKING_DIR", "VIRTUAL_ENV",
+)  # fmt: skip
 ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 
 
@@ -50,15 +57,27 @@ def create(home: str, purposes: "list[str]") -> str:
         _call([sys.executable, "-m", "venv", home])
     uv = shutil.which("uv", path=os.path.dirname(python))
     if uv is None:
-        _call(
-            [python, "-m", "pip", "install", "--quiet", "--require-hashes", "--no-deps", "-r", _uv_lock(home)]
-        )
+        pip = [python, "-m", "pip", "install", "--no-user", "--quiet", "--require-hashes", "--no-deps"]
+        _call([*pip, "-r", _uv_lock(home)])
         uv = os.path.join(home, "bin", "uv")
+        if not os.path.exists(uv):
+            say("error: pip installed uv somewhere else than in " + home)
+            say("hint: take target, prefix and root out of the files that `pip config debug` lists")
+            sys.exit(2)
     command = [uv, "pip", "sync", "--quiet", "--system-certs", "--require-hashes", "--python", python]
     _call([*command, *(_lock(p) for p in purposes)])
     with open(_stamp_file(home), "w", encoding="utf-8") as stream:
         stream.write(_wanted(purposes))
     return home
+
+
+def installing(environ: "dict[str, str]") -> "dict[str, str]":
+    """Return the environment to install packages in: the way to the index is the caller's, the place is ours.
+
+    Args:
+        environ: The caller's environment, whose choices of a place, an interpreter or versions are left out.
+    """
+    return {name: value for name, value in environ.items() if name not in _PLACES}
 
 
 def say(message: str) -> None:
@@ -107,6 +126,10 @@ def _serves(home: str, purpose: str) -> bool:
 def _cache(purpose: str) -> str:
     base = os.environ.get("RUNNER_TOOL_CACHE") or os.environ.get("XDG_CACHE_HOME")
     base = base or os.path.join(os.path.expanduser("~"), ".cache")
+    if base.startswith("~"):
+        say("error: user " + str(os.getuid()) + " has no home: HOME is not set, and the system knows none")
+        say("hint: set HOME or XDG_CACHE_HOME")
+        sys.exit(2)
     return os.path.join(base, "kickoff", purpose + "-" + _wanted([purpose]).split()[-1][:16])
 
 
@@ -124,9 +147,9 @@ def _uv_lock(home: str) -> str:
 
 
 def _call(command: "list[str]") -> None:
-    done = subprocess.run(command, stdout=sys.stderr, check=False)
+    done = subprocess.run(command, stdout=sys.stderr, env=installing(dict(os.environ)), check=False)
     if done.returncode != 0:
-        say("error: `" + " ".join(command[:6]) + " …` failed with exit code " + str(done.returncode))
+        say("error: `" + " ".join(command[:6]) + " ...` failed with exit code " + str(done.returncode))
         say("hint: the message above says why; a half-made environment is repaired by running again")
         sys.exit(4)
 

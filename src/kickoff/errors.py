@@ -1,6 +1,8 @@
 """The exit codes every command shares, and the error that carries one to the terminal."""
 
+import codecs
 import errno
+import io
 import sys
 from collections.abc import Callable, Sequence
 from enum import IntEnum
@@ -57,6 +59,31 @@ class KickoffError(Exception):
         return "\n".join(lines)
 
 
+_SPELT = {
+    "✓": "+", "✗": "x", "╰": "`", "─": "-", "▶": ">", "│": "|", "→": "->", "…": "...", "·": "-",
+    "\u2013": "-", "≤": "<=", "≥": ">=", "±": "+/-", "◇": "o", "●": "*", "↯": "!", "↶": "<-",
+}  # fmt: skip
+
+
+def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
+    """Write in ASCII what an encoding lacks: our own marks by what they look like, the rest by its number."""
+    if not isinstance(error, UnicodeEncodeError):
+        raise error
+    missing = error.object[error.start : error.end]
+    text = "".join(_SPELT.get(char) or char.encode("ascii", "backslashreplace").decode() for char in missing)
+    return text, error.end
+
+
+codecs.register_error("kickoff", _spell)
+
+
+def write_in_any_locale() -> None:
+    """Let what is printed fall back to ASCII where the locale's encoding has no such character."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # not where a test or a caller has put its own
+            stream.reconfigure(errors="kickoff")
+
+
 def run(command: Callable[[], int]) -> int:
     """Run a script's body and turn what it raises into a message and an exit code.
 
@@ -66,6 +93,7 @@ def run(command: Callable[[], int]) -> int:
     Returns:
         The exit code for ``sys.exit``.
     """
+    write_in_any_locale()
     try:
         return command()
     except KickoffError as error:

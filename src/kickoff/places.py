@@ -1,14 +1,88 @@
-"""Where an environment keeps what it knows, on the machine that it runs on."""
+"""What this machine and its user say: where an environment's state is kept, on which port, and by whom."""
 
 import os
+import re
 from collections.abc import Mapping
+from getpass import getuser
 from pathlib import Path
+
+from kickoff.errors import KickoffError
+
+# What a path list, the supervisor's configuration, its pattern of files and Traefik's command line cannot
+# hold, however quoted; and what is no UTF-8, which reads as lone surrogates.
+_UNFIT = re.compile(r"[\x00-\x1f\x7f$:*?\[\ud800-\udfff]|\s[;#]|%\(here\)s")
 
 
 def state_root(service: str, environment: str, environ: Mapping[str, str] = os.environ) -> Path:
-    """Return the state folder of an environment: ``KICKOFF_STATE_ROOT`` or the user's state home."""
+    """Return the state folder of an environment: ``KICKOFF_STATE_ROOT`` or the user's state home.
+
+    Raises:
+        KickoffError: There is no such home, or the path holds what a configuration cannot (exit 2).
+    """
     configured = environ.get("KICKOFF_STATE_ROOT")
-    if configured:
-        return Path(configured).absolute() / service / environment
-    home = environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
-    return Path(home) / "kickoff" / service / environment
+    base = Path(configured) if configured else state_home(environ) / "kickoff"
+    folder = base.absolute() / service / environment
+    unfit = _UNFIT.search(str(folder))
+    if unfit is not None:
+        raise KickoffError(
+            f"the state folder's path has {unfit[0]!a}, which cannot be written into configurations",
+            at=ascii(str(folder))[1:-1],
+            hint="set KICKOFF_STATE_ROOT to a path in UTF-8 without control characters, "
+            "`$`, `:`, `*`, `?`, `[`, ` ;`, ` #` and `%(here)s`",
+        )
+    return folder
+
+
+def state_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return ``XDG_STATE_HOME`` or its default.
+
+    Raises:
+        KickoffError: The user has no home (exit 2).
+    """
+    return _home(environ, "XDG_STATE_HOME", ".local/state", "KICKOFF_STATE_ROOT")
+
+
+def cache_home(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return ``XDG_CACHE_HOME`` or its default.
+
+    Raises:
+        KickoffError: The user has no home (exit 2).
+    """
+    return _home(environ, "XDG_CACHE_HOME", ".cache", "XDG_CACHE_HOME")
+
+
+def _home(environ: Mapping[str, str], variable: str, below: str, hint: str) -> Path:
+    try:
+        return Path(environ.get(variable) or Path.home() / below)
+    except RuntimeError:
+        raise KickoffError(
+            f"user {os.getuid()} has no home: HOME is not set, and the system does not know the user",
+            hint=f"set HOME, or {hint}",
+        ) from None
+
+
+def user() -> str:
+    """Return the user's name; its number where the system knows no name, as in many containers."""
+    try:
+        return getuser()
+    except (KeyError, OSError):
+        return f"uid-{os.getuid()}"
+
+
+def public_port(
+    configured: int, environ: Mapping[str, str] = os.environ, variable: str = "KICKOFF_PORT"
+) -> int:
+    """Return the port that a variable of the caller names, or the environment's own.
+
+    Raises:
+        KickoffError: It is not the number of a port (exit 2).
+    """
+    text = environ.get(variable, "")
+    if not text:
+        return configured
+    if not re.fullmatch(r"[0-9]{1,5}", text) or not 0 < int(text) < 65536:
+        raise KickoffError(
+            f"{variable} is {text!r}, not the number of a port",
+            hint=f"set it to a number from 1 to 65535, or unset it for {configured}",
+        )
+    return int(text)

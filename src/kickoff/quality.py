@@ -13,8 +13,10 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from kickoff import bootstrap
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
+from kickoff.places import cache_home
 from kickoff.service import Command
 
 TAIL = 40
@@ -102,7 +104,6 @@ def execute(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
             encoding="utf-8",
             errors="replace",
             start_new_session=True,
@@ -186,8 +187,8 @@ def evidence(outcomes: Sequence[Outcome], *, service: str, commit: str, started:
 
 def cache_folder(environ: Mapping[str, str]) -> Path:
     """Return where tools are kept between runs."""
-    given = environ.get("RUNNER_TOOL_CACHE") or environ.get("XDG_CACHE_HOME")
-    return (Path(given) if given else Path.home() / ".cache") / "kickoff"
+    given = environ.get("RUNNER_TOOL_CACHE")
+    return (Path(given) if given else cache_home(environ)) / "kickoff"
 
 
 def tools(requirements: Path, cache: Path) -> Path:
@@ -217,7 +218,14 @@ def _uv(*arguments: str) -> None:
     program = str(beside) if beside.is_file() else shutil.which("uv")
     if program is None:
         raise KickoffError("uv is not installed", hint="it is part of requirements/pipeline.txt")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, *arguments],
+        env=bootstrap.installing(dict(os.environ)),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
     if done.returncode != 0:
         raise KickoffError(
             f"cannot prepare the quality gate's tools: uv {arguments[0]} failed",

@@ -187,6 +187,21 @@ def crashes_in_a_row(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def crash_between_good_ones(scene: Scene) -> Iterator[None]:
+    """Let a candidate crash after three good releases, of which two are kept."""
+    oldest = scene.live
+    _ship(scene, delay_ms=1)
+    _ship(scene, delay_ms=2)
+    scene.project.set(KEEP_RELEASES="2")
+    crashed = scene.project.ship(crash_at_start=True)
+    assert crashed.verdict == "fail", crashed.summary
+    yield
+    kept = [folder.name for folder in (scene.project.store.root / "releases").iterdir()]
+    assert oldest in kept, f"a good release gave way to a refused one: {kept}"
+    assert crashed.release not in kept, f"a refused release is kept: {kept}"
+
+
+@contextmanager
 def another_deploy_bakes(scene: Scene) -> Iterator[None]:
     """Let another run have a candidate staged while a command with wrong arguments comes."""
     evidence = scene.project.root.parent / "another"

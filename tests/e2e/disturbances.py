@@ -25,6 +25,8 @@ from kickoff.release.targets import local
 from kickoff.service import CONFIG
 from tests.e2e.scene import Scene
 
+DEAD_PROXY = "http://127.0.0.1:9"
+
 
 @contextmanager
 def candidate_port_taken(_scene: Scene) -> Iterator[None]:
@@ -134,15 +136,15 @@ def route_rejected(scene: Scene) -> Iterator[None]:
 def metrics_down(scene: Scene) -> Iterator[None]:
     """Refuse connections to Traefik's metrics."""
     with scene.project.session().target.reach("admin") as endpoint:
-        metrics = f"{endpoint.url}/metrics"
-    real = httpx.get
+        admin = endpoint.url
+    real = httpx.Client.get
 
-    def get(url: str, **options: object) -> httpx.Response:
-        if url == metrics:
+    def get(client: httpx.Client, url: str, **options: Any) -> httpx.Response:
+        if url == "/metrics" and str(client.base_url).rstrip("/") == admin:
             raise httpx.ConnectError("connection refused")
-        return real(url, **options)  # type: ignore[arg-type]
+        return real(client, url, **options)
 
-    with patch.object(httpx, "get", get):
+    with patch.object(httpx.Client, "get", get):
         yield
 
 
@@ -287,6 +289,72 @@ def older_release_broken(scene: Scene) -> Iterator[None]:
     (folder / "bundle" / "fixture" / "faults.json").write_text('{"crash_at_start": true}')
     yield
     shutil.rmtree(folder)
+
+
+@contextmanager
+def another_temporary_folder(scene: Scene) -> Iterator[None]:
+    """Run the command with a folder for temporary files that the release before did not have."""
+    folder = scene.project.root.parent / "tmp"
+    folder.mkdir(exist_ok=True)
+    before = scene.target.supervisor.process()
+    with patch.dict(os.environ, TMPDIR=str(folder)):
+        yield
+    assert scene.target.supervisor.process() == before, "another supervisor was started"
+
+
+@contextmanager
+def socket_removed(scene: Scene) -> Iterator[None]:
+    """Take the supervisor's socket away while it runs; a removed one could not be put back."""
+    with _moved(scene.project.store.root / "supervisor.sock"):
+        yield
+
+
+@contextmanager
+def state_folder_gone(scene: Scene) -> Iterator[None]:
+    """Take the state folder away while everything runs."""
+    with _moved(scene.project.store.root):
+        yield
+
+
+@contextmanager
+def dead_http_proxy(_scene: Scene) -> Iterator[None]:
+    """Name a proxy that nobody runs for all requests."""
+    with patch.dict(os.environ, http_proxy=DEAD_PROXY, https_proxy=DEAD_PROXY):
+        yield
+
+
+@contextmanager
+def socks_proxy(_scene: Scene) -> Iterator[None]:
+    """Name a kind of proxy that needs a library which is not installed."""
+    with patch.dict(os.environ, ALL_PROXY=DEAD_PROXY.replace("http", "socks5h")):
+        yield
+
+
+@contextmanager
+def colon_in_the_state_folder(scene: Scene) -> Iterator[None]:
+    """Name a folder that could stand in no path list."""
+    with patch.dict(os.environ, KICKOFF_STATE_ROOT=f"{scene.project.state}:2"):
+        yield
+
+
+@contextmanager
+def port_that_is_none(_scene: Scene) -> Iterator[None]:
+    """Give a word for the port."""
+    with patch.dict(os.environ, KICKOFF_PORT="abc"):
+        yield
+
+
+@contextmanager
+def _moved(path: Path) -> Iterator[None]:
+    """Take a file or a folder away, and put it back in the place of what came there meanwhile."""
+    aside = path.with_name(f"{path.name}.aside")
+    path.rename(aside)
+    try:
+        yield
+    finally:
+        if path.is_dir():
+            shutil.rmtree(path)
+        aside.rename(path)
 
 
 @contextmanager

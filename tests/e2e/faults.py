@@ -51,6 +51,8 @@ class Fault:
         own_disk: The state folder is on a disk of its own, which can be made full.
         resume: The command cannot tidy up by itself; the next one does.
         live_down: Nothing serves afterwards: the release before cannot, and nobody else may.
+        state: Name of the folder that the state is kept in, where it is not an ordinary one.
+        encoding: Of what the command prints to.
     """
 
     name: str
@@ -68,6 +70,8 @@ class Fault:
     own_disk: bool = False
     resume: bool = False
     live_down: bool = False
+    state: str = ""
+    encoding: str = "utf-8"
 
 
 SHIPPED, ROLLBACK_FAILED = ExitCode.PASS, ExitCode.ROLLBACK_FAILED
@@ -204,6 +208,8 @@ FAULTS = (
           disturbance=bad_days.environment_file_broken, command=("rollback",)),
     Fault("rollback while the service description is broken", Stop.COMMAND, "pass", SHIPPED, "serves again",
           disturbance=bad_days.service_description_broken, command=("rollback",)),
+    Fault("good releases beside refused ones", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=bad_days.crash_between_good_ones),
     # --- the live release is down -----------------------------------------------------------------------
     Fault("live was stopped", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=bad_days.stopped, rate=0),
@@ -260,6 +266,30 @@ FAULTS = (
           disturbance=bad_days.state_lost_for_good, command=("resume", "--rebuild-state")),
     Fault("journal line is a number", Stop.COMMAND, "refused", UNREACHABLE, "damaged at line 2",
           disturbance=bad_days.journal_line_is_a_number),
+    # --- the caller's surroundings ----------------------------------------------------------------------
+    Fault("another TMPDIR than the release before", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.another_temporary_folder),
+    Fault("supervisor's socket removed before a rollback", Stop.COMMAND, "fail", UNREACHABLE, "does not answer",
+          disturbance=disturb.socket_removed, command=("rollback",)),
+    Fault("supervisor's socket removed before a release", Stop.STAGE, "fail", UNREACHABLE, "does not answer",
+          disturbance=disturb.socket_removed),
+    Fault("state folder gone while the supervisor runs", Stop.COMMAND, "fail", UNREACHABLE, "does not answer",
+          disturbance=disturb.state_folder_gone),
+    Fault("http_proxy to a dead address", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.dead_http_proxy),
+    Fault("ALL_PROXY to a SOCKS proxy", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.socks_proxy),
+    Fault("state folder with a hard name", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          state="st ate's \"%(x)s\"; `x` {{x}}#状态 " + 100 * "x"),
+    Fault("state folder with a colon", Stop.COMMAND, "refused", BAD_INPUT, "':', which cannot be written",
+          disturbance=disturb.colon_in_the_state_folder),
+    Fault("Latin-1 output", Stop.COMMAND, "refused", BAD_INPUT, "  `-> missing-key: BAKE_TIME",
+          disturbance=disturb.environment_key_missing, encoding="latin-1"),
+    Fault("GBK output", Stop.LIVE, "pass", SHIPPED, "+ ", encoding="gbk"),
+    Fault("KICKOFF_PORT=abc", Stop.COMMAND, "refused", BAD_INPUT, "KICKOFF_PORT is 'abc'",
+          disturbance=disturb.port_that_is_none),
+    Fault("stop beside a foreign process on the port", Stop.COMMAND, "refused", UNREACHABLE, "still answers",
+          disturbance=disturb.public_port_taken, command=("stop",), first=True, rate=0),
 )
 # fmt: on
 

@@ -4,6 +4,7 @@
 """
 
 import json
+import re
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
@@ -11,13 +12,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+import httpx
+
+from kickoff import places
 from kickoff.artifact import bundle
 from kickoff.checks.smoke import Readiness, wait_ready
 from kickoff.environment import loader
 from kickoff.environment.loader import inspect
 from kickoff.errors import KickoffError
 from kickoff.evidence import RuleResult, Verdict, combine
-from kickoff.release import engine, judge, roll_out, rollback_targets, steps
+from kickoff.release import engine, judge, roll_out, rollback_targets, steps, traefik
 from kickoff.release.engine import Engine
 from kickoff.release.history import History
 from kickoff.release.journal import Attempt, Journal
@@ -26,6 +30,7 @@ from kickoff.release.session import Session
 from kickoff.release.store import Lease, Store
 from kickoff.release.targets import local
 from kickoff.release.targets.local import LocalTarget
+from kickoff.release.targets.supervision import Supervisor
 from kickoff.release.traefik import MetricsUnreadable, Proxy
 
 
@@ -132,6 +137,10 @@ def _whole_lines(journal: Journal) -> list[dict[str, Any]]:
     return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
 
 
+def _proxied(url: str, headers: Any, *, seconds: float) -> httpx.Client:
+    return httpx.Client(base_url=url, headers=headers, timeout=seconds, trust_env=True)
+
+
 def _no_findings(*arguments: Any, **options: Any) -> Any:
     return replace(inspect(*arguments, **options), findings=[])
 
@@ -171,7 +180,7 @@ GATES = (
     Gate("the artefact has its digest", replaced(bundle, "verify", lambda *_: None),
          ("artefact digest mismatch",)),
     Gate("there is room", replaced(LocalTarget, "require_room", lambda _: None), ("disk nearly full",)),
-    Gate("the public port is free", replaced(local, "_free", lambda _: True), ("public port taken",)),
+    Gate("the public port is free", replaced(local, "is_free", lambda _: True), ("public port taken",)),
     Gate("the proxy has the route", replaced(Proxy, "_wait_for", lambda *_: None),
          ("Traefik rejects the route",)),
     Gate("the lock", replaced(Lease, "abandoned", lambda *_: True), ("two deploys at once",)),
@@ -179,6 +188,15 @@ GATES = (
     Gate("the journal is whole", replaced(Journal, "read", _whole_lines), ("journal damaged",)),
     Gate("the history is intact", replaced(History, "verify", lambda history: len(history.entries())),
          ("history tampered",)),
+    # --- the caller's surroundings ----------------------------------------------------------------------
+    Gate("only one supervisor", replaced(Supervisor, "process", lambda _: None),
+         ("supervisor's socket removed before a release",)),
+    Gate("the proxy is asked past the caller's proxies", replaced(traefik, "open_client", _proxied),
+         ("http_proxy to a dead address",)),
+    Gate("stop verifies that nothing answers", replaced(local, "require_silence", lambda _: None),
+         ("stop beside a foreign process on the port",)),
+    Gate("the state folder's path can be written everywhere", replaced(places, "_UNFIT", re.compile(r"(?!)")),
+         ("state folder with a colon",)),
     Gate("the schema allows going back", replaced(Engine, "_check_schema", lambda *_: None),
          ("rollback past a schema change",)),
     Gate("released means judged", replaced(Attempt, "baked_at", _baked()),
@@ -194,10 +212,11 @@ GATES = (
     Gate("serving is asked", replaced(Session, "not_serving", lambda _: ""),
          ("status of what was killed", "status while another release answers")),
     Gate("refused releases push no good one out", replaced(steps.Steps, "_prune", _pruned_by_age),
-         ("rollback after crashes in a row",)),
+         ("good releases beside refused ones",)),
     Gate("a lost state is no first release", replaced(Store, "_named_live", lambda _: False),
          ("state is lost",)),
-    Gate("a damaged state is no first release", replaced(Store, "_json", lambda *_: None),
+    Gate("a damaged state is no first release", all_of(
+        replaced(Store, "_json", lambda *_: None), replaced(Store, "_named_live", lambda _: False)),
          ("state is {}", "state is null")),
     Gate("the watch judges", replaced(engine, "combine", lambda _: Verdict.PASS), ("bad after it went live",)),
 )

@@ -25,7 +25,8 @@ from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
 from kickoff.release.store import Store
-from kickoff.release.targets.local import LocalTarget, free_port
+from kickoff.release.targets.local import LocalTarget
+from kickoff.release.targets.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE = REPOSITORY / "scripts" / "deploy" / "release.py"
@@ -183,15 +184,15 @@ class Project:
 
     def serving(self) -> str:
         """The release that answers on the public address."""
-        return httpx.get(self.address + "/", timeout=5).headers["X-Release"]
+        return httpx.get(self.address + "/", timeout=5, trust_env=False).headers["X-Release"]
 
     def services_running(self) -> list[int]:
         """Ids of all processes that a release of this project started, by itself or through another."""
-        releases = str(self.state)
         return [
             process.pid
             for process in psutil.process_iter(["cwd", "status"])
-            if (process.info["cwd"] or "").startswith(releases)
+            if (process.info["cwd"] or "").startswith(f"{self.state}/")
+            and "/releases/" in process.info["cwd"]
             and process.info["status"] != psutil.STATUS_ZOMBIE
         ]
 
@@ -291,7 +292,7 @@ class Load:
     async def _run(self) -> None:
         started = time.monotonic()
         tasks: set[asyncio.Task[None]] = set()
-        async with httpx.AsyncClient(base_url=self.address, timeout=20) as client:
+        async with httpx.AsyncClient(base_url=self.address, timeout=20, trust_env=False) as client:
             sent = 0
             while not self._stop.is_set():
                 task = asyncio.create_task(self._one(client, sent))

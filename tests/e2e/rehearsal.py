@@ -80,7 +80,7 @@ class Bench:
 
     def rehearse(self, fault: Fault, without: Mutation = nullcontext) -> Result:
         """Run one row, without one of the engine's gates."""
-        special = fault.first or fault.own_disk
+        special = fault.first or fault.own_disk or fault.state
         with self._fresh(fault) if special else self._settled() as project:
             result = rehearse(project, fault, without)
         if not special and not result.settled:
@@ -106,6 +106,8 @@ class Bench:
     @contextmanager
     def _fresh(self, fault: Fault) -> Iterator[Project]:
         project = self._project()
+        if fault.state:
+            project.state = project.state.with_name(fault.state)
         with ExitStack() as stack:
             if fault.own_disk:
                 stack.enter_context(_mounted(project.state))
@@ -198,28 +200,33 @@ def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation)
 
 def _release(scene: Scene, fault: Fault, result: Result, artefact: list[str]) -> str:
     if fault.command:
-        result.code, output = _command(*(part.format(**scene.values) for part in fault.command))
+        arguments = (part.format(**scene.values) for part in fault.command)
+        result.code, output = _command(*arguments, encoding=fault.encoding)
         return output
     result.stopped = Stop.STAGE
-    result.code, output = _command("stage", *artefact)
+    result.code, output = _command("stage", *artefact, encoding=fault.encoding)
     if result.code == 0:
         attempt = scene.project.evidence("stage")["attempt"]
         scene.staged()
         result.stopped = Stop.PROMOTE
-        result.code, more = _command("promote", "--attempt", attempt)
+        result.code, more = _command("promote", "--attempt", attempt, encoding=fault.encoding)
         output += more
     return output
 
 
-def _command(name: str, *arguments: str) -> tuple[int | None, str]:
+def _command(name: str, *arguments: str, encoding: str = "utf-8") -> tuple[int | None, str]:
     """Run ``release.py`` in this process, where gates can be taken out; a traceback has no exit code."""
-    output = io.StringIO()
+    output = io.TextIOWrapper(io.BytesIO(), encoding, write_through=True)
     argv = ["release.py", name, "--env", "development", *arguments]
+
+    def said() -> str:
+        return output.buffer.getvalue().decode(encoding)
+
     with patch.object(sys, "argv", argv), redirect_stderr(output), redirect_stdout(output):
         try:
-            return errors.run(cli.main), output.getvalue()
+            return errors.run(cli.main), said()
         except Exception:
-            return None, f"{output.getvalue()}\n{traceback.format_exc(limit=-4)}"
+            return None, f"{said()}\n{traceback.format_exc(limit=-4)}"
 
 
 def _artefact(project: Project, digest: str, commit: str) -> list[str]:

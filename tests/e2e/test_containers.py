@@ -2,9 +2,13 @@
 
 import dataclasses
 import functools
+import os
+import signal
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from kickoff import running
@@ -12,7 +16,7 @@ from kickoff.release.rollback import Request
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
 from tests.e2e.faults import BY_NAME, Fault
 from tests.e2e.kills import LEAST, SIDES, kill_everywhere
-from tests.e2e.project import Load
+from tests.e2e.project import Load, Project
 from tests.e2e.rehearsal import Bench
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("containers")]
@@ -141,6 +145,38 @@ def test_three_releases_and_a_rollback_lose_no_request(project: ContainerProject
     places = running.read(project.root, "development", b"key").places
     for key in ("KICKOFF_RELEASE", "DATABASE_URL"):
         assert places["the container"][key] == places["the record"][key]
+
+
+@pytest.mark.parametrize("service", ["live", "traefik"])
+def test_what_dies_comes_back_by_itself(bench: Bench, service: str) -> None:
+    """A process of a container dies; no command is run. (`docker kill` would count as a wish to stop it.)"""
+    with bench._settled() as project:
+        live = project.live
+        name = str(project.session().colour_of("live")) if service == "live" else service
+        container = f"{project.name}-{name}-1"  # type: ignore[attr-defined]
+
+        def pid() -> int:
+            return int(docker("inspect", "--format", "{{.State.Pid}}", container))
+
+        died = pid()
+        os.kill(died, signal.SIGKILL)
+        deadline = time.monotonic() + 60
+        while pid() in (0, died) or _answering(project) != live:
+            assert time.monotonic() < deadline, docker("ps", "--all", "--filter", f"name={container}")
+            time.sleep(0.2)
+        docker("stop", container)
+        docker("start", container)
+        while _answering(project) != live:
+            assert time.monotonic() < deadline, docker("ps", "--all", "--filter", f"name={container}")
+            time.sleep(0.2)
+        project.assert_settled(live)
+
+
+def _answering(project: Project) -> str:
+    try:
+        return project.serving()
+    except (httpx.HTTPError, KeyError):  # down, or the proxy's own answer
+        return ""
 
 
 @pytest.mark.nightly

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from kickoff.errors import ExitCode
-from kickoff.release.targets.local import free_port
+from kickoff.release.targets.ports import free_port
 from tests.e2e.project import REPOSITORY
 
 pytestmark = pytest.mark.e2e

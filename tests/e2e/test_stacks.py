@@ -26,7 +26,7 @@ import pytest
 from kickoff import stack
 from kickoff.artifact import image as images
 from kickoff.artifact.image import Image
-from kickoff.release.targets.local import free_port
+from kickoff.release.targets.ports import free_port
 from tests.e2e.containers import docker, engine_problem, registry, remove_project
 
 pytestmark = pytest.mark.e2e

@@ -162,7 +162,7 @@ def _stream(docker: Docker, command: Sequence[str], epoch: int) -> list[str] | N
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            text=True,
+            encoding="utf-8",
             errors="replace",
         )
     except FileNotFoundError:

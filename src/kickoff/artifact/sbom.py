@@ -52,7 +52,7 @@ def write(
                 command,
                 env={**environ, "SYFT_CHECK_FOR_APP_UPDATE": "false"},
                 capture_output=True,
-                text=True,
+                encoding="utf-8",
                 errors="replace",
                 timeout=_TIMEOUT_SECONDS,
                 check=False,

@@ -92,7 +92,12 @@ def git(root: Path, *arguments: str, check: bool = True) -> subprocess.Completed
     command = ["git", "-c", "core.autocrlf=false", "-c", "core.quotePath=false", "-c", "tar.umask=0022"]
     try:
         done = subprocess.run(
-            [*command, *arguments], cwd=root, capture_output=True, text=True, errors="replace", check=False
+            [*command, *arguments],
+            cwd=root,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
         )
     except FileNotFoundError:
         raise KickoffError("git is not installed", hint="install git and run again") from None

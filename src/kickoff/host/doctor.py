@@ -16,6 +16,7 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict
 from kickoff.host import checks, reach
 from kickoff.host.checks import Finding, failed, passed, unknown
+from kickoff.places import public_port
 
 CLOCK = "https://github.com"
 """Whose HTTP date a clock is compared with; ``KICKOFF_CLOCK_URL`` names another."""
@@ -119,7 +120,7 @@ def _public(
 ) -> tuple[list[int], list[str], list[Finding]]:
     """Return the public ports and names, and what is not known of them."""
     if compose and name == "production":
-        ports = [int(environ.get("HTTP_PORT") or 80), int(environ.get("HTTPS_PORT") or 443)]
+        ports = [public_port(80, environ, "HTTP_PORT"), public_port(443, environ, "HTTPS_PORT")]
         host = environ.get("PUBLIC_HOST", "")
         if host:
             return ports, [host], []
@@ -128,8 +129,9 @@ def _public(
             [],
             [unknown("public name", "PUBLIC_HOST is not set", "export PUBLIC_HOST, the certificate's name")],
         )
-    text = environ.get("KICKOFF_PORT") or checked.values.get("PUBLIC_PORT", "")
-    return ([int(text)] if text.isdecimal() else []), [], []
+    text = checked.values.get("PUBLIC_PORT", "")
+    port = public_port(int(text) if text.isdecimal() else 0, environ)  # a broken file was named above
+    return ([port] if port else []), [], []
 
 
 def _clock(where: reach.Address, answer: reach.Answer, environ: Mapping[str, str]) -> Finding:
@@ -139,8 +141,14 @@ def _clock(where: reach.Address, answer: reach.Answer, environ: Mapping[str, str
     url = environ.get("KICKOFF_CLOCK_URL") or CLOCK
     began = time.time()
     try:
-        told = parsedate_to_datetime(httpx.head(url, timeout=10).headers["Date"]).timestamp()
-    except (httpx.HTTPError, httpx.InvalidURL, KeyError, ValueError):
+        told = parsedate_to_datetime(httpx.head(url, timeout=10, trust_env=True).headers["Date"]).timestamp()
+    except (
+        httpx.HTTPError,
+        httpx.InvalidURL,
+        ImportError,
+        KeyError,
+        ValueError,
+    ):  # a proxy may be the reason
         return checks.clock(None, 0.0, f"{url} tells no time", synchronised)
     ended = time.time()
     # The date has whole seconds, cut off.

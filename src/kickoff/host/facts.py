@@ -44,7 +44,12 @@ def collect(question: dict[str, Any]) -> dict[str, Any]:
 
 def _expanded(path: str) -> Path:
     """Return the state folder; a leading ``~state`` stands for the user's state home on this host."""
-    home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    try:
+        home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+    except RuntimeError:
+        sys.exit(
+            f"user {os.getuid()} has no home there: HOME is not set, and the system does not know the user"
+        )
     return Path(path.replace("~state", home, 1) if path.startswith("~state") else path).absolute()
 
 
@@ -113,7 +118,9 @@ def _docker(network: str, ports: list[int]) -> dict[str, Any]:
 
 def _output(command: list[str]) -> tuple[str, str]:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=TIMEOUT)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=TIMEOUT
+        )
     except FileNotFoundError:
         return "", f"{command[0]} is not installed"
     except (OSError, subprocess.TimeoutExpired):

@@ -205,7 +205,9 @@ class Host:
         Raises:
             KickoffError: The connection was lost (exit 4).
         """
-        with subprocess.Popen([*self.command, line], stdin=subprocess.PIPE, text=True) as process:
+        with subprocess.Popen(
+            [*self.command, line], stdin=subprocess.PIPE, encoding="utf-8", errors="replace"
+        ) as process:
             if process.stdin is not None:
                 process.stdin.write(order)
                 process.stdin.flush()  # it stays open: its end tells the host that nobody waits any more
@@ -308,6 +310,8 @@ def _moved(argument: str, directory: str) -> str:
 
 
 def _private(path: Path, text: str) -> str:
-    with os.fdopen(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+    with os.fdopen(
+        os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as stream:
         stream.write(text.rstrip("\n") + "\n")
     return str(path)

@@ -81,7 +81,13 @@ def ask(where: Address, question: dict[str, Any]) -> Answer:
     began = time.time()
     try:
         done = subprocess.run(
-            command, input=program, capture_output=True, text=True, check=False, timeout=_TIMEOUT
+            command,
+            input=program,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=_TIMEOUT,
         )
     except FileNotFoundError:
         raise KickoffError(

@@ -136,6 +136,7 @@ class Steering:
         client = getattr(user, "client", None)
         if client is None or not hasattr(client, "base_url"):
             raise Refused(f"{type(user).__name__} is neither a FastHttpUser nor an HttpUser")
+        client.trust_env = False  # an HttpUser is a session of requests; both sides are hosts of ours
         original_request, original_context = client.request, user.context
 
         def request(method: str, url: str, **options: Any) -> Any:

@@ -307,7 +307,8 @@ class _Fleet:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 env={**os.environ, "PYTHONPATH": python_path},
                 # Ctrl-C reaches this process alone; it then asks the generators to finish what is in flight.
                 start_new_session=True,

@@ -11,7 +11,6 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from getpass import getuser
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +28,7 @@ from kickoff.pipeline.inputs import Folders
 from kickoff.pipeline.masking import Masker, url_password
 from kickoff.pipeline.progress import Progress
 from kickoff.pipeline.runner import Runner, parse
-from kickoff.places import state_root
+from kickoff.places import cache_home, state_root, user
 from kickoff.report.terminal import closing_block
 
 _SCRIPTS = Path("scripts")
@@ -110,7 +109,7 @@ def _claim(name: str, decision: plan.Plan, folders: Folders) -> AbstractContextM
     if not proving:
         return nullcontext()
     place = f"{proving[0]} run {folders.run.name} (process {os.getpid()})"
-    return FolderLedger(state_root(name, "proofs"), proving[0]).claim(decision.commit, getuser(), place)
+    return FolderLedger(state_root(name, "proofs"), proving[0]).claim(decision.commit, user(), place)
 
 
 def find_secrets(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
@@ -232,7 +231,14 @@ def _call(
 ) -> "subprocess.CompletedProcess[str]":
     try:
         return subprocess.run(
-            command, cwd=root, env=dict(env), capture_output=True, text=True, check=False, timeout=limit
+            command,
+            cwd=root,
+            env=dict(env),
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=limit,
         )
     except subprocess.TimeoutExpired:
         text = f"error: `{' '.join(command[1:3])}` did not end within {limit:.0f} s\n"
@@ -252,7 +258,7 @@ def _act(venv: Path) -> Path:
 @contextmanager
 def _work_folder() -> Iterator[Path]:
     """Make the folder for act's working copies: outside the project, which they are copies of."""
-    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache").absolute() / "kickoff" / "act"
+    base = cache_home().absolute() / "kickoff" / "act"
     base.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="run-", dir=base, ignore_cleanup_errors=True) as folder:
         yield Path(folder)

@@ -1,4 +1,4 @@
-"""What this machine has and lacks. Imports nothing but the standard library."""
+"""What this machine has and lacks. Needs nothing but the standard library."""
 
 import os
 import platform
@@ -9,6 +9,8 @@ import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+
+from kickoff.places import public_port, state_home
 
 _TIMEOUT = 10
 """Seconds a tool gets to tell its version."""
@@ -57,7 +59,11 @@ def examine(root: Path, path: str) -> list[Finding]:
 
 
 def main(root: Path) -> int:
-    """Print the findings; return 0, since a lack is a fact and no failure."""
+    """Print the findings; return 0, since a lack is a fact and no failure.
+
+    Raises:
+        KickoffError: A variable of the caller is wrong (exit 2).
+    """
     findings = examine(root, os.environ.get("PATH", os.defpath))
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
@@ -122,26 +128,24 @@ def _free_port(port: int) -> Finding:
 
 
 def _port(root: Path) -> int:
-    given = os.environ.get("KICKOFF_PORT", "")
-    if given.isdecimal():
-        return int(given)
     file = root / "configs" / "environments" / "development.env"
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     found = re.search(r"^PUBLIC_PORT=(\d+)", text, re.MULTILINE)
-    return int(found[1]) if found else 8000
+    return public_port(int(found[1]) if found else 8000)
 
 
 def _state_folder() -> Path:
     given = os.environ.get("KICKOFF_STATE_ROOT")
     if given:
         return Path(given).absolute()
-    home = os.environ.get("XDG_STATE_HOME")
-    return (Path(home) if home else Path.home() / ".local" / "state") / "kickoff"
+    return state_home() / "kickoff"
 
 
 def _output(command: list[str]) -> str:
     try:
-        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=_TIMEOUT)
+        done = subprocess.run(
+            command, capture_output=True, encoding="utf-8", errors="replace", check=False, timeout=_TIMEOUT
+        )
     except (OSError, subprocess.TimeoutExpired):  # found, but not fit to run: the caller says so
         return ""
     return done.stdout + done.stderr

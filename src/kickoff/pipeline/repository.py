@@ -75,7 +75,15 @@ def _git(root: Path, *arguments: str) -> str | None:
     """Return what git prints, or ``None`` when it refuses."""
     command = ["git", "-c", "core.quotePath=false", *arguments]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False, timeout=60)
+        done = subprocess.run(
+            command,
+            cwd=root,
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+            timeout=60,
+        )
     except FileNotFoundError:
         raise KickoffError("git is missing", hint="install git, e.g. `apt-get install git`") from None
     except subprocess.TimeoutExpired:

@@ -6,7 +6,6 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from getpass import getuser
 from pathlib import Path
 
 import psutil
@@ -17,7 +16,7 @@ from kickoff.environment import Environment, load
 from kickoff.environment.loader import setting
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
-from kickoff.places import state_root
+from kickoff.places import state_root, user
 from kickoff.release import recorded, serving
 from kickoff.release.journal import Observer
 from kickoff.release.model import Colour
@@ -49,7 +48,7 @@ class Session:
         """Return this process as an owner of the lock; ``working`` ties the lock to its life."""
         pid = os.getpid() if working else 0
         return Owner(
-            who=github.context().run_url or f"{getuser()}@{socket.gethostname()}",
+            who=github.context().run_url or f"{user()}@{socket.gethostname()}",
             run=os.environ.get("KICKOFF_RUN_ID") or github.context().run_url or f"shell-{os.getppid()}",
             pid=pid,
             born=born(psutil.Process()) if pid else 0.0,

@@ -11,6 +11,7 @@ from typing import Any
 import httpx
 
 from kickoff.checks import smoke
+from kickoff.checks.http import open_client
 from kickoff.checks.smoke import wait_ready
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, Verdict, now
@@ -237,11 +238,14 @@ class Steps:
         header = self.session.service.release_header
         if not header:
             return
-        with self.session.target.reach("live") as endpoint, httpx.Client(timeout=5) as client:
+        with (
+            self.session.target.reach("live") as endpoint,
+            open_client(endpoint.url, {}, seconds=5) as client,
+        ):
             answers = []
             for _ in range(VERIFICATIONS):
                 try:
-                    answer = client.get(endpoint.url + self.session.service.live_path)
+                    answer = client.get(self.session.service.live_path)
                     answers.append(answer.headers.get(header, f"no {header}"))
                 except httpx.HTTPError as error:
                     answers.append(type(error).__name__)
@@ -276,9 +280,12 @@ class Steps:
         gauge = self.session.service.in_flight
         if gauge is None or self.session.environment.values.get("API_WORKERS", "1") != "1":
             return False
-        with self.session.target.reach(str(colour)) as endpoint:
+        with (
+            self.session.target.reach(str(colour)) as endpoint,
+            open_client(endpoint.url, endpoint.headers, seconds=2) as client,
+        ):
             try:
-                answer = httpx.get(endpoint.url + gauge.path, headers=dict(endpoint.headers), timeout=2)
+                answer = client.get(gauge.path)
             except httpx.HTTPError:
                 return False
         values = [

@@ -13,6 +13,7 @@ from typing import Any
 import httpx
 import yaml
 
+from kickoff.checks.http import open_client
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import Colour
 from kickoff.release.route import SERVICES, Route, render, to_yaml, weights_of
@@ -119,7 +120,8 @@ class Proxy:
     def ready(self) -> bool:
         """Whether Traefik answers."""
         try:
-            return httpx.get(f"{self.api}/ping", timeout=2).status_code == 200
+            with open_client(self.api, {}, seconds=2) as client:
+                return client.get("/ping").status_code == 200
         except httpx.HTTPError:
             return False
 
@@ -130,7 +132,8 @@ class Proxy:
             MetricsUnreadable: The metrics endpoint does not answer (exit 4).
         """
         try:
-            answer = httpx.get(f"{self.api}/metrics", timeout=5)
+            with open_client(self.api, {}, seconds=5) as client:
+                answer = client.get("/metrics")
             answer.raise_for_status()
         except httpx.HTTPError as error:
             raise MetricsUnreadable(
@@ -152,7 +155,7 @@ class Proxy:
     def _wait_for(self, wanted: dict[str, Any]) -> None:
         deadline = time.monotonic() + APPLY_SECONDS
         problem = "no answer"
-        with httpx.Client(base_url=self.api, timeout=2) as client:
+        with open_client(self.api, {}, seconds=2) as client:
             while time.monotonic() < deadline:
                 try:
                     problem = difference(wanted, client.get("/api/rawdata").json())

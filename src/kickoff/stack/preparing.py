@@ -23,7 +23,7 @@ from kickoff.environment.loader import load
 from kickoff.environment.model import Environment
 from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.places import state_root
+from kickoff.places import public_port, state_root
 from kickoff.service import load as load_service
 from kickoff.stack.changes import Stack
 from kickoff.stack.compose import compose_files
@@ -114,8 +114,7 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
     environment = load(name, root, sources(name, root, bare))
     write(folder / "thresholds.yml", thresholds(environment))
     shown = {key: value for key, value in environment.values.items() if key not in environment.secrets}
-    if environ.get("KICKOFF_PORT"):
-        shown["PUBLIC_PORT"] = environ["KICKOFF_PORT"]
+    shown["PUBLIC_PORT"] = str(public_port(environment.integer("PUBLIC_PORT"), environ))
     known = dotenv_values(folder / "compose.env", interpolate=False)
     for variable in variables(root, name) - set(environment.values):
         value = environ.get(variable) or known.get(variable) or ""
@@ -213,7 +212,9 @@ def write(path: Path, text: str, mode: int = 0o444) -> None:
     """Write a file at once. The folder keeps other users of the host out; containers run as other users."""
     temporary = path.with_name(f".{path.name}.new")
     temporary.unlink(missing_ok=True)
-    with os.fdopen(os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as stream:
+    with os.fdopen(
+        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
+    ) as stream:
         stream.write(text)
     temporary.chmod(mode)
     temporary.replace(path)
@@ -287,7 +288,14 @@ def _exporter_passwords(root: Path, name: str, password: str) -> str:
 
 def _docker(*arguments: str) -> subprocess.CompletedProcess[str]:
     try:
-        return subprocess.run(["docker", *arguments], capture_output=True, text=True, timeout=60, check=False)
+        return subprocess.run(
+            ["docker", *arguments],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            timeout=60,
+            check=False,
+        )
     except FileNotFoundError:
         raise KickoffError(
             "docker is not installed here",

@@ -62,9 +62,15 @@ def test_otherwise_one_is_made_from_the_locks_and_only_once(
 ) -> None:
     monkeypatch.setattr(sys, "prefix", "/usr")
     commands: list[list[str]] = []
-    monkeypatch.setattr(bootstrap, "_call", commands.append)
     home = Path(bootstrap._cache("pipeline"))
-    home.mkdir(parents=True)
+    (home / "bin").mkdir(parents=True)
+
+    def call(command: list[str]) -> None:
+        commands.append(command)
+        if "pip" in command:
+            (home / "bin" / "uv").touch()
+
+    monkeypatch.setattr(bootstrap, "_call", call)
     bootstrap.ensure("pipeline")
     assert home.is_relative_to(project / "cache")
     venv, pip, sync = commands
@@ -96,6 +102,45 @@ def test_a_failed_installation_ends_with_4_and_no_stamp(
     assert caught.value.code == 4
     assert "failed with exit code 3" in capfd.readouterr().err
     assert not (home / "kickoff-locks").exists()
+
+
+def test_where_and_with_what_the_caller_installs_does_not_count(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    home = environment(project / "home", [])
+    (home / "bin" / "uv").write_text(f"#!/bin/sh\nenv >'{project}/seen'\n")
+    (home / "bin" / "uv").chmod(0o755)
+    for name in bootstrap._PLACES:
+        monkeypatch.setenv(name, "1")
+    monkeypatch.setenv("PIP_EXTRA_INDEX_URL", "file:///mirror")
+    monkeypatch.setenv("UV_INDEX_URL", "file:///mirror")
+    bootstrap.create(str(home), ["pipeline"])
+    seen = dict(line.partition("=")[::2] for line in (project / "seen").read_text().splitlines())
+    assert seen.keys() & set(bootstrap._PLACES) == set()
+    assert seen["PIP_EXTRA_INDEX_URL"] == seen["UV_INDEX_URL"] == "file:///mirror"
+
+
+def test_an_installer_that_put_uv_elsewhere_is_named(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = environment(project / "home", [])
+    monkeypatch.setattr(bootstrap, "_call", lambda _: None)
+    with pytest.raises(SystemExit) as caught:
+        bootstrap.create(str(home), ["pipeline"])
+    assert caught.value.code == 2
+    assert "take target, prefix and root out of" in capsys.readouterr().err
+
+
+def test_a_user_without_a_home_is_told_what_to_set(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("RUNNER_TOOL_CACHE", "XDG_CACHE_HOME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os.path, "expanduser", lambda path: path)
+    with pytest.raises(SystemExit) as caught:
+        bootstrap._cache("pipeline")
+    assert caught.value.code == 2
+    assert "set HOME or XDG_CACHE_HOME" in capsys.readouterr().err
 
 
 def test_an_old_interpreter_is_refused_with_a_sentence(

@@ -23,10 +23,12 @@ from kickoff.environment import Environment
 from kickoff.environment.export import compose as compose_format
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.places import public_port
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Endpoint, ProcessState
+from kickoff.release.targets.ports import require_silence
 from kickoff.stack import Compose, Stack, ensure_network, file_of, release_only
 
 ROOM = 1 << 30
@@ -55,6 +57,7 @@ class ComposeTarget:
         self.root = root
         self.environment = environment
         self.stack = stack
+        self._public = public_port(environment.integer("PUBLIC_PORT"))
 
     @property
     def entry_points(self) -> tuple[str, ...]:
@@ -238,14 +241,13 @@ class ComposeTarget:
     @contextmanager
     def reach(self, endpoint: str) -> Iterator[Endpoint]:
         """Yield the loopback address of ``blue``, ``green``, ``live`` or ``admin``."""
-        ports = self._traefik_ports()
         if endpoint == "live":
-            configured = os.environ.get("KICKOFF_PORT") or self.environment.text("PUBLIC_PORT")
-            yield Endpoint(f"http://127.0.0.1:{ports.get(_LOCAL) or ports.get(_PUBLIC) or configured}", {})
+            yield Endpoint(f"http://127.0.0.1:{self._public_port()}", {})
         elif endpoint == "admin":
-            yield Endpoint(f"http://127.0.0.1:{ports.get(_ADMIN, 0)}", {})
+            yield Endpoint(f"http://127.0.0.1:{self._traefik_ports().get(_ADMIN, 0)}", {})
         else:
-            yield Endpoint(f"http://127.0.0.1:{ports.get(_CANDIDATE, 0)}", {COLOUR_HEADER: endpoint})
+            port = self._traefik_ports().get(_CANDIDATE, 0)
+            yield Endpoint(f"http://127.0.0.1:{port}", {COLOUR_HEADER: endpoint})
 
     def server(self, colour: Colour, slot: Slot) -> str:
         """Return the address under which Traefik reaches a slot: its name in the stack's network."""
@@ -269,20 +271,25 @@ class ComposeTarget:
                     raise
 
     def shut_down(self) -> None:
-        """Stop both colours and Traefik; databases, caches and monitoring go on."""
+        """Stop both colours and Traefik; databases, caches and monitoring go on.
+
+        Raises:
+            KickoffError: The engine does not do it, or something still answers on the public port (exit 4).
+        """
+        public = self._public_port()
         for colour in Colour:
             self.stop(colour)
         with _answering():
             traefik = self._found("traefik")
             if traefik is not None:
                 traefik.stop(timeout=30)
+        require_silence({public})
 
     # --- the engine ---------------------------------------------------------------------------------
 
     @cached_property
     def _engine(self) -> docker.DockerClient:
-        with _answering():
-            return docker.from_env(timeout=60)
+        return _open_engine()
 
     def _compose(self, release_folder: Path) -> Compose:
         """Return the command line on the compose file of a release, with the release's own values."""
@@ -335,6 +342,10 @@ class ComposeTarget:
         ports: Mapping[str, Any] = traefik.ports if traefik is not None else {}
         return {inside: int(bound[0]["HostPort"]) for inside, bound in ports.items() if bound}
 
+    def _public_port(self) -> int:
+        ports = self._traefik_ports()
+        return ports.get(_LOCAL) or ports.get(_PUBLIC) or self._public
+
     def _discard(self, name: str) -> None:
         with _answering():
             try:
@@ -353,13 +364,20 @@ def given_to(project: str, service: str) -> dict[str, str] | None:
         KickoffError: The engine does not answer (exit 4).
     """
     with _answering():
-        engine = docker.from_env(timeout=60)
+        engine = _open_engine()
         container = _container_of(engine, project, service)
         if container is None or container.status != "running":
             return None
         own = set(engine.images.get(container.attrs["Image"]).attrs["Config"].get("Env") or [])
     pairs = [entry.partition("=") for entry in container.attrs["Config"]["Env"] if entry not in own]
     return {name: value for name, _, value in pairs}
+
+
+def _open_engine() -> docker.DockerClient:
+    with _answering():
+        engine = docker.from_env(timeout=60)
+    engine.api.trust_env = False  # an engine is a host of ours, also where DOCKER_HOST names another one
+    return engine
 
 
 def _container_of(engine: docker.DockerClient, project: str, service: str) -> Container | None:

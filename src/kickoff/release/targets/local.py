@@ -5,7 +5,6 @@ import json
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,15 +14,18 @@ from pathlib import Path
 
 import psutil
 
+from kickoff import bootstrap
 from kickoff.artifact import bundle
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.places import public_port
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Endpoint, ProcessState
 from kickoff.release.targets import launch as launch_module
+from kickoff.release.targets.ports import free_port, holder, is_free, require_silence
 from kickoff.release.targets.supervision import Supervisor
 from kickoff.release.traefik import static_configuration
 
@@ -43,6 +45,7 @@ class LocalTarget:
         self.root = root
         self.environment = environment
         self.supervisor = Supervisor(root)
+        self._public = public_port(environment.integer("PUBLIC_PORT"))
 
     @property
     def entry_points(self) -> tuple[str, ...]:
@@ -76,10 +79,11 @@ class LocalTarget:
         if self.supervisor.info("traefik").get("statename") == "RUNNING" and self._admin_answers(ports):
             return
         self.supervisor.remove("traefik")
-        if not _free(ports["public"]):
+        if not is_free(ports["public"]):
             raise KickoffError(
                 f"port {ports['public']} is taken by another program",
                 code=ExitCode.UNREACHABLE,
+                causes=[holder(ports["public"])],
                 hint=f"stop that program, or choose another port: KICKOFF_PORT={ports['public'] + 1}",
             )
         for name in ("candidate", "admin"):
@@ -97,7 +101,11 @@ class LocalTarget:
         if binary is None:
             raise KickoffError("traefik is not installed", hint="`make doctor` says what is missing")
         self.supervisor.add(
-            "traefik", [binary, f"--configFile={self.root}/traefik/traefik.yml"], stop_seconds=15
+            "traefik",
+            [binary, f"--configFile={self.root}/traefik/traefik.yml"],
+            {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/")},
+            folder=self.root,
+            stop_seconds=15,
         )
         deadline = time.monotonic() + 15
         while not self._admin_answers(ports):
@@ -147,7 +155,14 @@ class LocalTarget:
                 str(release_folder / "bundle" / lock),
             ],
         ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command,
+                env=bootstrap.installing(dict(os.environ)),
+                capture_output=True,
+                encoding="utf-8",
+                errors="replace",
+                check=False,
+            )
             if done.returncode != 0:
                 raise KickoffError(
                     f"the service's requirements ({lock}) cannot be installed",
@@ -173,7 +188,8 @@ class LocalTarget:
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.PIPE,
-                text=True,
+                encoding="utf-8",
+                errors="replace",
                 start_new_session=True,
             )
         except FileNotFoundError:
@@ -206,19 +222,13 @@ class LocalTarget:
         environment = self._environment(release_folder)
         command = [part.replace("{port}", str(port)) for part in description["command"]]
         command[0] = shutil.which(command[0], path=environment["PATH"]) or command[0]
-        process = {
-            "folder": str(release_folder / "bundle"),
-            "command": command,
-            "environment": environment,
-            "port": port,
-        }
-        file = self.root / "supervisor" / f"{colour}.json"
-        write_atomic(file, json.dumps(process, indent=1), mode=0o600)
         (self.root / "logs" / f"{colour}.log").unlink(missing_ok=True)
         self.supervisor.ensure()
         self.supervisor.add(
             str(colour),
-            [sys.executable, str(self.root / "launch.py"), str(file)],
+            command,
+            environment,
+            folder=release_folder / "bundle",
             stop_seconds=int(self.environment.seconds("SHUTDOWN_GRACE")) + 5,
         )
         return Slot(release=description["release"], port=port)
@@ -226,7 +236,6 @@ class LocalTarget:
     def stop(self, colour: Colour) -> None:
         """Stop what runs in ``colour``."""
         self.supervisor.remove(str(colour))
-        (self.root / "supervisor" / f"{colour}.json").unlink(missing_ok=True)
 
     def state(self, colour: Colour) -> ProcessState:
         """Return what the colour's process is doing."""
@@ -243,9 +252,13 @@ class LocalTarget:
         try:
             text = (self.root / "supervisor" / f"{colour}.json").read_text(encoding="utf-8")
             process = json.loads(text)
-            return Slot(process["environment"]["KICKOFF_RELEASE"], int(process["port"]))
-        except (FileNotFoundError, ValueError, KeyError):
+            description = describe(Path(process["folder"]).parent)
+            pairs = zip(description["command"], process["command"], strict=True)
+            template, filled = next((a, b) for a, b in pairs if "{port}" in a)
+        except (FileNotFoundError, ValueError, KeyError, StopIteration):
             return None
+        head, _, tail = template.partition("{port}")
+        return Slot(description["release"], int(filled.removeprefix(head).removesuffix(tail)))
 
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections are open to the colour's port."""
@@ -286,11 +299,17 @@ class LocalTarget:
         """Nothing to do: a Python environment is shared by all releases with the same lock."""
 
     def shut_down(self) -> None:
-        """Stop both colours, Traefik and supervisord."""
+        """Stop both colours, Traefik and supervisord.
+
+        Raises:
+            KickoffError: It does not stop, or something still answers on their ports (exit 4).
+        """
+        ports = {self._ports()["public"], *self._colour_ports()}
         self.supervisor.shut_down()
+        require_silence(ports)
 
     def _ports(self) -> dict[str, int]:
-        public = int(os.environ.get("KICKOFF_PORT") or self.environment.integer("PUBLIC_PORT"))
+        public = self._public
         try:
             found: dict[str, int] = json.loads((self.root / "ports.json").read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -299,8 +318,15 @@ class LocalTarget:
             found["public"] = public
         return found
 
+    def _colour_ports(self) -> set[int]:
+        try:
+            slots = json.loads((self.root / "state.json").read_text(encoding="utf-8"))["slots"]
+            return {int(slot["port"]) for slot in slots.values()}
+        except (OSError, ValueError, KeyError, TypeError, AttributeError):
+            return set()  # nothing was released, or the record is damaged: what runs is to end all the same
+
     def _admin_answers(self, ports: dict[str, int]) -> bool:
-        return "admin" in ports and not _free(ports["admin"]) and not _free(ports["public"])
+        return "admin" in ports and not is_free(ports["admin"]) and not is_free(ports["public"])
 
     def _runtime(self, release_folder: Path) -> Path:
         lock = release_folder / "bundle" / describe(release_folder)["requirements"]
@@ -319,23 +345,6 @@ class LocalTarget:
             "KICKOFF_DATA_DIR": str(self.root / "data"),
             **environment_of(release_folder),
         }
-
-
-def free_port() -> int:
-    """Return a loopback port nobody listens on at this moment."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-def _free(port: int) -> bool:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", port))
-        except OSError:
-            return False
-        return True
 
 
 def _usage(pid: int) -> tuple[int, float]:

@@ -1,28 +1,40 @@
 """Processes that outlive the pipeline: a supervisord per environment, spoken to over its socket."""
 
-import hashlib
 import http.client
+import json
 import os
+import re
+import shlex
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 import xmlrpc.client
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from kickoff.errors import ExitCode, KickoffError
+import psutil
 
-_NO_SUCH_PROGRAM = 10
-_ALREADY_ADDED = 90
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import write_atomic
+
+# Two of `supervisor.xmlrpc.Faults`; importing that module takes longer than most commands do.
+_BAD_NAME, _ALREADY_ADDED = 10, 90
+_UNREACHED = (OSError, xmlrpc.client.ProtocolError, xmlrpc.client.ResponseError, http.client.HTTPException)
+_MODULE = "supervisor.supervisord"
+_STOP_SECONDS = 180.0
+"""How long all programs together may take to stop."""
 
 
 class Supervisor:
     """The supervisord of one state folder.
 
+    Its socket lies in that folder. Where the socket was lost, the process is found by its command line, so
+    that never a second one is started beside it.
+
     Args:
-        root: Folder for its configuration, its pid file and the logs of its programs.
+        root: Folder for its configuration, its socket and the logs of its programs.
     """
 
     def __init__(self, root: Path) -> None:
@@ -30,55 +42,165 @@ class Supervisor:
         self._programs = root / "supervisor"
         self._configuration = root / "supervisord.conf"
 
-    @property
-    def socket(self) -> Path:
-        """The control socket: in a short private folder, since a socket's path has about 100 bytes."""
-        folder = Path(tempfile.gettempdir()) / f"kickoff-{os.getuid()}"
-        folder.mkdir(mode=0o700, exist_ok=True)
-        status = folder.lstat()
-        if status.st_uid != os.getuid() or status.st_mode & 0o077:
-            raise KickoffError(f"{folder} belongs to somebody else", hint="remove it, or set TMPDIR")
-        return folder / f"{hashlib.sha256(str(self.root.resolve()).encode()).hexdigest()[:16]}.sock"
-
     def running(self) -> bool:
         """Whether supervisord answers."""
         try:
             return bool(self._call("supervisor.getState")["statename"] == "RUNNING")
-        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
+        except (*_UNREACHED, KickoffError):  # it refuses everything while it ends
             return False
+
+    def process(self) -> psutil.Process | None:
+        """Return supervisord's process, whether or not it answers; ``None`` when there is none."""
+        wanted = self._configuration.resolve()
+        found = [
+            process
+            for process in psutil.process_iter(["cmdline", "create_time"])
+            if (command := process.info["cmdline"] or []) and _MODULE in command
+            if Path(command[-1]).resolve() == wanted
+        ]
+        # A child between fork and exec looks like its parent.
+        return min(found, key=lambda process: process.info["create_time"], default=None)
 
     def ensure(self) -> None:
         """Start supervisord unless it runs.
 
         Raises:
-            KickoffError: It did not come up (exit 4).
+            KickoffError: It runs and does not answer, or did not come up (exit 4).
         """
+        deadline = time.monotonic() + 3
+        while not self.running():
+            process = self.process()
+            if process is None:
+                return self._start()
+            if time.monotonic() > deadline:  # neither just started nor about to end
+                raise self._deaf(process)
+            time.sleep(0.05)
+        if not self._configuration.exists():
+            self._configure()
+        return None
+
+    def add(
+        self,
+        name: str,
+        command: list[str],
+        environment: Mapping[str, str],
+        *,
+        folder: Path,
+        stop_seconds: int,
+    ) -> None:
+        """Start program ``name``, replacing one of that name.
+
+        Args:
+            name: The program's name.
+            command: Its argument vector.
+            environment: Its whole environment.
+            folder: Its working directory.
+            stop_seconds: How long it may take to stop.
+        """
+        self.remove(name)
+        # Not in supervisord's configuration: that is read by others, and has a syntax of its own.
+        process = {"folder": str(folder), "command": command, "environment": dict(environment)}
+        file = self._programs / f"{name}.json"
+        write_atomic(file, json.dumps(process, indent=1), mode=0o600)
+        # supervisord expands this value twice.
+        log = _value(_value(self.root / "logs" / f"{name}.log"))
+        text = f"""[program:{name}]
+command={_command(sys.executable, str(self.root / "launch.py"), str(file))}
+autorestart=true
+startsecs=1
+startretries=3
+stopwaitsecs={stop_seconds}
+stopasgroup=false
+killasgroup=true
+redirect_stderr=true
+stdout_logfile={log}
+stdout_logfile_maxbytes=5MB
+stdout_logfile_backups=1
+"""
+        write_atomic(self._programs / f"{name}.conf", text, mode=0o600)
+        self._call("supervisor.reloadConfig")
+        self._call("supervisor.addProcessGroup", name, known=_ALREADY_ADDED)
+
+    def remove(self, name: str) -> None:
+        """Stop program ``name`` and forget it.
+
+        Raises:
+            KickoffError: supervisord runs and does not answer, or refuses (exit 4).
+        """
+        (self._programs / f"{name}.conf").unlink(missing_ok=True)
         if self.running():
+            self._call("supervisor.stopProcessGroup", name, known=_BAD_NAME)
+            self._call("supervisor.removeProcessGroup", name, known=_BAD_NAME)
+            self._call("supervisor.reloadConfig")
+        else:
+            self._require_gone()
+        (self._programs / f"{name}.json").unlink(missing_ok=True)
+
+    def info(self, name: str) -> dict[str, Any]:
+        """Return supervisord's view of program ``name``; empty when it has none or does not run.
+
+        Raises:
+            KickoffError: supervisord runs and does not answer, or refuses (exit 4).
+        """
+        try:
+            return dict(self._call("supervisor.getProcessInfo", name, known=_BAD_NAME) or {})
+        except _UNREACHED:
+            self._require_gone()
+            return {}
+
+    def shut_down(self) -> None:
+        """Stop supervisord, which stops all its programs first, and wait until it is gone.
+
+        Raises:
+            KickoffError: It does not stop (exit 4).
+        """
+        for configuration in self._programs.glob("*.conf"):  # else the next supervisord would start it
+            configuration.unlink()
+        process = self.process()
+        if process is None:
             return
+        try:
+            process.terminate()  # a signal, and no call: it works without the socket, too
+            process.wait(_STOP_SECONDS)
+        except psutil.NoSuchProcess:
+            return
+        except (psutil.TimeoutExpired, psutil.AccessDenied) as error:
+            raise KickoffError(
+                f"the process supervisor (process {process.pid}) does not stop",
+                code=ExitCode.UNREACHABLE,
+                causes=[str(error)],
+                at=str(self.root),
+            ) from None
+
+    def _configure(self) -> None:
         text = f"""[supervisord]
-logfile={self.root}/logs/supervisord.log
-pidfile={self.root}/supervisord.pid
-childlogdir={self.root}/logs
+logfile={_value(self.root / "logs" / "supervisord.log")}
+pidfile={_value(self.root / "supervisord.pid")}
+childlogdir={_value(self.root / "logs")}
 umask=077
 [unix_http_server]
-file={self.socket}
+; Its working directory is this folder: a socket's path has room for about 100 bytes.
+file=/proc/self/cwd/supervisor.sock
 chmod=0700
 [rpcinterface:supervisor]
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 [include]
-files={self._programs}/*.conf
+files=supervisor/*.conf
 """
-        self._configuration.write_text(text.replace("%", "%%"), encoding="utf-8")
+        write_atomic(self._configuration, text, mode=0o600)
+
+    def _start(self) -> None:
+        self._configure()
         # A minimal environment: nothing of the runner's, least of all its clean-up mark, reaches the service.
-        environment = {
-            key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ
-        }
+        environment = {key: os.environ[key] for key in ("PATH", "HOME") if key in os.environ}
         done = subprocess.run(
-            [sys.executable, "-m", "supervisor.supervisord", "-c", str(self._configuration)],
-            env=environment,
+            [sys.executable, "-m", _MODULE, "-c", str(self._configuration)],
+            cwd=self.root,
+            env=environment | {"LANG": "C.UTF-8", "PYTHONUTF8": "1"},
             stdin=subprocess.DEVNULL,
             capture_output=True,
-            text=True,
+            encoding="utf-8",
+            errors="replace",
             check=False,
             start_new_session=True,
         )
@@ -93,67 +215,69 @@ files={self._programs}/*.conf
             causes=[(done.stdout + done.stderr).strip()[-400:] or f"see {self.root}/logs/supervisord.log"],
         )
 
-    def add(self, name: str, command: list[str], *, stop_seconds: int) -> None:
-        """Start program ``name``, replacing one of that name."""
-        self.remove(name)
-        quoted = " ".join(f"'{part}'" for part in command)
-        text = f"""[program:{name}]
-command={quoted}
-autorestart=true
-startsecs=1
-startretries=3
-stopwaitsecs={stop_seconds}
-stopasgroup=false
-killasgroup=true
-redirect_stderr=true
-stdout_logfile={self.root}/logs/{name}.log
-stdout_logfile_maxbytes=5MB
-stdout_logfile_backups=1
-"""
-        (self._programs / f"{name}.conf").write_text(text.replace("%", "%%"), encoding="utf-8")
-        self._call("supervisor.reloadConfig")
+    def _require_gone(self) -> None:
+        """Refuse to take a supervisord that does not answer for one that is not there."""
+        process = self.process()
+        if process is not None:
+            raise self._deaf(process)
+
+    def _deaf(self, process: psutil.Process) -> KickoffError:
+        return KickoffError(
+            f"the process supervisor runs (process {process.pid}), but does not answer",
+            code=ExitCode.UNREACHABLE,
+            causes=["its socket or its folder was removed, or it hangs; what it started may still serve"],
+            at=str(self._socket),
+            hint=self._hint,
+        )
+
+    @property
+    def _hint(self) -> str:
+        command = f"`release.py {{}} --env {self.root.name}`"
+        stop, start = command.format("stop"), command.format("start")
+        return f"run {stop}, which ends it with all that it started, then {start}"
+
+    @property
+    def _socket(self) -> Path:
+        """The socket; where a supervisord of an earlier version has it, its configuration says."""
         try:
-            self._call("supervisor.addProcessGroup", name)
+            text = self._configuration.read_text(encoding="utf-8")
+        except FileNotFoundError:
+            text = ""
+        named = re.search(r"^file=(?!/proc/)(.+)$", text, re.MULTILINE)
+        return Path(named[1].replace("%%", "%")) if named else self.root / "supervisor.sock"
+
+    def _call(self, method: str, *arguments: Any, known: int = 0) -> Any:  # noqa: ANN401 - XML-RPC is untyped
+        """Ask supervisord; ``None`` for the fault ``known``, which is an answer, too.
+
+        Raises:
+            KickoffError: It refuses (exit 4).
+        """
+        transport = _UnixTransport(self._socket)
+        try:
+            with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as server:
+                return getattr(server, method)(*arguments)
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode != _ALREADY_ADDED:
-                raise
+            if fault.faultCode == known:
+                return None
+            raise KickoffError(
+                f"the process supervisor refuses {method.rpartition('.')[2]}",
+                code=ExitCode.UNREACHABLE,
+                causes=[fault.faultString],
+                at=str(self.root),
+                hint=f"see {self.root}/logs/supervisord.log; {self._hint}",
+            ) from None
 
-    def remove(self, name: str) -> None:
-        """Stop program ``name`` and forget it."""
-        (self._programs / f"{name}.conf").unlink(missing_ok=True)
-        if not self.running():
-            return
-        try:
-            self._call("supervisor.stopProcessGroup", name)
-            self._call("supervisor.removeProcessGroup", name)
-        except xmlrpc.client.Fault as fault:
-            if fault.faultCode != _NO_SUCH_PROGRAM:
-                raise
-        self._call("supervisor.reloadConfig")
 
-    def info(self, name: str) -> dict[str, Any]:
-        """Return supervisord's view of program ``name``; empty when it has none or does not run."""
-        try:
-            return dict(self._call("supervisor.getProcessInfo", name))
-        except (OSError, xmlrpc.client.Error, http.client.HTTPException):
-            return {}
+def _value(path: Path | str) -> str:
+    """Return a path as a value of supervisord's configuration, which expands ``%(name)s``."""
+    return str(path).replace("%", "%%")
 
-    def shut_down(self) -> None:
-        """Stop all programs and supervisord itself, and wait until it is gone."""
-        for configuration in self._programs.glob("*.conf"):
-            self.remove(configuration.stem)
-        if not self.running():
-            return
-        self._call("supervisor.shutdown")
-        deadline = time.monotonic() + 30
-        while self.running():
-            if time.monotonic() > deadline:
-                raise KickoffError("the process supervisor does not stop", code=ExitCode.UNREACHABLE)
-            time.sleep(0.05)
 
-    def _call(self, method: str, *arguments: Any) -> Any:  # noqa: ANN401 - XML-RPC is untyped
-        with xmlrpc.client.ServerProxy("http://localhost", transport=_UnixTransport(self.socket)) as server:
-            return getattr(server, method)(*arguments)
+def _command(*arguments: str) -> str:
+    """Return an argument vector as supervisord's ``command``."""
+    text = shlex.join(arguments).replace("%", "%%")
+    # A `;` or `#` after a space would begin a comment, even within quotes.
+    return re.sub(r"(?<=\s)(?=[;#])", "''", text)
 
 
 class _UnixConnection(http.client.HTTPConnection):
@@ -162,13 +286,17 @@ class _UnixConnection(http.client.HTTPConnection):
         self._path = path
 
     def connect(self) -> None:
+        # Through the folder's descriptor, because a socket's path has room for about 100 bytes.
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(90)
+        self.sock.settimeout(self.timeout)
         try:
-            self.sock.connect(str(self._path))
+            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
         except OSError:
             self.close()
             raise
+        finally:
+            os.close(folder)
 
 
 class _UnixTransport(xmlrpc.client.Transport):
