@@ -24,7 +24,7 @@ from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
 from kickoff.release.store import Store
-from kickoff.release.targets.local import free_port
+from kickoff.release.targets.local import LocalTarget, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE = REPOSITORY / "scripts" / "deploy" / "release.py"
@@ -42,10 +42,10 @@ class Project:
 
     bundle: ClassVar[tuple[str, ...]] = ("fixture",)
     requests: ClassVar[tuple[Request, ...]] = (
-        ("POST", "/echo", {"text": "x"}),
-        ("GET", "/", None),
-        ("GET", "/", None),
-        ("GET", "/", None),
+        ("POST", "/echo?user", {"text": "x"}),
+        ("GET", "/?user", None),
+        ("GET", "/?user", None),
+        ("GET", "/?user", None),
     )
 
     slow_seconds: ClassVar[float] = 0.2
@@ -169,6 +169,29 @@ class Project:
         with patch.dict(os.environ, self.environ, clear=True), chdir(self.root):
             yield
 
+    def sicken(self, release: str, how: str) -> None:
+        """Let a release of the fixture service fall ill while it runs (``service/fixture/sickness.py``)."""
+        self._write_data("sick", f"{release} {how}")
+
+    def read_data(self, name: str) -> str:
+        """The content of a file that the fixture service wrote into its data folder; empty without one."""
+        path = self.store.root / "data" / name
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    def limit_processors(self, colour: Colour) -> None:
+        """Let a colour, with what it has started, use one processor."""
+        process = psutil.Process(self.session().target.state(colour).pid)
+        for each in (process, *process.children(recursive=True)):
+            each.cpu_affinity(process.cpu_affinity()[:1])
+
+    def stop_colour(self, colour: Colour) -> None:
+        """Stop a colour behind the engine's back, for good."""
+        self._supervisor("stop", colour)
+
+    def start_colour(self, colour: Colour) -> None:
+        """Start such a colour again."""
+        self._supervisor("start", colour)
+
     @property
     def store(self) -> Store:
         """The environment's state."""
@@ -217,6 +240,14 @@ class Project:
         """Stop everything this project started."""
         if self.state.exists():
             self.session().target.shut_down()
+
+    def _write_data(self, name: str, text: str) -> None:
+        (self.store.root / "data" / name).write_text(text, encoding="utf-8")
+
+    def _supervisor(self, verb: str, colour: Colour) -> None:
+        target = self.session().target
+        assert isinstance(target, LocalTarget)
+        target.supervisor._call(f"supervisor.{verb}Process", str(colour))
 
     def _git(self, *arguments: str) -> str:
         identity = ["-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.invalid"]

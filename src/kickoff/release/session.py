@@ -83,6 +83,13 @@ class Session:
         values = self.environment.values
         return {name: values[key] for name, key in self.service.check_headers.items() if values.get(key)}
 
+    def unsent_headers(self) -> str:
+        """Return which headers checks leave out, and why; empty when they send all."""
+        unset = [(n, k) for n, k in self.service.check_headers.items() if not self.environment.values.get(k)]
+        return "; ".join(
+            f"checks do not send {n}: {k} has no value in {self.environment.name}" for n, k in unset
+        )
+
     def logs(self, process: str, lines: int = 20) -> list[str]:
         """Return the last log lines of ``candidate``, ``live`` or a process, without the secrets' values.
 
