@@ -109,6 +109,25 @@ class ContainerProject(Project):
         """Open the environment in this process, as a first release does."""
         return open_session("development", self.root, prepare=True)
 
+    def limit_processors(self, colour: Colour) -> None:
+        """Let a colour use one processor."""
+        docker("update", "--cpus=1", self._container(colour))
+
+    def stop_colour(self, colour: Colour) -> None:
+        """Stop a colour behind the engine's back, for good."""
+        docker("stop", self._container(colour))
+
+    def start_colour(self, colour: Colour) -> None:
+        """Start such a colour again."""
+        docker("start", self._container(colour))
+
+    def _container(self, colour: Colour) -> str:
+        return f"{self.name}-{colour}-1"
+
+    def _write_data(self, name: str, text: str) -> None:
+        command = ("run", "--rm", "--network=none", f"--volume={self.name}_data:/data", "alpine:3.22.1")
+        docker(*command, "sh", "-c", f"echo {text} > /data/{name}")
+
     def services_running(self) -> list[int]:
         """Process ids of all containers of colours and hooks."""
         label = f"label=com.docker.compose.project={self.name}"

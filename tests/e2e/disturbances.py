@@ -268,6 +268,45 @@ def slow_live(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def live_fails(scene: Scene) -> Iterator[None]:
+    """Let the live release answer 500 to everything."""
+    with _sick(scene, "fails"):
+        yield
+
+
+@contextmanager
+def live_hangs(scene: Scene) -> Iterator[None]:
+    """Let the live release take connections and never answer."""
+    with _sick(scene, "hangs"):
+        yield
+
+
+@contextmanager
+def live_stopped(scene: Scene) -> Iterator[None]:
+    """Stop the live release for good once a candidate is ready; start it again afterwards."""
+    colour = scene.project.store.state().live
+    assert colour is not None
+    scene.once_staged(lambda: scene.project.stop_colour(colour))
+    yield
+    scene.project.start_colour(colour)
+
+
+@contextmanager
+def client_errors_expected(scene: Scene) -> Iterator[None]:
+    """Name 429 as an answer that users may get."""
+    new = "required_checks: []\nexpected_client_errors: [429]"
+    with _edited(scene.project.root / CONFIG, lambda text: text.replace("required_checks: []", new)):
+        yield
+
+
+@contextmanager
+def candidate_limited(scene: Scene) -> Iterator[None]:
+    """Let the candidate use one processor."""
+    scene.once_staged(lambda: scene.project.limit_processors(scene.candidate))
+    yield
+
+
+@contextmanager
 def newer_schema_live(scene: Scene) -> Iterator[None]:
     """Ship two releases of a newer schema on top of the live one."""
     scene.values["older"] = scene.project.live
@@ -301,6 +340,14 @@ def _edited(path: Path, edit: Callable[[str], str]) -> Iterator[None]:
     finally:
         now = path.read_text(encoding="utf-8")
         path.write_text(before + now.removeprefix(after), encoding="utf-8")
+
+
+@contextmanager
+def _sick(scene: Scene, how: str) -> Iterator[None]:
+    """Let the live release be ill meanwhile."""
+    scene.project.sicken(scene.live, how)
+    yield
+    scene.project.sicken("nobody", "")
 
 
 def _ship(scene: Scene, **faults: object) -> None:
