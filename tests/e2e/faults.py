@@ -70,6 +70,7 @@ SHIPPED, ROLLBACK_FAILED = ExitCode.PASS, ExitCode.ROLLBACK_FAILED
 REJECTED, BAD_INPUT, INCONCLUSIVE = ExitCode.REJECTED, ExitCode.BAD_INPUT, ExitCode.INCONCLUSIVE
 UNREACHABLE, ROLLED_BACK, LOCK_HELD = ExitCode.UNREACHABLE, ExitCode.ROLLED_BACK, ExitCode.LOCK_HELD
 CANARY = {"RELEASE_STRATEGY": "canary", "CANARY_STEPS": "50,100", "CANARY_HOLD": "2s"}
+KEY = "open-sesame-open-sesame"
 SMALL_CANARY = {"RELEASE_STRATEGY": "canary", "CANARY_STEPS": "5,100", "CANARY_HOLD": "3s"}
 
 # fmt: off
@@ -184,7 +185,8 @@ FAULTS = (
     Fault("401 to users alone, first release", Stop.BAKE, "fail", ROLLED_BACK, "client errors of users",
           {"refused_share": 1, "refused_status": 401, "refused_users": True}, first=True, most_failed=1000),
     Fault("429 share above live, by canary", Stop.CANARY, "fail", ROLLED_BACK, "client errors against live",
-          {"refused_share": 0.4, "refused_status": 429, "refused_users": True}, CANARY, rate=100, most_failed=120),
+          {"refused_share": 0.4, "refused_status": 429, "refused_users": True}, {**CANARY, "CANARY_HOLD": "6s"},
+          rate=60, most_failed=150),
     Fault("429 that service.yml expects, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           {"refused_share": 0.4, "refused_status": 429, "refused_users": True}, CANARY,
           disturb.client_errors_expected, rate=60, most_failed=300),
@@ -194,9 +196,9 @@ FAULTS = (
           {"live_status": 401}),
     Fault("liveness path is not there", Stop.STAGE, "fail", REJECTED, "answered 404", {"live_status": 404}),
     Fault("ready path wants a key", Stop.LIVE, "pass", SHIPPED, "serves all requests",
-          {"key": "sesame"}, {"API_KEY": "sesame"}),
+          {"key": KEY}, {"API_KEY": KEY}),
     Fault("ready path wants a key that is not set", Stop.STAGE, "fail", REJECTED, "API_KEY has no value",
-          {"key": "sesame"}, {"READY_TIMEOUT": "1.5s"}),
+          {"key": KEY}, {"READY_TIMEOUT": "1.5s"}),
     Fault("p95 above its limit, and no traffic at all", Stop.BAKE, "fail", ROLLED_BACK, "p95 within 50 ms",
           {"delay_ms": 120}, {"RESPONSE_TIME_THRESHOLD": "50ms", "BAKE_TIME": "2s"}, rate=0),
     Fault("CPU burning within a limit", Stop.BAKE, "fail", ROLLED_BACK, "cpu at 100%",
@@ -205,7 +207,7 @@ FAULTS = (
     Fault("live fails everything", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=disturb.live_fails, most_failed=400),
     Fault("live fails everything, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
-          environment=CANARY, disturbance=disturb.live_fails, rate=60, most_failed=600),
+          {"delay_ms": 60}, {**CANARY, "CANARY_HOLD": "4s"}, disturb.live_fails, rate=60, most_failed=900),
     Fault("live hangs", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=disturb.live_hangs, rate=20, most_failed=1000),
     Fault("live hangs, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",

@@ -239,3 +239,26 @@ def test_taking_a_first_release_back_is_no_rollback_for_nothing_serves_then(proj
     assert done.returncode == ExitCode.BAD_INPUT
     assert "no earlier release" in done.stderr
     assert project.services_running() == []
+
+
+@pytest.mark.parametrize("reused", [True, False], ids=["kept connection", "new connection"])
+def test_a_read_that_kills_its_process_does_not_kill_the_warm_one(project: Project, reused: bool) -> None:
+    project.ship()
+    live = project.ship(delay_ms=1).release
+    warm = project.session().store.state().warm
+    assert warm is not None
+    before = project.session().target.state(warm).pid
+    if reused:
+        assert httpx.get(project.address, headers={"X-Kickoff-Check": "warm up"}).status_code == 200
+    else:
+        time.sleep(4)  # the proxy gives up idle connections after 3 s
+    answer = httpx.get(f"{project.address}/poison", timeout=30)
+    time.sleep(1)
+    poisoned = project.read_data("poisoned").split()
+    print(f"status {answer.status_code}, executed by {poisoned}")
+    assert answer.status_code == 502
+    assert set(poisoned) == {live}
+    assert len(poisoned) <= 2, (
+        "the proxy's transport may repeat a read on a connection that it had kept, once"
+    )
+    assert project.session().target.state(warm).pid == before
