@@ -4,7 +4,7 @@ import json
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -109,9 +109,10 @@ class ContainerProject(Project):
         """Open the environment in this process, as a first release does."""
         return open_session("development", self.root, prepare=True)
 
-    def limit_processors(self, colour: Colour) -> None:
-        """Let a colour use one processor."""
-        docker("update", "--cpus=1", self._container(colour))
+    @contextmanager
+    def limiting(self) -> Iterator[Callable[[Colour], object]]:
+        """Yield what limits the processors of a colour."""
+        yield lambda colour: docker("update", "--cpus=0.5", self._container(colour))
 
     def stop_colour(self, colour: Colour) -> None:
         """Stop a colour behind the engine's back, for good."""

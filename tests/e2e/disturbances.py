@@ -301,9 +301,10 @@ def client_errors_expected(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def candidate_limited(scene: Scene) -> Iterator[None]:
-    """Let the candidate use one processor."""
-    scene.once_staged(lambda: scene.project.limit_processors(scene.candidate))
-    yield
+    """Let the candidate use less than a processor."""
+    with scene.project.limiting() as limit:
+        scene.once_staged(lambda: limit(scene.candidate))
+        yield
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from enum import StrEnum
 
 from kickoff.errors import ExitCode
 from tests.e2e import disturbances as disturb
+from tests.e2e.project import KEY
 from tests.e2e.scene import Disturbance, nothing
 
 
@@ -70,7 +71,6 @@ SHIPPED, ROLLBACK_FAILED = ExitCode.PASS, ExitCode.ROLLBACK_FAILED
 REJECTED, BAD_INPUT, INCONCLUSIVE = ExitCode.REJECTED, ExitCode.BAD_INPUT, ExitCode.INCONCLUSIVE
 UNREACHABLE, ROLLED_BACK, LOCK_HELD = ExitCode.UNREACHABLE, ExitCode.ROLLED_BACK, ExitCode.LOCK_HELD
 CANARY = {"RELEASE_STRATEGY": "canary", "CANARY_STEPS": "50,100", "CANARY_HOLD": "2s"}
-KEY = "open-sesame-open-sesame"
 SMALL_CANARY = {"RELEASE_STRATEGY": "canary", "CANARY_STEPS": "5,100", "CANARY_HOLD": "3s"}
 
 # fmt: off
@@ -196,13 +196,13 @@ FAULTS = (
           {"live_status": 401}),
     Fault("liveness path is not there", Stop.STAGE, "fail", REJECTED, "answered 404", {"live_status": 404}),
     Fault("ready path wants a key", Stop.LIVE, "pass", SHIPPED, "serves all requests",
-          {"key": KEY}, {"API_KEY": KEY}),
+          {"key": KEY}, {"API_KEY": "${API_KEY}"}),
     Fault("ready path wants a key that is not set", Stop.STAGE, "fail", REJECTED, "API_KEY has no value",
           {"key": KEY}, {"READY_TIMEOUT": "1.5s"}),
     Fault("p95 above its limit, and no traffic at all", Stop.BAKE, "fail", ROLLED_BACK, "p95 within 50 ms",
           {"delay_ms": 120}, {"RESPONSE_TIME_THRESHOLD": "50ms", "BAKE_TIME": "2s"}, rate=0),
     Fault("CPU burning within a limit", Stop.BAKE, "fail", ROLLED_BACK, "cpu at 100%",
-          {"cpu_burn": 4}, {"CPU_USAGE_THRESHOLD": "60%", "BAKE_TIME": "2s"}, disturb.candidate_limited),
+          {"cpu_burn": 1}, {"CPU_USAGE_THRESHOLD": "60%", "BAKE_TIME": "2s"}, disturb.candidate_limited),
     # --- live is down -----------------------------------------------------------------------------------
     Fault("live fails everything", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=disturb.live_fails, most_failed=400),

@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -24,10 +24,13 @@ from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
 from kickoff.release.store import Store
+from kickoff.release.targets import local
 from kickoff.release.targets.local import LocalTarget, free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE = REPOSITORY / "scripts" / "deploy" / "release.py"
+KEY = "open-sesame-open-sesame"
+"""A key for those who refer to ``API_KEY`` in an environment file."""
 UNSHIPPED = shutil.ignore_patterns("__pycache__")
 Request = tuple[str, str, object]
 """Method, path and JSON body (``None`` for none)."""
@@ -71,6 +74,7 @@ class Project:
             "KICKOFF_PORT": str(self.port),
             "KICKOFF_EVIDENCE_DIR": str(self.root.parent / "evidence"),
             "KICKOFF_RUN_ID": "rehearsal",
+            "API_KEY": KEY,
         }
 
     @property
@@ -178,11 +182,12 @@ class Project:
         path = self.store.root / "data" / name
         return path.read_text(encoding="utf-8") if path.exists() else ""
 
-    def limit_processors(self, colour: Colour) -> None:
-        """Let a colour, with what it has started, use one processor."""
-        process = psutil.Process(self.session().target.state(colour).pid)
-        for each in (process, *process.children(recursive=True)):
-            each.cpu_affinity(process.cpu_affinity()[:1])
+    @contextmanager
+    def limiting(self) -> Iterator[Callable[[Colour], object]]:
+        """Yield what limits the processors of a colour; here a control group that says so of all processes."""
+        (self.state / "cpu.max").write_text("10000 100000\n", encoding="utf-8")
+        with patch.object(local, "CGROUPS", self.state):
+            yield lambda _colour: None
 
     def stop_colour(self, colour: Colour) -> None:
         """Stop a colour behind the engine's back, for good."""

@@ -215,7 +215,7 @@ class Steps:
 
         def named(answer: httpx.Response) -> str:
             if header:
-                return answer.headers.get(header, f"{answer.status_code} without {header}")
+                return str(answer.headers.get(header, f"{answer.status_code} without {header}"))
             return release if answer.status_code < 400 else str(answer.status_code)
 
         answers = []

@@ -6,7 +6,7 @@ import pytest
 from kickoff.checks import probe
 from kickoff.checks.probe import ProbeCounts, Prober
 from kickoff.service import HttpCheck
-from tests.unit.checks.web import Answer, Server
+from tests.unit.checks.web import Answer, Seen, Server
 
 CHECKS = (HttpCheck("ready", "/ready"), HttpCheck("root", "/"))
 
@@ -60,7 +60,11 @@ def test_in_pairs_safe_requests_go_out_without_the_marker_too(server: Server) ->
 
 
 def test_slow_answers_are_counted(server: Server) -> None:
-    server.answer = lambda seen: Answer() if seen.path == "/" else (time.sleep(0.05), Answer())[1]
+    def slow(seen: Seen) -> Answer:
+        time.sleep(0.05 if seen.path == "/ready" else 0)
+        return Answer()
+
+    server.answer = slow
     with Prober(
         server.url, {}, CHECKS, header="", expected_release="", rate=500, marker="m", slow_seconds=0.05
     ) as running:

@@ -60,7 +60,7 @@ def seen(public: Traffic | None = None, **values: object) -> Observation:
     """A healthy observation with ``values`` of it or of its probe changed."""
     usual: dict[str, Any] = {"memory_bytes": 100, "cpu": 0.1, "usage_samples": 10}
     probe = {key: values.pop(key) for key in list(values) if key in PROBE}
-    counts = {"probes": 100, "named": 100, "marked": 50, "unmarked": 50} | probe
+    counts: dict[str, Any] = {"probes": 100, "named": 100, "marked": 50, "unmarked": 50} | probe
     return Observation(traffic=public or traffic(200), probe=ProbeCounts(**counts), **(usual | values))
 
 
