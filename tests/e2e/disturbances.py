@@ -345,10 +345,14 @@ def _edited(path: Path, edit: Callable[[str], str]) -> Iterator[None]:
 
 @contextmanager
 def _sick(scene: Scene, how: str) -> Iterator[None]:
-    """Let the live release be ill meanwhile."""
+    """Let the live release be ill meanwhile; afterwards the proxy has to notice that it is well again."""
     scene.project.sicken(scene.live, how)
     yield
     scene.project.sicken("nobody", "")
+    deadline = time.monotonic() + 20
+    while httpx.get(scene.project.address, timeout=10, trust_env=False).status_code >= 500:
+        assert time.monotonic() < deadline, "the live release did not get well again"
+        time.sleep(0.1)
 
 
 def _ship(scene: Scene, **faults: object) -> None:

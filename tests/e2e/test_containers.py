@@ -21,6 +21,8 @@ EACH_TIME = (
     "crash at start",
     "migration hangs",
     "500 on 5 % of requests",
+    "CPU burning within a limit",
+    "live ended before the promotion",
 )
 NIGHTLY = (
     "ready but wrong release",
@@ -53,6 +55,18 @@ NIGHTLY = (
     "paused run wakes up overtaken",
     "journal truncated mid-line",
     "journal damaged",
+    # What users see and our checks do not, and live that is down.
+    "404 to all unmarked requests",
+    "401 to all unmarked requests, first release",
+    "429 share above live, by canary",
+    "liveness path wants a key",
+    "liveness path is not there",
+    "ready path wants a key",
+    "p95 above its limit, and no traffic at all",
+    "live fails everything",
+    "live fails everything, by canary",
+    "live hangs",
+    "live ended before the promotion, by canary",
 )
 
 

@@ -11,7 +11,7 @@ import httpx
 import pytest
 
 from kickoff.errors import ExitCode
-from tests.e2e.project import RELEASE, Load, Project
+from tests.e2e.project import RELEASE, REPOSITORY, Load, Project
 
 pytestmark = pytest.mark.e2e
 
@@ -262,3 +262,28 @@ def test_a_read_that_kills_its_process_does_not_kill_the_warm_one(project: Proje
         "the proxy's transport may repeat a read on a connection that it had kept, once"
     )
     assert project.session().target.state(warm).pid == before
+
+
+def test_the_candidate_is_checked_whatever_became_of_live(project: Project) -> None:
+    project.ship()
+    assert project.stage(project.commit(delay_ms=1)).returncode == 0
+    live = project.session().store.state().live
+    assert live is not None
+    project.stop_colour(live)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(REPOSITORY / "scripts" / "smoke" / "run_smoke_tests.py"),
+            "--env=development",
+            "--phase=candidate",
+            f"--attempt={project.evidence('stage')['attempt']}",
+        ],
+        cwd=project.root,
+        env=project.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert project.evidence("smoke-candidate")["verdict"] == "pass"

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,11 +84,14 @@ class Session:
         values = self.environment.values
         return {name: values[key] for name, key in self.service.check_headers.items() if values.get(key)}
 
-    def unsent_headers(self) -> str:
-        """Return which headers checks leave out, and why; empty when they send all."""
-        unset = [(n, k) for n, k in self.service.check_headers.items() if not self.environment.values.get(k)]
+    def unsent_headers(self, reason: str) -> str:
+        """Return which headers the checks left out, where ``reason`` tells of a 401 or 403; empty for none."""
+        if not re.search(r"\b40[13]\b", reason):
+            return ""
+        unset = {n: k for n, k in self.service.check_headers.items() if not self.environment.values.get(k)}
         return "; ".join(
-            f"checks do not send {n}: {k} has no value in {self.environment.name}" for n, k in unset
+            f"checks do not send {name}: {key} has no value in {self.environment.name}"
+            for name, key in unset.items()
         )
 
     def logs(self, process: str, lines: int = 20) -> list[str]:

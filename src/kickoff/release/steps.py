@@ -159,7 +159,7 @@ class Steps:
                     return f"the process ended ({process.detail})"
                 return ""
 
-            rule, hint = "candidate gets ready", self.session.unsent_headers()
+            rule = "candidate gets ready"
             found = wait_ready(
                 endpoint.url,
                 {**endpoint.headers, **self.session.check_headers()},
@@ -170,6 +170,7 @@ class Steps:
                 dead,
                 most_wrong=WRONG_ANSWERS,
             )
+            hint = self.session.unsent_headers(found.reason)
             if found.ok:
                 # Where the proxy finds it ill it would serve nobody, so it is asked before any traffic moves.
                 rule, hint = "the proxy finds the candidate healthy", "the proxy asks health.live with no key"

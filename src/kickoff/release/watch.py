@@ -3,7 +3,7 @@
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kickoff.checks.probe import Prober
@@ -95,6 +95,9 @@ class Watch:
                 for colour, prober in probers.items():
                     seen = observed[colour]
                     seen.probe = prober.snapshot()
+                    if unsent := session.unsent_headers(seen.probe.last_error):
+                        error = f"{seen.probe.last_error} ({unsent})"
+                        seen.probe = replace(seen.probe, last_error=error)
                     seen.traffic = current.get(str(colour), Traffic()).since(
                         start.get(str(colour), Traffic())
                     )
