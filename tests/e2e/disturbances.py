@@ -275,6 +275,13 @@ def live_fails(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def live_errs(scene: Scene) -> Iterator[None]:
+    """Let the live release answer 500 to everything but its liveness path, at once."""
+    with _sick(scene, "errs"):
+        yield
+
+
+@contextmanager
 def live_hangs(scene: Scene) -> Iterator[None]:
     """Let the live release take connections and never answer."""
     with _sick(scene, "hangs"):

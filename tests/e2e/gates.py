@@ -176,6 +176,6 @@ GATES = (
     Gate("cpu of what the colour may use", replaced(local, "_processors", lambda _: float(os.cpu_count() or 1)),
          ("CPU burning within a limit",)),
     Gate("live that is down is no baseline", replaced(judge.Observation, "down", property(lambda _: False)),
-         ("live fails everything, by canary",)),
+         ("live fails all but its liveness path, by canary",)),
 )
 # fmt: on

@@ -85,7 +85,7 @@ class Session:
         return {name: values[key] for name, key in self.service.check_headers.items() if values.get(key)}
 
     def unsent_headers(self, reason: str) -> str:
-        """Return which headers the checks left out, where ``reason`` tells of a 401 or 403; empty for none."""
+        """Return which headers the checks left out, where ``reason`` tells of a 401 or 403; or nothing."""
         if not re.search(r"\b40[13]\b", reason):
             return ""
         unset = {n: k for n, k in self.service.check_headers.items() if not self.environment.values.get(k)}
