@@ -93,9 +93,9 @@ async def _one(client: httpx.AsyncClient, number: int, file: TextIO) -> None:
         elif place in (33, 66):
             answer = await client.get("/slow", params={"seconds": 1})
         elif place % 4 == 1:
-            answer = await client.post("/echo", json={"number": number})
+            answer = await client.post("/echo?user", json={"number": number})
         else:
-            answer = await client.get("/")
+            answer = await client.get("/?user")
         status, release = answer.status_code, answer.headers.get("X-Release", "")
     except httpx.HTTPError as failure:
         error = repr(failure)

@@ -50,7 +50,7 @@ def _run(folder: Path, arguments: argparse.Namespace) -> dict[str, Any]:
         good = project.ship()
         with traffic(project.address, arguments.rate, log):
             began = time.time()
-            bad = project.ship(error_share=arguments.share, only_public=True)
+            bad = project.ship(error_share=arguments.share, only_users=True)
             seconds = time.time() - began
     finally:
         project.close()

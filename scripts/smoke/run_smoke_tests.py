@@ -48,6 +48,8 @@ def main() -> int:
         )
     if document.verdict is not Verdict.PASS:
         document.log_tail = list(session.logs(arguments.phase, _LOG_LINES))
+        unsent = session.unsent_headers(" ".join(rule.reason for rule in document.rules))
+        document.summary = "; ".join(filter(None, (document.summary, unsent)))
     code = _finish(arguments, document)
     if arguments.phase == "candidate" and arguments.attempt:
         session.record_check(arguments.attempt, document)

@@ -86,6 +86,7 @@ class Service:
     ready_path: str
     release_header: str
     check_headers: Mapping[str, str]
+    expected_client_errors: frozenset[int]
     required_checks: tuple[str, ...]
     required_checks_in: Mapping[str, tuple[str, ...]]
     smoke: tuple[HttpCheck, ...]
@@ -153,6 +154,7 @@ def parse(text: str, source: str) -> Service:
         ready_path=document["health"]["ready"],
         release_header=document.get("release_header", "X-Release"),
         check_headers=document.get("check_headers", {}),
+        expected_client_errors=frozenset(document.get("expected_client_errors", ())),
         required_checks=tuple(document["required_checks"]),
         required_checks_in={
             name: tuple(checks) for name, checks in document.get("required_checks_in", {}).items()

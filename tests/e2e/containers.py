@@ -4,7 +4,7 @@ import json
 import secrets
 import shutil
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -108,6 +108,26 @@ class ContainerProject(Project):
     def session(self) -> Session:
         """Open the environment in this process, as a first release does."""
         return open_session("development", self.root, prepare=True)
+
+    @contextmanager
+    def limiting(self) -> Iterator[Callable[[Colour], object]]:
+        """Yield what limits the processors of a colour."""
+        yield lambda colour: docker("update", "--cpus=0.5", self._container(colour))
+
+    def stop_colour(self, colour: Colour) -> None:
+        """Stop a colour behind the engine's back, for good."""
+        docker("stop", self._container(colour))
+
+    def start_colour(self, colour: Colour) -> None:
+        """Start such a colour again."""
+        docker("start", self._container(colour))
+
+    def _container(self, colour: Colour) -> str:
+        return f"{self.name}-{colour}-1"
+
+    def _write_data(self, name: str, text: str) -> None:
+        command = ("run", "--rm", "--network=none", f"--volume={self.name}_data:/data", "alpine:3.22.1")
+        docker(*command, "sh", "-c", f"echo {text} > /data/{name}")
 
     def services_running(self) -> list[int]:
         """Process ids of all containers of colours and hooks."""

@@ -270,6 +270,53 @@ def slow_live(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def live_fails(scene: Scene) -> Iterator[None]:
+    """Let the live release answer 500 to everything."""
+    with _sick(scene, "fails"):
+        yield
+
+
+@contextmanager
+def live_errs(scene: Scene) -> Iterator[None]:
+    """Let the live release answer 500 to everything but its liveness path, at once."""
+    with _sick(scene, "errs"):
+        yield
+
+
+@contextmanager
+def live_hangs(scene: Scene) -> Iterator[None]:
+    """Let the live release take connections and never answer."""
+    with _sick(scene, "hangs"):
+        yield
+
+
+@contextmanager
+def live_stopped(scene: Scene) -> Iterator[None]:
+    """Stop the live release for good once a candidate is ready; start it again afterwards."""
+    colour = scene.project.store.state().live
+    assert colour is not None
+    scene.once_staged(lambda: scene.project.stop_colour(colour))
+    yield
+    scene.project.start_colour(colour)
+
+
+@contextmanager
+def client_errors_expected(scene: Scene) -> Iterator[None]:
+    """Name 429 as an answer that users may get."""
+    new = "required_checks: []\nexpected_client_errors: [429]"
+    with _edited(scene.project.root / CONFIG, lambda text: text.replace("required_checks: []", new)):
+        yield
+
+
+@contextmanager
+def candidate_limited(scene: Scene) -> Iterator[None]:
+    """Let the candidate use less than a processor."""
+    with scene.project.limiting() as limit:
+        scene.once_staged(lambda: limit(scene.candidate))
+        yield
+
+
+@contextmanager
 def newer_schema_live(scene: Scene) -> Iterator[None]:
     """Ship two releases of a newer schema on top of the live one."""
     scene.values["older"] = scene.project.live
@@ -369,6 +416,18 @@ def _edited(path: Path, edit: Callable[[str], str]) -> Iterator[None]:
     finally:
         now = path.read_text(encoding="utf-8")
         path.write_text(before + now.removeprefix(after), encoding="utf-8")
+
+
+@contextmanager
+def _sick(scene: Scene, how: str) -> Iterator[None]:
+    """Let the live release be ill meanwhile; afterwards the proxy has to notice that it is well again."""
+    scene.project.sicken(scene.live, how)
+    yield
+    scene.project.sicken("nobody", "")
+    deadline = time.monotonic() + 20
+    while httpx.get(scene.project.address, timeout=10, trust_env=False).status_code >= 500:
+        assert time.monotonic() < deadline, "the live release did not get well again"
+        time.sleep(0.1)
 
 
 def _ship(scene: Scene, **faults: object) -> None:

@@ -12,6 +12,7 @@ from enum import StrEnum
 from kickoff.errors import ExitCode
 from tests.e2e import bad_days
 from tests.e2e import disturbances as disturb
+from tests.e2e.project import KEY
 from tests.e2e.scene import Disturbance, nothing
 
 
@@ -116,11 +117,11 @@ FAULTS = (
     Fault("errors within the limit, but more than live", Stop.BAKE, "fail", ROLLED_BACK,
           "error rate against live", {"error_share": 0.3}, {"ERROR_RATE_THRESHOLD": "60%"}, most_failed=60),
     Fault("errors under public traffic alone", Stop.BAKE, "fail", ROLLED_BACK, "error rate",
-          {"error_share": 0.3, "only_public": True}, most_failed=60),
+          {"error_share": 0.3, "only_users": True}, most_failed=60),
     Fault("errors under public traffic alone, canary 5 %", Stop.CANARY, "fail", ROLLED_BACK, "error rate",
-          {"error_share": 0.5, "only_public": True}, SMALL_CANARY, rate=100, most_failed=20),
+          {"error_share": 0.5, "only_users": True}, SMALL_CANARY, rate=100, most_failed=20),
     Fault("a few users' errors beside a busy probe", Stop.CANARY, "fail", ROLLED_BACK, "error rate of users",
-          {"error_share": 1, "only_public": True}, {**SMALL_CANARY, "ERROR_RATE_THRESHOLD": "20%"},
+          {"error_share": 1, "only_users": True}, {**SMALL_CANARY, "ERROR_RATE_THRESHOLD": "20%"},
           rate=100, most_failed=30),
     Fault("p95 doubled", Stop.CANARY, "fail", ROLLED_BACK, "p95 against live",
           {"tail_share": 0.4, "tail_ms": 300}, CANARY, disturb.slow_live, rate=100),
@@ -290,6 +291,49 @@ FAULTS = (
           disturbance=disturb.port_that_is_none),
     Fault("stop beside a foreign process on the port", Stop.COMMAND, "refused", UNREACHABLE, "still answers",
           disturbance=disturb.public_port_taken, command=("stop",), first=True, rate=0),
+    # --- what users see and our checks do not -----------------------------------------------------------
+    Fault("404 to all unmarked requests", Stop.BAKE, "fail", ROLLED_BACK, "marked and unmarked requests alike",
+          {"refused_share": 1}, most_failed=160),
+    Fault("401 to all unmarked requests, first release", Stop.BAKE, "fail", ROLLED_BACK, "(unmarked): expected",
+          {"refused_share": 1, "refused_status": 401}, first=True, rate=0),
+    Fault("401 to users alone, first release", Stop.BAKE, "fail", ROLLED_BACK, "client errors of users",
+          {"refused_share": 1, "refused_status": 401, "refused_users": True}, first=True, most_failed=1000),
+    Fault("429 share above live, by canary", Stop.CANARY, "fail", ROLLED_BACK, "client errors against live",
+          {"refused_share": 0.4, "refused_status": 429, "refused_users": True}, {**CANARY, "CANARY_HOLD": "6s"},
+          rate=60, most_failed=150),
+    Fault("429 that service.yml expects, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          {"refused_share": 0.4, "refused_status": 429, "refused_users": True}, CANARY,
+          disturb.client_errors_expected, rate=60, most_failed=300),
+    Fault("our own checks are treated worse", Stop.BAKE, "fail", ROLLED_BACK, "our own checks are treated",
+          {"error_share": 0.8, "only_checks": True}, {"ERROR_RATE_THRESHOLD": "60%", "BAKE_TIME": "2s"}),
+    Fault("liveness path wants a key", Stop.STAGE, "fail", REJECTED, "GET /health/live, asked without headers",
+          {"live_status": 401}),
+    Fault("liveness path is not there", Stop.STAGE, "fail", REJECTED, "answered 404", {"live_status": 404}),
+    Fault("ready path wants a key", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          {"key": KEY}, {"API_KEY": "${API_KEY}"}),
+    Fault("ready path wants a key that is not set", Stop.STAGE, "fail", REJECTED, "API_KEY has no value",
+          {"key": KEY}, {"READY_TIMEOUT": "1.5s"}),
+    Fault("p95 above its limit, and no traffic at all", Stop.BAKE, "fail", ROLLED_BACK, "p95 within 50 ms",
+          {"delay_ms": 120}, {"RESPONSE_TIME_THRESHOLD": "50ms", "BAKE_TIME": "2s"}, rate=0),
+    Fault("CPU burning within a limit", Stop.BAKE, "fail", ROLLED_BACK, "cpu at 100%",
+          {"cpu_burn": 1}, {"CPU_USAGE_THRESHOLD": "60%", "BAKE_TIME": "2s"}, disturb.candidate_limited),
+    # --- live is down -----------------------------------------------------------------------------------
+    Fault("live fails everything", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.live_fails, most_failed=400),
+    Fault("live fails everything, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          environment=CANARY, disturbance=disturb.live_fails, rate=60, most_failed=900),
+    Fault("live fails all but its liveness path, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          {"delay_ms": 60}, {**CANARY, "CANARY_HOLD": "4s"}, disturb.live_errs, rate=60, most_failed=900),
+    Fault("live hangs", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.live_hangs, rate=20, most_failed=1000),
+    Fault("live hangs, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          environment=CANARY, disturbance=disturb.live_hangs, rate=20, most_failed=1000),
+    Fault("live ended before the promotion", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.live_stopped, most_failed=200),
+    Fault("live ended before the promotion, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          environment=CANARY, disturbance=disturb.live_stopped, rate=60, most_failed=200),
+    Fault("live fails everything, and so does the candidate", Stop.BAKE, "fail", ROLLED_BACK, "error rate at",
+          {"error_share": 1}, disturbance=disturb.live_fails, rate=0),
 )
 # fmt: on
 

@@ -4,6 +4,7 @@
 """
 
 import json
+import os
 import re
 import shutil
 from collections.abc import Callable, Iterator
@@ -16,6 +17,7 @@ import httpx
 
 from kickoff import places
 from kickoff.artifact import bundle
+from kickoff.checks.probe import Prober
 from kickoff.checks.smoke import Readiness, wait_ready
 from kickoff.environment import loader
 from kickoff.environment.loader import inspect
@@ -160,7 +162,7 @@ GATES = (
          ("required check missing",)),
     Gate("error rate", passing("_share", "error rate"), ("500 on half of the requests, first release",)),
     Gate("error rate of users", passing("_users"), ("a few users' errors beside a busy probe",)),
-    Gate("error rate against live", passing("_fisher"), ("errors within the limit, but more than live",)),
+    Gate("error rate against live", passing("_errors_against_live"), ("errors within the limit, but more than live",)),
     Gate("p95", passing("_share", "p95"), ("p95 above its limit",)),
     Gate("latency against live", passing("_slower"), ("p95 doubled",)),
     Gate("restarts", passing("_ceiling", "restarts"), ("crash after 5 s",)),
@@ -219,5 +221,21 @@ GATES = (
         replaced(Store, "_json", lambda *_: None), replaced(Store, "_named_live", lambda _: False)),
          ("state is {}", "state is null")),
     Gate("the watch judges", replaced(engine, "combine", lambda _: Verdict.PASS), ("bad after it went live",)),
+    # --- what users see and our checks do not, and live that is down ------------------------------------
+    Gate("client errors of users", passing("_client_errors_of_users"), ("401 to users alone, first release",)),
+    Gate("client errors against live", passing("_client_errors_against_live"),
+         ("429 share above live, by canary",)),
+    Gate("marked and unmarked requests alike", passing("_alike"), ("our own checks are treated worse",)),
+    Gate("probes go out unmarked, too", replaced(Prober, "_paired", lambda *_: False),
+         ("401 to all unmarked requests, first release",)),
+    Gate("the proxy finds the candidate healthy",
+         replaced(steps, "wait_live", lambda *_: Readiness(True, "", 0.0)), ("liveness path is not there",)),
+    Gate("all checks send the headers", replaced(Session, "check_headers", lambda _: {}),
+         ("ready path wants a key",)),
+    Gate("p95 of the probe", passing("_p95"), ("p95 above its limit, and no traffic at all",)),
+    Gate("cpu of what the colour may use", replaced(local, "_processors", lambda _: float(os.cpu_count() or 1)),
+         ("CPU burning within a limit",)),
+    Gate("live that is down is no baseline", replaced(judge.Observation, "down", property(lambda _: False)),
+         ("live fails all but its liveness path, by canary",)),
 )
 # fmt: on

@@ -10,7 +10,7 @@ import sys
 import threading
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from typing import Any, ClassVar, Self
@@ -25,11 +25,14 @@ from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
 from kickoff.release.store import Store
+from kickoff.release.targets import local
 from kickoff.release.targets.local import LocalTarget
 from kickoff.release.targets.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 RELEASE = REPOSITORY / "scripts" / "deploy" / "release.py"
+KEY = "open-sesame-open-sesame"
+"""A key for those who refer to ``API_KEY`` in an environment file."""
 UNSHIPPED = shutil.ignore_patterns("__pycache__")
 Request = tuple[str, str, object]
 """Method, path and JSON body (``None`` for none)."""
@@ -44,10 +47,10 @@ class Project:
 
     bundle: ClassVar[tuple[str, ...]] = ("fixture",)
     requests: ClassVar[tuple[Request, ...]] = (
-        ("POST", "/echo", {"text": "x"}),
-        ("GET", "/", None),
-        ("GET", "/", None),
-        ("GET", "/", None),
+        ("POST", "/echo?user", {"text": "x"}),
+        ("GET", "/?user", None),
+        ("GET", "/?user", None),
+        ("GET", "/?user", None),
     )
 
     slow_seconds: ClassVar[float] = 0.2
@@ -73,6 +76,7 @@ class Project:
             "KICKOFF_PORT": str(self.port),
             "KICKOFF_EVIDENCE_DIR": str(self.root.parent / "evidence"),
             "KICKOFF_RUN_ID": "rehearsal",
+            "API_KEY": KEY,
         }
 
     @property
@@ -172,6 +176,30 @@ class Project:
         with patch.dict(os.environ, self.environ, clear=True), chdir(self.root):
             yield
 
+    def sicken(self, release: str, how: str) -> None:
+        """Let a release of the fixture service fall ill while it runs (``service/fixture/sickness.py``)."""
+        self._write_data("sick", f"{release} {how}")
+
+    def read_data(self, name: str) -> str:
+        """The content of a file that the fixture service wrote into its data folder; empty without one."""
+        path = self.store.root / "data" / name
+        return path.read_text(encoding="utf-8") if path.exists() else ""
+
+    @contextmanager
+    def limiting(self) -> Iterator[Callable[[Colour], object]]:
+        """Yield what limits the processors of a colour; here a control group that says so of all processes."""
+        (self.state / "cpu.max").write_text("10000 100000\n", encoding="utf-8")
+        with patch.object(local, "CGROUPS", self.state):
+            yield lambda _colour: None
+
+    def stop_colour(self, colour: Colour) -> None:
+        """Stop a colour behind the engine's back, for good."""
+        self._supervisor("stop", colour)
+
+    def start_colour(self, colour: Colour) -> None:
+        """Start such a colour again."""
+        self._supervisor("start", colour)
+
     @property
     def store(self) -> Store:
         """The environment's state."""
@@ -233,6 +261,14 @@ class Project:
         """Stop everything this project started."""
         if self.state.exists():
             self.session().target.shut_down()
+
+    def _write_data(self, name: str, text: str) -> None:
+        (self.store.root / "data" / name).write_text(text, encoding="utf-8")
+
+    def _supervisor(self, verb: str, colour: Colour) -> None:
+        target = self.session().target
+        assert isinstance(target, LocalTarget)
+        target.supervisor._call(f"supervisor.{verb}Process", str(colour))
 
     def _git(self, *arguments: str) -> str:
         identity = ["-c", "user.name=Rehearsal", "-c", "user.email=rehearsal@example.invalid"]

@@ -28,6 +28,8 @@ EACH_TIME = (
     "500 on 5 % of requests",
     "live was stopped",
     "start after a reboot",
+    "CPU burning within a limit",
+    "live ended before the promotion",
 )
 NIGHTLY = (
     "ready but wrong release",
@@ -82,6 +84,18 @@ NIGHTLY = (
     "state is lost",
     "state is null",
     "state lost and derived again",
+    # What users see and our checks do not, and live that is down.
+    "404 to all unmarked requests",
+    "401 to all unmarked requests, first release",
+    "429 share above live, by canary",
+    "liveness path wants a key",
+    "liveness path is not there",
+    "ready path wants a key",
+    "p95 above its limit, and no traffic at all",
+    "live fails everything",
+    "live fails everything, by canary",
+    "live hangs",
+    "live ended before the promotion, by canary",
 )
 
 

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from kickoff.errors import ExitCode
-from tests.e2e.project import RELEASE, Load, Project
+from tests.e2e.project import RELEASE, REPOSITORY, Load, Project
 
 pytestmark = pytest.mark.e2e
 
@@ -243,3 +243,51 @@ def test_after_a_first_release_is_taken_back_nothing_serves(project: Project) ->
     assert "nothing serves now" in done.stderr
     assert project.services_running() == []
     assert httpx.get(project.address, trust_env=False).status_code == 503
+
+
+@pytest.mark.parametrize("reused", [True, False], ids=["kept connection", "new connection"])
+def test_a_read_that_kills_its_process_does_not_kill_the_warm_one(project: Project, reused: bool) -> None:
+    project.ship()
+    live = project.ship(delay_ms=1).release
+    warm = project.session().store.state().warm
+    assert warm is not None
+    before = project.session().target.state(warm).pid
+    if reused:
+        assert httpx.get(project.address, headers={"X-Kickoff-Check": "warm up"}).status_code == 200
+    else:
+        time.sleep(4)  # the proxy gives up idle connections after 3 s
+    answer = httpx.get(f"{project.address}/poison", timeout=30)
+    time.sleep(1)
+    poisoned = project.read_data("poisoned").split()
+    print(f"status {answer.status_code}, executed by {poisoned}")
+    assert answer.status_code == 502
+    assert set(poisoned) == {live}
+    assert len(poisoned) <= 2, (
+        "the proxy's transport may repeat a read on a connection that it had kept, once"
+    )
+    assert project.session().target.state(warm).pid == before
+
+
+def test_the_candidate_is_checked_whatever_became_of_live(project: Project) -> None:
+    project.ship()
+    assert project.stage(project.commit(delay_ms=1)).returncode == 0
+    live = project.session().store.state().live
+    assert live is not None
+    project.stop_colour(live)
+    done = subprocess.run(
+        [
+            sys.executable,
+            str(REPOSITORY / "scripts" / "smoke" / "run_smoke_tests.py"),
+            "--env=development",
+            "--phase=candidate",
+            f"--attempt={project.evidence('stage')['attempt']}",
+        ],
+        cwd=project.root,
+        env=project.environ,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert project.evidence("smoke-candidate")["verdict"] == "pass"

@@ -1,17 +1,20 @@
 """The probe: a steady trickle of requests that tells how a release answers while it takes over."""
 
 import itertools
+import math
+import random
 import threading
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from kickoff.checks.http import SECONDS, open_client, perform
+from kickoff.checks.http import SECONDS, CheckResult, open_client, perform
 from kickoff.service import HttpCheck
 
 _REQUEST_SECONDS = 5.0
+_SAFE = ("GET", "HEAD")
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,13 +24,25 @@ class ProbeCounts:
     Attributes:
         probes: Requests that were answered or failed.
         failures: Those that failed or answered wrongly, a wrong release included.
+        slow: Those that took longer than the limit.
+        named: Answers that named a release.
         wrong_release: Answers that named another release.
+        marked: Marked halves of pairs.
+        marked_failures: Those of them that failed.
+        unmarked: Unmarked halves of pairs.
+        unmarked_failures: Those of them that failed.
         last_error: Text of the last failure.
     """
 
     probes: int = 0
     failures: int = 0
+    slow: int = 0
+    named: int = 0
     wrong_release: int = 0
+    marked: int = 0
+    marked_failures: int = 0
+    unmarked: int = 0
+    unmarked_failures: int = 0
     last_error: str = ""
 
 
@@ -36,14 +51,20 @@ class Prober:
 
     A slow answer delays the next request; the pace is not made up for in a burst afterwards.
 
+    In pairs, a GET or HEAD is sent twice: with the marker, and without it as a user would. A service that
+    treats checks differently shows it there. Other methods stay marked: unmarked, they would leave data among
+    those of users.
+
     Args:
         base_url: Address of the release.
         headers: Sent with every request.
         checks: Sent one after the other, over and over.
         header: Response header that names the release; empty when the service sends none.
         expected_release: The release that must answer; empty for no such demand.
-        rate: Requests a second.
+        rate: Requests a second, both halves of a pair counted.
         marker: Value of the ``X-Kickoff-Check`` header.
+        pairs: Send safe requests without the marker, too.
+        slow_seconds: What takes longer is counted as slow.
     """
 
     def __init__(
@@ -56,6 +77,8 @@ class Prober:
         expected_release: str,
         rate: float,
         marker: str,
+        pairs: bool = False,
+        slow_seconds: float = math.inf,
     ) -> None:
         if rate <= 0 or not checks:
             raise ValueError("a probe needs a rate above 0 and at least one check")
@@ -66,6 +89,8 @@ class Prober:
         self._expected = expected_release
         self._interval = 1 / rate
         self._marker = marker
+        self._pairs = pairs
+        self._slow_milliseconds = slow_seconds * 1000
         self._lock = threading.Lock()
         self._counts = ProbeCounts()
         self._crash: Exception | None = None
@@ -112,7 +137,7 @@ class Prober:
     def _probe(self) -> None:
         due = time.monotonic()
         with open_client(self._base_url, self._headers, seconds=_REQUEST_SECONDS) as client:
-            for check in itertools.cycle(self._checks):
+            for check, marker in self._requests():
                 if self._finish.wait(max(0.0, due - time.monotonic())):
                     return
                 result = perform(
@@ -120,15 +145,36 @@ class Prober:
                     check,
                     header=self._header,
                     expected_release=self._expected,
-                    marker=self._marker,
+                    marker=marker,
                 )
-                wrong = bool(self._expected and result.release and result.release != self._expected)
-                with self._lock:
-                    self._counts = replace(
-                        self._counts,
-                        probes=self._counts.probes + 1,
-                        failures=self._counts.failures + (not result.ok),
-                        wrong_release=self._counts.wrong_release + wrong,
-                        last_error=self._counts.last_error if result.ok else f"{check.name}: {result.error}",
-                    )
+                self._count(check, marker, result)
                 due = max(due + self._interval, time.monotonic())
+
+    def _requests(self) -> Iterator[tuple[HttpCheck, str]]:
+        """Yield checks and their markers for ever; chance says which half is first, so no rhythm hits one."""
+        for check in itertools.cycle(self._checks):
+            markers = [self._marker, ""] if self._paired(check) else [self._marker]
+            for marker in random.sample(markers, len(markers)):
+                yield check, marker
+
+    def _paired(self, check: HttpCheck) -> bool:
+        return self._pairs and check.method in _SAFE
+
+    def _count(self, check: HttpCheck, marker: str, result: CheckResult) -> None:
+        failed, half = not result.ok, self._paired(check)
+        name = check.name if marker else f"{check.name} (unmarked)"
+        with self._lock:
+            counts = self._counts
+            self._counts = ProbeCounts(
+                probes=counts.probes + 1,
+                failures=counts.failures + failed,
+                slow=counts.slow + (result.milliseconds > self._slow_milliseconds),
+                named=counts.named + bool(result.release),
+                wrong_release=counts.wrong_release
+                + bool(self._expected and result.release and result.release != self._expected),
+                marked=counts.marked + (half and bool(marker)),
+                marked_failures=counts.marked_failures + (half and bool(marker) and failed),
+                unmarked=counts.unmarked + (not marker),
+                unmarked_failures=counts.unmarked_failures + (not marker and failed),
+                last_error=f"{name}: {result.error}" if failed else counts.last_error,
+            )

@@ -4,7 +4,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
-from kickoff.checks.http import CheckResult, open_client, perform
+import httpx
+
+from kickoff.checks.http import SECONDS, CheckResult, open_client, perform
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.service import HttpCheck, Service
 
@@ -22,7 +24,13 @@ class Readiness(NamedTuple):
 
 
 def run(
-    base_url: str, headers: Mapping[str, str], service: Service, expected_release: str
+    base_url: str,
+    headers: Mapping[str, str],
+    service: Service,
+    expected_release: str,
+    *,
+    seconds: float = SECONDS,
+    patient: bool = True,
 ) -> list[RuleResult]:
     """Send every smoke check once; return one rule per check and one for the release that answered.
 
@@ -31,15 +39,19 @@ def run(
         headers: Sent with every request.
         service: The service's description.
         expected_release: The release that must answer; empty when none is known.
+        seconds: Limit for connecting and for every read and write.
+        patient: Go on when a check got no answer at all; otherwise the rest is left out.
     """
     results = []
-    with open_client(base_url, headers) as client:
+    with open_client(base_url, headers, seconds=seconds) as client:
         for check in service.smoke:
             # A wrong release is one mistake, told by one rule: not by every check again.
             result = perform(
                 client, check, header=service.release_header, expected_release="", marker="smoke"
             )
             results.append((check, result))
+            if not (patient or result.status):
+                break
     rules = [_rule(check, result) for check, result in results]
     rules.append(_release_rule([result for _, result in results], service.release_header, expected_release))
     return rules
@@ -94,6 +106,38 @@ def wait_ready(  # noqa: PLR0917 - the documented order
         last = result.error.removeprefix("expected status 200, found ")
         reason = f"never ready in {seconds:g} s (last: {last})"
     return Readiness(False, reason, time.monotonic() - started)
+
+
+def wait_live(
+    url: str, headers: Mapping[str, str], path: str, seconds: float, still_running: Callable[[], str]
+) -> Readiness:
+    """Ask ``path`` as the proxy's health check does, until it answers 2xx or 3xx.
+
+    Args:
+        url: Address of the service.
+        headers: What the way to the service needs; nothing of the service's own, for the proxy has none.
+        path: Liveness path.
+        seconds: How long the proxy waits for an answer; also how long this asks again.
+        still_running: Returns why the service cannot answer any more (it crashed), or nothing.
+    """
+    started = time.monotonic()
+    with open_client(url, headers, seconds=seconds) as client:
+        while True:
+            stopped = still_running()
+            if stopped:
+                return Readiness(False, stopped, time.monotonic() - started)
+            try:
+                answer = client.get(path)
+                problem = "" if 200 <= answer.status_code < 400 else f"answered {answer.status_code}"
+            except httpx.HTTPError as error:
+                problem = f"did not answer ({type(error).__name__})"
+            elapsed = time.monotonic() - started
+            if not problem:
+                return Readiness(True, "", elapsed)
+            if elapsed >= seconds:
+                reason = f"GET {path}, asked without headers as the proxy will ask, {problem}"
+                return Readiness(False, reason, elapsed)
+            time.sleep(_POLL_SECONDS)
 
 
 def _rule(check: HttpCheck, result: CheckResult) -> RuleResult:

@@ -5,7 +5,8 @@ Every rule on counts is an exact test, so few requests give doubt instead of noi
 * *Absolute* rules ask whether the candidate's share of bad requests can still be below its limit: the
   exact binomial tail ``P(X >= bad | n, limit)``.
 * *Comparative* rules ask whether candidate and live can still be the same: Fisher's exact test, one-sided,
-  on errors; on latency the placement test, which allows for live's quantile being an estimate too.
+  on errors and on each 4xx status; on latency the placement test, which allows for live's quantile being an
+  estimate too. Live that does not answer, or fails most requests, is no baseline: they do not apply.
 
 **Looking often.** A rollout is judged many times. Look ``i`` may spend ``ALPHA / (i (i + 1))``; these sum
 to at most ``ALPHA`` over any number of looks, so a healthy candidate is refused with at most that
@@ -14,8 +15,10 @@ al., "Always Valid Inference", 2015, for the problem). Counts that hardly grew a
 """
 
 import math
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
+from kickoff.checks.probe import ProbeCounts
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.release.traefik import Traffic
 
@@ -23,6 +26,9 @@ ALPHA = 0.001
 MINIMUM_SAMPLES = 20
 LATENCY_MARGIN = 1.5
 GROWTH = 1.1
+MOST_CLIENT_ERRORS = 0.5
+LIVE_IS_DOWN = "live is down: absolute rules decide"
+_CLIENT_ERRORS = range(400, 500)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +40,8 @@ class Limits:
         response_seconds: Limit of the 95th percentile.
         memory: Largest acceptable share of ``memory_bytes``, 0 to 1.
         memory_bytes: Memory a colour may use.
-        cpu: Largest acceptable mean share of the machine, 0 to 1.
+        cpu: Largest acceptable mean share of the processors a colour may use, 0 to 1.
+        expected_client_errors: 4xx statuses that users may get as often as they like.
     """
 
     error_rate: float
@@ -42,6 +49,7 @@ class Limits:
     memory: float
     memory_bytes: int
     cpu: float
+    expected_client_errors: frozenset[int] = frozenset()
 
 
 @dataclass(slots=True)
@@ -50,21 +58,15 @@ class Observation:
 
     Attributes:
         traffic: Public requests, from the proxy's counters.
-        probes: Probe requests sent.
-        probe_failures: Probe requests that failed or answered wrongly.
-        wrong_release: Probe answers that named another release.
-        probe_error: Text of the last failure.
+        probe: What the probe saw.
         restarts: Times the process was started again.
         memory_bytes: Highest resident memory seen.
-        cpu: Mean share of the machine, 0 to 1.
+        cpu: Mean share of the processors the colour may use, 0 to 1.
         usage_samples: Number of memory and CPU readings.
     """
 
     traffic: Traffic = field(default_factory=Traffic)
-    probes: int = 0
-    probe_failures: int = 0
-    wrong_release: int = 0
-    probe_error: str = ""
+    probe: ProbeCounts = field(default_factory=ProbeCounts)
     restarts: int = 0
     memory_bytes: int = 0
     cpu: float = 0.0
@@ -73,12 +75,17 @@ class Observation:
     @property
     def requests(self) -> int:
         """Public and probe requests together."""
-        return self.traffic.requests + self.probes
+        return self.traffic.requests + self.probe.probes
 
     @property
     def errors(self) -> int:
         """Public and probe requests that failed."""
-        return self.traffic.errors + self.probe_failures
+        return self.traffic.errors + self.probe.failures
+
+    @property
+    def down(self) -> bool:
+        """Whether most requests failed, or none was answered at all."""
+        return self.requests == 0 or 2 * self.errors > self.requests
 
 
 def spending(look: int) -> float:
@@ -158,33 +165,19 @@ def judge(candidate: Observation, live: Observation | None, limits: Limits, look
             candidate.requests,
             limits.error_rate,
             alpha,
-            candidate.probe_error,
+            candidate.probe.last_error,
         ),
         _users(candidate.traffic, limits.error_rate, alpha),
-        _fisher("error rate against live", candidate, live, alpha),
-        _share(
-            f"p95 within {limits.response_seconds * 1000:.0f} ms",
-            candidate.traffic.slower_than(limits.response_seconds),
-            candidate.traffic.timed,
-            0.05,
-            alpha,
-            unit="slower",
-            otherwise="no request's duration was measured",
-        )
-        if candidate.traffic.requests
-        else RuleResult(
-            f"p95 within {limits.response_seconds * 1000:.0f} ms",
-            Verdict.NOT_APPLICABLE,
-            "no traffic",
-            "5% slower",
-            0,
-            "no public request reached the candidate; the probe decides",
-        ),
+        _errors_against_live(candidate, live, alpha),
+        _client_errors_of_users(candidate.traffic, live, limits, alpha),
+        _client_errors_against_live(candidate.traffic, live, limits, alpha),
+        _alike(candidate.probe, alpha),
+        _p95(candidate, limits.response_seconds, alpha),
         *(
             _slower(name, q, candidate, live, alpha)
             for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
         ),
-        _release(candidate),
+        _release(candidate.probe),
         _ceiling("restarts", candidate.restarts, 0, "", 1),
         _usage(
             "memory",
@@ -248,32 +241,130 @@ def _users(traffic: Traffic, limit: float, alpha: float) -> RuleResult:
     return replace(result, verdict=Verdict.NOT_APPLICABLE, reason=reason)
 
 
-def _fisher(rule: str, candidate: Observation, live: Observation | None, alpha: float) -> RuleResult:
-    threshold = "not worse than live"
+def _baseline(rule: str, live: Observation | None, threshold: str) -> Observation | RuleResult:
+    """Return what the candidate is compared with, or the result that says why there is nothing."""
     if live is None:
-        return RuleResult(
-            rule,
-            Verdict.NOT_APPLICABLE,
-            "no live release",
-            threshold,
-            0,
-            "nothing is live to compare with; the absolute rule decides",
-        )
-    if min(candidate.requests, live.requests) == 0:
-        return RuleResult(
-            rule,
-            Verdict.NOT_APPLICABLE,
-            "no data",
-            threshold,
-            0,
-            "one side saw no request in this step; the absolute rule decides",
-        )
-    p = fisher_greater(candidate.errors, candidate.requests, live.errors, live.requests)
-    measured = f"{candidate.errors / candidate.requests:.2%} vs {live.errors / live.requests:.2%}"
-    samples = candidate.requests + live.requests
+        why = "nothing is live to compare with; the absolute rule decides"
+        return _idle(rule, "no live release", threshold, why)
+    return _idle(rule, "live is down", threshold, LIVE_IS_DOWN) if live.down else live
+
+
+def _idle(rule: str, measured: str, threshold: str, reason: str) -> RuleResult:
+    return RuleResult(rule, Verdict.NOT_APPLICABLE, measured, threshold, 0, reason)
+
+
+def _compare(  # noqa: PLR0917
+    rule: str, bad: int, total: int, other_bad: int, other_total: int, alpha: float, threshold: str
+) -> RuleResult:
+    """Ask by Fisher's exact test whether the first share is larger than the second beyond doubt."""
+    if fisher_greater(total, total, 0, other_total) >= alpha:
+        found = f"{bad} of {total} vs {other_bad} of {other_total}"
+        return _idle(rule, found, threshold, "so few requests cannot show a difference")
+    measured = f"{bad / total:.2%} vs {other_bad / other_total:.2%}"
+    p = fisher_greater(bad, total, other_bad, other_total)
     if p < alpha:
-        return RuleResult(rule, Verdict.FAIL, measured, threshold, samples, f"Fisher's exact p {p:.1e}")
-    return RuleResult(rule, Verdict.PASS, measured, threshold, samples)
+        reason = f"Fisher's exact p {p:.1e}"
+        return RuleResult(rule, Verdict.FAIL, measured, threshold, total + other_total, reason)
+    return RuleResult(rule, Verdict.PASS, measured, threshold, total + other_total)
+
+
+def _errors_against_live(candidate: Observation, live: Observation | None, alpha: float) -> RuleResult:
+    rule, threshold = "error rate against live", "not worse than live"
+    other = _baseline(rule, live, threshold)
+    if isinstance(other, RuleResult):
+        return other
+    return _compare(
+        rule, candidate.errors, candidate.requests, other.errors, other.requests, alpha, threshold
+    )
+
+
+def _client_errors(traffic: Traffic, limits: Limits) -> Counter[str]:
+    """Count unexpected 4xx answers by status, and all of them together."""
+    found: Counter[str] = Counter()
+    for status, count in traffic.codes.items():
+        if status in _CLIENT_ERRORS and status not in limits.expected_client_errors:
+            found[str(status)] += count
+            found["4xx"] += count
+    return found
+
+
+def _client_errors_of_users(
+    traffic: Traffic, live: Observation | None, limits: Limits, alpha: float
+) -> RuleResult:
+    """Judge 4xx by themselves where no user met live meanwhile: hardly anybody gets what they ask for."""
+    rule = "client errors of users"
+    threshold = f"{MOST_CLIENT_ERRORS:.2%}"
+    if live is not None and not live.down and live.traffic.requests >= MINIMUM_SAMPLES:
+        return _idle(rule, "see the comparison", threshold, "users of live are there to compare with")
+    found = _client_errors(traffic, limits)
+    statuses = ", ".join(f"{status}: {n}" for status, n in found.most_common() if status != "4xx")
+    result = _share(rule, found["4xx"], traffic.requests, MOST_CLIENT_ERRORS, alpha)
+    if result.verdict is Verdict.PASS:
+        return result
+    if traffic.requests < MINIMUM_SAMPLES and result.verdict is Verdict.INCONCLUSIVE:
+        return replace(result, verdict=Verdict.NOT_APPLICABLE, reason=f"{result.reason}; the probe decides")
+    hint = "name what is right to be refused in expected_client_errors of service.yml"
+    return replace(result, reason=f"{result.reason} ({statuses}); {hint}")
+
+
+def _client_errors_against_live(
+    traffic: Traffic, live: Observation | None, limits: Limits, alpha: float
+) -> RuleResult:
+    """Compare each 4xx status, and all together; the error probability is shared among them."""
+    rule, threshold = "client errors against live", "not more than live"
+    other = _baseline(rule, live, threshold)
+    if isinstance(other, RuleResult):
+        return other
+    if min(traffic.requests, other.traffic.requests) == 0:
+        why = "users met one side alone in this step; the absolute rule decides"
+        return _idle(rule, "no comparison", threshold, why)
+    ours, theirs = _client_errors(traffic, limits), _client_errors(other.traffic, limits)
+    statuses = sorted(ours.keys() | theirs.keys()) or ["4xx"]
+    results = [
+        _compare(
+            rule, ours[status], traffic.requests, theirs[status], other.traffic.requests,
+            alpha / len(statuses), threshold,
+        )
+        for status in statuses
+    ]  # fmt: skip
+    failed = [n for n, result in enumerate(results) if result.verdict is Verdict.FAIL]
+    if not failed:
+        return results[statuses.index("4xx")]
+    worst = results[failed[0]]
+    return replace(worst, measured=f"{statuses[failed[0]]}: {worst.measured}")
+
+
+def _alike(probe: ProbeCounts, alpha: float) -> RuleResult:
+    """Ask in both directions whether the check's marker changes how often a request fails."""
+    rule, threshold = "marked and unmarked requests alike", "no difference"
+    if probe.unmarked == 0 or probe.marked == 0:
+        why = "no pair of requests was sent: only GET and HEAD probes go out unmarked, too"
+        return _idle(rule, "no pairs", threshold, why)
+    unmarked, marked = (probe.unmarked_failures, probe.unmarked), (probe.marked_failures, probe.marked)
+    results = [
+        _compare(rule, *one, *other, alpha / 2, threshold)
+        for one, other in ((unmarked, marked), (marked, unmarked))
+    ]
+    if all(result.verdict is not Verdict.FAIL for result in results):
+        return results[0]
+    measured = f"{unmarked[0]} of {unmarked[1]} unmarked fail, {marked[0]} of {marked[1]} marked"
+    reason = f"our own checks are treated differently; last failure: {probe.last_error}"
+    return RuleResult(rule, Verdict.FAIL, measured, threshold, probe.unmarked + probe.marked, reason)
+
+
+def _p95(candidate: Observation, limit: float, alpha: float) -> RuleResult:
+    """Judge the durations of users' requests; too few of them together with the probe's own."""
+    rule = f"p95 within {limit * 1000:.0f} ms"
+    slow, total = candidate.traffic.slower_than(limit), candidate.traffic.timed
+    if candidate.traffic.requests and not total:
+        why = "no request's duration was measured"
+        return RuleResult(rule, Verdict.INCONCLUSIVE, "no data", "5.00% slower", 0, why)
+    if total >= MINIMUM_SAMPLES:
+        return _share(rule, slow, total, 0.05, alpha, unit="slower")
+    slow, total = slow + candidate.probe.slow, total + candidate.probe.probes
+    result = _share(rule, slow, total, 0.05, alpha, unit="slower")
+    whose = f"{candidate.traffic.timed} of users and {candidate.probe.probes} of the probe"
+    return replace(result, reason=f"{result.reason}; {whose}" if result.reason else whose)
 
 
 def _slower(
@@ -281,19 +372,16 @@ def _slower(
 ) -> RuleResult:
     """Test the share of candidate requests beyond ``LATENCY_MARGIN`` times live's quantile."""
     rule, threshold = f"{name} against live", f"{LATENCY_MARGIN}x live"
-    if live is None or min(live.traffic.timed, candidate.traffic.timed) < MINIMUM_SAMPLES:
-        return RuleResult(
-            rule,
-            Verdict.NOT_APPLICABLE,
-            "no comparison",
-            threshold,
-            0,
-            f"both sides need {MINIMUM_SAMPLES} public requests in this step",
-        )
-    bound = live.traffic.quantile(q) * LATENCY_MARGIN
+    other = _baseline(rule, live, threshold)
+    if isinstance(other, RuleResult):
+        return other
+    if min(other.traffic.timed, candidate.traffic.timed) < MINIMUM_SAMPLES:
+        why = f"both sides need {MINIMUM_SAMPLES} public requests in this step"
+        return _idle(rule, "no comparison", threshold, why)
+    bound = other.traffic.quantile(q) * LATENCY_MARGIN
     slow = candidate.traffic.slower_than(bound)
-    measured = f"{candidate.traffic.quantile(q) * 1000:.0f} ms vs {live.traffic.quantile(q) * 1000:.0f} ms"
-    total, other_total = candidate.traffic.timed, live.traffic.timed
+    measured = f"{_milliseconds(candidate.traffic, q)} vs {_milliseconds(other.traffic, q)}"
+    total, other_total = candidate.traffic.timed, other.traffic.timed
     p = placement_tail(slow, total, math.ceil(q * other_total), other_total)
     if p < alpha:
         return RuleResult(
@@ -307,13 +395,22 @@ def _slower(
     return RuleResult(rule, Verdict.PASS, measured, threshold, total)
 
 
-def _release(candidate: Observation) -> RuleResult:
+def _milliseconds(traffic: Traffic, q: float) -> str:
+    found = traffic.quantile(q)
+    if math.isfinite(found):
+        return f"{found * 1000:.0f} ms"
+    return f"over {max(filter(math.isfinite, traffic.buckets), default=0.0) * 1000:.0f} ms"
+
+
+def _release(probe: ProbeCounts) -> RuleResult:
     rule, threshold = "answers with the expected release", "0 wrong"
-    if candidate.probes == 0:
+    if probe.probes == 0:
         return RuleResult(
             rule, Verdict.INCONCLUSIVE, "no probe answered", threshold, 0, "no probe was answered"
         )
-    return _ceiling(rule, candidate.wrong_release, 0, " wrong", candidate.probes)
+    if probe.named == 0:
+        return _idle(rule, "no release named", threshold, "no answer named a release")
+    return _ceiling(rule, probe.wrong_release, 0, " wrong", probe.named)
 
 
 def _ceiling(rule: str, value: int, limit: int, unit: str, samples: int) -> RuleResult:

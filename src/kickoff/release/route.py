@@ -26,8 +26,13 @@ SERVICES = frozenset(
     }
 )
 """Names of every service that a route may have; others in the folder belong to somebody else."""
-# What Traefik answers for a server it cannot reach, and what a server answers that knows it cannot serve.
-_UNAVAILABLE = ["502-504"]
+HEALTH_SECONDS = 3
+"""How long the proxy waits for an answer of the liveness path."""
+# What a server answers that knows it cannot serve. Not 502 or 504: a request that killed one release, or
+# hangs in it, must not be handed to the other.
+_UNAVAILABLE = ["503"]
+# Long enough for the health check to fail, and so for the last attempts to go to the fallback.
+_RETRY = {"attempts": 8, "initialInterval": "200ms"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,11 +73,13 @@ class Route:
 def render(route: Route) -> dict[str, Any]:
     """Return Traefik's dynamic configuration for ``route``.
 
-    Public requests go through two routers: GET and HEAD may be retried once on another connection when a
-    server cannot be reached, and are answered by the fallback when that fails too; other methods never are,
-    because they may have had an effect. Once the health check has failed, all methods go to the fallback.
-    The candidate entry point reaches each colour by header, through services of its own, because Traefik's
-    service counters do not tell entry points apart.
+    Public requests go through two routers. GET and HEAD are tried again while no connection can be made,
+    until the server's health check fails; then the fallback answers, as it does at once for a 503. What was
+    sent is not sent again when the connection breaks: that request may be what broke it. Other methods are
+    never repeated, because they may have had an effect. Once the health check has failed, all go to the
+    fallback.
+    The candidate entry point reaches each colour by header, which the service does not see, through services
+    of its own, because Traefik's service counters do not tell entry points apart.
     """
     services: dict[str, Any] = {}
     routers: dict[str, Any] = {}
@@ -86,9 +93,15 @@ def render(route: Route) -> dict[str, Any]:
         routers[f"{CANDIDATE}-{colour}"] = {
             "entryPoints": [CANDIDATE],
             "rule": f"Header(`{COLOUR_HEADER}`, `{colour}`)",
+            "middlewares": ["like-public"],
             "service": f"{colour}-{CANDIDATE}",
         }
-        pool["healthCheck"] = {"path": route.live_path, "interval": "1s", "timeout": "3s"}
+        pool["healthCheck"] = {
+            "path": route.live_path,
+            "interval": "1s",
+            "timeout": f"{HEALTH_SECONDS}s",
+            "followRedirects": False,
+        }
         services[str(colour)] = {"loadBalancer": pool}
     if route.weights:
         split: dict[str, Any] = {
@@ -111,7 +124,7 @@ def render(route: Route) -> dict[str, Any]:
                 "entryPoints": [point],
                 "rule": "Method(`GET`) || Method(`HEAD`)",
                 "priority": 1000,
-                "middlewares": ["retry-once"],
+                "middlewares": ["retry"],
                 "service": idempotent,
             }
     else:
@@ -120,7 +133,10 @@ def render(route: Route) -> dict[str, Any]:
         for point in route.entry_points:
             routers[point] = {"entryPoints": [point], "rule": "PathPrefix(`/`)", "service": MAINTENANCE}
     http: dict[str, Any] = {
-        "middlewares": {"retry-once": {"retry": {"attempts": 2, "initialInterval": "50ms"}}},
+        "middlewares": {
+            "retry": {"retry": _RETRY},
+            "like-public": {"headers": {"customRequestHeaders": {COLOUR_HEADER: ""}}},
+        },
         # Shorter than any server's keep-alive, so that a request is never sent down a closing connection.
         "serversTransports": {"kickoff": {"forwardingTimeouts": {"idleConnTimeout": "3s"}}},
     }

@@ -2,6 +2,7 @@
 
 import hashlib
 import os
+import re
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -104,6 +105,16 @@ class Session:
         """Return the headers checks must send, with the environment's values; unset ones are left out."""
         values = self.environment.values
         return {name: values[key] for name, key in self.service.check_headers.items() if values.get(key)}
+
+    def unsent_headers(self, reason: str) -> str:
+        """Return which headers the checks left out, where ``reason`` tells of a 401 or 403; or nothing."""
+        if not re.search(r"\b40[13]\b", reason):
+            return ""
+        unset = {n: k for n, k in self.service.check_headers.items() if not self.environment.values.get(k)}
+        return "; ".join(
+            f"checks do not send {name}: {key} has no value in {self.environment.name}"
+            for name, key in unset.items()
+        )
 
     def logs(self, process: str, lines: int = 20) -> list[str]:
         """Return the last log lines of ``candidate``, ``live`` or a process, without the secrets' values.

@@ -12,13 +12,13 @@ import httpx
 
 from kickoff.checks import smoke
 from kickoff.checks.http import open_client
-from kickoff.checks.smoke import wait_ready
+from kickoff.checks.smoke import wait_live, wait_ready
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, Verdict, now
 from kickoff.release import assembly, rollback_targets
 from kickoff.release.folder import describe
 from kickoff.release.model import Colour, Release, State
-from kickoff.release.route import Route
+from kickoff.release.route import HEALTH_SECONDS, Route
 from kickoff.release.session import Session
 from kickoff.release.store import Store
 
@@ -102,6 +102,8 @@ class Steps:
         self.session.target.run_hook(
             folder, self.session.service.pre_deploy, self.session.environment.seconds("HOOK_TIMEOUT")
         )
+        if not passed_before:
+            return  # live is down, or nothing is live: there is nothing that the hook could have broken
         # A check that failed once is asked again: one lost answer is not a broken schema.
         if passed_before.keys() & self._live_checks(Verdict.FAIL).keys():
             broken = [rule for name, rule in self._live_checks(Verdict.FAIL).items() if name in passed_before]
@@ -114,13 +116,18 @@ class Steps:
                 )
 
     def _live_checks(self, verdict: Verdict) -> dict[str, RuleResult]:
-        """Return the smoke checks of the live release that end with ``verdict``, by name."""
+        """Return the smoke checks of the live release that end with ``verdict``, by name.
+
+        A release that does not answer the first of them in time is asked no more.
+        """
         live = self.session.expected_release("live")
         if not live:
             return {}
         with self.session.reach("live-direct") as endpoint:
             headers = {**endpoint.headers, **self.session.check_headers()}
-            rules = smoke.run(endpoint.url, headers, self.session.service, live)
+            rules = smoke.run(
+                endpoint.url, headers, self.session.service, live, seconds=HEALTH_SECONDS, patient=False
+            )
         return {rule.rule: rule for rule in rules if rule.verdict is verdict}
 
     def _start(self, attempt: str, folder: Path, colour: Colour) -> None:
@@ -191,9 +198,10 @@ class Steps:
                     return f"the process ended ({process.detail})"
                 return ""
 
-            ok, reason, _ = wait_ready(
+            rule = "candidate gets ready"
+            found = wait_ready(
                 endpoint.url,
-                endpoint.headers,
+                {**endpoint.headers, **self.session.check_headers()},
                 self.session.service.ready_path,
                 self.session.service.release_header,
                 release,
@@ -201,11 +209,19 @@ class Steps:
                 dead,
                 most_wrong=WRONG_ANSWERS,
             )
-            if not ok:
+            hint = self.session.unsent_headers(found.reason)
+            if found.ok:
+                # Where the proxy finds it ill it would serve nobody, so it is asked before any traffic moves.
+                rule, hint = "the proxy finds the candidate healthy", "the proxy asks health.live with no key"
+                found = wait_live(
+                    endpoint.url, endpoint.headers, self.session.service.live_path, HEALTH_SECONDS, dead
+                )
+            if not found.ok:
                 raise Rejected(
-                    f"{release} on {colour} did not get ready: {reason}",
-                    rules=[RuleResult("candidate gets ready", Verdict.FAIL, "not ready", "ready", 1, reason)],
+                    f"{release} on {colour} did not get ready: {found.reason}",
+                    rules=[RuleResult(rule, Verdict.FAIL, "not ready", "ready", 1, found.reason)],
                     log_tail=self.session.logs(str(colour)),
+                    hint=hint,
                 )
 
     def _shift(self, attempt: str, weights: dict[Colour, int], state: State) -> None:
@@ -234,19 +250,22 @@ class Steps:
             self.session.proxy.apply(route)
 
     def _verify(self, release: str) -> None:
-        """Ask the public address; every answer must name ``release``."""
-        header = self.session.service.release_header
-        if not header:
-            return
+        """Ask the public address as users do; every answer must name ``release``, or be one if none can."""
+        header, path = self.session.service.release_header, self.session.service.live_path
+
+        def named(answer: httpx.Response) -> str:
+            if header:
+                return str(answer.headers.get(header, f"{answer.status_code} without {header}"))
+            return release if answer.status_code < 400 else str(answer.status_code)
+
+        answers = []
         with (
             self.session.target.reach("live") as endpoint,
-            open_client(endpoint.url, {}, seconds=5) as client,
+            open_client(endpoint.url, self.session.check_headers(), seconds=5) as client,
         ):
-            answers = []
             for _ in range(VERIFICATIONS):
                 try:
-                    answer = client.get(self.session.service.live_path)
-                    answers.append(answer.headers.get(header, f"no {header}"))
+                    answers.append(named(client.get(path)))
                 except httpx.HTTPError as error:
                     answers.append(type(error).__name__)
         wrong = [answer for answer in answers if answer != release]
@@ -280,12 +299,11 @@ class Steps:
         gauge = self.session.service.in_flight
         if gauge is None or self.session.environment.values.get("API_WORKERS", "1") != "1":
             return False
-        with (
-            self.session.target.reach(str(colour)) as endpoint,
-            open_client(endpoint.url, endpoint.headers, seconds=2) as client,
-        ):
+        with self.session.target.reach(str(colour)) as endpoint:
+            headers = {**endpoint.headers, **self.session.check_headers()}
             try:
-                answer = client.get(gauge.path)
+                with open_client(endpoint.url, headers, seconds=2) as client:
+                    answer = client.get(gauge.path)
             except httpx.HTTPError:
                 return False
         values = [

@@ -1,10 +1,9 @@
 """Watching both colours while traffic moves: probe, proxy counters and process usage, sampled each second."""
 
-import os
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kickoff.checks.probe import Prober
@@ -59,6 +58,7 @@ class Watch:
             memory=environment.fraction("MEMORY_USAGE_THRESHOLD"),
             memory_bytes=environment.bytes("MEMORY_LIMIT"),
             cpu=environment.fraction("CPU_USAGE_THRESHOLD"),
+            expected_client_errors=session.service.expected_client_errors,
         )
         results: list[RuleResult] = []
         with ExitStack() as stack:
@@ -76,6 +76,8 @@ class Watch:
                         expected_release=release,
                         rate=environment.integer("PROBE_RATE"),
                         marker="probe",
+                        pairs=True,
+                        slow_seconds=limits.response_seconds,
                     )
                 )
             start = last = session.proxy.metrics()
@@ -90,12 +92,14 @@ class Watch:
                 self._record(arms, last, current)
                 last = current
                 for colour, prober in probers.items():
-                    counts, seen = prober.snapshot(), observed[colour]
+                    seen = observed[colour]
+                    seen.probe = prober.snapshot()
+                    if unsent := session.unsent_headers(seen.probe.last_error):
+                        error = f"{seen.probe.last_error} ({unsent})"
+                        seen.probe = replace(seen.probe, last_error=error)
                     seen.traffic = current.get(str(colour), Traffic()).since(
                         start.get(str(colour), Traffic())
                     )
-                    seen.probes, seen.probe_failures = counts.probes, counts.failures
-                    seen.wrong_release, seen.probe_error = counts.wrong_release, counts.last_error
                 self._usage(observed[self.candidate], cpu_start, time.monotonic() - began)
                 keep_lease()
                 over = time.monotonic() >= deadline
@@ -133,5 +137,6 @@ class Watch:
             seen.restarts = max(1, seen.restarts)
             return
         seen.memory_bytes = max(seen.memory_bytes, process.memory_bytes)
-        seen.cpu = max(0.0, process.cpu_seconds - cpu_start) / max(elapsed, 0.1) / (os.cpu_count() or 1)
+        used = max(0.0, process.cpu_seconds - cpu_start) / max(elapsed, 0.1)
+        seen.cpu = used / process.processors
         seen.usage_samples += 1

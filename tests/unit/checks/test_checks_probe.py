@@ -6,7 +6,7 @@ import pytest
 from kickoff.checks import probe
 from kickoff.checks.probe import ProbeCounts, Prober
 from kickoff.service import HttpCheck
-from tests.unit.checks.web import Answer, Server
+from tests.unit.checks.web import Answer, Seen, Server
 
 CHECKS = (HttpCheck("ready", "/ready"), HttpCheck("root", "/"))
 
@@ -34,11 +34,44 @@ def test_checks_take_turns_on_one_connection(server: Server) -> None:
     with prober(server.url) as running:
         until(lambda: running.snapshot().probes >= 6)
     counts = running.snapshot()
-    assert counts == ProbeCounts(probes=len(server.seen))
+    assert counts == ProbeCounts(probes=len(server.seen), named=len(server.seen))
     assert [seen.path for seen in server.seen[:4]] == ["/ready", "/", "/ready", "/"]
     assert len({seen.connection for seen in server.seen}) == 1
     assert {seen.headers["X-Kickoff-Check"] for seen in server.seen} == {"release-probe"}
     assert {seen.headers["X-Extra"] for seen in server.seen} == {"1"}
+
+
+def test_in_pairs_safe_requests_go_out_without_the_marker_too(server: Server) -> None:
+    checks = (HttpCheck("root", "/"), HttpCheck("write", "/things", method="POST"))
+    server.answer = lambda seen: Answer(status=200 if "X-Kickoff-Check" in seen.headers else 404)
+    with Prober(
+        server.url, {}, checks, header="X-Release", expected_release="new-1", rate=500, marker="m", pairs=True
+    ) as running:
+        until(lambda: running.snapshot().probes >= 60)
+    counts = running.snapshot()
+    assert counts.probes == counts.named == len(server.seen)
+    sent = [(seen.method, "X-Kickoff-Check" in seen.headers) for seen in server.seen]
+    assert (counts.marked, counts.unmarked) == (sent.count(("GET", True)), sent.count(("GET", False)))
+    assert sent.count(("POST", False)) == 0
+    assert (counts.marked_failures, counts.unmarked_failures) == (0, counts.unmarked)
+    assert counts.failures == counts.unmarked
+    assert counts.last_error.startswith("root (unmarked): expected status 200, found 404")
+    assert len({marked for method, marked in sent[::3] if method == "GET"}) == 2, "either half comes first"
+
+
+def test_slow_answers_are_counted(server: Server) -> None:
+    def slow(seen: Seen) -> Answer:
+        time.sleep(0.05 if seen.path == "/ready" else 0)
+        return Answer()
+
+    server.answer = slow
+    with Prober(
+        server.url, {}, CHECKS, header="", expected_release="", rate=500, marker="m", slow_seconds=0.05
+    ) as running:
+        until(lambda: running.snapshot().probes >= 6)
+    counts = running.snapshot()
+    assert 0 < counts.slow <= (counts.probes + 1) // 2
+    assert counts.named == 0, "nothing was said to name a release"
 
 
 def test_failures_are_counted_and_the_last_one_is_told(server: Server) -> None:

@@ -83,6 +83,33 @@ def wait(url: str, seconds: float, expected: str = "new-1", crash: str = "") -> 
     return smoke.wait_ready(url, {}, "/ready", "X-Release", expected, seconds, lambda: crash)
 
 
+def test_liveness_is_asked_as_the_proxy_asks(server: Server) -> None:
+    server.answer = lambda _: Answer(status=302 if len(server.seen) > 2 else 503)
+    live = smoke.wait_live(server.url, {}, "/live", 10, lambda: "")
+    assert (live.ok, live.reason) == (True, ""), "a redirect is an answer"
+    assert {(seen.method, seen.path) for seen in server.seen} == {("GET", "/live")}
+    assert not any("X-Kickoff-Check" in seen.headers for seen in server.seen)
+
+
+@pytest.mark.parametrize("status", [401, 404, 503])
+def test_liveness_that_is_refused_names_path_and_status(server: Server, status: int) -> None:
+    server.answer = lambda _: Answer(status=status)
+    live = smoke.wait_live(server.url, {}, "/live", 0.2, lambda: "")
+    assert (live.ok, live.reason) == (
+        False, f"GET /live, asked without headers as the proxy will ask, answered {status}"
+    )  # fmt: skip
+
+
+def test_liveness_that_nobody_answers_says_so(closed_url: str) -> None:
+    assert "did not answer (ConnectError)" in smoke.wait_live(closed_url, {}, "/live", 0.1, lambda: "").reason
+    assert smoke.wait_live(closed_url, {}, "/live", 60, lambda: "it ended").reason == "it ended"
+
+
+def test_a_release_that_is_silent_is_asked_no_more(closed_url: str) -> None:
+    rules = smoke.run(closed_url, {}, SERVICE, "new-1", patient=False)
+    assert [rule.rule for rule in rules] == ["health", smoke.RELEASE_RULE]
+
+
 def test_ready_after_a_few_tries(server: Server) -> None:
     server.answer = lambda _: Answer(status=200 if len(server.seen) > 2 else 503)
     ready = wait(server.url, 10)

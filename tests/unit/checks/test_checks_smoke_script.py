@@ -37,6 +37,9 @@ class Session:
     def check_headers(self) -> dict[str, str]:
         return {"X-API-Key": "the key of the environment"}
 
+    def unsent_headers(self, reason: str) -> str:
+        return "no key is set" if "401" in reason else ""
+
     def expected_release(self, which: str) -> str:
         return f"{which}-1"
 
@@ -102,6 +105,13 @@ def test_a_failing_candidate_is_recorded_with_its_log(server: Server, session: S
     ((_, document),) = session.recorded
     assert document.log_tail == ["log of candidate"]
     assert document.summary == ("1 of 3 checks of candidate-1 failed: answers come from the expected release")
+
+
+def test_a_refused_check_says_which_header_was_not_sent(server: Server, session: Session, run: Run) -> None:
+    server.answer = lambda _: Answer(status=401, release="candidate-1")
+    assert run("--phase=candidate", "--attempt=a-7") == 1
+    ((_, document),) = session.recorded
+    assert document.summary == "2 of 3 checks of candidate-1 failed: root, echo; no key is set"
 
 
 def test_live_is_checked_but_not_recorded(server: Server, session: Session, run: Run, tmp_path: Path) -> None:

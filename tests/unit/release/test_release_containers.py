@@ -1,6 +1,6 @@
 """What the compose target reads out of a container: its connections, its memory and its processor time."""
 
-from kickoff.release.targets.compose import established, usage
+from kickoff.release.targets.compose import established, processors, usage
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -25,3 +25,11 @@ def test_usage_leaves_the_page_cache_out() -> None:
     first = {"memory_stats": {"usage": 300, "stats": {"total_inactive_file": 50}}}
     assert usage(first) == (250, 0.0)
     assert usage({}) == (0, 0.0)
+
+
+def test_a_container_may_use_what_it_is_limited_to_or_all_that_the_host_has() -> None:
+    host = {"cpu_stats": {"online_cpus": 8}}
+    assert processors({"NanoCpus": 500_000_000}, host) == 0.5
+    assert processors({"NanoCpus": 0, "CpuQuota": 200_000, "CpuPeriod": 0}, host) == 2
+    assert processors({"NanoCpus": 0, "CpuQuota": 50_000, "CpuPeriod": 100_000}, host) == 0.5
+    assert processors({"CpuQuota": -1}, host) == 8

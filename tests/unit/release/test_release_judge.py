@@ -4,13 +4,17 @@ import bisect
 import itertools
 import math
 import random
+from dataclasses import fields, replace
+from typing import Any
 
 import pytest
 
+from kickoff.checks.probe import ProbeCounts
 from kickoff.evidence import RuleResult, Verdict, combine
 from kickoff.release.judge import (
     ALPHA,
     GROWTH,
+    LIVE_IS_DOWN,
     MINIMUM_SAMPLES,
     Limits,
     Observation,
@@ -23,11 +27,15 @@ from kickoff.release.judge import (
 from kickoff.release.traefik import BUCKETS, Traffic
 
 LIMITS = Limits(error_rate=0.01, response_seconds=1.0, memory=0.85, memory_bytes=1000, cpu=0.8)
+PROBE = {field.name for field in fields(ProbeCounts)}
 BOUNDS = [*BUCKETS, math.inf]
 RULES = [
     "error rate",
     "error rate of users",
     "error rate against live",
+    "client errors of users",
+    "client errors against live",
+    "marked and unmarked requests alike",
     "p95 within 1000 ms",
     "p50 against live",
     "p95 against live",
@@ -49,9 +57,18 @@ def traffic(fast: int = 0, errors: int = 0, slow: int = 0, *, slow_seconds: floa
 
 
 def seen(public: Traffic | None = None, **values: object) -> Observation:
-    """A healthy observation with ``values`` changed."""
-    usual: dict[str, object] = {"probes": 100, "memory_bytes": 100, "cpu": 0.1, "usage_samples": 10}
-    return Observation(traffic=public or traffic(200), **(usual | values))  # type: ignore[arg-type]
+    """A healthy observation with ``values`` of it or of its probe changed."""
+    usual: dict[str, Any] = {"memory_bytes": 100, "cpu": 0.1, "usage_samples": 10}
+    probe = {key: values.pop(key) for key in list(values) if key in PROBE}
+    counts: dict[str, Any] = {"probes": 100, "named": 100, "marked": 50, "unmarked": 50} | probe
+    return Observation(traffic=public or traffic(200), probe=ProbeCounts(**counts), **(usual | values))
+
+
+def refusing(status: int, count: int, requests: int = 200) -> Traffic:
+    """Requests of which ``count`` were answered with ``status``."""
+    public = traffic(requests)
+    public.codes = {200: requests - count, status: count}
+    return public
 
 
 def of(rule: str, candidate: Observation, live: Observation | None, look: int = 1) -> RuleResult:
@@ -61,17 +78,22 @@ def of(rule: str, candidate: Observation, live: Observation | None, look: int = 
 def test_a_healthy_candidate_passes_every_rule_in_a_fixed_order() -> None:
     results = judge(seen(), seen(), LIMITS, 1)
     assert [result.rule for result in results] == RULES
-    assert {result.verdict for result in results} == {Verdict.PASS}
-    assert all(result.samples > 0 for result in results if result.rule != "restarts")
+    idle = [result.rule for result in results if result.verdict is not Verdict.PASS]
+    assert idle == ["client errors of users"], "users of live are there to compare with"
+    assert all(result.samples > 0 for result in results if result.rule not in (*idle, "restarts"))
 
 
 @pytest.mark.parametrize(
     ("rule", "bad", "word"),
     [
         ("error rate", seen(traffic(200, errors=20)), "beyond doubt"),
-        ("error rate", seen(probe_failures=30, probe_error="502 Bad Gateway"), "502 Bad Gateway"),
+        ("error rate", seen(failures=30, last_error="502 Bad Gateway"), "502 Bad Gateway"),
         ("error rate against live", seen(traffic(200, errors=40)), "Fisher"),
+        ("client errors against live", seen(refusing(429, 40)), "Fisher"),
+        ("marked and unmarked requests alike", seen(failures=50, unmarked_failures=50), "differently"),
+        ("marked and unmarked requests alike", seen(failures=50, marked_failures=50), "differently"),
         ("p95 within 1000 ms", seen(traffic(160, slow=40)), "beyond doubt"),
+        ("p95 within 1000 ms", seen(traffic(0), slow=20), "0 of users and 100 of the probe"),
         ("p50 against live", seen(traffic(0, slow=200, slow_seconds=0.1)), "beyond 60 ms"),
         ("p95 against live", seen(traffic(100, slow=100, slow_seconds=0.1)), "beyond 60 ms"),
         ("p99 against live", seen(traffic(180, slow=20, slow_seconds=0.1)), "beyond 60 ms"),
@@ -91,9 +113,10 @@ def test_each_rule_fails_for_its_own_reason(rule: str, bad: Observation, word: s
     ("rule", "doubtful"),
     [
         ("error rate", Observation()),
-        ("error rate", Observation(probes=MINIMUM_SAMPLES - 1)),
-        ("error rate", seen(traffic(0), probes=100, probe_failures=2)),
-        ("p95 within 1000 ms", seen(traffic(MINIMUM_SAMPLES - 1))),
+        ("error rate", Observation(probe=ProbeCounts(probes=MINIMUM_SAMPLES - 1))),
+        ("error rate", seen(traffic(0), probes=100, failures=2)),
+        ("p95 within 1000 ms", Observation()),
+        ("p95 within 1000 ms", seen(traffic(MINIMUM_SAMPLES - 2), probes=1)),
         ("p95 within 1000 ms", seen(traffic(93, slow=7))),
         ("p95 within 1000 ms", seen(Traffic({200: 500}))),  # counted, but without durations
         ("answers with the expected release", seen(probes=0)),
@@ -118,7 +141,10 @@ def test_without_a_live_release_comparisons_do_not_apply() -> None:
 def test_without_public_traffic_the_probe_decides() -> None:
     results = judge(seen(traffic(0)), seen(), LIMITS, 1)
     idle = {result.rule for result in results if result.verdict is Verdict.NOT_APPLICABLE}
-    assert idle == {rule for rule in RULES if rule.startswith("p")} | {"error rate of users"}
+    assert idle == {
+        "error rate of users", "client errors of users", "client errors against live",
+        "p50 against live", "p95 against live", "p99 against live",
+    }  # fmt: skip
     assert combine(result.verdict for result in results) is Verdict.PASS
 
 
@@ -137,8 +163,76 @@ def test_one_error_of_a_user_is_for_all_requests_to_weigh() -> None:
     assert combine(result.verdict for result in judge(unlucky, seen(), LIMITS, 1)) is Verdict.PASS
 
 
-def test_a_live_release_that_saw_nothing_is_no_comparison() -> None:
-    assert of("error rate against live", seen(), Observation()).verdict is Verdict.NOT_APPLICABLE
+COMPARISONS = [rule for rule in RULES if rule.endswith("against live")]
+
+
+@pytest.mark.parametrize(
+    "down",
+    [
+        Observation(),
+        seen(traffic(200, errors=190)),
+        seen(traffic(0), failures=90),
+        seen(traffic(0), failures=51, unmarked_failures=50, marked_failures=1),
+    ],
+    ids=["silent", "fails users", "fails the probe", "fails what is not marked"],
+)
+def test_live_that_is_down_is_no_baseline(down: Observation) -> None:
+    for candidate, verdict in ((seen(), Verdict.PASS), (seen(traffic(200, errors=100)), Verdict.FAIL)):
+        results = judge(candidate, down, LIMITS, 1)
+        idle = {result.rule: result.reason for result in results if result.rule in COMPARISONS}
+        assert idle == dict.fromkeys(COMPARISONS, LIVE_IS_DOWN)
+        assert combine(result.verdict for result in results) is verdict
+
+
+def test_live_that_fails_some_requests_stays_the_baseline() -> None:
+    ailing = seen(traffic(200, errors=80))
+    assert of("error rate against live", seen(), ailing).verdict is Verdict.PASS
+
+
+@pytest.mark.parametrize("live", [None, Observation(), seen(traffic(0))])
+@pytest.mark.parametrize("status", [401, 404, 429])
+def test_refusing_most_users_fails_where_no_user_meets_live(live: Observation | None, status: int) -> None:
+    found = of("client errors of users", seen(refusing(status, 190)), live)
+    assert found.verdict is Verdict.FAIL
+    assert f"{status}: 190" in found.reason
+    assert of("client errors of users", seen(refusing(status, 60)), live).verdict is Verdict.PASS
+    few = of("client errors of users", seen(refusing(status, 3, 3)), live)
+    assert few.verdict is Verdict.NOT_APPLICABLE
+
+
+def test_each_client_error_is_compared_and_expected_ones_are_not() -> None:
+    rule = "client errors against live"
+    moved = of(rule, seen(refusing(401, 40)), seen(refusing(404, 40)))
+    assert (moved.verdict, moved.measured) == (Verdict.FAIL, "401: 20.00% vs 0.00%")
+    assert of(rule, seen(refusing(404, 40)), seen(refusing(404, 40))).verdict is Verdict.PASS
+    expected = replace(LIMITS, expected_client_errors=frozenset({401}))
+    results = judge(seen(refusing(401, 190)), seen(), expected, 1)
+    assert {result.verdict for result in results} == {Verdict.PASS, Verdict.NOT_APPLICABLE}
+    assert of(rule, seen(), seen(traffic(0))).reason.startswith("users met one side alone")
+
+
+def test_a_rule_that_cannot_decide_says_so() -> None:
+    for rule, candidate in (
+        ("error rate against live", seen(traffic(0), probes=1)),
+        ("marked and unmarked requests alike", seen(marked=3, unmarked=3)),
+        ("marked and unmarked requests alike", seen(marked=0, unmarked=0)),
+        ("answers with the expected release", seen(named=0)),
+    ):
+        found = of(rule, candidate, seen(traffic(0), probes=30))
+        assert (found.verdict, bool(found.reason)) == (Verdict.NOT_APPLICABLE, True), rule
+
+
+def test_no_figure_is_infinite_or_no_number() -> None:
+    for public in (Traffic(), traffic(0, slow=200, slow_seconds=math.inf), Traffic({200: 500})):
+        for live in (None, seen(public)):
+            texts = " ".join(
+                f"{r.measured} {r.threshold} {r.reason}" for r in judge(seen(public), live, LIMITS, 1)
+            )
+            assert "nan" not in texts
+            assert "inf " not in texts
+
+
+def test_a_live_release_that_users_hardly_met_is_no_comparison() -> None:
     few = seen(traffic(MINIMUM_SAMPLES - 1))
     assert of("p95 against live", seen(), few).verdict is Verdict.NOT_APPLICABLE
     assert of("p95 against live", seen(), seen(Traffic({200: 500}))).verdict is Verdict.NOT_APPLICABLE
@@ -224,7 +318,8 @@ class Arm:
     def observation(self) -> Observation:
         buckets = dict(zip(BOUNDS, itertools.accumulate(self.counts), strict=True))
         total = buckets[math.inf]
-        return seen(Traffic({200: total - self.errors, 500: self.errors}, buckets), probes=0)
+        public = Traffic({200: total - self.errors, 500: self.errors}, buckets)
+        return seen(public, probes=0, marked=0, unmarked=0)
 
 
 def rollout(

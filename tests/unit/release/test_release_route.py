@@ -105,10 +105,19 @@ def test_only_reads_are_answered_by_the_fallback_before_the_health_check_fails()
         router["rule"]: document["services"][router["service"]] for router in document["routers"].values()
     }
     assert "errors" not in by_rule["PathPrefix(`/`)"]["failover"]
-    assert by_rule["Method(`GET`) || Method(`HEAD`)"]["failover"]["errors"] == {"status": ["502-504"]}
+    assert by_rule["Method(`GET`) || Method(`HEAD`)"]["failover"]["errors"] == {"status": ["503"]}
+
+
+def test_the_service_does_not_see_which_way_a_check_came() -> None:
+    document = render(route({Colour.BLUE: 100}))["http"]
+    private = [r for r in document["routers"].values() if r["entryPoints"] == ["candidate"]]
+    assert [router["middlewares"] for router in private] == [["like-public"]] * 2
+    assert document["middlewares"]["like-public"] == {
+        "headers": {"customRequestHeaders": {"X-Kickoff-Colour": ""}}
+    }
 
 
 def test_only_reads_are_retried() -> None:
     routers = render(route({Colour.BLUE: 100}))["http"]["routers"]
-    retried = {name for name, router in routers.items() if "retry-once" in router.get("middlewares", [])}
+    retried = {name for name, router in routers.items() if "retry" in router.get("middlewares", [])}
     assert {routers[name]["rule"] for name in retried} == {"Method(`GET`) || Method(`HEAD`)"}

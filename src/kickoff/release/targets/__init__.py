@@ -27,6 +27,7 @@ class ProcessState:
         detail: The supervisor's words for it.
         memory_bytes: Resident memory with its children.
         cpu_seconds: Processor time used so far with its children.
+        processors: How many processors it may use, where its use can be read.
     """
 
     running: bool
@@ -34,6 +35,7 @@ class ProcessState:
     detail: str
     memory_bytes: int = 0
     cpu_seconds: float = 0.0
+    processors: float = 1.0
 
 
 class Target(Protocol):

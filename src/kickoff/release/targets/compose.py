@@ -209,8 +209,8 @@ class ComposeTarget:
             running = status == "running" and pid > 0
             why = "out of memory" if state.get("OOMKilled") else f"exit code {state['ExitCode']}"
             detail = {"created": "STARTING", "running": "running"}.get(status, f"{status}: {why}")
-            memory, cpu = self._usage(container) if running else (0, 0.0)
-        return ProcessState(running, pid, detail, memory, cpu)
+            used = self._usage(container) if running else ()
+        return ProcessState(running, pid, detail, *used)
 
     def slot(self, colour: Colour) -> Slot | None:
         """Return what the colour's container runs; ``None`` when it does not run."""
@@ -322,11 +322,12 @@ class ComposeTarget:
             )
         return container
 
-    def _usage(self, container: Container) -> tuple[int, float]:
+    def _usage(self, container: Container) -> tuple[int, float, float]:
         try:
-            return usage(self._engine.api.stats(str(container.id), stream=False, one_shot=True))
+            stats = self._engine.api.stats(str(container.id), stream=False, one_shot=True)
         except docker.errors.NotFound:
-            return 0, 0.0
+            return 0, 0.0, 1.0
+        return *usage(stats), processors(container.attrs["HostConfig"], stats)
 
     def _runs(self, service: str) -> bool:
         with _answering():
@@ -404,6 +405,15 @@ def usage(stats: Mapping[str, Any]) -> tuple[int, float]:
     cache = details.get("inactive_file", details.get("total_inactive_file", 0))
     cpu = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0)
     return max(0, int(memory.get("usage", 0)) - int(cache)), cpu / 1e9
+
+
+def processors(limits: Mapping[str, Any], stats: Mapping[str, Any]) -> float:
+    """Return how many processors a container may use: its limit, or those of the host."""
+    if limits.get("NanoCpus"):
+        return float(limits["NanoCpus"]) / 1e9
+    if limits.get("CpuQuota", 0) > 0:
+        return float(limits["CpuQuota"]) / float(limits.get("CpuPeriod") or 100_000)
+    return float(stats.get("cpu_stats", {}).get("online_cpus") or 1)
 
 
 def _image_of(release_folder: Path) -> str:

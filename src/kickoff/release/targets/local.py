@@ -31,6 +31,7 @@ from kickoff.release.traefik import static_configuration
 
 ROOM = 256 << 20
 """Bytes a release may need: its bundle, its Python environment, logs and journal."""
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 class LocalTarget:
@@ -244,8 +245,8 @@ class LocalTarget:
             return ProcessState(running=False, pid=0, detail="not there")
         running = info["statename"] in ("RUNNING", "STARTING") and info["pid"] != 0
         detail = info["spawnerr"] or info["description"] or info["statename"]
-        memory, cpu = _usage(info["pid"]) if running else (0, 0.0)
-        return ProcessState(running, int(info["pid"]), f"{info['statename']}: {detail}", memory, cpu)
+        usage = _usage(info["pid"]) if running else ()
+        return ProcessState(running, int(info["pid"]), f"{info['statename']}: {detail}", *usage)
 
     def slot(self, colour: Colour) -> Slot | None:
         """Return what ``colour`` was last started with; ``None`` when it was stopped."""
@@ -347,12 +348,14 @@ class LocalTarget:
         }
 
 
-def _usage(pid: int) -> tuple[int, float]:
+def _usage(pid: int) -> tuple[int, float, float]:
+    """Return memory and processor time of a process with its children, and how many processors it may use."""
     memory, cpu = 0, 0.0
     try:
         family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-    except psutil.Error:
-        return 0, 0.0
+        processors = _processors(pid)
+    except (psutil.Error, OSError):
+        return 0, 0.0, 1.0
     for process in family:
         try:
             memory += process.memory_info().rss
@@ -360,4 +363,20 @@ def _usage(pid: int) -> tuple[int, float]:
             cpu += times.user + times.system
         except psutil.NoSuchProcess:
             continue
-    return memory, cpu
+    return memory, cpu, processors
+
+
+def _processors(pid: int) -> float:
+    """Return how many processors a process may use: by its affinity and its control groups' quotas."""
+    allowed = float(len(os.sched_getaffinity(pid)))
+    groups = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines()
+    own = next((line.removeprefix("0::") for line in groups if line.startswith("0::")), "/")
+    folder = CGROUPS / own.strip("/")
+    for group in (folder, *folder.parents):
+        try:
+            quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
+        except FileNotFoundError:
+            continue
+        if quota != "max":
+            allowed = min(allowed, int(quota) / int(period))
+    return allowed
