@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import socket
@@ -190,34 +190,29 @@ def _all_pass(result: load.LoadResult, _objectives: object = None) -> list[RuleR
     return [RuleResult("anything", PASS, "", "", len(result.samples))]
 
 
-def _best(_raw: object) -> bool:
-    return False
+WITHOUT = {
+    "asking live before the load": ("live dead", patch.object(live_release, "asked", _no_cause)),
+    "most requests of live fail": ("live ready and 500 to users", patch.object(live_release, "lost", _mute)),
+    "live has fallen silent": ("live hangs half way", patch.object(live_release, "lost", _mute)),
+    "the pace is the candidate's own": ("live slow", patch.object(check, "_only_slow", lambda _: False)),
+    "an endpoint that fails on live": (
+        "live 500 on one endpoint",
+        patch.object(comparison, "_broken", _mute),
+    ),
+    "better is not inconclusive": (
+        "live 500 to every fourth",
+        patch.object(comparison._Raw, "better", property(lambda _: False)),
+    ),
+    "absolute rules decide": ("candidate wrong, live dead", patch.object(rules, "evaluate", _all_pass)),
+}
 
 
-@pytest.mark.parametrize(
-    ("owner", "name", "instead", "noticed_by"),
-    [
-        (live_release, "asked", _no_cause, "live dead"),
-        (live_release, "lost", _mute, "live ready and 500 to users"),
-        (live_release, "lost", _mute, "live hangs half way"),
-        (check, "_only_slow", lambda _: False, "live slow"),
-        (comparison, "_broken", _mute, "live 500 on one endpoint"),
-        (comparison._Raw, "better", property(_best), "live 500 to every fourth"),
-        (rules, "evaluate", _all_pass, "candidate wrong, live dead"),
-    ],
-    ids=lambda value: value if isinstance(value, str) else "",
-)
+@pytest.mark.parametrize("gate", WITHOUT)
 def test_without_it_a_row_ends_otherwise(
-    owner: object,
-    name: str,
-    instead: object,
-    noticed_by: str,
-    scenario: Scenario,
-    settings: Catalogue,
-    locustfile: Path,
+    gate: str, scenario: Scenario, settings: Catalogue, locustfile: Path
 ) -> None:
+    noticed_by, mutation = WITHOUT[gate]
     row = BY_NAME[noticed_by]
-    mutation: AbstractContextManager[object] = patch.object(owner, name, instead)
     with mutation:
         assert said(row, judge(row, scenario, settings, locustfile))
 
