@@ -112,7 +112,7 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
     outcome.runs.append(first)
     outcome.rules = rules.evaluate(first, catalogue.objectives)
     failed = [rule for rule in outcome.rules if rule.verdict is Verdict.FAIL]
-    down = live_release.lost(first)
+    down, slow = live_release.lost(first), False
     # Errors are the candidate's own, whatever live does; its pace is not: the same users wait for live.
     if outcome.rules[0] not in failed and (down or _only_slow(failed)):
         setup.say(f"the candidate alone: {down or 'users who also wait for live cannot keep their pace'}")
@@ -120,6 +120,7 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
         failed = [rule for rule in outcome.rules if rule.verdict is Verdict.FAIL]
         if down:
             return
+        slow = live_release.slower(first)
     if failed:
         # A candidate that fails by itself needs no comparison.
         outcome.rules.append(_skipped(scenario, "the candidate already breaks an absolute rule"))
@@ -137,6 +138,8 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
     except live_release.Lost as why:
         _give_up(outcome, setup.live, str(why))
         return
+    if slow:
+        metrics = [live_release.without_doubt(metric) for metric in metrics]
     outcome.metrics = metrics
     outcome.rules += [comparison.to_rule(metric, settings) for metric in metrics]
     if not metrics:

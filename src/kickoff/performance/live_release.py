@@ -3,14 +3,15 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from kickoff.checks.http import open_client, perform
 from kickoff.evidence import RuleResult, Verdict
-from kickoff.performance.comparison import MOST
+from kickoff.performance.comparison import MOST, Metric
 from kickoff.performance.load import MOST_SILENCE, Arm, LoadResult
-from kickoff.performance.samples import LIVE
+from kickoff.performance.samples import CANDIDATE, LIVE
 from kickoff.service import HttpCheck, Service
 
 DOWN = "live is down: absolute rules decide"
@@ -77,6 +78,22 @@ def lost(result: LoadResult) -> str:
     if failures:
         why += f", most often: {failures.most_common(1)[0][0]}"
     return f"{why}; no right answer for the last {result.live_silent:.1f} s" if silent else why
+
+
+def slower(result: LoadResult) -> bool:
+    """Return whether the users of a run against both sides waited longer for live than for the candidate."""
+    waited: Counter[str] = Counter()
+    for sample in result.samples:
+        waited[sample.arm] += round(sample.ms)
+    return waited[LIVE] > waited[CANDIDATE]
+
+
+def without_doubt(metric: Metric) -> Metric:
+    """Return a metric whose doubt comes from a live release too slow to be asked often enough."""
+    if metric.verdict is not Verdict.INCONCLUSIVE:
+        return metric
+    reason = f"live is too slow to compare with ({metric.reason}): absolute rules decide"
+    return replace(metric, verdict=Verdict.NOT_APPLICABLE, reason=reason)
 
 
 def fact(release: str, runs: Sequence[LoadResult], why: str) -> dict[str, Any]:
