@@ -9,8 +9,9 @@ from typing import Any
 
 from kickoff.checks.http import open_client, perform
 from kickoff.evidence import RuleResult, Verdict
+from kickoff.performance import load
 from kickoff.performance.comparison import MOST, Metric
-from kickoff.performance.load import MOST_SILENCE, Arm, LoadResult
+from kickoff.performance.load import Arm, LoadResult
 from kickoff.performance.samples import CANDIDATE, LIVE
 from kickoff.service import HttpCheck, Service
 
@@ -71,7 +72,7 @@ def lost(result: LoadResult) -> str:
     samples = [sample for sample in result.samples if sample.arm == LIVE]
     failures = Counter(sample.error for sample in samples if not sample.ok)
     failed = failures.total()
-    silent = result.live_silent >= MOST_SILENCE or (not samples and result.live_silent > 0)
+    silent = result.live_silent >= load.MOST_SILENCE or (not samples and result.live_silent > 0)
     if not silent and failed <= MOST * len(samples):
         return ""
     why = f"{failed} of {len(samples)} requests failed"

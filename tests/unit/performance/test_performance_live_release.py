@@ -116,6 +116,7 @@ def judge(row: Row, scenario: Scenario, settings: Catalogue, locustfile: Path) -
         candidate = stack.enter_context(serve(row.candidate()))
         live_url = stack.enter_context(serve(row.live())).url if row.live else stack.enter_context(unused())
         stack.enter_context(patch.object(load, "MOST_SILENCE", 1.0))
+        stack.enter_context(patch.object(load, "_STOP_TIMEOUT", 2.0))
         stack.enter_context(patch.object(live_release, "_REQUEST_SECONDS", 0.3))
         live = Arm("live", live_url, {}, "old")
         setup = check.Setup(
