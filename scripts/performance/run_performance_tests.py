@@ -15,7 +15,7 @@ import os
 import shlex
 import signal
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 
@@ -24,7 +24,17 @@ from kickoff import service as services
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
 from kickoff.host import handover
-from kickoff.performance import aggregates, baselines, check, load, resources, runner, scenarios, summary
+from kickoff.performance import (
+    aggregates,
+    baselines,
+    check,
+    live_release,
+    load,
+    resources,
+    runner,
+    scenarios,
+    summary,
+)
 from kickoff.performance.load import Arm
 from kickoff.performance.progress import Line
 from kickoff.performance.resources import Probe
@@ -51,7 +61,6 @@ class Job:
     chosen: tuple[Scenario, ...]
     setup: check.Setup
     attempt: str
-    compared: bool
     not_compared: str
 
 
@@ -75,12 +84,14 @@ def main() -> int:
         raise KickoffError("no address to test", hint="give --host http://127.0.0.1:8000")
     candidate = Arm("candidate", arguments.host, _headers(arguments.header), arguments.release)
     live = Arm("live", arguments.against, _headers(arguments.header)) if arguments.against else None
+    if live is not None:
+        load.require(live.url)  # whoever names an address means one that answers
     found = {arm.name: resources.listening_on(arm.url) for arm in (candidate, live) if arm}
     probes = {name: resources.of_process(pid) for name, pid in found.items() if pid}
     setup = _setup(arguments, root, service, candidate=candidate, live=live, environ={}, probes=probes)
     chosen = _chosen(arguments, catalogue, "")
     why = "" if live else "no second address was given (--against)"
-    document = _execute(Job(arguments, service, catalogue, chosen, setup, "", live is not None, why))
+    document = _execute(Job(arguments, service, catalogue, chosen, setup, "", why))
     return _exit_code(document)
 
 
@@ -97,7 +108,7 @@ def _pipeline(
         base = stack.enter_context(session.reach("candidate"))
         candidate = Arm("candidate", base.url, dict(base.headers), session.expected_release("candidate"))
         live = None
-        if session.colour_of("live") is not None:
+        if session.expected_release("live"):
             # The private way in, as for the candidate: a difference is then the release's, not the route's.
             reached = stack.enter_context(session.reach("live-direct"))
             live = Arm("live", reached.url, dict(reached.headers), session.expected_release("live"))
@@ -113,19 +124,25 @@ def _pipeline(
         }
         probes = {name: resources.of_process(pid) for name, pid in pids.items() if pid}
         setup = _setup(
-            arguments, root, service, candidate=candidate, live=live, environ=secrets, probes=probes
+            arguments,
+            root,
+            service,
+            candidate=candidate,
+            live=live,
+            environ=secrets,
+            probes=probes,
+            check_headers=session.check_headers(),
         )
         chosen = _chosen(arguments, catalogue, session.environment.text("PERF_SCENARIO"))
         why = "" if live else "nothing is live yet, so the absolute rules decide"
-        job = Job(arguments, service, catalogue, chosen, setup, arguments.attempt, live is not None, why)
+        job = Job(arguments, service, catalogue, chosen, setup, arguments.attempt, why)
         document = _execute(job)
     session.record_check(arguments.attempt, document)
     return _exit_code(document)
 
 
 def _execute(job: Job) -> Evidence:
-    for arm in filter(None, (job.setup.candidate, job.setup.live)):
-        load.require(arm.url)
+    load.require(job.setup.candidate.url)
     started = evidence.now()
     outcomes = []
     for scenario in job.chosen:
@@ -149,7 +166,7 @@ def _execute(job: Job) -> Evidence:
             "against": job.setup.live.url if job.setup.live else "",
             "max_rps": job.setup.max_rps,
         },
-        compared=job.compared,
+        compared=job.setup.live is not None,
         not_compared=job.not_compared,
         unmeasured=job.setup.unmeasured,
     )
@@ -262,11 +279,13 @@ def _setup(
     live: Arm | None,
     environ: dict[str, str],
     probes: dict[str, Probe],
+    check_headers: Mapping[str, str] | None = None,
 ) -> check.Setup:
     # act gives its steps a terminal, but nobody sits at it: what they print is kept in a log.
     line = Line(sys.stderr, redraw=sys.stderr.isatty() and not github.context().active)
     sides = [arm.name for arm in (candidate, live) if arm is not None and arm.name not in probes]
     local: list[list[str]] = [[] for _ in range(arguments.workers)]
+    asked = replace(live, headers={**live.headers, **(check_headers or {})}) if live else None
     return check.Setup(
         candidate=candidate,
         live=live,
@@ -277,6 +296,7 @@ def _setup(
         workers=[*local, *(shlex.split(command) for command in arguments.worker_command)],
         probes=probes,
         unmeasured=f"the process behind {' and '.join(sides)} cannot be seen from here" if sides else "",
+        live_down=live_release.asked(asked, service) if asked else lambda: "",
         say=line.say,
         on_progress=line.show,
     )

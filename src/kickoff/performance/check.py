@@ -10,7 +10,7 @@ from typing import Any
 
 from kickoff import evidence as evidence_files
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine
-from kickoff.performance import aggregates, comparison, gate, load, rules
+from kickoff.performance import aggregates, comparison, gate, live_release, load, rules
 from kickoff.performance import samples as sample_files
 from kickoff.performance.comparison import Metric, Pairs
 from kickoff.performance.load import Arm, Interrupted, LoadResult, Progress
@@ -29,6 +29,7 @@ class Setup:
     Attributes:
         candidate: The side that is judged.
         live: The side it is compared with; ``None`` when nothing is live.
+        live_down: Asks live, and returns why it does not answer; empty when it does.
         locustfile: The user classes.
         max_rps: Upper bound of requests a second, both sides together; 0 for none.
         release_header: Response header that names the release; empty for none.
@@ -49,19 +50,21 @@ class Setup:
     workers: Sequence[Sequence[str]] = ((),)
     probes: Mapping[str, Probe] = field(default_factory=dict)
     unmeasured: str = ""
+    live_down: Callable[[], str] = lambda: ""
     say: Callable[[str], None] = lambda _: None
     on_progress: Callable[[Progress], None] = lambda _: None
 
 
 @dataclass(slots=True)
 class Outcome:
-    """What one scenario brought."""
+    """What one scenario brought; ``live_down`` holds the fact about a live release that was down."""
 
     scenario: Scenario
     rules: list[RuleResult]
     runs: list[LoadResult]
     metrics: list[Metric]
     partial: bool = False
+    live_down: dict[str, Any] = field(default_factory=dict)
 
     @property
     def samples(self) -> list[Sample]:
@@ -99,24 +102,44 @@ def run(scenario: Scenario, setup: Setup, catalogue: Catalogue) -> Outcome:
 
 def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
     scenario, settings = outcome.scenario, catalogue.comparison
-    arms = [setup.candidate] if setup.live is None else [setup.candidate, setup.live]
-    rate = pace(scenario, settings, setup.max_rps, len(arms))
-    outcome.runs.append(_load(scenario, arms, rate, setup))
-    outcome.rules = rules.evaluate(outcome.runs[0], catalogue.objectives)
-    if setup.live is None:
+    down = setup.live_down() if setup.live else ""
+    if setup.live is None or down:
+        _alone(outcome, setup, catalogue, down)
         return
-    # A candidate that fails by itself needs no comparison.
-    if combine(rule.verdict for rule in outcome.rules) is Verdict.FAIL:
+    arms = [setup.candidate, setup.live]
+    rate = pace(scenario, settings, setup.max_rps, len(arms))
+    first = _load(scenario, arms, rate, setup)
+    outcome.runs.append(first)
+    outcome.rules = rules.evaluate(first, catalogue.objectives)
+    failed = [rule for rule in outcome.rules if rule.verdict is Verdict.FAIL]
+    down, slow = live_release.lost(first), False
+    # Errors are the candidate's own, whatever live does; its pace is not: the same users wait for live.
+    if outcome.rules[0] not in failed and (down or _only_slow(failed)):
+        setup.say(f"the candidate alone: {down or 'users who also wait for live cannot keep their pace'}")
+        _alone(outcome, setup, catalogue, down)
+        failed = [rule for rule in outcome.rules if rule.verdict is Verdict.FAIL]
+        if down:
+            return
+        slow = live_release.slower(first)
+    if failed:
+        # A candidate that fails by itself needs no comparison.
         outcome.rules.append(_skipped(scenario, "the candidate already breaks an absolute rule"))
         return
 
     def measure(seconds: float) -> list[Pairs]:
         again = _load(_steady(scenario, seconds), arms, rate, setup)
         outcome.runs.append(again)
+        if why := live_release.lost(again):
+            raise live_release.Lost(why)
         return comparison.pair_up(again.samples)
 
-    first = outcome.runs[0]
-    metrics = gate.decide(comparison.pair_up(first.samples), first.seconds, measure, settings, setup.say)
+    try:
+        metrics = gate.decide(comparison.pair_up(first.samples), first.seconds, measure, settings, setup.say)
+    except live_release.Lost as why:
+        _give_up(outcome, setup.live, str(why))
+        return
+    if slow:
+        metrics = [live_release.without_doubt(metric) for metric in metrics]
     outcome.metrics = metrics
     outcome.rules += [comparison.to_rule(metric, settings) for metric in metrics]
     if not metrics:
@@ -130,6 +153,25 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
                 reason="no request was answered by both sides",
             )
         )
+
+
+def _alone(outcome: Outcome, setup: Setup, catalogue: Catalogue, down: str) -> None:
+    """Judge the candidate by absolute rules, on a run that it shares with nobody."""
+    rate = pace(outcome.scenario, catalogue.comparison, setup.max_rps, 1)
+    run = _load(outcome.scenario, [setup.candidate], rate, setup)
+    outcome.runs.append(run)
+    outcome.rules = rules.evaluate(run, catalogue.objectives)
+    if down:
+        _give_up(outcome, setup.live, down)
+
+
+def _give_up(outcome: Outcome, live: Arm | None, why: str) -> None:
+    outcome.live_down = live_release.fact(live.release if live else "", outcome.runs, why)
+    outcome.rules.append(live_release.not_applicable(outcome.scenario.name, why))
+
+
+def _only_slow(failed: Sequence[RuleResult]) -> bool:
+    return bool(failed) and all(rule.rule.endswith(rules.THROUGHPUT) for rule in failed)
 
 
 def pace(scenario: Scenario, settings: ComparisonSettings, max_rps: float, arms: int) -> float:
@@ -211,6 +253,8 @@ def summary(outcomes: Sequence[Outcome], found: Sequence[RuleResult], verdict: V
         overall = aggregates.figures(samples, "", CANDIDATE)
         counts = f"{overall.requests} requests, {overall.failures} failed"
         compared = "; no slower than live" if any(outcome.metrics for outcome in outcomes) else ""
+        if any(outcome.live_down for outcome in outcomes):
+            compared = f"; {live_release.DOWN}"
         return f"{names}: {counts}, p95 {overall.p95_ms:.1f} ms{compared}{partial}"
     worst = next((rule for rule in found if rule.verdict is verdict), None)
     if worst is None:
@@ -298,7 +342,7 @@ def _facts(outcomes: Sequence[Outcome], compared: bool, unmeasured: str) -> dict
         "endpoints_live": _endpoint_rows(outcomes, lambda sample: sample.arm != CANDIDATE),
         "scenarios": [_scenario_fact(outcome) for outcome in outcomes],
         "comparison": [_metric_fact(metric) for outcome in outcomes for metric in outcome.metrics],
-        "compared_with_live": compared,
+        "compared_with_live": compared and not any(outcome.live_down for outcome in outcomes),
         "partial": any(outcome.partial for outcome in outcomes),
         "errors": _errors(sample for outcome in outcomes for sample in outcome.samples),
         "generator": {
@@ -311,6 +355,7 @@ def _facts(outcomes: Sequence[Outcome], compared: bool, unmeasured: str) -> dict
         },
         "resources": _resources(runs, unmeasured),
         "slow_requests": [entry for run in runs for entry in run.slow][:100],
+        **next(({"live_down": outcome.live_down} for outcome in outcomes if outcome.live_down), {}),
     }
 
 

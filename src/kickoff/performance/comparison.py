@@ -21,8 +21,9 @@ The metrics:
 Holm's procedure over all metrics keeps the probability of any false alarm below ``false_alarm``.
 
 A metric *fails* when its one-sided p-value passes Holm's test and its estimate exceeds ``margin``. It is
-*inconclusive* when it did not fail and the minimum detectable effect, at the planned power, exceeds
-``detect``.
+*inconclusive* when it did not fail, the minimum detectable effect, at the planned power, exceeds ``detect``,
+and the interval does not say that the candidate is better. It is *not applicable* where live is no yardstick:
+an endpoint of which most requests fail on live.
 """
 
 import math
@@ -42,6 +43,12 @@ from kickoff.performance.scenarios import ComparisonSettings, Effect
 Floats = npt.NDArray[np.float64]
 
 MINIMUM_PAIRS = 20
+MOST = 0.5
+"""Share of failed requests above which live is no baseline.
+
+Up to it most requests still say how long live takes, and errors that only live has never speak against the
+candidate. Above it what still answers is the exception: quick refusals, or the requests that miss the fault.
+"""
 _SWAPS, _ENOUGH_SWAPS = 9999, 50
 _BOOTSTRAPS = 400
 _SLOW_FACTOR = 4.0
@@ -138,7 +145,13 @@ class _Raw:
     p_value: float
     freedom: float = math.inf  # degrees of freedom of `spread`
     clustered: float = 0.0  # standard error of a difference of shares, from blocks
-    live_broken: bool = False
+    broken: str = ""  # why live is no yardstick
+
+    @property
+    def better(self) -> bool:
+        """Whether the whole interval says that the candidate is better."""
+        blocks = self.estimate + float(stats.t.isf(0.025, self.freedom)) * self.clustered
+        return max(self.high, blocks) < 0
 
 
 def pair_up(samples: Iterable[Sample]) -> list[Pairs]:
@@ -255,13 +268,14 @@ def to_rule(metric: Metric, settings: ComparisonSettings) -> RuleResult:
         Kind.ERRORS: "errors against live",
         Kind.TAIL: "very slow requests against live",
     }[metric.kind]
+    threshold = f"≤ +{effect.margin:.0%}" if metric.relative else f"≤ +{effect.margin * 100:g} points"
     interval = f"95 % interval {metric.low:+.1%} to {metric.high:+.1%}"
-    if metric.relative:
+    if not math.isfinite(metric.effect):
+        measured = "nothing"
+    elif metric.relative:
         measured = f"{metric.effect:+.1%} ({metric.live:.2f} → {metric.candidate:.2f} ms; {interval})"
-        threshold = f"≤ +{effect.margin:.0%}"
     else:
         measured = f"{metric.live:.2%} → {metric.candidate:.2%} ({interval})"
-        threshold = f"≤ +{effect.margin * 100:g} points"
     return RuleResult(name, metric.verdict, measured, threshold, metric.pairs, metric.reason)
 
 
@@ -282,7 +296,8 @@ def effect_of(settings: ComparisonSettings, kind: Kind, live: float) -> Effect:
 
 
 def _measure(pairs: Sequence[Pairs], settings: ComparisonSettings, source: np.random.Generator) -> list[_Raw]:
-    raws = []
+    raws: list[_Raw] = []
+    sound = []
     family = settings.false_alarm
     for entry in pairs:
         live, candidate = entry.timed()
@@ -294,13 +309,22 @@ def _measure(pairs: Sequence[Pairs], settings: ComparisonSettings, source: np.ra
             alpha=family / (2 * len(pairs) + 2),
             source=source,
         )
-        # A live release that mostly fails here, or lacks the endpoint, is no yardstick for times.
-        broken = float(entry.live_ok.mean()) < 0.5 <= float(entry.candidate_ok.mean())
-        raws += [replace(raw, live_broken=broken) for raw in found]
+        broken = _broken(entry)
+        raws += [replace(raw, broken=broken) for raw in found]
+        if not broken:
+            sound.append(entry)
     if pairs:
-        raws.append(_errors(pairs))
-        raws.append(_tail(pairs))
+        broken = "" if sound else "most requests of every endpoint fail on live: absolute rules decide"
+        raws += [replace(raw, broken=broken) for raw in (_errors(sound or pairs), _tail(sound or pairs))]
     return raws
+
+
+def _broken(entry: Pairs) -> str:
+    """Return why live is no yardstick for an endpoint, which it may lack; empty when it is one."""
+    failed = int((~entry.live_ok).sum())
+    if failed <= MOST * entry.count:
+        return ""
+    return f"live fails here ({failed} of {entry.count} requests): absolute rules decide"
 
 
 def _quantiles(
@@ -535,13 +559,12 @@ def _judge(raw: _Raw, settings: ComparisonSettings, rejected: bool, alpha: float
         (math.expm1(value) if relative else value) for value in (raw.estimate, raw.low, raw.high)
     )
     verdict, reason = Verdict.PASS, ""
-    if raw.live_broken:
-        verdict = Verdict.NOT_APPLICABLE
-        reason = "most of these requests fail on the live release, so the absolute rules decide"
+    if raw.broken:
+        verdict, reason = Verdict.NOT_APPLICABLE, raw.broken
     elif rejected and estimate > effect.margin:
         verdict = Verdict.FAIL
         reason = f"worse than live beyond chance (p = {raw.p_value:.2g}) and by more than {effect.margin:.1%}"
-    elif not detectable <= effect.detect:
+    elif not detectable <= effect.detect and not raw.better:
         verdict = Verdict.INCONCLUSIVE
         reason = (
             f"{raw.pairs} pairs are too few to compare"

@@ -96,7 +96,7 @@ def confirm(first: Sequence[Metric], second: Sequence[Metric]) -> list[Metric]:
             result.append(replace(metric, reason=reason))
         else:
             reason = f"a first run showed {metric.effect:+.1%}, the confirmation run did not"
-            if repeated.verdict is Verdict.INCONCLUSIVE:
+            if repeated.verdict is not Verdict.PASS:
                 reason = f"{reason}, and {repeated.reason}"
             result.append(replace(repeated, reason=reason))
     return result

@@ -24,6 +24,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, TextIO
 
 import gevent
@@ -37,6 +38,7 @@ from kickoff.performance.samples import Sample, Writer
 MARKER = {"X-Kickoff-Check": "performance"}
 _BACKLOG_SECONDS = 1.0
 _BALANCED_BLOCK = 4
+_LEAST_ASKED = 5
 
 
 class Refused(Exception):
@@ -51,6 +53,29 @@ class Arm:
         self.url: str = document["url"].rstrip("/")
         self.headers: dict[str, str] = {**document["headers"], **MARKER}
         self.release: str = document["release"]
+        self._asked: list[float] = []  # times of the requests since the last right answer
+        self._waiting: list[float] = []  # times of those that have no answer yet
+
+    @contextmanager
+    def asking(self) -> Iterator[None]:
+        """Note a request for as long as it has no answer."""
+        now = time.perf_counter()
+        self._asked.append(now)
+        self._waiting.append(now)
+        try:
+            yield
+        finally:
+            self._waiting.remove(now)
+
+    def answered(self) -> None:
+        """Note a right answer."""
+        self._asked.clear()
+
+    @property
+    def silent(self) -> float:
+        """Seconds of asking without a right answer; a few wrong ones far apart are no silence."""
+        since = [*self._waiting[:1], *(self._asked[:1] if len(self._asked) >= _LEAST_ASKED else [])]
+        return time.perf_counter() - min(since) if since else 0.0
 
 
 class Recorder:
@@ -58,7 +83,7 @@ class Recorder:
 
     def __init__(self, writer: Writer, arms: list[Arm], release_header: str, slow_ms: float) -> None:
         self._writer = writer
-        self._expected = {arm.name: arm.release for arm in arms}
+        self._arms = {arm.name: arm for arm in arms}
         self._header = release_header
         self._slow_ms = slow_ms
         self.requests = 0
@@ -83,9 +108,11 @@ class Recorder:
         headers = getattr(response, "headers", None)
         release = str((headers.get(self._header) if headers and self._header else None) or "")
         error = _one_line(exception) if exception is not None else ""
-        expected = self._expected.get(arm, "")
-        if not error and expected and release != expected:
-            error = f"answered by release {release or '(none named)'}, expected {expected}"
+        side = self._arms.get(arm)
+        if side and not error and side.release and release != side.release:
+            error = f"answered by release {release or '(none named)'}, expected {side.release}"
+        if side and not error:
+            side.answered()
         sample = Sample(
             time=start_time or time.time() - response_time / 1000,
             endpoint=f"{request_type} {name}",
@@ -144,7 +171,8 @@ class Steering:
             if "kickoff_pair" in self._context:
                 self._context["kickoff_pair"] = f"{self.number}-{self._pairs}-{self.sent}"
             options["headers"] = {**self._arm.headers, **(options.get("headers") or {})}
-            return original_request(method, url, **options)
+            with self._arm.asking():
+                return original_request(method, url, **options)
 
         def context() -> dict[str, Any]:
             return {**original_context(), **self._context}
@@ -158,12 +186,17 @@ class Steering:
         user.client.base_url = arm.url
         self._context = {"kickoff_arm": arm.name, **context}
 
-    def run_pair(self, user: Any, run: Callable[[], None]) -> None:
-        """Run a task against each side in random order, with the same random numbers."""
+    def run_pair(self, user: Any, name: str, run: Callable[[], None]) -> None:
+        """Run a task against each side in random order, with the same random numbers.
+
+        Raises:
+            Exception: What the task raised for the candidate. What it raises for live alone is not the fault
+                of the users' code: it counts as a failed request of live.
+        """
         self._pairs += 1
         before = self.sent
         numbers = random.getstate()
-        first_error: Exception | None = None
+        errors: dict[int, Exception] = {}
         for slot, index in enumerate(next(self._orders)):
             self.sent = before
             random.setstate(numbers)
@@ -171,10 +204,18 @@ class Steering:
             try:
                 run()
             except Exception as error:
-                first_error = first_error or error
+                errors[index] = error
         self._turn_to(user, self.arms[0], {})
-        if first_error is not None:
-            raise first_error
+        if 0 in errors:
+            raise errors[0]
+        for index, raised in errors.items():
+            user.environment.events.request.fire(
+                request_type="TASK",
+                name=name,
+                response_time=0.0,
+                exception=raised,
+                context={"kickoff_arm": self.arms[index].name},
+            )
 
     def wait(self) -> float:
         """Return the seconds until this user's next request is due (0 when it is late)."""
@@ -249,6 +290,7 @@ class Generator:
             if time.perf_counter() - clock >= self._reported:
                 self._report(runner.user_count, time.perf_counter() - clock)
         ended, used_cpu = time.time(), time.process_time() - begun_cpu
+        live_silent = self._live_silent()
         runner.quit()
         watch.kill()
         self._writer.close()
@@ -260,6 +302,7 @@ class Generator:
             requests=self._recorder.requests,
             cpu_seconds=used_cpu,
             lag_p95_ms=_quantile(self._lags, 0.95) * 1000,
+            live_silent=live_silent,
             slow=self._recorder.slow,
             errors=self._errors,
         )
@@ -270,7 +313,12 @@ class Generator:
         # Whoever started this closes standard input to stop it, or by dying.
         if select.select([0], [], [], 0)[0]:
             self._interrupted = True
-        return self._interrupted or time.perf_counter() - clock >= self._plan["duration"]
+        # The rest would be load for nothing, and users who wait for live do not ask the candidate.
+        lost = self._live_silent() >= self._plan["most_silence"]
+        return self._interrupted or lost or time.perf_counter() - clock >= self._plan["duration"]
+
+    def _live_silent(self) -> float:
+        return max((arm.silent for arm in self._arms[1:]), default=0.0)
 
     def _report(self, users: int, elapsed: float) -> None:
         self._reported = elapsed + 0.5
@@ -350,7 +398,8 @@ def _paired(original: Callable[[Any, Any], None]) -> Callable[[Any, Any], None]:
         if isinstance(task, type) and issubclass(task, TaskSet):
             original(self, task)  # its own tasks are the pairs
             return
-        self.user.kickoff.run_pair(self.user, lambda: original(self, task))
+        name = getattr(task, "__name__", "task")
+        self.user.kickoff.run_pair(self.user, name, lambda: original(self, task))
 
     return execute_task
 

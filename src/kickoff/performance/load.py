@@ -27,6 +27,8 @@ SLOW_MS = 5000.0
 MAX_ERRORS = 20
 NEAR_CEILING = 0.8
 """Share of the generators' own ceiling above which a planned rate is not to be trusted."""
+MOST_SILENCE = 10.0
+"""Seconds without a right answer of live after which a comparison ends early."""
 
 _STOP_TIMEOUT = 10.0
 _START_TIMEOUT = 60.0
@@ -95,6 +97,7 @@ class LoadResult:
         generators: How many generators sent the load.
         generator_seconds: Processor seconds that all of them used together.
         usage: What the service used meanwhile, where it could be read.
+        live_silent: Seconds at the end in which live was asked and gave no right answer.
     """
 
     scenario: Scenario
@@ -111,6 +114,7 @@ class LoadResult:
     generators: int = 1
     generator_seconds: float = 0.0
     usage: list[Usage] = field(default_factory=list)
+    live_silent: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -205,6 +209,7 @@ def run(
         "stop_timeout": _STOP_TIMEOUT,
         "slow_ms": SLOW_MS,
         "max_errors": MAX_ERRORS,
+        "most_silence": MOST_SILENCE,
     }
     with tempfile.TemporaryDirectory(prefix="kickoff-load-") as folder, Monitor(probes or {}) as monitor:
         fleet = _Fleet(Path(folder), scenario.duration)
@@ -282,6 +287,7 @@ def _merge(
         errors=[error for entry in summaries for error in entry["errors"]][:MAX_ERRORS],
         log=[],
         generator_seconds=sum(entry["cpu_seconds"] for entry in summaries),
+        live_silent=max((entry["live_silent"] for entry in summaries), default=0.0),
     )
 
 

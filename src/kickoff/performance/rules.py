@@ -14,6 +14,7 @@ from kickoff.performance.scenarios import Objectives
 TARGET_TOLERANCE = 0.05
 # With fewer samples there is no good 95th percentile; the slowest request stands in, which is stricter.
 MINIMUM_FOR_P95 = 20
+THROUGHPUT = "requests a second"
 
 
 def evaluate(result: LoadResult, objectives: Objectives | None = None) -> list[RuleResult]:
@@ -107,7 +108,7 @@ def _throughput(result: LoadResult, samples: Sequence[Sample]) -> RuleResult:
     target = min(scenario.target_rps, result.rate)
     rate, count = aggregates.peak_rate(samples, scenario, result.begun, result.ended)
     capped = " (capped by PERF_MAX_RPS)" if target < scenario.target_rps else ""
-    rule = f"{scenario.name}: requests a second"
+    rule = f"{scenario.name}: {THROUGHPUT}"
     threshold = f"≥ {target:g}/s{capped}"
     measured = f"{rate:.1f}/s"
     # One request may fall on either side of the window's edges.
@@ -156,7 +157,7 @@ def _objectives(result: LoadResult, samples: Sequence[Sample], goal: Objectives)
             len(samples),
         ),
         rule(
-            "health requests a second",
+            f"health {THROUGHPUT}",
             rate >= goal.health_rps,
             f"{rate:.1f}/s",
             f"≥ {goal.health_rps:g}/s",

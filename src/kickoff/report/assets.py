@@ -40,7 +40,9 @@ def template(name: str) -> Any:  # noqa: ANN401
 
 
 def _visible(value: object) -> object:
-    """Keep terminal sequences and directional marks out of whatever the template writes."""
+    """Write nothing for ``None``, and no terminal sequences or directional marks."""
+    if value is None:
+        return ""
     return wording.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 

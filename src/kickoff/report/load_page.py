@@ -9,6 +9,7 @@ from kickoff.report.charts import lines
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.lines import Chart, Line, Marked
 from kickoff.report.charts.svg import Figure, Table
+from kickoff.report.outcome import live_down
 from kickoff.report.performance_page import Content
 from kickoff.report.wording import DASH, count, duration, line, milliseconds, moment, number, signed
 
@@ -66,6 +67,7 @@ def _facts(evidence: Evidence, generator: Mapping[str, Any]) -> list[tuple[str, 
         ("release", evidence.release),
         ("address", evidence.inputs.get("host")),
         ("compared with", evidence.inputs.get("against")),
+        ("live", live_down([evidence])),
         ("started", f"{evidence.started.replace('T', ' ')[:19]} UTC"),
         ("took", took),
         ("runner", runner.get("class")),
@@ -226,7 +228,7 @@ def _comparison(evidence: Evidence) -> Table:
         "Effect of the candidate against live: relative for times, points for shares. The column before the "
         "last one is the smallest effect that so many pairs would have shown."
         if body
-        else "Nothing was compared."
+        else f"Nothing was compared{f': live {down}' if (down := live_down([evidence])) else ''}."
     )
     return Table(columns, body, frozenset({2, 3, 4, 5, 6}), note)
 

@@ -17,19 +17,43 @@ _BEFORE_A_DEPLOYMENT = ("", "validate", "promotion", "quality-gate", "build", "s
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Who answers users now, as far as the evidence tells; ``release`` is empty for nobody."""
+    """Who answers users now, as far as the evidence tells.
+
+    Attributes:
+        known: Whether the evidence tells.
+        release: What is recorded as live; empty for nothing.
+        colour: Its colour.
+        answers: ``yes``, ``no``, or what answered instead when it was asked; empty when nobody asked.
+        note: What to say when it is not known.
+    """
 
     known: bool
     release: str = ""
     colour: str = ""
+    answers: str = ""
     note: str = "not known from the evidence"
+
+    @property
+    def asked(self) -> bool:
+        """Whether the release itself answered, and is not just recorded."""
+        return self.known and bool(self.release) and self.answers == "yes"
+
+    @property
+    def label(self) -> str:
+        """What may be said of it in front of :meth:`__str__`."""
+        return "Live" if self.known and self.release and not self.asked else "Serving now"
 
     def __str__(self) -> str:
         if not self.known:
             return self.note
         if not self.release:
             return "nothing: there was no release before"
-        return f"{self.release} ({self.colour})" if self.colour else self.release
+        name = f"{self.release} ({self.colour})" if self.colour else self.release
+        if self.asked:
+            return name
+        if not self.answers:
+            return f"{name}, recorded as live"
+        return f"{name} does not answer{'' if self.answers == 'no' else f': {self.answers}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +70,7 @@ class Outcome:
         why: The reason in one sentence; empty when all is well.
         fix: What to do about it, when the failed stage knows.
         serving: Who serves now.
+        live_down: That live was down when the release was made, since when and why; empty when it was not.
         previous: Who served before, when it is kept for a rollback.
         address: Public address of the service.
         seconds: From the first stage's begin to the last one's end.
@@ -69,6 +94,7 @@ class Outcome:
     why: str = ""
     fix: str = ""
     serving: Serving = Serving(known=False)
+    live_down: str = ""
     previous: str = ""
     address: str = ""
     seconds: float = 0.0
@@ -118,6 +144,8 @@ class Outcome:
             "release": self.release,
             "serving": str(self.serving) if self.environment else "",
             "serving_release": self.serving.release if self.environment else "",
+            "serving_asked": self.serving.asked,
+            "live_down": self.live_down,
             "previous": self.previous,
             "address": self.address,
             "seconds": round(self.seconds, 3),
@@ -196,6 +224,7 @@ def _deployment(run: Run, environment: str) -> Outcome:
         why=judgement.why,
         fix=line(judgement.stage.facts.get("hint"), 300) if judgement.stage else "",
         serving=serving,
+        live_down=live_down(documents),
         previous=previous if verdict is RunVerdict.RELEASED and previous != serving.release else "",
         address=line(fact(documents, "address", "public_url"), 200),
         seconds=seconds([*run.shared, *documents]),
@@ -272,7 +301,8 @@ def _serving(documents: Sequence[Evidence]) -> Serving:
     for document in sorted(documents, key=lambda d: d.finished, reverse=True):
         found = document.facts.get("serving")
         if isinstance(found, dict):
-            return Serving(True, line(found.get("release"), 80), line(found.get("colour"), 20))
+            parts = (line(found.get("release"), 80), line(found.get("colour"), 20))
+            return Serving(True, *parts, line(found.get("answers"), 200))
         if isinstance(found, str) and found:
             return Serving(True, line(found, 80))
     if any(document.stage in ("promote", "rollback") for document in documents):
@@ -281,6 +311,22 @@ def _serving(documents: Sequence[Evidence]) -> Serving:
         if document.stage == "stage" and "live_release" in document.facts:
             return Serving(True, line(_name(document.facts["live_release"]), 80))
     return Serving(known=False)
+
+
+def live_down(documents: Sequence[Evidence]) -> str:
+    """Return in words that live was down, since when and why; empty when no evidence says so."""
+    found = [fact for d in documents if isinstance(fact := d.facts.get("live_down"), dict)]
+    if not found:
+        return ""
+    # What was started again served as a baseline, unless a later stage found it down once more.
+    fact = next((entry for entry in found if entry.get("started_again") is not True), found[0])
+    since = next((time for entry in found if (time := moment(line(entry.get("since"), 40)))), None)
+    begun = moment(documents[0].started)
+    same_day = since is not None and begun is not None and since.date() == begun.date()
+    when = f" since {since:{'%H:%M' if same_day else '%Y-%m-%d %H:%M'}} UTC" if since else ""
+    reason = line(fact.get("reason"), 200)
+    end = "started again" if fact.get("started_again") is True else "absolute rules decide"
+    return f"was down{when}{f' ({reason})' if reason else ''}: {end}"
 
 
 def _name(value: object) -> str:

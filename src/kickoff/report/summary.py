@@ -136,8 +136,8 @@ def _serving(run: Run, outcome: Outcome) -> str:
         if not entry.environment:
             continue
         where = f"{text(entry.environment)}: " if len(everyone) > 1 else ""
-        stays = " to everybody" if entry.verdict in (RunVerdict.RELEASED, RunVerdict.UNCHANGED) else ""
-        sentence = f"{where}Serving now{stays}: **{text(entry.serving)}**"
+        stays = entry.serving.asked and entry.verdict in (RunVerdict.RELEASED, RunVerdict.UNCHANGED)
+        sentence = f"{where}{entry.serving.label}{' to everybody' * stays}: **{text(entry.serving)}**"
         if entry.address:
             sentence += f" at {_address(entry.address)}"
         if entry.previous:
@@ -145,6 +145,8 @@ def _serving(run: Run, outcome: Outcome) -> str:
         if len(everyone) > 1 and entry is not outcome:
             sentence += f" ({text(entry.title.lower())})"
         lines.append(sentence + ".")
+        if entry.live_down:
+            lines.append(f"{where}Live {text(entry.live_down)}.")
     extra = [text(part, 600) for part in (outcome.users, outcome.verified, outcome.measures) if part]
     if extra:
         lines.append("; ".join(extra) + ".")

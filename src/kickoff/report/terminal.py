@@ -30,9 +30,11 @@ def closing_block(outcome: Mapping[str, Any]) -> str:
     row("why", text("why"))
     row("fix", text("fix"))
     serving, previous = text("serving"), text("previous")
-    if outcome.get("serving_release") and verdict not in ("inconclusive", "rollback-failed"):
-        serving += " 100%" + (f"   previous {previous} kept for rollback" if previous else "")
-    row("serving", serving)
+    asked, recorded = outcome.get("serving_asked") is True, text("serving_release")
+    if recorded and verdict not in ("inconclusive", "rollback-failed"):
+        serving += " 100%" * asked + (f"   previous {previous} kept for rollback" if previous else "")
+    row("live" if recorded and not asked else "serving", serving)
+    row("live", text("live_down"))
     row("address", text("address"))
     row("users", text("users"))
     row("verified", text("verified"))

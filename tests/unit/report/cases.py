@@ -205,7 +205,7 @@ def promoted(**more: Any) -> Evidence:
     values: dict[str, Any] = {
         "summary": f"{NEW} serves all requests",
         "facts": {
-            "serving": {"release": NEW, "colour": "green"},
+            "serving": {"release": NEW, "colour": "green", "answers": "yes"},
             "previous": OLD,
             "address": "http://127.0.0.1:8100",
             "strategy": "canary",
@@ -253,7 +253,7 @@ def aborted(begin: float, reason: str = "smoke-candidate failed") -> Evidence:
     facts = {
         "outcome": "aborted",
         "exit_code": 0,
-        "serving": {"release": OLD, "colour": "blue"},
+        "serving": {"release": OLD, "colour": "blue", "answers": "yes"},
         "previous": OLD,
     }
     return stage("abort", begin, 2.1, verdict=Verdict.FAIL, summary=reason, facts=facts)
@@ -318,7 +318,7 @@ def rolled_back_after_bake() -> Run:
             ],
             facts={
                 "outcome": "rolled-back",
-                "serving": {"release": OLD, "colour": "blue"},
+                "serving": {"release": OLD, "colour": "blue", "answers": "yes"},
                 "previous": NEW,
                 "address": "http://127.0.0.1:8100",
                 "strategy": "canary",
@@ -332,7 +332,8 @@ def rolled_back_after_bake() -> Run:
 
 def unchanged() -> Run:
     """Return a run whose release is live already."""
-    serving = {"serving": {"release": NEW, "colour": "blue"}, "address": "http://127.0.0.1:8100"}
+    serving: dict[str, Any] = {"serving": {"release": NEW, "colour": "blue", "answers": "yes"}}
+    serving["address"] = "http://127.0.0.1:8100"
     found = staged(changed=False, live=NEW)
     found.facts |= serving
     return run_of(*before(), found, smoked_live())
@@ -375,7 +376,8 @@ def hostile() -> Run:
             summary=text,
             inputs={text: text, "digest": text},
             facts={
-                "serving": {"release": text, "colour": text},
+                "serving": {"release": text, "colour": text, "answers": text},
+                "live_down": {"release": text, "since": text, "reason": text, "started_again": text},
                 "previous": text,
                 "address": text,
                 "strategy": text,

@@ -44,7 +44,8 @@ def distribution(perf: Evidence | None, environment: str) -> Figure:
     )
     if len(sides) > 1:
         description += f" Live: 95th percentile about {milliseconds(_quantile(live, 0.95))}."
-    note = "" if len(sides) > 1 else "There was no live release to compare with."
+    why = "Live was down." if perf.facts.get("live_down") else "There was no live release to compare with."
+    note = "" if len(sides) > 1 else why
 
     def paint(width: int) -> tuple[float, list[Markup]]:
         return _paint_distribution(sides, width)
