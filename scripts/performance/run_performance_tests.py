@@ -77,7 +77,8 @@ def main() -> int:
     live = Arm("live", arguments.against, _headers(arguments.header)) if arguments.against else None
     found = {arm.name: resources.listening_on(arm.url) for arm in (candidate, live) if arm}
     probes = {name: resources.of_process(pid) for name, pid in found.items() if pid}
-    setup = _setup(arguments, root, service, candidate=candidate, live=live, environ={}, probes=probes)
+    given = {key: os.environ[key] for key in service.load_environment if key in os.environ}
+    setup = _setup(arguments, root, service, candidate=candidate, live=live, environ=given, probes=probes)
     chosen = _chosen(arguments, catalogue, "")
     why = "" if live else "no second address was given (--against)"
     document = _execute(Job(arguments, service, catalogue, chosen, setup, "", live is not None, why))
@@ -91,8 +92,7 @@ def _pipeline(
     from kickoff.release.session import open_session  # noqa: PLC0415
 
     session = open_session(arguments.env, root)
-    values = session.environment.values
-    secrets = {"API_KEY": values["API_KEY"]} if values.get("API_KEY") else {}
+    given = {key: session.environment.text(key) for key in service.load_environment}
     with contextlib.ExitStack() as stack:
         base = stack.enter_context(session.reach("candidate"))
         candidate = Arm("candidate", base.url, dict(base.headers), session.expected_release("candidate"))
@@ -112,9 +112,7 @@ def _pipeline(
             if arm is not None and colour is not None
         }
         probes = {name: resources.of_process(pid) for name, pid in pids.items() if pid}
-        setup = _setup(
-            arguments, root, service, candidate=candidate, live=live, environ=secrets, probes=probes
-        )
+        setup = _setup(arguments, root, service, candidate=candidate, live=live, environ=given, probes=probes)
         chosen = _chosen(arguments, catalogue, session.environment.text("PERF_SCENARIO"))
         why = "" if live else "nothing is live yet, so the absolute rules decide"
         job = Job(arguments, service, catalogue, chosen, setup, arguments.attempt, live is not None, why)

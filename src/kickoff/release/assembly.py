@@ -36,6 +36,7 @@ def assemble(
         "requirements": service.requirements,
         "commit": commit,
         "committed": source.committed_at(root, commit),
+        "secrets": sorted(environment.secrets & environment.service),
     }
     # The target installs and asks for the schema revision by this description, so it is written twice.
     write_atomic(folder / DESCRIPTION, json.dumps(document, indent=1))

@@ -1,8 +1,11 @@
 """What a release folder says of itself; written by :mod:`kickoff.release.assembly`."""
 
 import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
+
+from kickoff import masking
 
 DESCRIPTION, ENVIRONMENT = "release.json", "environment.json"
 
@@ -16,10 +19,22 @@ def describe(folder: Path) -> dict[str, Any]:
     return document
 
 
+def hide_recorded(releases: Path) -> None:
+    """Hide the secrets of every kept release: what runs may have older ones than those of today."""
+    for folder in releases.glob("*"):
+        with suppress(ValueError):  # a damaged one cannot be started, either
+            environment_of(folder)
+
+
 def environment_of(folder: Path) -> dict[str, str]:
-    """Return the values a release is started with, secrets included; empty when it is not there."""
+    """Return the values a release is started with, secrets included; empty when it is not there.
+
+    Its secrets are hidden from now on: they may be older than those of today.
+    """
     try:
         values: dict[str, str] = json.loads((folder / ENVIRONMENT).read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
+    masking.hide(*(values[key] for key in describe(folder).get("secrets", ()) if key in values))
+    masking.hide_environment(values)
     return values
