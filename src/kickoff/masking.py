@@ -152,8 +152,9 @@ def unmasked(stream: TextIO) -> TextIO:
 def _forms(secret: str) -> Iterator[str]:
     for part in _parts(secret):
         if len(part) >= _SHORTEST:
-            yield from {escape(part) for escape in _ESCAPES}
-            yield from _in_base64(part)
+            for form in {escape(part) for escape in _ESCAPES}:
+                yield form
+                yield from _in_base64(form)
 
 
 def _parts(secret: str) -> set[str]:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import re
 import sys
 from pathlib import Path
 
@@ -12,6 +11,7 @@ from hypothesis import strategies as st
 
 from kickoff import github
 from kickoff.errors import KickoffError
+from tests.runner_log import commands
 
 ON = {"GITHUB_ACTIONS": "true"}
 
@@ -162,24 +162,6 @@ def test_outside_a_workflow_a_line_may_be_written_in_parts(capfd: pytest.Capture
     with github.printing({}):
         sys.stdout.write("::half")
         assert capfd.readouterr().out == "::half"
-
-
-def commands(text: str) -> list[str]:
-    """Read a log as the runner does; return the commands that it would carry out."""
-    found, stopped = [], ""
-    for line in re.split(r"\r\n|\r|\n", text):
-        trimmed = line.lstrip()
-        command, _, data = trimmed.removeprefix("::").partition("::")
-        if not trimmed.startswith("::") and "##[" not in line:
-            continue
-        if stopped:
-            stopped = "" if command == stopped else stopped
-        elif command == "stop-commands":
-            stopped = data
-        else:
-            found.append(trimmed)
-    assert not stopped, "commands were never resumed"
-    return found
 
 
 def test_tools_get_no_command_files_and_no_tokens() -> None:
