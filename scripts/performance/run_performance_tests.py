@@ -88,7 +88,8 @@ def main() -> int:
         load.require(live.url)  # whoever names an address means one that answers
     found = {arm.name: resources.listening_on(arm.url) for arm in (candidate, live) if arm}
     probes = {name: resources.of_process(pid) for name, pid in found.items() if pid}
-    setup = _setup(arguments, root, service, candidate=candidate, live=live, environ={}, probes=probes)
+    given = {key: os.environ[key] for key in service.load_environment if key in os.environ}
+    setup = _setup(arguments, root, service, candidate=candidate, live=live, environ=given, probes=probes)
     chosen = _chosen(arguments, catalogue, "")
     why = "" if live else "no second address was given (--against)"
     document = _execute(Job(arguments, service, catalogue, chosen, setup, "", why))
@@ -102,8 +103,7 @@ def _pipeline(
     from kickoff.release.session import open_session  # noqa: PLC0415
 
     session = open_session(arguments.env, root)
-    values = session.environment.values
-    secrets = {"API_KEY": values["API_KEY"]} if values.get("API_KEY") else {}
+    given = {key: session.environment.text(key) for key in service.load_environment}
     with contextlib.ExitStack() as stack:
         base = stack.enter_context(session.reach("candidate"))
         candidate = Arm("candidate", base.url, dict(base.headers), session.expected_release("candidate"))
@@ -129,7 +129,7 @@ def _pipeline(
             service,
             candidate=candidate,
             live=live,
-            environ=secrets,
+            environ=given,
             probes=probes,
             check_headers=session.check_headers(),
         )

@@ -14,7 +14,7 @@ import os
 import tempfile
 from collections.abc import Callable
 
-from kickoff import github, quality, service
+from kickoff import foreign, github, quality, service
 from kickoff.artifact import bundle, source
 from kickoff.errors import ExitCode, KickoffError, run
 from kickoff.evidence import now
@@ -33,7 +33,7 @@ def main() -> int:
             hint="name at least one command under `quality_gate:`",
         )
     commit = source.resolve(root, arguments.commit or "HEAD")
-    environ = github.child_environment()
+    environ = foreign.environment()
     if arguments.requirements:
         folder = quality.tools(root / arguments.requirements, quality.cache_folder(os.environ))
         environ["PATH"] = f"{folder}{os.pathsep}{environ.get('PATH', '')}"

@@ -13,7 +13,7 @@ import argparse
 import os
 import tempfile
 
-from kickoff import evidence, github, quality
+from kickoff import evidence, foreign, github, quality
 from kickoff.artifact import bundle, source
 from kickoff.checks import functional
 from kickoff.errors import ExitCode
@@ -53,7 +53,7 @@ def main() -> int:
 
 def _test(arguments: argparse.Namespace, session: Session, command: Command, document: Evidence) -> None:
     root = Path.cwd()
-    environ = github.child_environment()
+    environ = foreign.environment() | {key: session.environment.text(key) for key in command.environment}
     if arguments.requirements:
         folder = quality.tools(root / arguments.requirements, quality.cache_folder(os.environ))
         environ["PATH"] = f"{folder}{os.pathsep}{environ.get('PATH', '')}"
@@ -71,7 +71,6 @@ def _test(arguments: argparse.Namespace, session: Session, command: Command, doc
             url=found.url,
             release=document.release,
             headers={**found.headers, **session.check_headers()},
-            secrets=list(session.check_headers().values()),
             root=where,
             logs=_evidence() / "logs",
             environ=environ,

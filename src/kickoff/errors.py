@@ -3,9 +3,12 @@
 import codecs
 import errno
 import io
+import os
 import sys
 from collections.abc import Callable, Sequence
 from enum import IntEnum
+
+from kickoff import masking
 
 
 class ExitCode(IntEnum):
@@ -25,8 +28,10 @@ class ExitCode(IntEnum):
 class KickoffError(Exception):
     """A failure a person can act on: one line, its causes, where, and how to fix it.
 
+    Secrets are masked in all of it from the beginning: it may quote what a program or a page said.
+
     Args:
-        message: What went wrong, with the value found (never a secret).
+        message: What went wrong, with the value found.
         code: The exit code of the command.
         causes: The chain below the message, outermost first.
         at: Where the mistake stands, as ``file:line``.
@@ -42,11 +47,11 @@ class KickoffError(Exception):
         at: str = "",
         hint: str = "",
     ) -> None:
-        super().__init__(message)
+        super().__init__(masking.text(message))
         self.code = code
-        self.causes = tuple(causes)
-        self.at = at
-        self.hint = hint
+        self.causes = tuple(map(masking.text, causes))
+        self.at = masking.text(at)
+        self.hint = masking.text(hint)
 
     def render(self) -> str:
         """Return the text for standard error: message, causes, place and hint."""
@@ -87,13 +92,24 @@ def write_in_any_locale() -> None:
 def run(command: Callable[[], int]) -> int:
     """Run a script's body and turn what it raises into a message and an exit code.
 
+    Nothing that the body prints holds a secret or, inside a workflow, a command that is not ours.
+
     Args:
         command: The body; it returns the exit code.
 
     Returns:
         The exit code for ``sys.exit``.
     """
+    from kickoff import github  # noqa: PLC0415 - it raises errors of this module
+
     write_in_any_locale()
+    masking.hide_environment(os.environ)
+    sys.excepthook = github.show_traceback
+    with github.printing():
+        return _run(command)
+
+
+def _run(command: Callable[[], int]) -> int:
     try:
         return command()
     except KickoffError as error:

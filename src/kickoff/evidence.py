@@ -8,7 +8,7 @@ import json
 import os
 import tempfile
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from functools import cache
@@ -18,6 +18,7 @@ from typing import Any, Self
 
 from jsonschema import Draft202012Validator
 
+from kickoff import masking
 from kickoff.errors import ExitCode, KickoffError
 
 
@@ -113,13 +114,14 @@ class Evidence:
     log_tail: list[str] = field(default_factory=list)
 
     def write(self, directory: Path) -> Path:
-        """Validate the document and write it atomically to ``<directory>/<stage>[.<environment>].json``.
+        """Mask, validate and atomically write the document to ``<directory>/<stage>[.<environment>].json``.
 
         Raises:
             KickoffError: The document breaks the schema (a defect in the stage).
         """
         if not self.finished:
             self.finished = now()
+        self._mask()
         document = asdict(self) | {"version": 1}
         _check(document, self.stage)
         name = f"{self.stage}.{self.environment}.json" if self.environment else f"{self.stage}.json"
@@ -127,6 +129,25 @@ class Evidence:
         target = directory / name
         write_atomic(target, json.dumps(document, indent=1, ensure_ascii=False) + "\n")
         return target
+
+    def _mask(self) -> None:
+        """Mask what may quote others; what names the stage, its release and its times is ours."""
+        self.summary = masking.text(self.summary)
+        self.inputs = masking.record(self.inputs)
+        self.rules = [
+            replace(
+                rule,
+                rule=masking.text(rule.rule),
+                measured=masking.text(rule.measured),
+                threshold=masking.text(rule.threshold),
+                reason=masking.text(rule.reason),
+            )
+            for rule in self.rules
+        ]
+        self.timeline = [{**masking.record(event), "at": event["at"]} for event in self.timeline]
+        self.series = masking.record(self.series)
+        self.facts = masking.record(self.facts)
+        self.log_tail = masking.record(self.log_tail)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any], source: str) -> Self:

@@ -6,19 +6,25 @@ environment is a parameter for tests; ``None`` means the process environment.
 
 import json
 import os
+import re
 import sys
+import traceback
 import uuid
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, TextIO
+from types import TracebackType
+from typing import Any, Literal, TextIO, cast
 
+from kickoff import masking
 from kickoff.errors import KickoffError
 
 SUMMARY_LIMIT = 1024 * 1024
 """GitHub drops a step's summary of more bytes than this without a word."""
 
+# The runner trims a line before it looks for ``::``, and finds ``##[`` anywhere in it.
+_FORGED = re.compile(r"(?:^|[\r\n])\W*::|##\[")
 _PRIVATE = {
     "GITHUB_ENV",
     "GITHUB_OUTPUT",
@@ -101,7 +107,7 @@ def set_output(name: str, value: object, *, environ: Mapping[str, str] | None = 
     path = _environ(environ).get("GITHUB_OUTPUT")
     if not path:
         return
-    text = _text(value)
+    text = masking.text(_text(value))
     delimiter = f"end-{uuid.uuid4()}"
     with Path(path).open("a", encoding="utf-8") as stream:
         stream.write(f"{name.replace('_', '-')}<<{delimiter}\n{text}\n{delimiter}\n")
@@ -115,7 +121,7 @@ def append_summary(markdown: str, *, environ: Mapping[str, str] | None = None) -
     target = Path(path)
     note = b"\n\n_Cut here: the summary has reached GitHub's limit._\n"
     used = target.stat().st_size if target.exists() else 0
-    data = markdown.encode() + b"\n"
+    data = masking.text(markdown).encode() + b"\n"
     room = SUMMARY_LIMIT - used
     if len(data) > room:
         kept = data[: max(0, room - len(note))].decode(errors="ignore").encode()
@@ -139,7 +145,8 @@ def annotate(
         return
     places = {"file": file, "line": str(line) if file and line else "", "title": title}
     properties = ",".join(f"{key}={_property(value)}" for key, value in places.items() if value)
-    _command(f"{level} {properties}" if properties else level, message, out)
+    head = f"{level} {properties}" if properties else level
+    _command(masking.text(head), masking.text(message), out)
 
 
 def mask(value: str, *, environ: Mapping[str, str] | None = None, out: TextIO | None = None) -> None:
@@ -155,26 +162,73 @@ def mask(value: str, *, environ: Mapping[str, str] | None = None, out: TextIO | 
 def group(
     title: str, *, environ: Mapping[str, str] | None = None, out: TextIO | None = None
 ) -> Iterator[None]:
-    """Fold what is printed inside, and read no workflow command from it.
-
-    The output of tools is not ours: a line such as ``::set-output`` in a test's log stays text.
-    """
+    """Fold what is printed inside."""
     if not _active(environ):
         yield
         return
-    token = str(uuid.uuid4())
-    _command("group", title, out)
-    _command("stop-commands", token, out)
+    _command("group", masking.text(title), out)
     try:
         yield
     finally:
-        _command(token, "", out)
         _command("endgroup", "", out)
+
+
+@contextmanager
+def printing(environ: Mapping[str, str] | None = None) -> Iterator[None]:
+    """Let nothing printed inside hold a secret or, in a workflow, a command that is not this module's.
+
+    What a service, a test or git says is not ours: a line such as ``::add-mask::e`` in a log stays text.
+    """
+    kind = _Foreign if _active(environ) else masking.Stream
+    out, err = kind(masking.unmasked(sys.stdout)), kind(masking.unmasked(sys.stderr))
+    with redirect_stdout(cast("TextIO", out)), redirect_stderr(cast("TextIO", err)):
+        try:
+            yield
+        finally:
+            with suppress(BrokenPipeError):  # nobody reads any more
+                out.finish()
+                err.finish()
+
+
+def show_traceback(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
+    """Show a defect as the interpreter would, but as :func:`printing` does; for ``sys.excepthook``."""
+    with printing():
+        traceback.print_exception(kind, error, trace)
 
 
 def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment for a tool that must neither set outputs nor speak for the workflow."""
     return {key: value for key, value in _environ(environ).items() if key not in _PRIVATE}
+
+
+class _Foreign(masking.Stream):
+    """A stream whose lines the runner takes as text.
+
+    Whole lines are written, with the stop and the resume of commands around those that look like one: in the
+    same stream, because the runner reads standard output and standard error independently of each other.
+    """
+
+    def __init__(self, plain: TextIO) -> None:
+        super().__init__(plain)
+        self._begun = ""
+
+    def write(self, text: str) -> int:
+        lines, end, self._begun = f"{self._begun}{text}".rpartition("\n")
+        if end:
+            self._pass(f"{lines}\n")
+        return len(text)
+
+    def finish(self) -> None:
+        if self._begun:
+            self.write("\n")
+
+    def _pass(self, lines: str) -> None:
+        lines = masking.text(lines)
+        if _FORGED.search(lines):
+            token = uuid.uuid4()
+            lines = f"::stop-commands::{token}\n{lines}::{token}::\n"
+        self.plain.write(lines)
+        self.plain.flush()
 
 
 def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:
@@ -205,7 +259,7 @@ def _text(value: object) -> str:
 
 
 def _command(head: str, message: str, out: TextIO | None) -> None:
-    stream = out or sys.stdout
+    stream = masking.unmasked(out or sys.stdout)
     stream.write(f"::{head}::{_data(message)}\n")
     stream.flush()
 

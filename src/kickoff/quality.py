@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff import bootstrap
+from kickoff import bootstrap, masking
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.places import cache_home
@@ -68,9 +68,8 @@ def execute(
     environ: Mapping[str, str],
     show: Callable[[str], object],
     stage: str = "quality-gate",
-    hide: Callable[[str], str] = str,
 ) -> Outcome:
-    """Run one command in ``root`` without a shell, and leave nothing of it running.
+    """Run one command in ``root`` without a shell, and leave nothing of it running; its output is masked.
 
     Args:
         command: What to run, and its time limit in seconds.
@@ -79,7 +78,6 @@ def execute(
         environ: Its environment.
         show: Called with each line of its output, line end included.
         stage: Begins the name of the log.
-        hide: Applied to each line before anybody sees it or it is written.
     """
     log = logs / f"{stage}-{re.sub(r'[^A-Za-z0-9]+', '-', command.name).strip('-').lower()}.log"
     log.parent.mkdir(parents=True, exist_ok=True)
@@ -111,7 +109,7 @@ def execute(
 
             def copy() -> None:
                 for raw in process.stdout or ():
-                    line = hide(raw)
+                    line = masking.text(raw)
                     stream.write(line)
                     show(line)
 
@@ -145,7 +143,7 @@ def gate(
         commands: What the service wants to be checked.
         root: The folder they run in.
         logs: The folder for their logs.
-        environ: Their environment.
+        environ: Their environment, beside what each of them names.
         show: Called with each line of output.
         around: Wraps each call, e.g. to fold its output.
     """
@@ -153,7 +151,8 @@ def gate(
     for command in commands:
 
         def call(command: Command = command) -> Outcome:
-            return execute(command, root=root, logs=logs, environ=environ, show=show)
+            given = {**environ, **{key: os.environ[key] for key in command.environment if key in os.environ}}
+            return execute(command, root=root, logs=logs, environ=given, show=show)
 
         outcomes.append(around(command, call))
     return outcomes

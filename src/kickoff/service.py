@@ -19,11 +19,12 @@ CONFIG = Path("configs/service.yml")
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of the service's own: its name, argument vector and time limit in seconds."""
+    """A command of the service's own: name, argument vector, time limit in seconds, variables it is given."""
 
     name: str
     run: tuple[str, ...]
     timeout_seconds: int
+    environment: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +100,7 @@ class Service:
     database_revision: tuple[str, ...]
     in_flight: InFlight | None
     locustfile: str
+    load_environment: tuple[str, ...]
     scenarios: str
 
     def checks_for(self, environment: str) -> tuple[str, ...]:
@@ -169,6 +171,7 @@ def parse(text: str, source: str) -> Service:
         schema_revision=tuple(hooks.get("schema_revision", ())),
         database_revision=tuple(hooks.get("database_revision", ())),
         in_flight=InFlight(**document["in_flight"]) if "in_flight" in document else None,
+        load_environment=tuple(performance.get("environment", ())),
         locustfile=performance.get("locustfile", "tests/performance/locustfile.py"),
         scenarios=performance.get("scenarios", "configs/performance/scenarios.yml"),
     )
@@ -184,7 +187,12 @@ def _image(entry: Mapping[str, Any], bundle: Sequence[str]) -> ImageSource:
 
 
 def _command(entry: Mapping[str, Any]) -> Command:
-    return Command(entry["name"], tuple(entry["run"]), entry.get("timeout_seconds", 600))
+    return Command(
+        entry["name"],
+        tuple(entry["run"]),
+        entry.get("timeout_seconds", 600),
+        tuple(entry.get("environment", ())),
+    )
 
 
 @cache

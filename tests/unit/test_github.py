@@ -2,6 +2,7 @@
 
 import io
 import json
+import sys
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from kickoff import github
 from kickoff.errors import KickoffError
+from tests.runner_log import commands
 
 ON = {"GITHUB_ACTIONS": "true"}
 
@@ -118,16 +120,48 @@ def test_every_line_of_a_secret_is_masked() -> None:
     assert out.getvalue() == "::add-mask::one\n::add-mask::two%25\n"
 
 
-def test_a_group_reads_no_commands_and_ends_after_an_error() -> None:
+def test_a_group_ends_after_an_error() -> None:
     out = io.StringIO()
     with pytest.raises(RuntimeError), github.group("tests", environ=ON, out=out):
-        out.write("::error::not ours\n")
+        out.write("text\n")
         raise RuntimeError
-    first, stop, inner, resume, last, _ = out.getvalue().split("\n")
-    token = stop.removeprefix("::stop-commands::")
-    assert (first, inner, last) == ("::group::tests", "::error::not ours", "::endgroup::")
-    assert resume == f"::{token}::"
-    assert len(token) > 30
+    assert out.getvalue() == "::group::tests\ntext\n::endgroup::\n"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "::error::forged",
+        "    ::add-mask::e",
+        "\u00a0\t::stop-commands::x",
+        "a progress bar\r::error::forged",
+        "in the middle ##[error]forged",
+        "::endgroup::\n::set-output name=a::b",
+    ],
+)
+@pytest.mark.parametrize("stream", ["stdout", "stderr"])
+def test_what_others_say_is_no_command(line: str, stream: str, capfd: pytest.CaptureFixture[str]) -> None:
+    with github.printing(ON):
+        for part in (f"  │ {line}"[:4], line, "\n"):
+            getattr(sys, stream).write(part)
+        print(line, file=getattr(sys, stream))
+        github.annotate("error", "ours", environ=ON)
+        getattr(sys, stream).write(line)  # an end without a line end
+    said = capfd.readouterr()
+    assert commands(said.out) + commands(said.err) == ["::error::ours"]
+    assert set(line.split("\n")) <= set(getattr(said, stream[3:]).split("\n"))
+
+
+def test_usual_text_and_data_pass_unchanged(capfd: pytest.CaptureFixture[str]) -> None:
+    with github.printing(ON):
+        print('{"a": "x::y"}\nimages::kept')
+    assert capfd.readouterr().out == '{"a": "x::y"}\nimages::kept\n'
+
+
+def test_outside_a_workflow_a_line_may_be_written_in_parts(capfd: pytest.CaptureFixture[str]) -> None:
+    with github.printing({}):
+        sys.stdout.write("::half")
+        assert capfd.readouterr().out == "::half"
 
 
 def test_tools_get_no_command_files_and_no_tokens() -> None:

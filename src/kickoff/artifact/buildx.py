@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kickoff import masking
 from kickoff.artifact.recipe import Recipe
 from kickoff.artifact.registry import Docker, missing
 from kickoff.errors import ExitCode, KickoffError
@@ -170,7 +171,7 @@ def _stream(docker: Docker, command: Sequence[str], epoch: int) -> list[str] | N
     with process:
         try:
             for line in process.stdout or ():
-                text = docker.shown(line.rstrip("\n"))
+                text = masking.text(line.rstrip("\n"))
                 sys.stderr.write(f"{text}\n")
                 if text.strip():
                     last.append(text)

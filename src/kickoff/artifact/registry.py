@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kickoff import github
+from kickoff import github, masking
 from kickoff.errors import ExitCode, KickoffError
 
 PROVENANCE = "https://slsa.dev/provenance/"
@@ -56,16 +56,10 @@ class Docker:
 
     Args:
         environ: The environment of every command; :func:`logged_in` makes one.
-        secret: Text that must not be shown, wherever a command prints it; empty for none.
     """
 
-    def __init__(self, environ: Mapping[str, str], secret: str = "") -> None:
+    def __init__(self, environ: Mapping[str, str]) -> None:
         self.environ = dict(environ)
-        self._secret = secret
-
-    def shown(self, text: str) -> str:
-        """Return ``text`` without the secret."""
-        return text.replace(self._secret, "***") if self._secret else text
 
     def run(
         self, *arguments: str, given: str | None = None, check: bool = True
@@ -108,7 +102,7 @@ class Docker:
 
     def tail(self, output: bytes) -> list[str]:
         """Return the last three lines of what a command printed."""
-        return self.shown(output.decode(errors="replace")).strip().splitlines()[-3:]
+        return output.decode(errors="replace").strip().splitlines()[-3:]
 
 
 def missing() -> KickoffError:
@@ -171,6 +165,7 @@ def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Itera
     """
     username, password, registry = environ.get(USERNAME, ""), environ.get(PASSWORD, ""), host(repository)
     inherited = {k: v for k, v in github.child_environment(environ).items() if k not in (USERNAME, PASSWORD)}
+    masking.hide(password)
     if not username and not password:
         yield Docker(inherited)
         return
@@ -191,7 +186,7 @@ def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Itera
                 (Path(folder) / shared).symlink_to((own / shared).resolve())
         # Builders belong to the machine, not to the login.
         inherited.setdefault("BUILDX_CONFIG", str(own / "buildx"))
-        docker = Docker(inherited | {"DOCKER_CONFIG": folder}, password)
+        docker = Docker(inherited | {"DOCKER_CONFIG": folder})
         login = ["login", "--username", username, "--password-stdin", *([registry] if registry else [])]
         done = docker.run(*login, given=password, check=False)
         if done.returncode != 0:

@@ -8,6 +8,7 @@ from http.cookiejar import CookieJar, DefaultCookiePolicy
 
 import httpx
 
+from kickoff import masking
 from kickoff.service import HttpCheck
 
 MARKER = "X-Kickoff-Check"
@@ -162,10 +163,7 @@ def _text(body: bytes, response: httpx.Response) -> str:
 
 
 def _cut(text: str) -> str:
-    flat = " ".join(text.split())
-    if not flat:
-        return "an empty body"
-    return flat if len(flat) <= _SHOWN else f"{flat[:_SHOWN]}…"
+    return masking.cut(text, _SHOWN) or "an empty body"
 
 
 def _explain(error: Exception) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kickoff import github
+from kickoff import github, masking
 from kickoff.environment import across, drift, loader
 from kickoff.environment import schema as schemas
 from kickoff.environment.check import Checked
@@ -125,7 +125,7 @@ def _report(arguments: argparse.Namespace, outcome: Outcome, stage: str, environ
         case "json":
             sys.stdout.write(as_json(found))
         case "github":
-            sys.stdout.write(as_github(found))
+            masking.unmasked(sys.stdout).write(masking.text(as_github(found)))
             github.append_summary(as_markdown(found, good), environ=environ)
         case "markdown":
             sys.stdout.write(as_markdown(found, good))

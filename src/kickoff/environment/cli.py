@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from kickoff import github
+from kickoff import github, masking
 from kickoff.environment import across, checking, drift, loader, reference, scaffold, secret_source
 from kickoff.environment import schema as schemas
 from kickoff.environment.check import Checked
@@ -155,7 +155,7 @@ def _export(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str
     text = FORMATS[arguments.format](values)
     _mask(environment, Sealed(root, environment.name, environ), environ)
     if arguments.output is None:
-        sys.stdout.write(text)
+        masking.unmasked(sys.stdout).write(text)
         return ExitCode.PASS
     _write(arguments.output, text, root)
     sys.stderr.write(

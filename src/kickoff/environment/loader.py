@@ -7,6 +7,7 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
+from kickoff import masking
 from kickoff.environment import schema as schemas
 from kickoff.environment import secret_source, shapes, source
 from kickoff.environment.check import Checked, check
@@ -36,6 +37,7 @@ def load(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Envi
     checked = inspect(name, root, schema, environ, with_secrets=True)
     if checked.findings:
         raise _refusal(name, checked.findings)
+    masking.hide(*(checked.values[key] for key in schema.secrets & checked.values.keys()))
     keys = schema.keys
     return Environment(
         name=name,

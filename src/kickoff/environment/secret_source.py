@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from pathlib import Path
 
+from kickoff import masking
 from kickoff.environment.expansion import ExpansionError
 from kickoff.environment.sealed import Sealed
 
@@ -14,11 +15,12 @@ BESIDE_SCHEMA = (
     "REGISTRY_USERNAME",
 )
 """Secrets of the stack, the registry and the connection: the service itself never sees them."""
+_PUBLIC = ("DEPLOY_KNOWN_HOSTS", "REGISTRY_USERNAME")
 _LONGEST = 65_536
 
 
 def lookup(key: str, environ: Mapping[str, str], sealed: Sealed | None = None) -> str | None:
-    """Return the secret ``key``; ``None`` when it is not set. An empty variable counts as not set.
+    """Return the secret ``key``, hidden from now on; ``None`` when it is not set. Empty counts as not set.
 
     GitHub passes a secret that does not exist as an empty variable, which is why empty means unset.
 
@@ -35,9 +37,10 @@ def lookup(key: str, environ: Mapping[str, str], sealed: Sealed | None = None) -
         raise ExpansionError(
             "secret-source", f"both {key} and {key}_FILE are set", f"unset {key} or {key}_FILE"
         )
-    if file:
-        return _read(key, file)
-    return direct or (sealed.lookup(key) if sealed is not None else None)
+    found = _read(key, file) if file else direct or (sealed.lookup(key) if sealed is not None else None)
+    if found and key not in _PUBLIC:
+        masking.hide(found)
+    return found
 
 
 def origin(key: str, environ: Mapping[str, str], sealed: Sealed) -> str:

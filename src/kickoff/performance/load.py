@@ -13,10 +13,12 @@ import tempfile
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
+from functools import cache
 from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urlsplit
 
+from kickoff import foreign, masking
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.performance import samples as sample_files
 from kickoff.performance.resources import Monitor, Probe, Usage
@@ -25,6 +27,8 @@ from kickoff.performance.scenarios import Scenario
 
 SLOW_MS = 5000.0
 MAX_ERRORS = 20
+_SHOWN = 200
+"""Characters of an error that are kept."""
 NEAR_CEILING = 0.8
 """Share of the generators' own ceiling above which a planned rate is not to be trusted."""
 MOST_SILENCE = 10.0
@@ -283,8 +287,12 @@ def _merge(
         ),
         generator_lag_ms=max((entry["lag_p95_ms"] for entry in summaries), default=0.0),
         partial=any(entry["interrupted"] for entry in summaries),
-        slow=[slow for entry in summaries for slow in entry["slow"]],
-        errors=[error for entry in summaries for error in entry["errors"]][:MAX_ERRORS],
+        slow=[
+            {**slow, "error": masking.cut(slow["error"], _SHOWN)}
+            for entry in summaries
+            for slow in entry["slow"]
+        ],
+        errors=[masking.cut(error, _SHOWN) for entry in summaries for error in entry["errors"]][:MAX_ERRORS],
         log=[],
         generator_seconds=sum(entry["cpu_seconds"] for entry in summaries),
         live_silent=max((entry["live_silent"] for entry in summaries), default=0.0),
@@ -315,7 +323,7 @@ class _Fleet:
                 stderr=log,
                 encoding="utf-8",
                 errors="replace",
-                env={**os.environ, "PYTHONPATH": python_path},
+                env={**foreign.environment(), "PYTHONPATH": python_path},
                 # Ctrl-C reaches this process alone; it then asks the generators to finish what is in flight.
                 start_new_session=True,
             )
@@ -353,8 +361,16 @@ class _Fleet:
 
     def samples(self) -> list[Sample]:
         """Return what all generators measured, in order of time."""
+        masked = cache(lambda text: masking.cut(text, _SHOWN))  # what the load script and the service may say
         found = [
-            sample for path in sorted(self._folder.glob("samples.*")) for sample in sample_files.read(path)
+            replace(
+                sample,
+                endpoint=masked(sample.endpoint),
+                error=masked(sample.error),
+                release=masked(sample.release),
+            )
+            for path in sorted(self._folder.glob("samples.*"))
+            for sample in sample_files.read(path)
         ]
         return found if len(self._processes) == 1 else sorted(found, key=lambda sample: sample.time)
 

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kickoff import plan, service
+from kickoff import masking, plan, service
 from kickoff.artifact import source
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.environment import schema, secret_source
@@ -25,7 +25,6 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.pipeline import inputs, repository
 from kickoff.pipeline.display import Display, OnTerminal, Plain
 from kickoff.pipeline.inputs import Folders
-from kickoff.pipeline.masking import Masker, url_password
 from kickoff.pipeline.progress import Progress
 from kickoff.pipeline.runner import Runner, parse
 from kickoff.places import cache_home, state_root, user
@@ -59,7 +58,6 @@ def main() -> int:
     )
     secrets = find_secrets(root, os.environ)
     env = inputs.environment(venv, os.environ)
-    masker = Masker([*secrets.values(), *(url_password(value) for value in env.values())])
     folders = Folders.create(root)
     run = f"{head.commit[:7]}-{folders.run.name}-{uuid.uuid4().hex[:8]}"
     variables = inputs.variables(folders, run=run, venv=venv, caller=os.environ)
@@ -70,14 +68,14 @@ def main() -> int:
         command = inputs.command(act, arguments.event, folders, actor=event["sender"]["login"], work=work)
         runner = Runner(command, root=root, env=env, work=work)
         try:
-            progress, status = _follow(runner, folders, masker, title, plain=arguments.plain)
+            progress, status = _follow(runner, folders, title, plain=arguments.plain)
         finally:
             (folders.run / "secret.yml").unlink()  # act has read it; nobody needs it twice
     later = os.environ | variables
     touched = any(f"deploy-{environment}" in progress.jobs for environment in decision.deployments)
-    resumed = _resume(root, decision.deployments, later, masker) if touched and status != 0 else 0
-    outcome = _outcome(root, folders, progress, later, masker, rebuild=runner.interrupted or status < 0)
-    _finish(folders, outcome, progress, masker)
+    resumed = _resume(root, decision.deployments, later) if touched and status != 0 else 0
+    outcome = _outcome(root, folders, progress, later, rebuild=runner.interrupted or status < 0)
+    _finish(folders, outcome, progress)
     return exit_code(status, outcome, resumed=resumed, interrupted=runner.interrupted)
 
 
@@ -129,9 +127,7 @@ def find_secrets(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
     return found
 
 
-def _follow(
-    runner: Runner, folders: Folders, masker: Masker, title: str, *, plain: bool
-) -> tuple[Progress, int]:
+def _follow(runner: Runner, folders: Folders, title: str, *, plain: bool) -> tuple[Progress, int]:
     progress, console = Progress(), Console(stderr=False)
     display: Display
     if console.is_terminal and not plain:
@@ -144,9 +140,9 @@ def _follow(
         def take(text: str) -> None:
             record = parse(text)
             if record is None:
-                log.write(masker.text(text) + "\n")
+                log.write(masking.text(text) + "\n")
                 return
-            record = masker.record(record)
+            record = masking.record(record)
             log.write(json.dumps(record, ensure_ascii=False) + "\n")
             log.flush()
             display.show(progress.apply(record, time.time()))
@@ -158,7 +154,7 @@ def _follow(
     return progress, status
 
 
-def _resume(root: Path, deployments: tuple[str, ...], env: Mapping[str, str], masker: Masker) -> int:
+def _resume(root: Path, deployments: tuple[str, ...], env: Mapping[str, str]) -> int:
     """Finish or undo what the run left open; return the worst exit code.
 
     ``KICKOFF_RUN_ID`` in ``env`` lets the command take over the lock of this very run, and of no other.
@@ -169,7 +165,7 @@ def _resume(root: Path, deployments: tuple[str, ...], env: Mapping[str, str], ma
         done = _call([*command, "--env", environment], root, env, _RESUME_LIMIT)
         worst = max(worst, done.returncode)
         if done.returncode != 0:
-            sys.stderr.write(masker.text(done.stderr))
+            sys.stderr.write(done.stderr)
     return worst
 
 
@@ -178,7 +174,6 @@ def _outcome(
     folders: Folders,
     progress: Progress,
     env: Mapping[str, str],
-    masker: Masker,
     *,
     rebuild: bool,
 ) -> dict[str, Any] | None:
@@ -193,17 +188,17 @@ def _outcome(
         command += ["--planned", str(planned), "--summary", str(folders.run / "summary.md")]
         done = _call(command, root, env, _REPORT_LIMIT)
         if not path.is_file():
-            sys.stderr.write(masker.text(done.stderr))
+            sys.stderr.write(done.stderr)
             return None
     document = json.loads(path.read_text(encoding="utf-8"))
     return document if isinstance(document, dict) else None
 
 
-def _finish(folders: Folders, outcome: Mapping[str, Any] | None, progress: Progress, masker: Masker) -> None:
+def _finish(folders: Folders, outcome: Mapping[str, Any] | None, progress: Progress) -> None:
     _say()
     if outcome is not None:
         shown = {**outcome, "report": _near(Path(str(outcome.get("report") or "")))}
-        _say(masker.text(closing_block(shown)))
+        _say(closing_block(shown))
     failed = progress.failed_step()
     # The stages' evidence explains what they rejected; a step that left none is explained by its output.
     if failed is not None and (outcome is None or not outcome.get("log_tail")):

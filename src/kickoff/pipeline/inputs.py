@@ -7,39 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kickoff import foreign
 from kickoff.errors import KickoffError
 from kickoff.pipeline.repository import Head
 
 WORKFLOW = ".github/workflows/cd.yml"
 RUNNER = "ubuntu-24.04"
-# What a tool needs to reach the network and the Docker engine of this machine, and where the image goes;
-# everything else of the caller stays outside.
-_PASSED = (
-    "BUILDX_BUILDER",
-    "DOCKER_CONFIG",
-    "DOCKER_CONTEXT",
-    "DOCKER_HOST",
-    "HOME",
-    "HTTPS_PROXY",
-    "HTTP_PROXY",
-    "IMAGE_REPOSITORY",
-    "LANG",
-    "LC_ALL",
-    "LOGNAME",
-    "NO_PROXY",
-    "REQUESTS_CA_BUNDLE",
-    "SSH_AUTH_SOCK",
-    "SSL_CERT_DIR",
-    "SSL_CERT_FILE",
-    "TMPDIR",
-    "TZ",
-    "USER",
-    "XDG_CACHE_HOME",
-    "XDG_STATE_HOME",
-    "http_proxy",
-    "https_proxy",
-    "no_proxy",
-)
+# What names the image's place and the state's; everything else of the caller stays outside.
+_PASSED = foreign.PASSED - {"CI", "PATH"} | {"IMAGE_REPOSITORY", "XDG_STATE_HOME"}
 _PASSED_PREFIXES = ("PIP_", "UV_")
 _PATHS = ("KICKOFF_STATE_ROOT", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 

@@ -12,10 +12,10 @@ from kickoff import service as services
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.release.folder import environment_of
+from kickoff.release.folder import SETTINGS, environment_of
 from kickoff.service import Service
 
-SETTINGS, SERVICE = "settings.json", "service.yml"
+SERVICE = "service.yml"
 
 
 def write(folder: Path, environment: Environment, service: Path) -> None:

@@ -19,6 +19,7 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.places import state_root, user
 from kickoff.release import recorded, serving
+from kickoff.release.folder import hide_recorded
 from kickoff.release.journal import Observer
 from kickoff.release.model import Colour
 from kickoff.release.store import Owner, Store, born
@@ -117,7 +118,7 @@ class Session:
         )
 
     def logs(self, process: str, lines: int = 20) -> list[str]:
-        """Return the last log lines of ``candidate``, ``live`` or a process, without the secrets' values.
+        """Return the last log lines of ``candidate``, ``live`` or a process; masked where they are shown.
 
         Without an open attempt ``candidate`` is the idle colour: its log is kept until the next one starts.
         """
@@ -128,8 +129,7 @@ class Session:
             if colour is None:
                 return []
             process = str(colour)
-        secrets = [self.environment.values.get(key, "") for key in self.environment.secrets]
-        return [_redact(line, secrets) for line in self.target.logs(process, lines)]
+        return self.target.logs(process, lines)
 
     def record_check(self, attempt: str, evidence: Evidence) -> None:
         """Journal a check's verdict for ``attempt`` and renew its lease.
@@ -150,12 +150,6 @@ class Session:
             )
 
 
-def _redact(line: str, secrets: list[str]) -> str:
-    for secret in sorted(filter(None, secrets), key=len, reverse=True):
-        line = line.replace(secret, "***")
-    return line
-
-
 def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Session:
     """Open environment ``name`` by what its target recorded, for commands that an emergency needs.
 
@@ -174,6 +168,7 @@ def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Se
     if folder is None or found is None:
         return open_session(name, root, observer)
     environment, service = found
+    hide_recorded(folder / "releases")
     store = Store(folder, observer)
     if environment.text("DEPLOY_TARGET") != "compose":
         return Session(service, environment, store, LocalTarget(folder, environment), "")
@@ -236,6 +231,7 @@ def open_session(
     """
     service = load_service(root)
     folder = state_root(service.name, name)
+    hide_recorded(folder / "releases")
     kind, stack = setting(name, "DEPLOY_TARGET", root), None
     if kind == "compose":
         if prepare:

@@ -16,6 +16,7 @@ from urllib.parse import quote, urlsplit
 import yaml
 from dotenv import dotenv_values
 
+from kickoff import masking
 from kickoff.environment import secret_source
 from kickoff.environment.expansion import ExpansionError
 from kickoff.environment.export import compose as compose_format
@@ -170,6 +171,7 @@ def open_stack(name: str, root: Path, environ: Mapping[str, str] = os.environ) -
             at=str(folder),
             hint=f"scripts/deploy/stack.py prepare --env {name}; the first release does it, too",
         )
+    masking.hide(*(path.read_text("utf-8") for path in (folder / "secrets").glob("*")))
     return Stack(root, name, folder, _routes(folder))
 
 
@@ -234,6 +236,7 @@ class _Held:
             return ""
 
     def set(self, name: str, value: str) -> None:
+        masking.hide(value)
         before = self.get(name)
         if before == value:
             return

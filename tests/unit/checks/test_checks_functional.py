@@ -11,6 +11,7 @@ from types import ModuleType, SimpleNamespace
 
 import pytest
 
+from kickoff import masking
 from kickoff import service as services
 from kickoff.checks import functional
 from kickoff.errors import KickoffError
@@ -23,13 +24,13 @@ ECHO = "import os, sys; print(*sys.argv[1:], os.environ['KICKOFF_CHECK_HEADERS']
 
 
 def test_the_tests_get_address_release_and_headers_and_the_secret_is_hidden(tmp_path: Path) -> None:
+    masking.hide(SECRET)
     shown: list[str] = []
     outcome = functional.run(
         Command("interface", (sys.executable, "-c", ECHO, "{url}/x", "{release}"), 60),
         url="http://127.0.0.1:1",
         release="abc-1",
         headers={"X-API-Key": SECRET, "X-Empty": ""},
-        secrets=[SECRET, ""],
         root=tmp_path,
         logs=tmp_path / "logs",
         environ={},
@@ -67,7 +68,6 @@ def test_anything_but_success_is_a_failure(
         url="http://127.0.0.1:1",
         release="abc-1",
         headers={},
-        secrets=[],
         root=tmp_path,
         logs=tmp_path / "logs",
         environ={},
@@ -105,6 +105,7 @@ class Session:
 
 @pytest.fixture
 def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Session:
+    masking.hide(SECRET)
     found = Session(services.load(ROOT))
     module = SimpleNamespace(open_session=lambda _name, _root: found, Session=Session)
     monkeypatch.setitem(sys.modules, "kickoff.release.session", module)

@@ -18,6 +18,7 @@ import docker.errors
 import requests
 from docker.models.containers import Container
 
+from kickoff import masking
 from kickoff.artifact import image as images
 from kickoff.environment import Environment
 from kickoff.environment.export import compose as compose_format
@@ -445,6 +446,6 @@ def _answering() -> Iterator[None]:
         raise KickoffError(
             "the Docker engine does not do what it is asked",
             code=ExitCode.UNREACHABLE,
-            causes=[str(error).strip().splitlines()[-1][:300]],
+            causes=[masking.cut(str(error).strip().splitlines()[-1], 300)],
             hint="start it, give this user access to it (group docker), or look at `docker info`",
         ) from None
