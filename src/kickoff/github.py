@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, TextIO
 
+from kickoff import git
 from kickoff.errors import KickoffError
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -173,8 +174,11 @@ def group(
 
 
 def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment for a tool that must neither set outputs nor speak for the workflow."""
-    return {key: value for key, value in _environ(environ).items() if key not in _PRIVATE}
+    """Return the environment for a tool that must neither set outputs nor speak for the workflow.
+
+    What a git hook says of its repository is left out, too: it would be taken for the tool's.
+    """
+    return {key: value for key, value in git.environment(environ).items() if key not in _PRIVATE}
 
 
 def _environ(environ: Mapping[str, str] | None) -> Mapping[str, str]:

@@ -21,7 +21,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from kickoff import bootstrap, errors, github, stack
+from kickoff import bootstrap, errors, git, github, stack
 from kickoff.artifact import source
 from kickoff.environment import secret_source
 from kickoff.environment.loader import inspect, setting
@@ -125,7 +125,7 @@ def pack(root: Path, artifacts: Sequence[Path], commit: str) -> Iterator[Packed]
     """
     pipeline, head = Path(bootstrap.ROOT), source.resolve(root)
     wanted = sorted({head, source.resolve(root, commit or "HEAD")})
-    known = source.git(root, "ls-files", "-z", "--cached").stdout.split("\0")
+    known = git.run(root, "ls-files", "-z", "--cached").stdout.split("\0")
     members = {f"project/{name}": root / name for name in filter(None, known)}
     for part in ("src", "scripts", "requirements"):
         found = [path for path in sorted((pipeline / part).rglob("*")) if "__pycache__" not in path.parts]
@@ -134,14 +134,15 @@ def pack(root: Path, artifacts: Sequence[Path], commit: str) -> Iterator[Packed]
     members = {name: path for name, path in sorted(members.items()) if path.is_file()}
     digest = hashlib.sha256(json.dumps([head, wanted]).encode())
     for name, path in members.items():
-        digest.update(f"{name}\0{os.access(path, os.X_OK)}\0{_digest(path)}\n".encode())
+        line = f"{name}\0{os.access(path, os.X_OK)}\0{_digest(path)}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
     with tempfile.TemporaryDirectory(prefix="kickoff-hand-") as folder:
         history = Path(folder) / "history"
-        source.git(root, "init", "--quiet", str(history))
-        source.git(history, "fetch", "--quiet", "--depth=1", f"file://{root.resolve()}", *wanted)
-        source.git(history, "update-ref", "--no-deref", "HEAD", head)
-        git = history / ".git"
-        members |= {f"project/.git/{p.relative_to(git)}": p for p in git.rglob("*") if p.is_file()}
+        git.run(root, "init", "--quiet", str(history))
+        git.run(history, "fetch", "--quiet", "--depth=1", f"file://{root.resolve()}", *wanted)
+        git.run(history, "update-ref", "--no-deref", "HEAD", head)
+        objects = history / ".git"
+        members |= {f"project/.git/{p.relative_to(objects)}": p for p in objects.rglob("*") if p.is_file()}
         packed = Path(folder) / "handed.tar"
         with tarfile.open(packed, "w") as tar:
             for name, path in members.items():
