@@ -4,6 +4,9 @@ import os
 from collections.abc import Mapping
 from pathlib import Path
 
+HANDED_OVER = "KICKOFF_HANDED_OVER"
+"""Variable that is set on a host while a script of a runner's does its work there."""
+
 
 def state_root(service: str, environment: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the state folder of an environment: ``KICKOFF_STATE_ROOT`` or the user's state home."""

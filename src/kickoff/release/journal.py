@@ -104,6 +104,7 @@ class Attempt:
         shifted: Public traffic did move.
         condemned: A verdict fell against it, or going back began: it must not become live any more.
         finished: Outcome, or empty while the attempt is open.
+        proved_by: The release that proved it, and where; empty where no proof was needed or there was none.
         unproven_reason: Why the release was staged without the proof it needs; empty otherwise.
         data: Everything the opening record carried.
     """
@@ -120,6 +121,7 @@ class Attempt:
     shifted: bool = False
     condemned: bool = False
     finished: str = ""
+    proved_by: str = ""
     unproven_reason: str = ""
     data: dict[str, Any] = field(default_factory=dict)
 
@@ -160,8 +162,8 @@ def fold(records: list[dict[str, Any]]) -> list[Attempt]:
                 attempt.condemned = True
             case "check":
                 attempt.checks[record["check"]] = record["verdict"]
-            case "unproven":
-                attempt.unproven_reason = record["reason"]
+            case "proved" | "unproven":
+                attempt.proved_by, attempt.unproven_reason = record.get("by", ""), record.get("reason", "")
             case "finished":
                 attempt.finished = record["outcome"]
     return list(attempts.values())
