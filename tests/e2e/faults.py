@@ -43,6 +43,7 @@ class Fault:
         environment: Values of the environment file that differ for this release.
         disturbance: What happens around the release.
         command: A command that is run instead of a release.
+        options: Further arguments of `stage`.
         rate: Requests a second on the public address meanwhile; 0 for no users at all.
         most_failed: How many of them may fail; it must be 0 where no user may reach the candidate.
         first: Nothing was released before.
@@ -59,6 +60,7 @@ class Fault:
     environment: Mapping[str, str] = field(default_factory=dict)
     disturbance: Disturbance = nothing
     command: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     rate: float = 40
     most_failed: int = 0
     first: bool = False
@@ -176,6 +178,21 @@ FAULTS = (
           disturbance=disturb.newer_schema_live, command=("rollback", "--to", "{older}")),
     Fault("rollback to a release that broke on disk", Stop.COMMAND, "fail", REJECTED, "did not get ready",
           disturbance=disturb.older_release_broken, command=("rollback", "--to", "{older}")),
+    # --- where only what another environment proved may be shipped --------------------------------------
+    Fault("proof missing", Stop.COMMAND, "refused", REJECTED, "staging never proved",
+          disturbance=disturb.proof_missing),
+    Fault("proof of another artefact", Stop.COMMAND, "refused", REJECTED, "another artefact than staging proved",
+          disturbance=disturb.proof_of_another_artefact),
+    Fault("proof damaged", Stop.COMMAND, "refused", REJECTED, "its hash does not match",
+          disturbance=disturb.proof_damaged),
+    Fault("proof of a release that nobody promoted", Stop.COMMAND, "refused", REJECTED,
+          "it names no promotion that passed", disturbance=disturb.proof_without_promotion),
+    Fault("proof demanded after it was staged", Stop.PROMOTE, "fail", REJECTED, "staged without the proof",
+          disturbance=disturb.proof_demanded_late),
+    Fault("proof missing, with a reason", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.proof_missing_with_a_reason, options=("--unproven-reason=staging burns",)),
+    Fault("nothing, and it was proved", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.proof_at_hand),
 )
 # fmt: on
 

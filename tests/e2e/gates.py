@@ -8,9 +8,9 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import ANY, patch
 
-from kickoff.artifact import bundle
+from kickoff.artifact import admission, bundle, ledger, promotion, proof
 from kickoff.checks.smoke import Readiness, wait_ready
 from kickoff.environment import loader
 from kickoff.environment.loader import inspect
@@ -158,5 +158,15 @@ GATES = (
          ("history tampered",)),
     Gate("the schema allows going back", replaced(Engine, "_check_schema", lambda *_: None),
          ("rollback past a schema change",)),
+    # --- where only what another environment proved may be shipped --------------------------------------
+    Gate("the environment's proof is demanded", replaced(admission, "require_proof", lambda *_, **__: None),
+         ("proof missing", "proof of another artefact")),
+    Gate("the proof is of this artefact", replaced(promotion, "compare", lambda *_: None),
+         ("proof of another artefact",)),
+    Gate("the proof is undamaged", replaced(ledger, "_hash", lambda _: ANY), ("proof damaged",)),
+    Gate("the proof names a promotion that passed", replaced(proof, "judged", lambda _: {"verdict": "pass"}),
+         ("proof of a release that nobody promoted",)),
+    Gate("the attempt was let in by a proof", replaced(Engine, "_require_leave", lambda *_: None),
+         ("proof demanded after it was staged",)),
 )
 # fmt: on

@@ -198,7 +198,7 @@ def _release(scene: Scene, fault: Fault, result: Result, artefact: list[str]) ->
         result.code, output = _command(*(part.format(**scene.values) for part in fault.command))
         return output
     result.stopped = Stop.STAGE
-    result.code, output = _command("stage", *artefact)
+    result.code, output = _command("stage", *artefact, *fault.options)
     if result.code == 0:
         attempt = scene.project.evidence("stage")["attempt"]
         scene.staged()
