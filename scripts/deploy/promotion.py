@@ -14,14 +14,10 @@ import os
 from datetime import UTC, datetime, timedelta
 
 from kickoff import environment, github, plan, service
-from kickoff.artifact import promotion
-from kickoff.artifact.github_ledger import GitHubLedger
-from kickoff.artifact.ledger import FolderLedger, Ledger
+from kickoff.artifact import admission, promotion
 from kickoff.artifact.promotion import Decision
-from kickoff.artifact.source import tags
 from kickoff.errors import ExitCode, KickoffError, run
 from kickoff.evidence import now
-from kickoff.places import state_root
 
 _INTERVAL, _INTERVAL_ON_GITHUB = 1.0, 15.0
 """Seconds between two looks; GitHub takes a thousand questions an hour."""
@@ -44,7 +40,7 @@ def _require(arguments: argparse.Namespace) -> int:
     command = promotion.proving_command(commit, on_github=on_github)
     try:
         decision = promotion.look_up(
-            _ledgers(root, name, arguments),
+            admission.ledgers(root, name, arguments.environment, commit),
             commit,
             reason=arguments.unproven_reason,
             limit=limit,
@@ -110,17 +106,6 @@ class _Narrator:
         sys.stdout.write(f"  {text} ({left:.0f} s left)\n")
         sys.stdout.flush()
         self._last, self._left = what, left
-
-
-def _ledgers(root: Path, name: str, arguments: argparse.Namespace) -> list[Ledger]:
-    where, proved_in = github.context(), plan.PROVED_IN[arguments.environment]
-    found: list[Ledger] = []
-    if not where.hosted:
-        found.append(FolderLedger(state_root(name, "proofs"), proved_in))
-    if where.active and not where.act:
-        names = tags(root, arguments.commit)
-        found.append(GitHubLedger(where.repository, where.default_branch, proved_in, names))
-    return found
 
 
 def _evidence_folder() -> Path:

@@ -14,12 +14,11 @@ import contextlib
 import os
 import shlex
 import signal
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from types import FrameType
 
-from kickoff import evidence, github
+from kickoff import evidence, git, github
 from kickoff import service as services
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
@@ -231,13 +230,7 @@ def _commit(job: Job) -> str:
     """
     if job.setup.candidate.release:
         return job.setup.candidate.release.partition("-")[0]
-    done = subprocess.run(
-        ["git", "rev-parse", "--short", "HEAD"],
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
-    )
+    done = git.run(Path.cwd(), "rev-parse", "--short", "HEAD", check=False)
     if done.returncode:
         raise KickoffError(
             "a baseline names the commit it was measured on, and this folder has none",

@@ -13,8 +13,7 @@ import argparse
 import json
 from typing import Any
 
-from kickoff import errors, github, openapi
-from kickoff.artifact import source
+from kickoff import errors, git, github, openapi
 from kickoff.errors import ExitCode, KickoffError
 
 
@@ -29,7 +28,7 @@ def main() -> int:
         )
         return ExitCode.PASS
     old = _document(
-        source.git(root, "show", f"{release}:{arguments.document}").stdout,
+        git.run(root, "show", f"{release}:{arguments.document}").stdout,
         f"{arguments.document} of {release}",
     )
     new = _document((root / arguments.document).read_text(encoding="utf-8"), arguments.document)
@@ -56,7 +55,7 @@ def main() -> int:
 
 
 def _last_release(root: Path) -> str:
-    found = source.git(root, "describe", "--tags", "--abbrev=0", "--match", "v*", check=False)
+    found = git.run(root, "describe", "--tags", "--abbrev=0", "--match", "v*", check=False)
     return found.stdout.strip() if found.returncode == 0 else ""
 
 

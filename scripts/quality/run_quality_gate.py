@@ -15,7 +15,7 @@ import tempfile
 from collections.abc import Callable
 
 from kickoff import foreign, github, quality, service
-from kickoff.artifact import bundle, source
+from kickoff.artifact import source
 from kickoff.errors import ExitCode, KickoffError, run
 from kickoff.evidence import now
 
@@ -39,10 +39,9 @@ def main() -> int:
         environ["PATH"] = f"{folder}{os.pathsep}{environ.get('PATH', '')}"
     evidence = Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence")
     with tempfile.TemporaryDirectory(prefix="kickoff-gate-") as folder_name:
-        where = root
-        if commit != source.resolve(root):
-            where = Path(folder_name) / "tree"
-            bundle.export(root, commit, where)
+        # The files of the commit, which are what ships: those checked out may be filtered or changed.
+        where = Path(folder_name) / "tree"
+        source.checkout(root, commit, where)
         started = now()
         outcomes = quality.gate(
             described.quality_gate,

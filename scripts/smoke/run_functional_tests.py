@@ -14,7 +14,7 @@ import os
 import tempfile
 
 from kickoff import evidence, foreign, github, quality
-from kickoff.artifact import bundle, source
+from kickoff.artifact import source
 from kickoff.checks import functional
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, Verdict
@@ -62,10 +62,9 @@ def _test(arguments: argparse.Namespace, session: Session, command: Command, doc
         tempfile.TemporaryDirectory(prefix="kickoff-functional-") as name,
         session.reach("candidate") as found,
     ):
-        where = root
-        if commit != source.resolve(root):
-            where = Path(name) / "tree"
-            bundle.export(root, commit, where)
+        # The files of the commit, which are what ships: those checked out may be filtered or changed.
+        where = Path(name) / "tree"
+        source.checkout(root, commit, where)
         outcome = functional.run(
             command,
             url=found.url,

@@ -165,6 +165,26 @@ class Evidence:
         return cls(**values)
 
 
+def promoted_before(stage: Evidence | None) -> dict[str, str] | None:
+    """Return the promotion that made what was staged live already, or ``None``.
+
+    Such a stage says that nothing changes, and names an attempt of the history whose bake passed. A release
+    that is live without one was never judged.
+    """
+    if stage is None or stage.facts.get("changed") is not False:
+        return None
+    return judged(stage.facts.get("promoted"))
+
+
+def judged(promoted: object) -> dict[str, str] | None:
+    """Return attempt, end and verdict of a promotion that passed; ``None`` for anything else."""
+    if not isinstance(promoted, Mapping) or promoted.get("verdict") != Verdict.PASS:
+        return None
+    found = {key: promoted.get(key) for key in ("attempt", "at", "verdict")}
+    texts = {key: str(text) for key, text in found.items() if isinstance(text, str) and text}
+    return texts if texts.keys() == found.keys() else None
+
+
 def read(directory: Path) -> list[Evidence]:
     """Read every evidence document below ``directory``, oldest stage first.
 

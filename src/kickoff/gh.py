@@ -3,6 +3,8 @@
 import json
 import re
 import subprocess
+from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
@@ -12,6 +14,9 @@ TIMEOUT = 60
 
 _NO_LOGIN = 4
 """Exit code of ``gh`` when it has no token."""
+_NOT_FOUND = 404
+_UNATTESTED = re.compile(r"no (matching )?attestations|verification failed|failed to verify", re.IGNORECASE)
+"""What ``gh`` says of an attestation that is missing or bad; of anything else we cannot tell."""
 
 
 class GitHubError(KickoffError):
@@ -59,22 +64,67 @@ def download(path: str, *, hint: str, method: str = "GET", document: object = No
     Raises:
         GitHubError: As for :func:`api`.
     """
-    command = ["gh", "api", "--method", method, path, *(["--input", "-"] if document is not None else [])]
+    command = ["api", "--method", method, path, *(["--input", "-"] if document is not None else [])]
     given = json.dumps(document).encode() if document is not None else None
+    done = _run(command, f"{method} {path}", hint, given)
+    if done.returncode == 0:
+        return done.stdout
+    answer = _answer(done)
+    found = re.search(r"\(HTTP (\d{3})\)", answer)
+    status = int(found[1]) if found else 401 if done.returncode == _NO_LOGIN else 0
+    raise _refusal(method, path, answer, status, hint)
+
+
+def attestations(file: Path, *, repository: str, workflow: str, predicate: str, hint: str) -> Any:  # noqa: ANN401
+    """Return the attestations of a file that ``gh`` has verified, as its JSON has them.
+
+    Args:
+        file: The subject.
+        repository: ``owner/name`` of the repository that must have signed.
+        workflow: Path of the workflow in it that must have signed.
+        predicate: Type of the predicate.
+        hint: What to do when GitHub refuses.
+
+    Raises:
+        GitHubError: ``gh`` is missing, too old or silent, or GitHub cannot be asked (exit code 4).
+        KickoffError: There is none, or none that is good (exit code 1).
+    """
+    command = ["attestation", "verify", str(file), "--repo", repository, "--format", "json"]
+    command += ["--signer-workflow", f"{repository}/{workflow}", "--predicate-type", predicate]
+    done = _run(command, "attestation verify", hint, None)
+    answer = _answer(done)
+    if done.returncode == 0:
+        try:
+            return json.loads(done.stdout)
+        except ValueError:
+            answer = "gh answers no JSON"
+    found = re.search(r"\bHTTP (\d{3})\b", answer)
+    status = int(found[1]) if found else 401 if done.returncode == _NO_LOGIN else 0
+    if done.returncode != 0 and (status == _NOT_FOUND or (status == 0 and _UNATTESTED.search(answer))):
+        raise KickoffError("no attestation that counts was found", code=ExitCode.REJECTED, causes=[answer])
+    if "unknown command" in answer or "unknown flag" in answer:
+        status, hint = -1, "install a newer gh: https://cli.github.com"
+    raise _refusal("attestation", "verify", answer, status, hint)
+
+
+def _run(
+    command: Sequence[str], what: str, hint: str, given: bytes | None
+) -> "subprocess.CompletedProcess[bytes]":
+    method, _, path = what.partition(" ")
     try:
-        done = subprocess.run(command, input=given, capture_output=True, timeout=TIMEOUT, check=False)
+        return subprocess.run(
+            ["gh", *command], input=given, capture_output=True, timeout=TIMEOUT, check=False
+        )
     except FileNotFoundError:
         lack = "install it: https://cli.github.com"
         raise _refusal(method, path, "gh is not installed", -1, lack) from None
     except subprocess.TimeoutExpired:
         raise _refusal(method, path, f"no answer within {TIMEOUT} s", 0, hint) from None
-    if done.returncode == 0:
-        return done.stdout
+
+
+def _answer(done: "subprocess.CompletedProcess[bytes]") -> str:
     said = done.stderr.decode("utf-8", "replace").strip().splitlines()
-    answer = " ".join(said[-3:]) or f"gh ended with exit code {done.returncode}"
-    found = re.search(r"\(HTTP (\d{3})\)", answer)
-    status = int(found[1]) if found else 401 if done.returncode == _NO_LOGIN else 0
-    raise _refusal(method, path, answer, status, hint)
+    return " ".join(said[-3:]) or f"gh ended with exit code {done.returncode}"
 
 
 def _refusal(method: str, path: str, answer: str, status: int, hint: str) -> GitHubError:

@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Literal, TextIO, cast
 
-from kickoff import masking
+from kickoff import git, masking
 from kickoff.errors import KickoffError
 
 SUMMARY_LIMIT = 1024 * 1024
@@ -197,8 +197,11 @@ def show_traceback(kind: type[BaseException], error: BaseException, trace: Trace
 
 
 def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
-    """Return the environment for a tool that must neither set outputs nor speak for the workflow."""
-    return {key: value for key, value in _environ(environ).items() if key not in _PRIVATE}
+    """Return the environment for a tool that must neither set outputs nor speak for the workflow.
+
+    What a git hook says of its repository is left out, too: it would be taken for the tool's.
+    """
+    return {key: value for key, value in git.environment(environ).items() if key not in _PRIVATE}
 
 
 class _Foreign(masking.Stream):

@@ -11,6 +11,8 @@ from kickoff.errors import KickoffError
 # What a path list, the supervisor's configuration, its pattern of files and Traefik's command line cannot
 # hold, however quoted; and what is no UTF-8, which reads as lone surrogates.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f$:*?\[\ud800-\udfff]|\s[;#]|%\(here\)s")
+HANDED_OVER = "KICKOFF_HANDED_OVER"
+"""Variable that is set on a host while a script of a runner's does its work there."""
 
 
 def state_root(service: str, environment: str, environ: Mapping[str, str] = os.environ) -> Path:

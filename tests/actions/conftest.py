@@ -118,6 +118,7 @@ class Project:
             "commit": self.git("rev-parse", "HEAD").strip(),
             "release": "abc1234-00000000",
             "proved": "2026-01-02T03:04:05.000+00:00",
+            "promoted": {"attempt": "7-aa", "at": "2026-01-02T03:04:04.000+00:00", "verdict": "pass"},
             "stages": {"stage": [], "smoke-live": []},
         }
         self.proofs.keep(statement)

@@ -81,8 +81,15 @@ def _leave_evidence(stage: str, environment: str, code: int, outputs: dict[str, 
         release="abc1234-00000000",
         attempt="attempt-1",
         rules=[rule],
-        facts={"changed": outputs["changed"]} if "changed" in outputs else {},
+        facts=_facts(outputs),
     ).write(Path(os.environ["KICKOFF_EVIDENCE_DIR"]))
+
+
+def _facts(outputs: dict[str, object]) -> dict[str, object]:
+    if "changed" not in outputs:
+        return {}
+    promoted = {"attempt": "attempt-0", "at": now(), "verdict": "pass"}
+    return {"changed": outputs["changed"], **({} if outputs["changed"] else {"promoted": promoted})}
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,8 @@ import httpx
 import psutil
 import yaml
 
+from kickoff import plan
+from kickoff.artifact import ledger
 from kickoff.release import journal, steps, traefik
 from kickoff.release.route import Route, render
 from kickoff.release.targets import local
@@ -450,3 +452,88 @@ def _resize(folder: Path, *, spare: int) -> None:
     """Give the disk mounted at ``folder`` room for ``spare`` bytes beside what it holds."""
     size = shutil.disk_usage(folder).used + spare
     subprocess.run(["mount", "-o", f"remount,size={size}", str(folder)], check=True)
+
+
+# --- where only what another environment proved may be shipped ------------------------------------------
+
+
+@contextmanager
+def proof_missing(_scene: Scene) -> Iterator[None]:
+    """Demand a proof from staging, which has none."""
+    with _demanded():
+        yield
+
+
+@contextmanager
+def proof_missing_with_a_reason(scene: Scene) -> Iterator[None]:
+    """Demand a proof; see afterwards that the reason to do without stands in the history."""
+    with _demanded():
+        yield
+        data = scene.project.store.history.entries()[-1].data
+        assert data["unproven_reason"] == "staging burns", data
+
+
+@contextmanager
+def proof_at_hand(scene: Scene) -> Iterator[None]:
+    """Demand a proof, and have it."""
+    with _demanded(), _proof(scene):
+        yield
+
+
+@contextmanager
+def proof_of_another_artefact(scene: Scene) -> Iterator[None]:
+    """Demand a proof, and have one of the commit as it was packed before."""
+    with _demanded(), _proof(scene, digest=f"sha256:{'2' * 64}"):
+        yield
+
+
+@contextmanager
+def proof_damaged(scene: Scene) -> Iterator[None]:
+    """Demand a proof, and have one that says another time than it was written with."""
+    with _demanded(), _proof(scene) as path:
+        path.write_text(
+            path.read_text(encoding="utf-8").replace("2026-01-02", "2026-01-03"), encoding="utf-8"
+        )
+        yield
+
+
+@contextmanager
+def proof_without_promotion(scene: Scene) -> Iterator[None]:
+    """Demand a proof, and have one of a release that was found live: nobody promoted it."""
+    with _demanded(), _proof(scene) as path:
+        document = json.loads(path.read_text(encoding="utf-8"))
+        document["statement"] |= {"changed": False, "promoted": None}
+        document["sha256"] = ledger._hash(document["statement"])
+        path.write_text(json.dumps(document), encoding="utf-8")
+        yield
+
+
+@contextmanager
+def proof_demanded_late(scene: Scene) -> Iterator[None]:
+    """Demand a proof once the candidate is staged."""
+    with ExitStack() as stack:
+        scene.once_staged(lambda: stack.enter_context(_demanded()))
+        yield
+
+
+def _demanded() -> AbstractContextManager[object]:
+    return patch.dict(plan.PROVED_IN, {"development": "staging"})
+
+
+@contextmanager
+def _proof(scene: Scene, **more: object) -> Iterator[Path]:
+    """Keep staging's proof of what is about to be shipped."""
+    proofs = ledger.FolderLedger(scene.project.state / "fixture" / "proofs", "staging")
+    statement = {
+        "version": 1,
+        "environment": "staging",
+        "commit": scene.project.head(),
+        "digest": f"sha256:{scene.artefact.stem}",
+        "release": "aaaaaaa-12345678",
+        "proved": "2026-01-02T03:04:05.000+00:00",
+        "promoted": {"attempt": "7-aa", "at": "2026-01-02T03:04:04.000+00:00", "verdict": "pass"},
+        "stages": {"stage": [], "smoke-live": []},
+    }
+    path = proofs.keep(statement | more)
+    yield path
+    path.unlink()

@@ -46,6 +46,7 @@ class Fault:
         environment: Values of the environment file that differ for this release.
         disturbance: What happens around the release.
         command: A command that is run instead of a release.
+        options: Further arguments of `stage`.
         rate: Requests a second on the public address meanwhile; 0 for no users at all.
         most_failed: How many of them may fail; it must be 0 where no user may reach the candidate.
         first: Nothing was released before.
@@ -65,6 +66,7 @@ class Fault:
     environment: Mapping[str, str] = field(default_factory=dict)
     disturbance: Disturbance = nothing
     command: tuple[str, ...] = ()
+    options: tuple[str, ...] = ()
     rate: float = 40
     most_failed: int = 0
     first: bool = False
@@ -334,6 +336,21 @@ FAULTS = (
           environment=CANARY, disturbance=disturb.live_stopped, rate=60, most_failed=200),
     Fault("live fails everything, and so does the candidate", Stop.BAKE, "fail", ROLLED_BACK, "error rate at",
           {"error_share": 1}, disturbance=disturb.live_fails, rate=0),
+    # --- where only what another environment proved may be shipped --------------------------------------
+    Fault("proof missing", Stop.COMMAND, "refused", REJECTED, "staging never proved",
+          disturbance=disturb.proof_missing),
+    Fault("proof of another artefact", Stop.COMMAND, "refused", REJECTED, "another artefact than staging proved",
+          disturbance=disturb.proof_of_another_artefact),
+    Fault("proof damaged", Stop.COMMAND, "refused", REJECTED, "its hash does not match",
+          disturbance=disturb.proof_damaged),
+    Fault("proof of a release that nobody promoted", Stop.COMMAND, "refused", REJECTED,
+          "it names no promotion that passed", disturbance=disturb.proof_without_promotion),
+    Fault("proof demanded after it was staged", Stop.PROMOTE, "fail", REJECTED, "staged without the proof",
+          disturbance=disturb.proof_demanded_late),
+    Fault("proof missing, with a reason", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.proof_missing_with_a_reason, options=("--unproven-reason=staging burns",)),
+    Fault("nothing, and it was proved", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.proof_at_hand),
 )
 # fmt: on
 

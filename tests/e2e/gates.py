@@ -11,12 +11,12 @@ from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
-from unittest.mock import patch
+from unittest.mock import ANY, patch
 
 import httpx
 
 from kickoff import places
-from kickoff.artifact import bundle
+from kickoff.artifact import admission, bundle, ledger, promotion, proof
 from kickoff.checks.probe import Prober
 from kickoff.checks.smoke import Readiness, wait_ready
 from kickoff.environment import loader
@@ -237,5 +237,15 @@ GATES = (
          ("CPU burning within a limit",)),
     Gate("live that is down is no baseline", replaced(judge.Observation, "down", property(lambda _: False)),
          ("live fails all but its liveness path, by canary",)),
+    # --- where only what another environment proved may be shipped --------------------------------------
+    Gate("the environment's proof is demanded", replaced(admission, "require_proof", lambda *_, **__: None),
+         ("proof missing", "proof of another artefact")),
+    Gate("the proof is of this artefact", replaced(promotion, "compare", lambda *_: None),
+         ("proof of another artefact",)),
+    Gate("the proof is undamaged", replaced(ledger, "_hash", lambda _: ANY), ("proof damaged",)),
+    Gate("the proof names a promotion that passed", replaced(proof, "judged", lambda _: {"verdict": "pass"}),
+         ("proof of a release that nobody promoted",)),
+    Gate("the attempt was let in by a proof", replaced(Engine, "_require_leave", lambda *_: None),
+         ("proof demanded after it was staged",)),
 )
 # fmt: on

@@ -89,6 +89,10 @@ class Project:
         (self.root / "fixture" / "faults.json").write_text(json.dumps(faults) + "\n", encoding="utf-8")
         self._git("add", "--all")
         self._git("commit", "--quiet", "--allow-empty", "--message", f"faults: {faults or 'none'}")
+        return self.head()
+
+    def head(self) -> str:
+        """The last commit."""
         return self._git("rev-parse", "HEAD").strip()
 
     def build(self, commit: str) -> str:

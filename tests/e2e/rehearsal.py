@@ -204,7 +204,7 @@ def _release(scene: Scene, fault: Fault, result: Result, artefact: list[str]) ->
         result.code, output = _command(*arguments, encoding=fault.encoding)
         return output
     result.stopped = Stop.STAGE
-    result.code, output = _command("stage", *artefact, encoding=fault.encoding)
+    result.code, output = _command("stage", *artefact, *fault.options, encoding=fault.encoding)
     if result.code == 0:
         attempt = scene.project.evidence("stage")["attempt"]
         scene.staged()

@@ -1,4 +1,4 @@
-"""A stand-in for ``gh api``: answers from a file, refuses what GitHub would refuse, keeps what it was sent."""
+"""A stand-in for ``gh``: answers from a file, refuses what GitHub would refuse, keeps what it was sent."""
 
 import json
 import os
@@ -9,15 +9,22 @@ from typing import Any
 import pytest
 
 PROGRAM = """#!{python}
-import base64, json, os, pathlib, sys
+import base64, hashlib, json, os, pathlib, sys
 folder = pathlib.Path({folder!r})
-command, flag, method, path, *rest = sys.argv[1:]
-assert (command, flag) == ("api", "--method"), sys.argv
-assert rest in ([], ["--input", "-"]), rest
+if sys.argv[1:3] == ["attestation", "verify"]:
+    file, *rest = sys.argv[3:]
+    method, path = "VERIFY", hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
+    document = dict(zip(rest[::2], rest[1::2]))
+else:
+    command, flag, method, path, *rest = sys.argv[1:]
+    assert (command, flag) == ("api", "--method"), sys.argv
+    assert rest in ([], ["--input", "-"]), rest
+    document = None
 if not os.environ.get("GH_TOKEN"):
     sys.stderr.write("To get started with GitHub CLI, please run:  gh auth login")
     sys.exit(4)
-document = json.load(sys.stdin) if rest else None
+if document is None and rest:
+    document = json.load(sys.stdin)
 with (folder / "calls.jsonl").open("a") as stream:
     stream.write(json.dumps([method, path, document]) + "\\n")
 answers = json.loads((folder / "answers.json").read_text())
@@ -27,6 +34,8 @@ if answer is None:
 if isinstance(answer, dict) and "status" in answer and "message" in answer:
     print(json.dumps(answer))
     sys.exit("gh: " + answer["message"] + " (HTTP " + str(answer["status"]) + ")")
+if isinstance(answer, dict) and "refusal" in answer:
+    sys.exit(answer["refusal"])
 if isinstance(answer, dict) and "base64" in answer:
     sys.stdout.buffer.write(base64.b64decode(answer["base64"]))
 elif answer != "":

@@ -1,5 +1,6 @@
 """Contracts of the workflows and actions, read from their YAML."""
 
+import hashlib
 import json
 import os
 import re
@@ -15,7 +16,7 @@ import pytest
 import yaml
 
 from kickoff import service as services
-from kickoff.artifact.github_ledger import WORKFLOW, artifact_name
+from kickoff.artifact.github_ledger import PREDICATE, WORKFLOW, artifact_name
 from kickoff.environment.secret_source import BESIDE_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -302,6 +303,39 @@ def test_the_proof_is_kept_under_the_name_it_is_looked_for() -> None:
     assert [path.name for path in WORKFLOWS if path.name == WORKFLOW] == ["cd.yml"]
     # A staging run in progress is recognised by its title.
     assert "format('{0} → {1}', inputs.release || github.ref_name, inputs.environment)" in CD["run-name"]
+
+
+def test_the_engine_may_look_for_the_proof_and_the_proof_itself_is_signed() -> None:
+    for name in ("pre-deployment-checks", "deploy-production"):
+        granted = CD["jobs"][name]["permissions"]
+        assert {key: granted[key] for key in ("actions", "attestations", "contents")} == {
+            "actions": "read",
+            "attestations": "read",
+            "contents": "read",
+        }
+    [staging] = [
+        step
+        for step in CD["jobs"]["deploy-production"]["steps"]
+        if step.get("with", {}).get("phase") == "stage"
+    ]
+    assert staging["with"]["github-token"] == "${{ !env.ACT && github.token || '' }}"
+    steps = load(ROOT / ".github" / "actions" / "attest" / "action.yml")["runs"]["steps"]
+    assert steps[0]["env"]["LIST"] == steps[1]["with"]["subject-checksums"]
+    assert steps[1]["with"]["predicate-type"] == PREDICATE
+
+
+def test_what_is_signed_are_the_artefact_and_the_file_of_its_proof(tmp_path: Path) -> None:
+    step = load(ROOT / ".github" / "actions" / "attest" / "action.yml")["runs"]["steps"][0]
+    (tmp_path / "proof.staging.json").write_text("{}", encoding="utf-8")
+    given = {
+        "DIGEST": f"sha256:{'1' * 64}",
+        "NAME": "o/r",
+        "PROOF": str(tmp_path / "proof.staging.json"),
+        "LIST": str(tmp_path / "list"),
+    }
+    subprocess.run(["bash", "-e", "-c", step["run"]], env={"PATH": os.environ["PATH"], **given}, check=True)
+    digest = hashlib.sha256(b"{}").hexdigest()
+    assert (tmp_path / "list").read_text() == f"{'1' * 64}  o/r\n{digest}  proof.staging.json\n"
 
 
 def test_deploys_to_one_environment_queue_whatever_their_ref() -> None:

@@ -5,6 +5,7 @@ the commit's id do not. The file is stored under its digest, so building again c
 """
 
 import hashlib
+import io
 import os
 import re
 import tarfile
@@ -51,12 +52,12 @@ def build(root: Path, commit: str, paths: Sequence[str], store: Path) -> Bundle:
     """Make the bundle of ``paths`` in ``commit`` and store it in ``store`` under its digest.
 
     Raises:
-        KickoffError: The commit lacks a path, or a member would be unsafe to unpack.
+        KickoffError: The commit lacks a path, holds a pointer instead of content, or a member would be unsafe
+            to unpack.
     """
     store.mkdir(parents=True, exist_ok=True)
-    with _scratch(store) as raw, _scratch(store) as packed:
-        source.archive(root, commit, paths, raw)
-        files = _normalise(raw, packed)
+    with _scratch(store) as packed:
+        files = _pack(root, commit, paths, packed)
         if files == 0:
             raise KickoffError("the bundle would be empty", at="configs/service.yml", hint="check `bundle:`")
         digest, size = _digest_of(packed), packed.stat().st_size
@@ -126,29 +127,42 @@ def unpack(path: Path, destination: Path) -> None:
                 tar.extract(member, destination)
 
 
-def export(root: Path, commit: str, destination: Path, paths: Sequence[str] = ()) -> None:
-    """Write ``paths`` of ``commit`` (none: the whole tree) into the new or empty folder ``destination``."""
-    with _scratch(destination.parent) as raw:
-        source.archive(root, commit, paths, raw)
-        unpack(raw, destination)
+def export(root: Path, commit: str, destination: Path, paths: Sequence[str]) -> None:
+    """Write ``paths`` of ``commit``, as a bundle holds them, into the new or empty folder ``destination``.
+
+    Raises:
+        KickoffError: As for :func:`build`.
+    """
+    with _scratch(destination.parent) as packed:
+        _pack(root, commit, paths, packed)
+        unpack(packed, destination)
 
 
-def _normalise(raw: Path, packed: Path) -> int:
-    with _opened(raw) as tar, tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as out:
-        members = sorted(tar.getmembers(), key=lambda member: member.name)
-        _check(members)
-        for member in members:
-            clean = tarfile.TarInfo(member.name)
-            clean.type = member.type
-            clean.linkname = member.linkname
-            clean.mode = 0o755 if member.isdir() or member.mode & 0o100 else 0o644
-            if member.isfile():
-                clean.type = tarfile.REGTYPE
-                clean.size = member.size
-                out.addfile(clean, tar.extractfile(member))
+def _pack(root: Path, commit: str, paths: Sequence[str], packed: Path) -> int:
+    """Write the tar of ``paths`` in ``commit``; return the number of files and links in it."""
+    entries = source.shipped(root, commit, paths)
+    folders = {str(parent) for entry in entries for parent in PurePosixPath(entry.path).parents} - {"."}
+    blobs = source.contents(root, sorted(entries, key=lambda entry: entry.path))
+    members, pointers = [], []
+    with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as out:
+        for name in sorted({*folders, *(entry.path for entry in entries)}):
+            member, content = tarfile.TarInfo(name), b""
+            if name in folders:
+                member.type, member.mode = tarfile.DIRTYPE, 0o755
             else:
-                out.addfile(clean)
-    return sum(not member.isdir() for member in members)
+                entry, content = next(blobs)
+                member.mode = 0o755 if entry.executable or entry.link else 0o644
+                if entry.link:
+                    member.type, member.linkname = tarfile.SYMTYPE, source.target(content)
+                else:
+                    member.size = len(content)
+                if source.is_pointer(content):
+                    pointers.append(name)
+            members.append(member)
+            out.addfile(member, io.BytesIO(content))
+    source.refuse_pointers(pointers)
+    _check(members)
+    return len(entries)
 
 
 def _check(members: Sequence[tarfile.TarInfo]) -> None:

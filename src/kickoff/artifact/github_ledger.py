@@ -2,28 +2,39 @@
 
 Anyone who can open a pull request can make a run upload an artefact of any name, so a name proves nothing.
 A proof counts only when GitHub itself says that its run was one of this repository's ``cd.yml`` on the
-default branch, by push or dispatch, and ended with success.
+default branch, by push or dispatch, and ended with success; and, where the repository has attestations, when
+that very run has signed it.
 """
 
 import hashlib
 import io
 import json
 import re
+import tempfile
 import zipfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from itertools import count
+from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from kickoff import gh
 from kickoff.artifact import proof
 from kickoff.artifact.ledger import Running
 from kickoff.artifact.proof import Proof
+from kickoff.errors import ExitCode, KickoffError
 
 WORKFLOW = "cd.yml"
+PREDICATE = "urn:kickoff:deployment-proof:v1"
+"""Type of what ``.github/actions/attest`` signs."""
+_PATH = f".github/workflows/{WORKFLOW}"
 _EVENTS = ("push", "workflow_dispatch")
-_HINT = "the job needs `actions: read` and GH_TOKEN"
+_HINT = "the job needs `actions: read`, `attestations: read`, `contents: read` and GH_TOKEN"
+_PAGE = 100
 _LARGEST = 4 * 1024 * 1024
 """Bytes; a statement has some thousand."""
 _SETTLE = 60.0
+_NOT_FOUND = 404
 
 
 def artifact_name(environment: str, commit: str) -> str:
@@ -39,23 +50,31 @@ class GitHubLedger:
         default_branch: The branch whose runs count.
         environment: The environment whose proofs these are.
         names: Other names of the commit in question, such as its tags: what a dispatch may have been given.
+        attested: Whether a proof needs an attestation in a private repository, too; in a public one it always
+            does.
     """
 
     settle = _SETTLE  # two events of one `git push` become runs one after the other
 
     def __init__(
-        self, repository: str, default_branch: str, environment: str, names: Collection[str] = ()
+        self,
+        repository: str,
+        default_branch: str,
+        environment: str,
+        names: Collection[str] = (),
+        *,
+        attested: bool = False,
     ) -> None:
-        self._actions = f"repos/{repository}/actions"
+        self._root, self._actions = f"repos/{repository}", f"repos/{repository}/actions"
         self._repository, self._branch, self._environment = repository, default_branch, environment
-        self._names = frozenset(names)
+        self._names, self._attested = frozenset(names), attested
 
     def running(self, commit: str) -> list[Running]:
         """Return the runs in progress, as :class:`~kickoff.artifact.ledger.Ledger` says.
 
         The newest hundred runs of the default branch are looked at; a run that is not seen is not waited for.
         """
-        path = f"{self._actions}/workflows/{WORKFLOW}/runs?branch={self._branch}&per_page=100"
+        path = f"{self._actions}/workflows/{WORKFLOW}/runs?branch={quote(self._branch)}&per_page=100"
         listed = gh.api("GET", path, hint=_HINT)["workflow_runs"]
         return [
             Running(_actor(run), str(run["run_started_at"]), str(run["html_url"]))
@@ -65,25 +84,65 @@ class GitHubLedger:
 
     def find(self, commit: str) -> Proof | None:
         """Return the newest proof, as :class:`~kickoff.artifact.ledger.Ledger` says."""
-        name = artifact_name(self._environment, commit)
-        listed = gh.api("GET", f"{self._actions}/artifacts?name={name}&per_page=100", hint=_HINT)
-        kept = [one for one in listed["artifacts"] if one["name"] == name and not one["expired"]]
+        kept = self._artifacts(artifact_name(self._environment, commit))
         for artifact in sorted(kept, key=lambda one: str(one["created_at"]), reverse=True):
             run = gh.api("GET", f"{self._actions}/runs/{int(artifact['workflow_run']['id'])}", hint=_HINT)
-            if self._own(run) and run["conclusion"] == "success":
-                return self._read(artifact, str(run["html_url"]), commit)
+            if self._own(run) and run["conclusion"] == "success" and self._on_branch(run):
+                return self._read(artifact, run, commit)
         return None
+
+    def _artifacts(self, name: str) -> Iterator[Mapping[str, Any]]:
+        """Yield what was kept under ``name`` by this repository's own runs, however much others kept."""
+        for page in count(1):
+            path = f"{self._actions}/artifacts?name={name}&per_page={_PAGE}&page={page}"
+            listed = gh.api("GET", path, hint=_HINT)["artifacts"]
+            for one in listed:
+                origin = one["workflow_run"]
+                own = origin.get("head_repository_id") == origin.get("repository_id")
+                if one["name"] == name and not one["expired"] and own:
+                    yield one
+            if len(listed) < _PAGE:
+                return
 
     def _own(self, run: Mapping[str, Any]) -> bool:
         """Whether a run is one that only people who may write to the repository can have started."""
         path = str(run["path"]).partition("@")[0]
         return (
-            path == f".github/workflows/{WORKFLOW}"
+            path == _PATH
             and run["event"] in _EVENTS
             and run["head_branch"] == self._branch
             and run["repository"]["full_name"] == self._repository
             and (run["head_repository"] or {}).get("full_name") == self._repository
         )
+
+    def _on_branch(self, run: Mapping[str, Any]) -> bool:
+        """Whether a run was on a commit of the default branch.
+
+        ``head_branch`` is but a name, which a tag may have as well.
+
+        Raises:
+            KickoffError: There is such a tag, so nobody can tell whose run this is (exit code 1).
+        """
+        tag = f"refs/tags/{self._branch}"
+        for found in gh.api("GET", f"{self._root}/git/matching-refs/tags/{quote(self._branch)}", hint=_HINT):
+            if found["ref"] == tag:
+                raise KickoffError(
+                    f"a tag is called {self._branch}, like the default branch: nobody can tell which of them "
+                    "a run was of",
+                    code=ExitCode.REJECTED,
+                    at=str(run["html_url"]),
+                    hint=f"see who made it, and delete it: git push origin :{tag}",
+                )
+        tip = gh.api("GET", f"{self._root}/branches/{quote(self._branch, safe='')}", hint=_HINT)["commit"][
+            "sha"
+        ]
+        try:
+            path = f"{self._root}/compare/{tip}...{run['head_sha']}?per_page=1"
+            return gh.api("GET", path, hint=_HINT)["status"] in ("identical", "behind")
+        except gh.GitHubError as error:
+            if error.status == _NOT_FOUND:  # a commit that is gone is on no branch
+                return False
+            raise
 
     def _about(self, run: Mapping[str, Any], commit: str) -> bool:
         """Whether a run ships ``commit`` to the environment; a dispatch says so in its title."""
@@ -97,20 +156,56 @@ class GitHubLedger:
         release = re.fullmatch(r"([0-9a-f]{7})-[0-9a-f]{8}|([0-9a-f]{7,40})", what)
         return what in self._names or bool(release and commit.startswith(release[1] or release[2]))
 
-    def _read(self, artifact: Mapping[str, Any], run_url: str, commit: str) -> Proof:
+    def _read(self, artifact: Mapping[str, Any], run: Mapping[str, Any], commit: str) -> Proof:
+        source = str(run["html_url"])
         data = gh.download(f"{self._actions}/artifacts/{int(artifact['id'])}/zip", hint=_HINT)
         expected = artifact.get("digest")
         if expected and expected != f"sha256:{hashlib.sha256(data).hexdigest()}":
-            raise proof.unusable(run_url, "the artefact is damaged: its digest is not the one GitHub names")
+            raise proof.unusable(source, "the artefact is damaged: its digest is not the one GitHub names")
         member = f"proof.{self._environment}.json"
         try:
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 if archive.getinfo(member).file_size > _LARGEST:
                     raise ValueError("it is too large")
-                document = json.loads(archive.read(member))
+                text = archive.read(member)
+            document = json.loads(text)
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
-            raise proof.unusable(run_url, f"the artefact does not hold {member}: {error}") from None
-        return proof.read(document, environment=self._environment, commit=commit, source=run_url)
+            raise proof.unusable(source, f"the artefact does not hold {member}: {error}") from None
+        found = proof.read(document, environment=self._environment, commit=commit, source=source)
+        # Whoever is not said to be private is public.
+        if self._attested or run["repository"].get("private") is not True:
+            self._verify(text, found)
+        return found
+
+    def _verify(self, text: bytes, found: Proof) -> None:
+        """Make sure that the run which kept a proof has signed it, on the default branch.
+
+        Raises:
+            KickoffError: It has not (exit code 1), or GitHub cannot be asked (4).
+        """
+        with tempfile.TemporaryDirectory(prefix="kickoff-proof-") as folder:
+            file = Path(folder) / "proof.json"
+            file.write_bytes(text)
+            try:
+                verified = gh.attestations(
+                    file, repository=self._repository, workflow=_PATH, predicate=PREDICATE, hint=_HINT
+                )
+            except gh.GitHubError:
+                raise
+            except KickoffError as error:
+                why = " ".join(error.causes)
+                raise proof.unusable(found.source, f"it has no good attestation: {why}") from None
+        if not any(self._signed(one, found) for one in verified):
+            raise proof.unusable(found.source, "its attestation is of another run, ref or content")
+
+    def _signed(self, attestation: Mapping[str, Any], found: Proof) -> bool:
+        result = attestation["verificationResult"]
+        certificate = result["signature"]["certificate"]
+        return (
+            certificate["sourceRepositoryRef"] == f"refs/heads/{self._branch}"
+            and str(certificate["runInvocationURI"]).startswith(f"{found.source}/")
+            and result["statement"]["predicate"] == found.statement
+        )
 
 
 def _actor(run: Mapping[str, Any]) -> str:

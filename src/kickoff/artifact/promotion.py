@@ -166,7 +166,7 @@ def require(decision: Decision, commit: str, limit: float) -> None:
     """
     if decision.standing is Standing.TIMED_OUT:
         raise KickoffError(
-            f"staging is still at {commit[:7]} after PROMOTE_WAIT, {limit:.0f} s",
+            f"staging is still at {commit[:7]}{f' after PROMOTE_WAIT, {limit:.0f} s' if limit else ''}",
             code=ExitCode.INCONCLUSIVE,
             causes=[str(run) for run in decision.running],
             hint="run this again when it has ended, or give production a longer PROMOTE_WAIT",

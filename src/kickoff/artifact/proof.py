@@ -1,13 +1,13 @@
 """Proof: the statement that an artefact went through an environment with every check passed."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from kickoff.artifact.bundle import checked
 from kickoff.artifact.image import checked_repository
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import Evidence, Verdict, now
+from kickoff.evidence import Evidence, Verdict, judged, now, promoted_before
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,7 @@ class Proof:
         release: The release id it had there.
         proved: When, ISO 8601 UTC.
         source: Where the statement was found: a file or the address of a run.
+        statement: All that it says.
     """
 
     environment: str
@@ -31,6 +32,7 @@ class Proof:
     release: str
     proved: str
     source: str
+    statement: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
 
 
 def state(
@@ -53,17 +55,20 @@ def state(
         repository: For an image, the registry and name it is kept under.
 
     Raises:
-        KickoffError: A stage left no evidence, did not pass, or spoke of another release.
+        KickoffError: A stage left no evidence, did not pass, or spoke of another release; or what was live
+            already was never promoted.
     """
     found = {document.stage: document for document in documents if document.environment == environment}
-    stage = found.get("stage")
-    changed = stage is None or stage.facts.get("changed") is not False
-    # A release that was live already went through its checks when it came; only its health is news.
-    needed = ("stage", *required_checks, "promote", "smoke-live") if changed else ("stage", "smoke-live")
+    before = promoted_before(found.get("stage")) if "promote" not in found else None
+    # A release that was promoted before went through its checks then; only its health is news.
+    needed = ("stage", "smoke-live") if before else ("stage", *required_checks, "promote", "smoke-live")
     problems = [problem for name in needed if (problem := _problem(name, found.get(name)))]
     releases = {found[name].release for name in needed if name in found} - {""}
     if len(releases) > 1:
         problems.append(f"the stages speak of different releases: {', '.join(sorted(releases))}")
+    staged = found["stage"].facts.get("facts") if "stage" in found else None
+    if isinstance(staged, Mapping) and staged.get("artifact") != digest:
+        problems.append(f"what was staged is {staged.get('artifact')}, not {digest}")
     if problems:
         raise KickoffError(
             f"{environment} is not proved: {problems[0]}",
@@ -78,7 +83,8 @@ def state(
         "repository": checked_repository(repository) if repository else "",
         "commit": commit,
         "release": next(iter(releases), ""),
-        "changed": changed,
+        "changed": before is None,
+        "promoted": before or _promotion(found["promote"]),
         "proved": now(),
         "stages": {name: [asdict(rule) for rule in found[name].rules] for name in needed},
     }
@@ -109,13 +115,19 @@ def read(document: object, *, environment: str, commit: str, source: str) -> Pro
         stages = document["stages"]
         if not isinstance(stages, Mapping) or not {"stage", "smoke-live"} <= set(stages):
             raise ValueError("it names no stages that passed")
+        if "promote" not in stages and judged(document.get("promoted")) is None:
+            raise ValueError("it names no promotion that passed")
         checked(texts["digest"])
         if texts["repository"]:
             checked_repository(texts["repository"])
     except (KeyError, ValueError, KickoffError) as error:
         reason = f"it has no {error.args[0]}" if isinstance(error, KeyError) else str(error)
         raise unusable(source, reason) from None
-    return Proof(**texts, source=source)
+    return Proof(**texts, source=source, statement=document)
+
+
+def _promotion(document: Evidence) -> dict[str, str]:
+    return {"attempt": document.attempt, "at": document.finished, "verdict": str(document.verdict)}
 
 
 def unusable(source: str, reason: str) -> KickoffError:

@@ -13,6 +13,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from kickoff import git
 from kickoff.artifact import source
 from kickoff.errors import KickoffError
 from kickoff.service import CONFIG, ImageSource
@@ -76,18 +77,18 @@ def read(root: Path, commit: str, image: ImageSource) -> Recipe:
     Raises:
         KickoffError: The commit holds no such Dockerfile, or lacks a path.
     """
-    if not _holds(root, commit, image.dockerfile):
+    if not source.holds(root, commit, image.dockerfile):
         raise KickoffError(
             f"commit {commit[:7]} holds no {image.dockerfile}",
             at=str(CONFIG),
             hint=f"commit it (`git add {image.dockerfile}`), or name another one as `image.dockerfile`",
         )
-    rules = next((p for p in (f"{image.dockerfile}{_IGNORE}", _IGNORE) if _holds(root, commit, p)), "")
+    rules = next((p for p in (f"{image.dockerfile}{_IGNORE}", _IGNORE) if source.holds(root, commit, p)), "")
     paths = tuple(dict.fromkeys([*image.paths, image.dockerfile, *filter(None, [rules])]))
-    listed = source.git(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).stdout
+    listed = git.run(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).stdout
     parts = [str(_VERSION), image.dockerfile, *sorted(filter(None, listed.split("\0")))]
-    key = hashlib.sha256("\0".join(parts).encode()).hexdigest()[:40]
-    revision, time = source.git(root, "log", "-1", "--format=%H %ct", commit, "--", *paths).stdout.split()
+    key = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
+    revision, time = git.run(root, "log", "-1", "--format=%H %ct", commit, "--", *paths).stdout.split()
     return Recipe(
         key=key,
         commit=commit,
@@ -95,13 +96,9 @@ def read(root: Path, commit: str, image: ImageSource) -> Recipe:
         dockerfile=image.dockerfile,
         revision=revision,
         time=int(time),
-        version=source.git(root, "describe", "--tags", "--always", revision).stdout.strip(),
-        repository=_published(source.git(root, "remote", "get-url", "origin", check=False).stdout.strip()),
+        version=git.run(root, "describe", "--tags", "--always", revision).stdout.strip(),
+        repository=_published(git.run(root, "remote", "get-url", "origin", check=False).stdout.strip()),
     )
-
-
-def _holds(root: Path, commit: str, path: str) -> bool:
-    return source.git(root, "cat-file", "-e", f"{commit}:{path}", check=False).returncode == 0
 
 
 def _published(remote: str) -> str:

@@ -1,30 +1,52 @@
-"""The commit as the only source: what git has recorded, never what lies about in the working tree."""
+"""The commit as the only source: the bytes of git's objects, never what lies about in the working tree.
 
-import subprocess
-from collections.abc import Sequence
+Nothing between an object and its reader changes it: no attribute (``export-ignore``, ``export-subst``,
+``eol``), no filter, no replacement and no configuration of whoever runs this. So a commit has the same
+content everywhere.
+"""
+
+import shlex
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff.errors import KickoffError
+from kickoff import git
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.service import CONFIG
 
-_SUBMODULE = "160000"
+_SUBMODULE, _LINK, _EXECUTABLE = "160000", "120000", "100755"
+_POINTER, _LARGEST_POINTER = b"version https://git-lfs.github.com/spec/", 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A file or link of a commit.
+
+    Attributes:
+        path: Its path below the repository's top.
+        object: Id of the object that holds its content, or a link's target.
+        link: Whether it is a symbolic link.
+        executable: Whether it may be executed.
+    """
+
+    path: str
+    object: str
+    link: bool
+    executable: bool
 
 
 def resolve(root: Path, revision: str = "HEAD") -> str:
     """Return the full id of the commit that ``revision`` (branch, tag, commit) stands for.
 
     Raises:
-        KickoffError: No repository, no commit yet, or no such revision.
+        KickoffError: No repository, one that git refuses, no commit yet, or no such revision.
     """
-    inside = git(root, "rev-parse", "--git-dir", check=False)
-    if inside.returncode != 0:
-        raise KickoffError(
-            f"{root} is not in a git repository, so there is no commit to ship",
-            hint="git init && git add -A && git commit -m 'First release'",
-        )
-    found = git(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False)
+    git.require_repository(root)
+    found = git.run(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False)
     if found.returncode == 0 and not revision.startswith("-"):
         return found.stdout.strip()
-    if git(root, "rev-parse", "--verify", "--quiet", "HEAD", check=False).returncode != 0:
+    if git.run(root, "rev-parse", "--verify", "--quiet", "HEAD", check=False).returncode != 0:
         raise KickoffError(
             "the repository has no commit yet, and only commits are shipped",
             hint="git add -A && git commit -m 'First release'",
@@ -37,19 +59,19 @@ def resolve(root: Path, revision: str = "HEAD") -> str:
 
 def committed_at(root: Path, commit: str) -> str:
     """Return when ``commit`` was committed, ISO 8601; empty when it is not in this repository."""
-    found = git(root, "show", "--no-patch", "--format=%cI", f"{commit}^{{commit}}", check=False)
+    found = git.run(root, "show", "--no-patch", "--format=%cI", f"{commit}^{{commit}}", check=False)
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
 def tags(root: Path, commit: str) -> list[str]:
     """Return the tags of ``commit`` that are known in this repository."""
-    return git(root, "tag", "--points-at", commit).stdout.split()
+    return git.run(root, "tag", "--points-at", commit).stdout.split()
 
 
 def changes(root: Path, paths: Sequence[str] = ()) -> list[str]:
     """Return the files below ``paths`` (default: all) that differ from the last commit or are new."""
-    listed = git(root, "status", "--porcelain", "--untracked-files=all", "-z", "--", *paths).stdout
-    entries = listed.split("\0")
+    listed = git.run(root, "status", "--porcelain", "--untracked-files=all", "-z", "--", *paths).stdout
+    entries = git.shown(listed).split("\0")
     changed, index = [], 0
     while index < len(entries) and entries[index]:
         changed.append(entries[index][3:])
@@ -58,49 +80,122 @@ def changes(root: Path, paths: Sequence[str] = ()) -> list[str]:
     return changed
 
 
-def archive(root: Path, commit: str, paths: Sequence[str], target: Path) -> None:
-    """Write the tar that git makes of ``paths`` in ``commit`` (no path: everything) to ``target``.
+def holds(root: Path, commit: str, path: str) -> bool:
+    """Tell whether ``commit`` has a file or folder at ``path``."""
+    return git.run(root, "cat-file", "-e", f"{commit}:{path}", check=False).returncode == 0
+
+
+def shipped(root: Path, commit: str, paths: Sequence[str]) -> list[Entry]:
+    """Return the files and links of ``commit`` at and below ``paths``.
 
     Raises:
-        KickoffError: A path is not in the commit, or is a submodule, whose files git leaves out.
+        KickoffError: A path is not in the commit, or is a submodule, whose files the commit does not hold.
     """
-    missing = [
-        path for path in paths if git(root, "cat-file", "-e", f"{commit}:{path}", check=False).returncode != 0
-    ]
+    missing = [path for path in paths if not holds(root, commit, path)]
     if missing:
         raise KickoffError(
             f"commit {commit[:7]} does not hold {', '.join(missing)}",
-            at="configs/service.yml",
+            at=str(CONFIG),
             hint=f"commit it (`git add {missing[0]}`), or take it out of `bundle:`",
         )
-    tree = git(root, "ls-tree", "-r", "-z", commit, "--", *paths).stdout.split("\0")
-    submodules = [entry.split("\t", 1)[1] for entry in tree if entry.startswith(_SUBMODULE)]
+    entries, submodules = _listed(root, commit, paths)
     if submodules:
         raise KickoffError(
-            f"{submodules[0]} is a submodule: git does not archive its files",
+            f"{git.shown(submodules[0])} is a submodule, whose files the commit does not hold",
             hint="ship it as a package in the service's requirements, or copy it into the repository",
         )
-    git(root, "archive", "--format=tar", f"--output={target}", commit, "--", *paths)
+    return entries
 
 
-def git(root: Path, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
-    """Run git in ``root``, independent of the user's configuration of line ends and modes.
+def contents(root: Path, entries: Sequence[Entry]) -> Iterator[tuple[Entry, bytes]]:
+    """Yield every entry with its content, or a link's target, in order.
 
     Raises:
-        KickoffError: git is not installed, or it failed while ``check`` is set.
+        KickoffError: An object is missing, as it may be in a partial clone (exit 4).
     """
-    command = ["git", "-c", "core.autocrlf=false", "-c", "core.quotePath=false", "-c", "tar.umask=0022"]
-    try:
-        done = subprocess.run(
-            [*command, *arguments],
-            cwd=root,
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-    except FileNotFoundError:
-        raise KickoffError("git is not installed", hint="install git and run again") from None
-    if check and done.returncode != 0:
-        raise KickoffError(f"git {arguments[0]} failed", causes=done.stderr.strip().splitlines()[-3:])
-    return done
+    with tempfile.TemporaryFile() as wanted, tempfile.TemporaryFile() as complaints:
+        # From a file: git answers while it reads, so neither may wait for the other.
+        wanted.write("".join(f"{entry.object}\n" for entry in entries).encode())
+        wanted.seek(0)
+        with git.start(root, "cat-file", "--batch", "--buffer", given=wanted, said=complaints) as process:
+            assert process.stdout is not None  # noqa: S101 - it is a pipe
+            for entry in entries:
+                head = process.stdout.readline().split()
+                size = int(head[2]) if len(head) == 3 and head[1] == b"blob" else -1
+                content = process.stdout.read(size + 1)  # and a line end
+                if len(content) != size + 1 or size < 0:
+                    process.stdout.close()
+                    process.wait()
+                    complaints.seek(0)
+                    raise _lost(entry, complaints.read())
+                yield entry, content[:-1]
+
+
+def refuse_pointers(pointers: Sequence[str]) -> None:
+    """Refuse files that are pointers of Git LFS.
+
+    Raises:
+        KickoffError: There are any.
+    """
+    if not pointers:
+        return
+    first = git.shown(pointers[0])
+    more = f" and {len(pointers) - 1} more" if len(pointers) > 1 else ""
+    raise KickoffError(
+        f"{first}{more}: the commit holds a pointer of Git LFS instead of the content, and would ship that",
+        at=str(CONFIG),
+        hint=f"commit the content (`git lfs untrack {shlex.quote(first)} && git add --renormalize .`), let "
+        "the service fetch it, or take it out of `bundle:`",
+    )
+
+
+def is_pointer(content: bytes) -> bool:
+    """Tell whether a file is a pointer of Git LFS, which stands for content that is kept elsewhere."""
+    return len(content) <= _LARGEST_POINTER and content.startswith(_POINTER)
+
+
+def target(content: bytes) -> str:
+    """Return where a link leads, by its content."""
+    return content.decode("utf-8", "surrogateescape")
+
+
+def checkout(root: Path, commit: str, folder: Path) -> None:
+    """Write all of ``commit`` into the new or empty ``folder``; a submodule becomes an empty folder.
+
+    Raises:
+        KickoffError: An object is missing, as it may be in a partial clone (exit 4).
+    """
+    entries, submodules = _listed(root, commit, ())
+    folder.mkdir(parents=True, exist_ok=True)
+    for entry, content in contents(root, entries):
+        path = folder / entry.path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if entry.link:
+            path.symlink_to(target(content))
+        else:
+            path.write_bytes(content)
+            path.chmod(0o755 if entry.executable else 0o644)
+    for name in submodules:
+        (folder / name).mkdir(parents=True)
+
+
+def _listed(root: Path, commit: str, paths: Sequence[str]) -> tuple[list[Entry], list[str]]:
+    listed = git.run(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).stdout
+    entries, submodules = [], []
+    for line in filter(None, listed.split("\0")):
+        facts, path = line.split("\t", 1)
+        mode, _, name = facts.split()
+        if mode == _SUBMODULE:
+            submodules.append(path)
+        else:
+            entries.append(Entry(path, name, link=mode == _LINK, executable=mode == _EXECUTABLE))
+    return entries, submodules
+
+
+def _lost(entry: Entry, said: bytes) -> KickoffError:
+    return KickoffError(
+        f"this clone lacks the content of {git.shown(entry.path)}",
+        code=ExitCode.UNREACHABLE,
+        causes=git.lines(said.decode("utf-8", "surrogateescape"))[:3],
+        hint="a partial clone has to fetch it: see that its remote answers, or clone again without --filter",
+    )

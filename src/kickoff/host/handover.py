@@ -21,17 +21,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from kickoff import bootstrap, errors, github, stack
-from kickoff.artifact import source
+from kickoff import bootstrap, errors, git, github, service, stack
+from kickoff.artifact import admission, source
 from kickoff.environment import secret_source
 from kickoff.environment.loader import inspect, setting
 from kickoff.environment.schema import read as read_schema
 from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.host import reach
+from kickoff.places import HANDED_OVER
 
-MARK = "KICKOFF_HANDED_OVER"
-"""Set on the host, so that the script does its work there."""
 _FOLDER = ".cache/kickoff/handed"
 # What a script leaves, and the variable that says where; read back after it has ended.
 _EVIDENCE, _OUTPUT, _SUMMARY = "KICKOFF_EVIDENCE_DIR", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"
@@ -52,7 +51,7 @@ def run(main: Callable[[], int]) -> int:
     The environment is that of ``--env``; a script that is not about one runs here.
     """
     name = environment_named(sys.argv[1:])
-    address = "" if MARK in os.environ or not name else _deploy_host(name, Path.cwd())
+    address = "" if HANDED_OVER in os.environ or not name else _deploy_host(name, Path.cwd())
     if not address:
         return errors.run(main)
     return errors.run(lambda: hand_over(address, name, Path.cwd(), sys.argv))
@@ -83,7 +82,12 @@ def hand_over(address: str, name: str, root: Path, argv: Sequence[str]) -> int:
     store = Path(directory or os.environ.get("KICKOFF_ARTIFACT_DIR") or _ARTIFACTS)
     digest = _option(arguments, "--artifact-digest").removeprefix("sha256:")
     artifacts = sorted(store.glob(f"{digest}.*")) if digest.isalnum() else []
-    with connection(address) as host, pack(root, artifacts, _option(arguments, "--commit")) as packed:
+    commit = _option(arguments, "--commit")
+    with (
+        _proofs(name, root, arguments if script.name == "release.py" else []) as proofs,
+        connection(address) as host,
+        pack(root, artifacts, proofs, commit) as packed,
+    ):
         folder = f"{_FOLDER}/{packed.name}"
         results = f"{_FOLDER}/run-{secrets.token_hex(8)}"
         host.receive(packed, folder)
@@ -107,7 +111,7 @@ class Packed:
 
     Attributes:
         name: Changes with any file, and with nothing else: who has it is not sent it again.
-        path: A tar of folders ``pipeline`` and ``project``.
+        path: A tar of folders ``pipeline``, ``project`` and ``proofs``.
     """
 
     name: str
@@ -115,33 +119,36 @@ class Packed:
 
 
 @contextmanager
-def pack(root: Path, artifacts: Sequence[Path], commit: str) -> Iterator[Packed]:
+def pack(root: Path, artifacts: Sequence[Path], proofs: Sequence[Path], commit: str) -> Iterator[Packed]:
     """Yield a tar of the pipeline, the project's files and history as far as it is needed, and the artefact.
 
     Args:
         root: The project.
         artifacts: The files of the artefact that is shipped: a bundle, or the record of an image.
+        proofs: The files that prove it.
         commit: A commit that the script asks git for, beside the one checked out; may be empty.
     """
     pipeline, head = Path(bootstrap.ROOT), source.resolve(root)
     wanted = sorted({head, source.resolve(root, commit or "HEAD")})
-    known = source.git(root, "ls-files", "-z", "--cached").stdout.split("\0")
+    known = git.run(root, "ls-files", "-z", "--cached").stdout.split("\0")
     members = {f"project/{name}": root / name for name in filter(None, known)}
     for part in ("src", "scripts", "requirements"):
         found = [path for path in sorted((pipeline / part).rglob("*")) if "__pycache__" not in path.parts]
         members |= {f"pipeline/{path.relative_to(pipeline)}": path for path in found}
     members |= {f"project/{_ARTIFACTS}/{path.name}": path for path in artifacts}
+    members |= {f"{admission.CARRIED}/{path.name}": path for path in proofs}
     members = {name: path for name, path in sorted(members.items()) if path.is_file()}
     digest = hashlib.sha256(json.dumps([head, wanted]).encode())
     for name, path in members.items():
-        digest.update(f"{name}\0{os.access(path, os.X_OK)}\0{_digest(path)}\n".encode())
+        line = f"{name}\0{os.access(path, os.X_OK)}\0{_digest(path)}\n"
+        digest.update(line.encode("utf-8", "surrogateescape"))
     with tempfile.TemporaryDirectory(prefix="kickoff-hand-") as folder:
         history = Path(folder) / "history"
-        source.git(root, "init", "--quiet", str(history))
-        source.git(history, "fetch", "--quiet", "--depth=1", f"file://{root.resolve()}", *wanted)
-        source.git(history, "update-ref", "--no-deref", "HEAD", head)
-        git = history / ".git"
-        members |= {f"project/.git/{p.relative_to(git)}": p for p in git.rglob("*") if p.is_file()}
+        git.run(root, "init", "--quiet", str(history))
+        git.run(history, "fetch", "--quiet", "--depth=1", f"file://{root.resolve()}", *wanted)
+        git.run(history, "update-ref", "--no-deref", "HEAD", head)
+        objects = history / ".git"
+        members |= {f"project/.git/{p.relative_to(objects)}": p for p in objects.rglob("*") if p.is_file()}
         packed = Path(folder) / "handed.tar"
         with tarfile.open(packed, "w") as tar:
             for name, path in members.items():
@@ -264,6 +271,17 @@ def connection(address: str) -> Iterator[Host]:
             subprocess.run([*command[:-1], "-O", "exit", where.name], capture_output=True, check=False)
 
 
+@contextmanager
+def _proofs(name: str, root: Path, arguments: Sequence[str]) -> Iterator[list[Path]]:
+    """Yield the files of the proof with which the environment takes what a command line stages."""
+    commit, reason = _option(arguments, "--commit"), _option(arguments, "--unproven-reason")
+    if arguments[:1] != ["stage"]:
+        yield []
+        return
+    with tempfile.TemporaryDirectory(prefix="kickoff-proof-") as folder:
+        yield admission.carry(root, service.load(root).name, name, commit, Path(folder), reason=reason)
+
+
 def _environment(name: str, root: Path) -> dict[str, str]:
     """Return what the script is given there: secrets, the caller's choices, and the run it belongs to."""
     values = {key: os.environ[key] for key in _CONTEXT if os.environ.get(key)}
@@ -280,7 +298,7 @@ def _environment(name: str, root: Path) -> dict[str, str]:
     if setting(name, "DEPLOY_TARGET", root) == "compose":
         named = stack.variables(root, name)
         values |= {key: os.environ[key] for key in named if os.environ.get(key) and key not in values}
-    return values | {MARK: "1"}
+    return values | {HANDED_OVER: "1"}
 
 
 def _deploy_host(name: str, root: Path) -> str:

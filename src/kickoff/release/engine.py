@@ -11,6 +11,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
+from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.release import assembly, strategy
@@ -53,17 +54,22 @@ class Engine(Rollback):
             Evidence ``stage``; fact ``changed`` is false when there was nothing to ship.
 
         Raises:
-            KickoffError: The lock is held (75), the target is unreachable (4), the input is wrong (2).
+            KickoffError: The lock is held (75), the target is unreachable (4), the input is wrong (2), or the
+                environment takes only what was proved, and this was not (1).
         """
         started = now()
+        leave = admission.require_proof(
+            self.root, self.session.service.name, self.session.environment.name,
+            commit=commit, digest=digest, reason=unproven_reason,
+        )  # fmt: skip
         artifact = self.session.target.find(directory, digest)
         self.session.target.require_room()
         self._require_known_state()
         attempt = self._open("release", wait)
         try:
-            if unproven_reason:
+            if leave is not None:
                 with self.store.fenced(attempt):
-                    self.store.journal.append(event="unproven", attempt=attempt, reason=unproven_reason)
+                    self.store.journal.append(attempt=attempt, **admission.record(leave))
             with self._step(attempt, "prepare"):
                 self.session.target.prepare()
             folder, release = self._fetch(attempt, artifact, digest, commit)
@@ -151,6 +157,7 @@ class Engine(Rollback):
             )
         self._renew(identity)
         try:
+            self._require_leave(attempt)
             self._require_checks(attempt)
             self._ready(identity, attempt.release, Colour(attempt.colour))
             return self._roll_out(attempt, started)
@@ -230,6 +237,15 @@ class Engine(Rollback):
                 at=str(self.store.root),
                 hint="KICKOFF_STATE_ROOT may name another folder than it did; if not: "
                 f"scripts/deploy/release.py resume --rebuild-state --env {self.session.environment.name}",
+            )
+
+    def _require_leave(self, attempt: Attempt) -> None:
+        """Refuse an attempt that was staged without the proof that the environment demands."""
+        led_in = attempt.proved_by or attempt.unproven_reason
+        if admission.needed(self.session.environment.name) and not led_in:
+            raise Rejected(
+                "not promoted: it was staged without the proof that this environment demands",
+                hint="stage it again",
             )
 
     def _require_checks(self, attempt: Attempt) -> None:

@@ -117,6 +117,7 @@ class Attempt:
         taken_by: Who took the attempt over from the run that was at it; empty for nobody.
         taken_at: When, ISO 8601.
         finished: Outcome, or empty while the attempt is open.
+        proved_by: The release that proved it, and where; empty where no proof was needed or there was none.
         unproven_reason: Why the release was staged without the proof it needs; empty otherwise.
     """
 
@@ -136,6 +137,7 @@ class Attempt:
     taken_by: str = ""
     taken_at: str = ""
     finished: str = ""
+    proved_by: str = ""
     unproven_reason: str = ""
 
     @property
@@ -165,8 +167,8 @@ def _apply(attempt: Attempt, record: dict[str, Any]) -> None:
             attempt.previous, attempt.warm_start = record["previous"], record["warm_start"]
         case "check", _:
             attempt.checks[record["check"]] = record["verdict"]
-        case "unproven", _:
-            attempt.unproven_reason = record["reason"]
+        case "proved" | "unproven", _:
+            attempt.proved_by, attempt.unproven_reason = record.get("by", ""), record.get("reason", "")
         case "live down", _:
             attempt.live_down = record["reason"]
         case "taken over", _:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kickoff import plan
+from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 from kickoff.release import assembly, rollback_targets
@@ -240,7 +240,7 @@ class Rollback(Recovery):
                 "for this one all the same add --force --reason 'WHY', which is recorded",
             )
         name = self.session.environment.name
-        if name in plan.PROVED_IN and not was_live and not request.unproven_reason:
+        if admission.needed(name) and not was_live and not request.unproven_reason:
             raise KickoffError(
                 f"{request.to} never was live in {name}, which takes only what was proved",
                 hint="add --unproven-reason 'WHY', which is recorded",

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from kickoff.errors import ExitCode
-from kickoff.evidence import Evidence, RuleResult, Verdict
+from kickoff.evidence import Evidence, RuleResult, Verdict, promoted_before
 from kickoff.report.run import Run, fact
 from kickoff.report.wording import line, number
 
@@ -131,20 +131,18 @@ def _exit_code(failed: Evidence) -> int:
 
 
 def _good(found: Mapping[str, Evidence]) -> RunVerdict:
-    changed = found["stage"].facts.get("changed") is not False if "stage" in found else True
-    return RunVerdict.RELEASED if changed else RunVerdict.UNCHANGED
+    return RunVerdict.RELEASED if "promote" in found else RunVerdict.UNCHANGED
 
 
 def missing_evidence(run: Run, environment: str) -> tuple[str, ...]:
     """Return the names of the passing documents a deployment should have left and did not.
 
-    A release that was live already went through its checks when it came; only its health is news.
+    A release that was promoted before went through its checks then; only its health is news.
     """
     found = run.of(environment)
     if "rollback" in found and "promote" not in found and "stage" not in found:
         return ()
-    stage = found.get("stage")
-    unchanged = stage is not None and stage.facts.get("changed") is False and "promote" not in found
+    unchanged = promoted_before(found.get("stage")) is not None and "promote" not in found
     needed = (
         ("stage", "smoke-live")
         if unchanged

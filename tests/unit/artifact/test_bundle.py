@@ -2,9 +2,7 @@
 
 import io
 import os
-import subprocess
 import tarfile
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,44 +10,7 @@ import pytest
 from kickoff import artifact
 from kickoff.artifact import bundle, source
 from kickoff.errors import KickoffError
-
-Repository = Callable[[str], Path]
-
-
-def git(root: Path, *arguments: str) -> str:
-    identity = ["-c", "user.name=T", "-c", "user.email=t@example.org"]
-    done = subprocess.run(
-        ["git", *identity, *arguments], cwd=root, check=True, capture_output=True, text=True
-    )
-    return done.stdout.strip()
-
-
-def commit(root: Path, message: str = "x") -> str:
-    git(root, "add", "--all")
-    git(root, "commit", "--quiet", "--allow-empty", f"--message={message}")
-    return git(root, "rev-parse", "HEAD")
-
-
-@pytest.fixture
-def repository(tmp_path: Path) -> Repository:
-    def make(name: str) -> Path:
-        root = tmp_path / name
-        (root / "app" / "sub").mkdir(parents=True)
-        (root / "app" / "main.py").write_text("print(1)\n")
-        (root / "app" / "sub" / "é and space.txt").write_text("text\n")
-        (root / "app" / "start.sh").write_text("#!/bin/sh\n")
-        (root / "app" / "start.sh").chmod(0o755)
-        (root / "app" / "link").symlink_to("sub")
-        (root / "other.txt").write_text("not shipped\n")
-        git(root.parent, "init", "--quiet", "--initial-branch=main", name)
-        commit(root)
-        return root
-
-    return make
-
-
-def build(root: Path, store: Path, revision: str = "HEAD") -> artifact.Bundle:
-    return artifact.build(root, source.resolve(root, revision), ["app"], store)
+from tests.unit.artifact.repositories import Repository, build, commit, git
 
 
 def test_the_digest_depends_on_content_alone(repository: Repository, tmp_path: Path) -> None:
@@ -126,7 +87,7 @@ def test_an_earlier_commit_can_be_built(repository: Repository, tmp_path: Path) 
 
 def test_a_commit_is_exported_whole(repository: Repository, tmp_path: Path) -> None:
     root = repository("one")
-    bundle.export(root, source.resolve(root), tmp_path / "tree")
+    source.checkout(root, source.resolve(root), tmp_path / "tree")
     assert (tmp_path / "tree" / "other.txt").is_file()
 
 

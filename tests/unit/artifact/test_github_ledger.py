@@ -22,7 +22,15 @@ from tests.unit.gh_stand_in import GitHub
 ROOT = Path(__file__).resolve().parents[3]
 HERE = "repos/o/r/actions"
 RUNS = f"GET {HERE}/workflows/cd.yml/runs?branch=main&per_page=100"
-ARTIFACTS = f"GET {HERE}/artifacts?name=proof-staging-{COMMIT}&per_page=100"
+ARTIFACTS = f"GET {HERE}/artifacts?name=proof-staging-{COMMIT}&per_page=100&page=1"
+TIP = "d" * 40
+BRANCH, TAGS = "GET repos/o/r/branches/main", "GET repos/o/r/git/matching-refs/tags/main"
+
+
+def comparison(commit: str) -> str:
+    return f"GET repos/o/r/compare/{TIP}...{commit}?per_page=1"
+
+
 RUN: dict[str, Any] = {
     "id": 7,
     "path": ".github/workflows/cd.yml",
@@ -36,9 +44,10 @@ RUN: dict[str, Any] = {
     "html_url": "https://github.example/o/r/actions/runs/7",
     "actor": {"login": "somebody"},
     "triggering_actor": {"login": "somebody"},
-    "repository": {"full_name": "o/r"},
+    "repository": {"full_name": "o/r", "private": True},
     "head_repository": {"full_name": "o/r"},
 }
+PUBLIC = RUN | {"repository": {"full_name": "o/r", "private": False}}
 IN_PROGRESS = RUN | {"status": "in_progress", "conclusion": None}
 DISPATCH = IN_PROGRESS | {"event": "workflow_dispatch", "head_sha": "f" * 40}
 
@@ -49,7 +58,27 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitHub:
     made.use(monkeypatch)
     made.answer(RUNS, {"workflow_runs": []})
     made.answer(ARTIFACTS, {"artifacts": []})
+    made.answer(BRANCH, {"commit": {"sha": TIP}})
+    made.answer(TAGS, [])
+    made.answer(comparison(COMMIT), {"status": "behind"})
     return made
+
+
+def written(statement: object) -> str:
+    """Return the statement as its file has it."""
+    return json.dumps(statement, indent=1)
+
+
+def attestation(statement: object = STATEMENT, **certificate: str) -> list[dict[str, Any]]:
+    """Return what ``gh`` says of an attestation that it verified."""
+    signer = {"sourceRepositoryRef": "refs/heads/main", "runInvocationURI": f"{RUN['html_url']}/attempts/1"}
+    signature = {"certificate": signer | certificate}
+    return [{"verificationResult": {"statement": {"predicate": statement}, "signature": signature}}]
+
+
+def attest(github: GitHub, answer: object) -> None:
+    """Let ``gh attestation verify`` answer for the statement."""
+    github.answer(f"VERIFY {hashlib.sha256(written(STATEMENT).encode()).hexdigest()}", answer)
 
 
 def offer(
@@ -63,7 +92,7 @@ def offer(
     """Let a run have kept a statement."""
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
-        archive.writestr("proof.staging.json", json.dumps(statement))
+        archive.writestr("proof.staging.json", written(statement))
     data = stream.getvalue()
     artifact = {
         "id": identity,
@@ -79,8 +108,8 @@ def offer(
     github.answer(f"GET {HERE}/artifacts/{identity}/zip", {"base64": base64.b64encode(data).decode()})
 
 
-def ledger() -> GitHubLedger:
-    return GitHubLedger("o/r", "main", "staging", ["v1.2.3"])
+def ledger(*, attested: bool = False) -> GitHubLedger:
+    return GitHubLedger("o/r", "main", "staging", ["v1.2.3"], attested=attested)
 
 
 def test_the_proof_of_a_run_that_ended_well_is_found(github: GitHub) -> None:
@@ -113,6 +142,131 @@ def test_the_proof_of_any_other_run_does_not_count(change: dict[str, Any], githu
     assert ledger().find(COMMIT) is None
     offer(github, run=RUN | {"id": 8}, identity=2)
     assert ledger().find(COMMIT) is not None, "a good one beside it does"
+
+
+@pytest.mark.parametrize("status", ["ahead", "diverged"])
+def test_a_run_on_a_tag_that_is_called_like_the_branch_does_not_count(status: str, github: GitHub) -> None:
+    # Of such a run GitHub says head_branch main, too.
+    offer(github, run=RUN | {"head_sha": "e" * 40, "event": "workflow_dispatch"})
+    github.answer(comparison("e" * 40), {"status": status})
+    assert ledger().find(COMMIT) is None
+    offer(github, run=RUN | {"id": 8}, identity=2)
+    found = ledger().find(COMMIT)
+    assert found is not None, "a good one beside it does"
+
+
+def test_while_there_is_such_a_tag_no_run_counts(github: GitHub) -> None:
+    offer(github)
+    github.answer(TAGS, [{"ref": "refs/tags/main-2"}])
+    assert ledger().find(COMMIT) is not None
+    github.answer(TAGS, [{"ref": "refs/tags/main-2"}, {"ref": "refs/tags/main"}])
+    with pytest.raises(KickoffError, match="a tag is called main") as error:
+        ledger().find(COMMIT)
+    assert error.value.code == 1
+    assert error.value.hint.endswith("git push origin :refs/tags/main")
+
+
+def test_a_commit_that_is_gone_is_on_no_branch_and_a_silent_github_is_no_answer(github: GitHub) -> None:
+    offer(github)
+    del github.answers[comparison(COMMIT)]
+    github.keep()
+    assert ledger().find(COMMIT) is None
+    github.refuse(comparison(COMMIT), 502, "no")
+    with pytest.raises(gh.GitHubError):
+        ledger().find(COMMIT)
+
+
+def test_a_branch_with_a_slash_is_asked_for_by_its_name(github: GitHub) -> None:
+    offer(github, run=RUN | {"head_branch": "release/1"})
+    github.answer("GET repos/o/r/branches/release%2F1", {"commit": {"sha": TIP}})
+    github.answer("GET repos/o/r/git/matching-refs/tags/release/1", [])
+    assert GitHubLedger("o/r", "release/1", "staging").find(COMMIT) is not None
+
+
+def test_what_strangers_keep_under_the_name_hides_nothing(github: GitHub) -> None:
+    offer(github)
+    [genuine] = github.answers[ARTIFACTS]["artifacts"]
+    foreign = {"id": 9, "head_branch": "main", "repository_id": 1, "head_repository_id": 2}
+    noise = genuine | {"workflow_run": foreign, "created_at": "2027-01-01T00:00:00Z"}
+    for page in (1, 2, 3):
+        github.answer(ARTIFACTS.replace("&page=1", f"&page={page}"), {"artifacts": [noise] * 100})
+    github.answer(ARTIFACTS.replace("&page=1", "&page=4"), {"artifacts": [noise, genuine]})
+    assert ledger().find(COMMIT) is not None
+    runs = [path for _, path, _ in github.calls() if "/runs/" in path]
+    assert runs == [f"{HERE}/runs/7"], "nobody asks for the runs of strangers"
+
+
+# --- attestations ---------------------------------------------------------------------------------------
+
+
+def test_a_public_repository_s_proof_counts_when_its_run_has_signed_it(github: GitHub) -> None:
+    offer(github, run=PUBLIC)
+    attest(github, attestation())
+    assert ledger().find(COMMIT) is not None
+    [(_, _, asked)] = [call for call in github.calls() if call[0] == "VERIFY"]
+    assert asked == {
+        "--repo": "o/r",
+        "--format": "json",
+        "--signer-workflow": "o/r/.github/workflows/cd.yml",
+        "--predicate-type": "urn:kickoff:deployment-proof:v1",
+    }
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        {"status": 404, "message": "Not Found"},
+        {"refusal": "Error: no attestations found for subject: sha256:00"},
+        {"refusal": "✗ Sigstore verification failed\n\nError: verifying with issuer sigstore.dev"},
+        [],
+        attestation(STATEMENT | {"digest": f"sha256:{'2' * 64}"}),
+        attestation(sourceRepositoryRef="refs/tags/main"),
+        attestation(sourceRepositoryRef="refs/heads/topic"),
+        attestation(runInvocationURI="https://github.example/o/r/actions/runs/70/attempts/1"),
+        attestation(runInvocationURI="https://github.example/o/r/actions/runs/8/attempts/1"),
+    ],
+    ids=lambda answer: json.dumps(answer)[-80:],
+)
+def test_a_proof_that_nobody_or_another_signed_is_refused(answer: object, github: GitHub) -> None:
+    offer(github, run=PUBLIC)
+    attest(github, answer)
+    with pytest.raises(KickoffError, match=r"cannot be trusted: it(s attestation| has no good)") as error:
+        ledger().find(COMMIT)
+    assert (error.value.code, error.value.at) == (1, RUN["html_url"])
+
+
+@pytest.mark.parametrize(
+    ("refusal", "passing"),
+    [
+        ("dial tcp: lookup api.github.example: no such host", True),
+        ("Error: HTTP 503: Service Unavailable", True),
+        ("Error: HTTP 403: Resource not accessible by integration", False),
+        ('unknown command "attestation" for "gh"', False),
+    ],
+)
+def test_an_attestation_that_cannot_be_asked_for_is_doubt(
+    refusal: str, github: GitHub, *, passing: bool
+) -> None:
+    offer(github, run=PUBLIC)
+    attest(github, {"refusal": refusal})
+    with pytest.raises(gh.GitHubError) as error:
+        ledger().find(COMMIT)
+    assert (error.value.code, error.value.passing) == (4, passing)
+
+
+def test_a_private_repository_is_asked_for_one_only_where_it_says_so(github: GitHub) -> None:
+    offer(github)
+    assert ledger().find(COMMIT) is not None
+    with pytest.raises(KickoffError, match="no good attestation"):
+        ledger(attested=True).find(COMMIT)
+    attest(github, attestation())
+    assert ledger(attested=True).find(COMMIT) is not None
+
+
+def test_a_run_that_does_not_say_whose_it_is_counts_as_public(github: GitHub) -> None:
+    offer(github, run=RUN | {"repository": {"full_name": "o/r"}})
+    with pytest.raises(KickoffError, match="no good attestation"):
+        ledger().find(COMMIT)
 
 
 def test_the_path_of_a_run_may_name_its_ref(github: GitHub) -> None:

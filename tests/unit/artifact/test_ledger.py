@@ -23,6 +23,7 @@ STATEMENT: dict[str, Any] = {
     "commit": COMMIT,
     "release": "aaaaaaa-12345678",
     "changed": True,
+    "promoted": {"attempt": "7-aa", "at": "2026-01-02T03:04:04.000+00:00", "verdict": "pass"},
     "proved": "2026-01-02T03:04:05.000+00:00",
     "stages": {"stage": [], "smoke-live": []},
 }

@@ -5,6 +5,7 @@ import pytest
 from kickoff.artifact import proof
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
+from tests.unit.artifact.test_ledger import COMMIT, STATEMENT
 
 STAGES = ("stage", "smoke-candidate", "perf-baseline", "promote", "smoke-live")
 
@@ -65,8 +66,71 @@ def test_other_environments_prove_nothing() -> None:
         state(*documents)
 
 
-def test_a_release_that_was_live_already_needs_its_health_only() -> None:
-    statement = state(document("stage", changed=False), document("smoke-live"))
+PROMOTED = {"attempt": "7-aa", "at": "2026-01-02T03:04:05.000+00:00", "verdict": "pass"}
+
+
+def test_a_proof_names_the_promotion_of_this_run() -> None:
+    documents = [document(stage) for stage in STAGES]
+    documents[3].attempt, documents[3].finished = "9-bb", "2026-01-02T03:04:09.000+00:00"
+    assert state(*documents)["promoted"] == {
+        "attempt": "9-bb",
+        "at": "2026-01-02T03:04:09.000+00:00",
+        "verdict": "pass",
+    }
+
+
+def test_a_release_that_was_promoted_before_needs_its_health_only() -> None:
+    statement = state(document("stage", changed=False, promoted=PROMOTED), document("smoke-live"))
     assert statement["changed"] is False
+    assert statement["promoted"] == PROMOTED
     with pytest.raises(KickoffError, match="smoke-live left no evidence"):
-        state(document("stage", changed=False))
+        state(document("stage", changed=False, promoted=PROMOTED))
+
+
+@pytest.mark.parametrize(
+    "promoted",
+    [
+        None,
+        {},
+        "yes",
+        PROMOTED | {"verdict": "fail"},
+        PROMOTED | {"verdict": "inconclusive"},
+        PROMOTED | {"attempt": ""},
+        PROMOTED | {"at": None},
+        {"verdict": "pass"},
+    ],
+)
+def test_what_is_live_without_a_promotion_that_passed_proves_nothing(promoted: object) -> None:
+    with pytest.raises(KickoffError, match="left no evidence") as error:
+        state(document("stage", changed=False, promoted=promoted), document("smoke-live"))
+    assert error.value.code == 1
+    assert "promote left no evidence" in error.value.causes
+
+
+def test_a_promotion_of_this_run_that_failed_is_not_outweighed_by_an_earlier_one() -> None:
+    earlier = document("stage", changed=False, promoted=PROMOTED)
+    with pytest.raises(KickoffError, match="left no evidence") as error:
+        state(earlier, document("promote", Verdict.FAIL), document("smoke-live"))
+    assert "promote ended with fail: a summary" in error.value.causes
+
+
+def test_another_artefact_than_was_staged_is_not_proved() -> None:
+    documents = [document(stage) for stage in STAGES]
+    documents[0].facts["facts"] = {"artifact": "sha256:1"}
+    with pytest.raises(KickoffError, match="what was staged is sha256:1, not sha256:0"):
+        state(*documents)
+
+
+@pytest.mark.parametrize("changed", [True, False])
+def test_a_statement_without_a_promotion_is_refused_however_it_was_written(*, changed: bool) -> None:
+    statement = STATEMENT | {"changed": changed}
+
+    def read(**more: object) -> proof.Proof:
+        return proof.read(statement | more, environment="staging", commit=COMMIT, source="a file")
+
+    assert read().statement["promoted"] == STATEMENT["promoted"]
+    assert read(promoted=None, stages={"stage": [], "promote": [], "smoke-live": []}).digest
+    for promoted in (None, {}, PROMOTED | {"verdict": "fail"}, PROMOTED | {"attempt": ""}):
+        with pytest.raises(KickoffError, match="it names no promotion that passed") as error:
+            read(promoted=promoted)
+        assert error.value.code == 1

@@ -38,7 +38,7 @@ def test_a_clean_project(project: Path) -> None:
 
 
 def test_no_repository(tmp_path: Path) -> None:
-    assert "no git repository" in str(refused(tmp_path))
+    assert "not in a git repository" in str(refused(tmp_path))
 
 
 def test_no_commit(tmp_path: Path) -> None:

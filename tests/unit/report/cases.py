@@ -335,7 +335,7 @@ def unchanged() -> Run:
     serving: dict[str, Any] = {"serving": {"release": NEW, "colour": "blue", "answers": "yes"}}
     serving["address"] = "http://127.0.0.1:8100"
     found = staged(changed=False, live=NEW)
-    found.facts |= serving
+    found.facts |= serving | {"promoted": {"attempt": "a-16", "at": at(-900), "verdict": "pass"}}
     return run_of(*before(), found, smoked_live())
 
 

@@ -146,6 +146,22 @@ def test_unchanged_needs_a_live_smoke_test() -> None:
     assert (outcome.exit_code, outcome.missing) == (ExitCode.REJECTED, ("smoke-live.staging",))
 
 
+@pytest.mark.parametrize("promoted", [None, {}, {"attempt": "a-16", "at": cases.at(0), "verdict": "fail"}])
+def test_unchanged_needs_the_promotion_that_made_it_live(promoted: object) -> None:
+    run = cases.unchanged()
+    next(d for d in run.evidence if d.stage == "stage").facts["promoted"] = promoted
+    outcome = decide(run)
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INCONCLUSIVE, ExitCode.REJECTED)
+    assert "promote.staging" in outcome.missing
+
+
+def test_a_run_without_a_promotion_of_its_own_is_never_released() -> None:
+    run = cases.released()
+    kept = tuple(d for d in run.evidence if d.stage != "promote")
+    assert decide(replace(run, evidence=kept)).missing == ("promote.staging",)
+    assert decide(replace(run, evidence=kept)).exit_code == ExitCode.REJECTED
+
+
 def test_a_stage_that_did_not_apply_is_no_pass() -> None:
     skipped = cases.promoted(verdict=Verdict.NOT_APPLICABLE)
     run = cases.run_of(

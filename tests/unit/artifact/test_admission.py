@@ -1,0 +1,140 @@
+"""Admission: what an environment that demands a proof takes, wherever the engine asks for it."""
+
+from pathlib import Path
+
+import pytest
+
+from kickoff.artifact import admission
+from kickoff.artifact.github_ledger import GitHubLedger
+from kickoff.artifact.ledger import FolderLedger
+from kickoff.artifact.promotion import Decision, Standing
+from kickoff.errors import KickoffError
+from tests.unit.artifact.test_ledger import COMMIT, DIGEST, STATEMENT
+
+OTHER = f"sha256:{'2' * 64}"
+NOWHERE = ("GITHUB_ACTIONS", "ACT", "RUNNER_ENVIRONMENT", "GITHUB_EVENT_PATH", "KICKOFF_HANDED_OVER")
+
+
+@pytest.fixture
+def proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderLedger:
+    """The folder of proofs of a machine that lasts."""
+    for name in NOWHERE:
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("KICKOFF_STATE_ROOT", str(tmp_path / "state"))
+    return FolderLedger(tmp_path / "state" / "demo" / "proofs", "staging")
+
+
+def ask(
+    root: Path, environment: str = "production", *, digest: str = DIGEST, reason: str = ""
+) -> Decision | None:
+    return admission.require_proof(root, "demo", environment, commit=COMMIT, digest=digest, reason=reason)
+
+
+def test_an_environment_that_demands_nothing_takes_anything(tmp_path: Path, proofs: FolderLedger) -> None:
+    assert ask(tmp_path, "development") is None
+    said = ask(tmp_path, "staging", reason="a drill")
+    assert said is not None
+    assert admission.record(said) == {"event": "unproven", "reason": "a drill", "doubts": []}
+
+
+def test_what_was_proved_is_let_in(tmp_path: Path, proofs: FolderLedger) -> None:
+    proofs.keep(STATEMENT)
+    leave = ask(tmp_path, reason="not needed")
+    assert leave is not None
+    assert (leave.standing, leave.reason) == (Standing.PROVEN, "")
+    assert admission.record(leave) == {"event": "proved", "by": "aaaaaaa-12345678 in staging"}
+
+
+def test_what_nobody_proved_is_refused_with_the_command_that_proves_it(
+    tmp_path: Path, proofs: FolderLedger
+) -> None:
+    with pytest.raises(KickoffError, match="staging never proved aaaaaaa") as error:
+        ask(tmp_path)
+    assert error.value.code == 1
+    assert error.value.hint == f"prove it: make deploy ENV=staging ARGS='--release {COMMIT}'"
+
+
+def test_another_artefact_of_the_same_commit_is_refused(tmp_path: Path, proofs: FolderLedger) -> None:
+    proofs.keep(STATEMENT)
+    with pytest.raises(KickoffError, match="another artefact than staging proved") as error:
+        ask(tmp_path, digest=OTHER)
+    assert error.value.code == 1
+    assert error.value.hint.startswith("prove it: ")
+
+
+def test_a_damaged_proof_is_refused(tmp_path: Path, proofs: FolderLedger) -> None:
+    path = proofs.keep(STATEMENT)
+    path.write_text(path.read_text().replace(DIGEST, OTHER))
+    with pytest.raises(KickoffError, match="its hash does not match"):
+        ask(tmp_path, digest=OTHER)
+
+
+def test_a_run_that_is_still_at_it_is_not_waited_for(tmp_path: Path, proofs: FolderLedger) -> None:
+    with (
+        proofs.claim(COMMIT, "somebody", "staging run 7"),
+        pytest.raises(KickoffError, match=r"staging is still at aaaaaaa$") as error,
+    ):
+        ask(tmp_path)
+    assert error.value.code == 3
+    assert "staging run 7 by somebody" in error.value.causes[0]
+
+
+def test_a_reason_lets_in_what_is_in_doubt_and_both_are_recorded(
+    tmp_path: Path, proofs: FolderLedger
+) -> None:
+    proofs.keep(STATEMENT)
+    leave = ask(tmp_path, digest=OTHER, reason="staging burns")
+    assert leave is not None
+    record = admission.record(leave)
+    assert (record["event"], record["reason"]) == ("unproven", "staging burns")
+    assert "another artefact" in record["doubts"][0]
+
+
+def test_on_github_it_asks_there_and_on_a_host_it_reads_what_was_carried(
+    tmp_path: Path, proofs: FolderLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def found() -> list[type]:
+        return [type(one) for one in admission.ledgers(tmp_path, "demo", "production", COMMIT)]
+
+    monkeypatch.setattr(admission, "tags", lambda *_: [])
+    assert found() == [FolderLedger]
+    monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
+    assert found() == [FolderLedger, GitHubLedger]
+    monkeypatch.setenv("RUNNER_ENVIRONMENT", "github-hosted")
+    assert found() == [GitHubLedger]
+    monkeypatch.setenv("KICKOFF_ATTESTATIONS", "yes")
+    with pytest.raises(KickoffError, match="KICKOFF_ATTESTATIONS is 'yes'"):
+        found()
+    monkeypatch.setenv("ACT", "true")
+    assert found() == [FolderLedger], "under act nothing is GitHub's"
+    monkeypatch.delenv("ACT")
+    monkeypatch.delenv("RUNNER_ENVIRONMENT")
+    monkeypatch.setenv("KICKOFF_HANDED_OVER", "1")
+    assert found() == [FolderLedger, FolderLedger]
+
+
+def test_a_runner_carries_its_proof_to_the_host_which_reads_it_again(
+    tmp_path: Path, proofs: FolderLedger, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    handed, project = tmp_path / "handed", tmp_path / "handed" / "project"
+
+    def carry(environment: str = "production") -> list[Path]:
+        folder = handed / admission.CARRIED
+        return admission.carry(tmp_path, "demo", environment, COMMIT, folder, reason="")
+
+    assert carry() == [], "the host refuses what it has no proof of"
+    proofs.keep(STATEMENT)
+    assert carry("staging") == []
+    [file] = carry()
+    monkeypatch.setenv("KICKOFF_STATE_ROOT", str(tmp_path / "state of the host"))
+    with pytest.raises(KickoffError, match="never proved"):
+        ask(project)
+    monkeypatch.setenv("KICKOFF_HANDED_OVER", "1")
+    leave = ask(project)
+    assert leave is not None and leave.standing is Standing.PROVEN
+    with pytest.raises(KickoffError, match="another artefact"):
+        ask(project, digest=OTHER)
+    file.write_text("{}")
+    with pytest.raises(KickoffError, match="cannot be trusted"):
+        ask(project)
