@@ -51,6 +51,15 @@ def good(entries: Sequence[Entry]) -> list[str]:
     return list(reversed(found))
 
 
+def worth_keeping(entries: Sequence[Entry]) -> list[str]:
+    """Return every release that was live, in the order in which it is kept: good ones first, then the others.
+
+    A release that was rolled back from may be wanted again by a person, but takes no good one's place.
+    """
+    was_live = dict.fromkeys(entry.release for entry in reversed(entries) if entry.outcome == "live")
+    return list(dict.fromkeys([*good(entries), *was_live]))
+
+
 def live(entries: Sequence[Entry]) -> str:
     """Return the release that the history names as live; empty for none."""
     last = next((entry for entry in reversed(entries) if entry.outcome == "live" or _left(entry)), None)

@@ -352,7 +352,7 @@ class Steps:
         self._finish(attempt, "released" if action == "release" else "rolled back")
 
     def _prune(self, attempt: str, spare: str = "") -> None:
-        """Remove the folders of all releases but those that run and the last ``KEEP_RELEASES`` good ones.
+        """Remove the folders of all releases but those that run and ``KEEP_RELEASES`` that were live.
 
         A refused candidate is not kept: its evidence and its log stay, and it pushes no good release out.
         What cannot be removed is told and tried again by the next command: it must not cost a release that
@@ -363,8 +363,9 @@ class Steps:
             spare: A release that is kept once more: its container still stands.
         """
         running = {slot.release for slot in self.store.state().slots.values()}
-        good = [r for r in rollback_targets.good(self.store.history.entries()) if r not in running]
-        kept = running.union(good[: self.session.environment.integer("KEEP_RELEASES")], {spare})
+        wanted = rollback_targets.worth_keeping(self.store.history.entries())
+        most = self.session.environment.integer("KEEP_RELEASES")
+        kept = running.union([release for release in wanted if release not in running][:most], {spare})
         with self.store.fenced(attempt):
             for folder in (self.store.root / "releases").iterdir():
                 if folder.name in kept:
