@@ -294,12 +294,13 @@ def live_hangs(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def live_stopped(scene: Scene) -> Iterator[None]:
-    """Stop the live release for good once a candidate is ready; start it again afterwards."""
+    """Stop the live release for good once a candidate is ready; start it again where it is kept warm."""
     colour = scene.project.store.state().live
     assert colour is not None
     scene.once_staged(lambda: scene.project.stop_colour(colour))
     yield
-    scene.project.start_colour(colour)
+    if scene.project.store.state().warm is colour:
+        scene.project.start_colour(colour)
 
 
 @contextmanager

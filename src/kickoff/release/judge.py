@@ -282,7 +282,7 @@ def _client_errors(traffic: Traffic, limits: Limits) -> Counter[str]:
     """Count unexpected 4xx answers by status, and all of them together."""
     found: Counter[str] = Counter()
     for status, count in traffic.codes.items():
-        if status in _CLIENT_ERRORS and status not in limits.expected_client_errors:
+        if count and status in _CLIENT_ERRORS and status not in limits.expected_client_errors:
             found[str(status)] += count
             found["4xx"] += count
     return found
