@@ -318,7 +318,7 @@ class Generator:
 
     def _live_silent(self) -> float:
         # What silences both sides is the machine, or the generator.
-        return max((arm.silent - self._arms[0].silent for arm in self._arms[1:]), default=0.0)
+        return max([0.0, *(arm.silent - self._arms[0].silent for arm in self._arms[1:])])
 
     def _report(self, users: int, elapsed: float) -> None:
         self._reported = elapsed + 0.5
