@@ -115,7 +115,6 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
     down, slow = live_release.lost(first), False
     # Errors are the candidate's own, whatever live does; its pace is not: the same users wait for live.
     if outcome.rules[0] not in failed and (down or _only_slow(failed)):
-        setup.say(f"the candidate alone: {down or 'users who also wait for live cannot keep their pace'}")
         _alone(outcome, setup, catalogue, down)
         failed = [rule for rule in outcome.rules if rule.verdict is Verdict.FAIL]
         if down:
@@ -157,6 +156,9 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
 
 def _alone(outcome: Outcome, setup: Setup, catalogue: Catalogue, down: str) -> None:
     """Judge the candidate by absolute rules, on a run that it shares with nobody."""
+    if setup.live:
+        why = f"live is down, {down}" if down else "users who also wait for live cannot keep their pace"
+        setup.say(f"the candidate alone: {why}")
     rate = pace(outcome.scenario, catalogue.comparison, setup.max_rps, 1)
     run = _load(outcome.scenario, [setup.candidate], rate, setup)
     outcome.runs.append(run)
@@ -252,7 +254,8 @@ def summary(outcomes: Sequence[Outcome], found: Sequence[RuleResult], verdict: V
         samples = [s for outcome in outcomes for s in outcome.samples if s.arm == CANDIDATE]
         overall = aggregates.figures(samples, "", CANDIDATE)
         counts = f"{overall.requests} requests, {overall.failures} failed"
-        compared = "; no slower than live" if any(outcome.metrics for outcome in outcomes) else ""
+        metrics = [metric for outcome in outcomes for metric in outcome.metrics]
+        compared = "; no slower than live" if any(m.verdict is Verdict.PASS for m in metrics) else ""
         if any(outcome.live_down for outcome in outcomes):
             compared = f"; {live_release.DOWN}"
         return f"{names}: {counts}, p95 {overall.p95_ms:.1f} ms{compared}{partial}"

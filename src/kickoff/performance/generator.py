@@ -319,7 +319,8 @@ class Generator:
         return self._interrupted or lost or time.perf_counter() - clock >= self._plan["duration"]
 
     def _live_silent(self) -> float:
-        return max((arm.silent for arm in self._arms[1:]), default=0.0)
+        # What silences both sides is the machine, or the generator.
+        return max([0.0, *(arm.silent - self._arms[0].silent for arm in self._arms[1:])])
 
     def _report(self, users: int, elapsed: float) -> None:
         self._reported = elapsed + 0.5

@@ -96,7 +96,8 @@ def trends(documents: Iterable[Evidence], margins: Mapping[str, float]) -> list[
             continue
         for row in document.facts.get("comparison", []):
             effect = _effect(row)
-            if row.get("kind") in margins and effect is not None:
+            applies = row.get("verdict") != Verdict.NOT_APPLICABLE  # else live was no yardstick
+            if applies and row.get("kind") in margins and effect is not None:
                 key = (document.environment, str(row["endpoint"]), str(row["kind"]))
                 found[key].append((document.started, document.release, *effect))
     return [

@@ -144,6 +144,41 @@ def test_a_broken_live_release_is_no_yardstick() -> None:
     assert found[Kind.ERRORS] is not Verdict.FAIL
 
 
+def test_an_endpoint_that_fails_on_live_leaves_the_others_to_be_compared() -> None:
+    first, *others = simulate(np.random.default_rng(5), 1500)
+    broken = replace(first, live_ok=np.zeros(1500, dtype=np.bool_))
+    found = comparison.compare([broken, *others], DEVELOPMENT)
+    apply = {
+        metric.endpoint: metric.verdict is not Verdict.NOT_APPLICABLE for metric in found if metric.relative
+    }
+    assert apply == {"GET /0": False, "GET /1": True, "GET /2": True}
+    assert {m.verdict for m in found if m.endpoint != "GET /0"} == {Verdict.PASS}
+    assert "live fails here (1500 of 1500 requests)" in found[0].reason
+
+
+@pytest.mark.parametrize(("failing", "applies"), [(750, True), (751, False)])
+def test_half_of_the_requests_is_still_a_baseline(failing: int, applies: bool) -> None:
+    pairs = simulate(np.random.default_rng(5), 1500, endpoints=1)[0]
+    found = comparison.compare([replace(pairs, live_ok=np.arange(1500) >= failing)], DEVELOPMENT)
+    assert (found[0].verdict is not Verdict.NOT_APPLICABLE) is applies
+
+
+@pytest.mark.parametrize("share", [0.03, 0.1, 0.3, 0.45])
+def test_errors_that_only_live_has_are_no_doubt_about_the_candidate(share: float) -> None:
+    source = np.random.default_rng(12)
+    pairs = simulate(source, 400, endpoints=1)[0]
+    failing = replace(pairs, live_ok=source.random(400) >= share)
+    errors = next(m for m in comparison.compare([failing], SETTINGS) if m.kind is Kind.ERRORS)
+    assert errors.verdict is Verdict.PASS
+    both = replace(failing, candidate_ok=failing.live_ok)
+    worse = replace(failing, candidate_ok=failing.live_ok & (source.random(400) >= 0.1))
+    verdicts = [
+        next(m.verdict for m in comparison.compare([entry], SETTINGS) if m.kind is Kind.ERRORS)
+        for entry in (both, worse)
+    ]
+    assert verdicts == [Verdict.PASS, Verdict.FAIL]
+
+
 def test_a_fraction_of_a_millisecond_stops_nobody() -> None:
     pairs = simulate(np.random.default_rng(4), 2000, slower=1.3, base=0.2, endpoints=1)
     found = {metric.kind: metric for metric in comparison.compare(pairs, SETTINGS)}

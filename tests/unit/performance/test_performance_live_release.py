@@ -15,6 +15,7 @@ from kickoff import evidence, service
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.performance import check, comparison, live_release, load, rules, summary
 from kickoff.performance.load import Arm
+from kickoff.performance.samples import Sample
 from kickoff.performance.scenarios import Catalogue, Effect, Scenario
 from kickoff.report import load_page
 from tests.unit.performance.toy import Toy, serve
@@ -285,3 +286,33 @@ def test_an_answer_below_500_is_a_sign_of_life() -> None:
         assert live_release.asked(Arm("live", toy.url, {}, "old"), service.load(ROOT))() == ""
         other = live_release.asked(Arm("live", toy.url, {}, "other"), service.load(ROOT))()
         assert other.endswith("status 401, release old")
+
+
+def result(scenario: Scenario, live_ok: bool, candidate_ms: float) -> load.LoadResult:
+    """Return a run of pairs that nobody sent."""
+    sides = (("candidate", True, candidate_ms), ("live", live_ok, 5.0))
+    samples = [
+        Sample(n / 50, "GET /a", arm, ms + n % 7 / 10, ok, "" if ok else "status 500", pair=str(n))
+        for n in range(200)
+        for arm, ok, ms in sides
+    ]
+    figures: Any = {"generator_cpu": 0.1, "generator_lag_ms": 1.0, "partial": False}
+    return load.LoadResult(scenario, 10.0, 0.0, 4.0, samples, slow=[], errors=[], log=[], **figures)
+
+
+@pytest.mark.parametrize(
+    ("again_ok", "again_ms", "verdict"), [(True, 50.0, FAIL), (True, 5.0, PASS), (False, 50.0, PASS)]
+)
+def test_live_that_is_lost_in_the_confirmation_can_confirm_nothing(
+    again_ok: bool, again_ms: float, verdict: Verdict, scenario: Scenario, settings: Catalogue
+) -> None:
+    runs = iter([result(scenario, True, 50.0), result(scenario, again_ok, again_ms)])
+    setup = check.Setup(Arm("candidate", ""), Arm("live", "", {}, "old"), Path())
+    with patch.object(check, "_load", lambda *_: next(runs)):
+        outcome = check.run(scenario, setup, settings)
+    assert evidence.combine(rule.verdict for rule in outcome.rules) is verdict
+    assert bool(outcome.live_down) is not again_ok
+    if not again_ok:
+        assert outcome.metrics == []
+        assert outcome.live_down["reason"] == "200 of 200 requests failed, most often: status 500"
+        assert outcome.live_down["since"].startswith("1970-01-01T00:00:03.98")

@@ -5,9 +5,10 @@ import runpy
 import signal
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from socket import socket
 from types import ModuleType
 
 import pytest
@@ -15,6 +16,7 @@ import pytest
 from kickoff import evidence
 from kickoff.errors import run
 from kickoff.evidence import Evidence, Verdict
+from kickoff.performance import live_release
 from tests.unit.performance.toy import Toy
 
 ROOT = Path(__file__).parents[3]
@@ -119,3 +121,22 @@ def test_a_rejected_candidate_is_recorded_too(call: object, pair: tuple[Toy, Toy
     assert found.inputs["max_rps"] == 40
     # The cap holds for both sides together: 40 a second for two seconds, and a second's backlog.
     assert sum(entry["requests"] for entry in found.facts["endpoints"]) <= 20 * 3 + 2
+
+
+def test_a_live_release_that_is_down_stops_nobody(call: object, candidate: Toy) -> None:
+    assert callable(call)
+    with closing(socket()) as unused:
+        unused.bind(("127.0.0.1", 0))
+        dead = Toy("old", url=f"http://127.0.0.1:{unused.getsockname()[1]}")
+        session = FakeSession(candidate, dead, FakeEnvironment(VALUES))
+        assert call(session) == 0
+        candidate.probabilities = (0.9, 0.9, 0.9)
+        assert call(session) == 1
+    good, bad = (found for _, found in session.recorded)
+    assert good.rules[-1].verdict is Verdict.NOT_APPLICABLE
+    assert good.rules[-1].reason.startswith(live_release.DOWN)
+    assert good.facts["live_down"]["release"] == "old"
+    assert "refused" in good.facts["live_down"]["reason"]
+    assert {entry["arm"] for entry in good.facts["endpoints"] + good.facts["endpoints_live"]} == {"candidate"}
+    assert bad.verdict is Verdict.FAIL
+    assert "do not sum to 1" in bad.summary

@@ -85,6 +85,12 @@ def test_a_comparison_without_numbers_is_left_out() -> None:
     assert trend.trends([empty], {"p50": 0.05}) == []
 
 
+def test_a_comparison_with_a_live_release_that_was_no_yardstick_is_left_out() -> None:
+    found = document(0, 0.5)
+    found.facts["comparison"][0]["verdict"] = "not-applicable"
+    assert trend.trends([found], {"p50": 0.05}) == []
+
+
 @pytest.mark.parametrize(
     ("effects", "code", "said"),
     [
