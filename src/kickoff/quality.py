@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff import masking
+from kickoff import foreign, masking
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.service import Command
@@ -217,7 +217,9 @@ def _uv(*arguments: str) -> None:
     program = str(beside) if beside.is_file() else shutil.which("uv")
     if program is None:
         raise KickoffError("uv is not installed", hint="it is part of requirements/pipeline.txt")
-    done = subprocess.run([program, *arguments], capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        [program, *arguments], env=foreign.installing(), capture_output=True, text=True, check=False
+    )
     if done.returncode != 0:
         raise KickoffError(
             f"cannot prepare the quality gate's tools: uv {arguments[0]} failed",

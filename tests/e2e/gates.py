@@ -4,18 +4,21 @@
 """
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from unittest.mock import patch
 
+from kickoff import github
 from kickoff.artifact import bundle
 from kickoff.checks.smoke import Readiness, wait_ready
 from kickoff.environment import loader
 from kickoff.environment.loader import inspect
 from kickoff.errors import KickoffError
 from kickoff.evidence import RuleResult, Verdict, combine
+from kickoff.masking import Masker
 from kickoff.release import engine, judge, steps
 from kickoff.release.engine import Engine
 from kickoff.release.history import History
@@ -158,5 +161,10 @@ GATES = (
          ("history tampered",)),
     Gate("the schema allows going back", replaced(Engine, "_check_schema", lambda *_: None),
          ("rollback past a schema change",)),
+    # --- secrets, and commands to the runner, in what others print ---------------------------------------
+    Gate("secrets are masked", replaced(Masker, "text", lambda _, text: text),
+         ("hook prints its environment", "error page shows the environment")),
+    Gate("others' lines are no workflow commands", replaced(github, "_FORGED", re.compile(r"(?!)")),
+         ("log lines that forge workflow commands",)),
 )
 # fmt: on

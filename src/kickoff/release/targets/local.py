@@ -15,6 +15,7 @@ from pathlib import Path
 
 import psutil
 
+from kickoff import foreign
 from kickoff.artifact import bundle
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
@@ -147,7 +148,9 @@ class LocalTarget:
                 str(release_folder / "bundle" / lock),
             ],
         ):
-            done = subprocess.run(command, capture_output=True, text=True, check=False)
+            done = subprocess.run(
+                command, env=foreign.installing(), capture_output=True, text=True, check=False
+            )
             if done.returncode != 0:
                 raise KickoffError(
                     f"the service's requirements ({lock}) cannot be installed",
