@@ -1,7 +1,9 @@
-"""The process environment of programs that are not ours: a commit's tests, checks and load scripts."""
+"""The process environment of programs that are not ours: a commit's tests, checks and packages."""
 
 import os
 from collections.abc import Iterable, Mapping
+
+from kickoff import bootstrap
 
 # What a program needs to run at all, to reach the network and to reach the Docker engine of this machine.
 PASSED = frozenset({
@@ -11,6 +13,8 @@ PASSED = frozenset({
     "SSL_CERT_FILE", "TMPDIR", "TZ", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME", "http_proxy", "https_proxy",
     "no_proxy",
 })  # fmt: skip
+INSTALLERS = ("PIP_", "UV_")
+"""What the variables of pip and uv begin with."""
 
 
 def environment(keys: Iterable[str] = (), environ: Mapping[str, str] | None = None) -> dict[str, str]:
@@ -24,3 +28,9 @@ def environment(keys: Iterable[str] = (), environ: Mapping[str, str] | None = No
     """
     given = os.environ if environ is None else environ
     return {name: given[name] for name in sorted(PASSED | set(keys)) if name in given}
+
+
+def installing(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return what an installer of packages is given: the way to the index, too; packages may run code."""
+    given = os.environ if environ is None else environ
+    return bootstrap.installing(environment((name for name in given if name.startswith(INSTALLERS)), given))

@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff import bootstrap, masking
+from kickoff import foreign, masking
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.places import cache_home
@@ -219,7 +219,7 @@ def _uv(*arguments: str) -> None:
         raise KickoffError("uv is not installed", hint="it is part of requirements/pipeline.txt")
     done = subprocess.run(
         [program, *arguments],
-        env=bootstrap.installing(dict(os.environ)),
+        env=foreign.installing(),
         capture_output=True,
         encoding="utf-8",
         errors="replace",

@@ -3,6 +3,7 @@
 import errno
 import json
 import os
+import secrets
 import shutil
 import socket
 import subprocess
@@ -261,6 +262,20 @@ def history_tampered(scene: Scene) -> Iterator[None]:
         return _with_line(text, 0, json.dumps(entry))
 
     with _edited(scene.project.store.history.path, tampered):
+        yield
+
+
+@contextmanager
+def secret_planted(_scene: Scene) -> Iterator[None]:
+    """Give the release a secret."""
+    with patch.dict(os.environ, API_KEY=secrets.token_urlsafe(24)):
+        yield
+
+
+@contextmanager
+def within_a_workflow(_scene: Scene) -> Iterator[None]:
+    """Let a runner read what is printed."""
+    with patch.dict(os.environ, GITHUB_ACTIONS="true"):
         yield
 
 

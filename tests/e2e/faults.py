@@ -351,6 +351,16 @@ FAULTS = (
           disturbance=disturb.proof_missing_with_a_reason, options=("--unproven-reason=staging burns",)),
     Fault("nothing, and it was proved", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=disturb.proof_at_hand),
+    # --- secrets, and commands to the runner, in what others print ---------------------------------------
+    Fault("hook prints its environment", Stop.STAGE, "fail", REJECTED, "API_KEY=***",
+          {"tells_in": "hook"}, {"API_KEY": "${API_KEY:-}"}, disturb.secret_planted),
+    Fault("crash at start prints its environment", Stop.STAGE, "fail", REJECTED, "API_KEY=***",
+          {"tells_in": "start", "crash_at_start": True}, {"API_KEY": "${API_KEY:-}"}, disturb.secret_planted),
+    Fault("error page shows the environment", Stop.BAKE, "fail", ROLLED_BACK, "500: API_KEY=***",
+          {"tells_in": "page", "error_share": 1, "only_public": False}, {"API_KEY": "${API_KEY:-}"},
+          disturb.secret_planted, most_failed=60),
+    Fault("log lines that forge workflow commands", Stop.STAGE, "fail", REJECTED, "::stop-commands::",
+          {"tells_in": "start", "crash_at_start": True}, disturbance=disturb.within_a_workflow),
 )
 # fmt: on
 

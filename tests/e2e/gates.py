@@ -15,7 +15,7 @@ from unittest.mock import ANY, patch
 
 import httpx
 
-from kickoff import places
+from kickoff import github, places
 from kickoff.artifact import admission, bundle, ledger, promotion, proof
 from kickoff.checks.probe import Prober
 from kickoff.checks.smoke import Readiness, wait_ready
@@ -23,6 +23,7 @@ from kickoff.environment import loader
 from kickoff.environment.loader import inspect
 from kickoff.errors import KickoffError
 from kickoff.evidence import RuleResult, Verdict, combine
+from kickoff.masking import Masker
 from kickoff.release import engine, judge, roll_out, rollback_targets, steps, traefik
 from kickoff.release.engine import Engine
 from kickoff.release.history import History
@@ -247,5 +248,10 @@ GATES = (
          ("proof of a release that nobody promoted",)),
     Gate("the attempt was let in by a proof", replaced(Engine, "_require_leave", lambda *_: None),
          ("proof demanded after it was staged",)),
+    # --- secrets, and commands to the runner, in what others print ---------------------------------------
+    Gate("secrets are masked", replaced(Masker, "text", lambda _, text: text),
+         ("hook prints its environment", "error page shows the environment")),
+    Gate("others' lines are no workflow commands", replaced(github, "_FORGED", re.compile(r"(?!)")),
+         ("log lines that forge workflow commands",)),
 )
 # fmt: on

@@ -15,7 +15,6 @@ WORKFLOW = ".github/workflows/cd.yml"
 RUNNER = "ubuntu-24.04"
 # What names the image's place and the state's; everything else of the caller stays outside.
 _PASSED = foreign.PASSED - {"CI", "PATH"} | {"IMAGE_REPOSITORY", "XDG_STATE_HOME"}
-_PASSED_PREFIXES = ("PIP_", "UV_")
 _PATHS = ("KICKOFF_STATE_ROOT", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 
 
@@ -115,7 +114,7 @@ def environment(venv: Path, caller: Mapping[str, str]) -> dict[str, str]:
     kept = {
         name: value
         for name, value in caller.items()
-        if value and (name in _PASSED or name.startswith(_PASSED_PREFIXES))
+        if value and (name in _PASSED or name.startswith(foreign.INSTALLERS))
     }
     kept.setdefault("LANG", "C.UTF-8")
     for name in _PATHS:

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from kickoff.report.run import Run
+from tests.runner_log import commands
 from tests.unit.report import cases
 
 SCRIPT = Path(__file__).resolve().parents[3] / "scripts" / "report" / "build_report.py"
@@ -73,7 +75,7 @@ def test_it_sets_the_outputs_of_its_step_and_annotates_once(tmp_path: Path) -> N
     assert "\nfail\n" in output.read_text()
     assert done.stdout.count("::error") == 1
     # The log in the closing block cannot give commands.
-    assert done.stdout.index("::stop-commands::") < done.stdout.index("KeyError")
+    assert [re.split(r"\W+", one)[1] for one in commands(done.stdout)] == ["error", "group", "endgroup"]
 
 
 def test_without_evidence_it_fails_and_still_writes_all_files(tmp_path: Path) -> None:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import psutil
 
-from kickoff import bootstrap
+from kickoff import foreign
 from kickoff.artifact import bundle
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
@@ -158,7 +158,7 @@ class LocalTarget:
         ):
             done = subprocess.run(
                 command,
-                env=bootstrap.installing(dict(os.environ)),
+                env=foreign.installing(),
                 capture_output=True,
                 encoding="utf-8",
                 errors="replace",
