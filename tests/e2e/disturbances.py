@@ -25,6 +25,7 @@ from kickoff.artifact import ledger
 from kickoff.release import journal, steps, traefik
 from kickoff.release.route import Route, render
 from kickoff.release.targets import local
+from kickoff.release.targets.supervision import Supervisor
 from kickoff.service import CONFIG
 from tests.e2e.scene import Scene
 
@@ -398,8 +399,10 @@ def socks_proxy(_scene: Scene) -> Iterator[None]:
 @contextmanager
 def colon_in_the_state_folder(scene: Scene) -> Iterator[None]:
     """Name a folder that could stand in no path list."""
-    with patch.dict(os.environ, KICKOFF_STATE_ROOT=f"{scene.project.state}:2"):
+    root = Path(f"{scene.project.state}:2")
+    with patch.dict(os.environ, KICKOFF_STATE_ROOT=str(root)):
         yield
+    Supervisor(root / "fixture" / "development").shut_down()  # where the engine went there all the same
 
 
 @contextmanager

@@ -2,6 +2,7 @@
 
 import dataclasses
 import functools
+import json
 import os
 import signal
 import time
@@ -14,6 +15,7 @@ import pytest
 from kickoff import running
 from kickoff.release.rollback import Request
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
+from tests.e2e.disturbances import DEAD_PROXY
 from tests.e2e.faults import BY_NAME, Fault
 from tests.e2e.kills import LEAST, SIDES, kill_everywhere
 from tests.e2e.project import Load, Project
@@ -159,6 +161,18 @@ def test_three_releases_and_a_rollback_lose_no_request(project: ContainerProject
     places = running.read(project.root, "development", b"key").places
     for key in ("KICKOFF_RELEASE", "DATABASE_URL"):
         assert places["the container"][key] == places["the record"][key]
+
+
+def test_proxies_that_docker_gives_to_containers_do_not_come_between(
+    project: ContainerProject, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    proxies = {"default": {"httpProxy": DEAD_PROXY, "httpsProxy": DEAD_PROXY}}
+    (tmp_path / "docker").mkdir()
+    (tmp_path / "docker" / "config.json").write_text(json.dumps({"proxies": proxies}), encoding="utf-8")
+    monkeypatch.setenv("DOCKER_CONFIG", str(tmp_path / "docker"))
+    assert project.ship().verdict == "pass"
+    assert DEAD_PROXY in docker("inspect", "--format", "{{.Config.Env}}", f"{project.name}-traefik-1")
+    assert project.serving() == project.live
 
 
 @pytest.mark.parametrize("service", ["live", "traefik"])

@@ -81,6 +81,16 @@ def test_without_its_socket_it_is_not_taken_for_gone(supervisor: Supervisor) -> 
     assert supervisor.process() is None
 
 
+def test_two_that_an_earlier_version_started_are_both_ended(supervisor: Supervisor) -> None:
+    (supervisor.root / "supervisor.sock").rename(supervisor.root / "aside")
+    supervisor._start()
+    configuration = str(supervisor.root / "supervisord.conf")
+    both = [p for p in psutil.process_iter(["cmdline"]) if configuration in (p.info["cmdline"] or [])]
+    assert len(both) == 2
+    supervisor.shut_down()
+    assert [process for process in both if process.is_running()] == []
+
+
 def test_what_was_started_does_not_come_back_by_itself_after_a_stop(supervisor: Supervisor) -> None:
     supervisor.shut_down()
     supervisor.ensure()

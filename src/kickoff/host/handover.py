@@ -256,13 +256,15 @@ def connection(address: str) -> Iterator[Host]:
     with tempfile.TemporaryDirectory(prefix="kickoff-ssh-") as folder:
         options = {
             "ServerAliveInterval": "5", "ServerAliveCountMax": "6",
-            "ControlMaster": "auto", "ControlPath": f"{folder}/%C", "ControlPersist": "60",
+            # A short name: a socket's path has room for about 100 bytes.
+            "ControlMaster": "auto", "ControlPath": _option_value(f"{folder}/c"), "ControlPersist": "60",
         }  # fmt: skip
         known, key = os.environ.get("DEPLOY_KNOWN_HOSTS", ""), os.environ.get("DEPLOY_SSH_KEY", "")
         if known:
-            options["UserKnownHostsFile"] = _private(Path(folder) / "known_hosts", known)
+            options["UserKnownHostsFile"] = _option_value(_private(Path(folder) / "known_hosts", known))
         if key:
-            options |= {"IdentityFile": _private(Path(folder) / "key", key), "IdentitiesOnly": "yes"}
+            identity = _option_value(_private(Path(folder) / "key", key))
+            options |= {"IdentityFile": identity, "IdentitiesOnly": "yes"}
         program, *rest = reach.ssh(where)
         command = [program, *(part for pair in options.items() for part in ("-o", "=".join(pair))), *rest]
         try:
@@ -325,6 +327,11 @@ def _option(arguments: Sequence[str], name: str) -> str:
 
 def _moved(argument: str, directory: str) -> str:
     return argument.removesuffix(directory) + _ARTIFACTS if argument.endswith(directory) else argument
+
+
+def _option_value(path: str) -> str:
+    """Return a path as ssh reads it in an option, where spaces separate and ``%`` begins a token."""
+    return '"' + path.replace("%", "%%") + '"'
 
 
 def _private(path: Path, text: str) -> str:

@@ -156,21 +156,19 @@ stdout_logfile_backups=1
         """
         for configuration in self._programs.glob("*.conf"):  # else the next supervisord would start it
             configuration.unlink()
-        process = self.process()
-        if process is None:
-            return
-        try:
-            process.terminate()  # a signal, and no call: it works without the socket, too
-            process.wait(_STOP_SECONDS)
-        except psutil.NoSuchProcess:
-            return
-        except (psutil.TimeoutExpired, psutil.AccessDenied) as error:
-            raise KickoffError(
-                f"the process supervisor (process {process.pid}) does not stop",
-                code=ExitCode.UNREACHABLE,
-                causes=[str(error)],
-                at=str(self.root),
-            ) from None
+        while (process := self.process()) is not None:  # an earlier version may have started a second one
+            try:
+                process.terminate()  # a signal, and no call: it works without the socket, too
+                process.wait(_STOP_SECONDS)
+            except psutil.NoSuchProcess:
+                continue
+            except (psutil.TimeoutExpired, psutil.AccessDenied) as error:
+                raise KickoffError(
+                    f"the process supervisor (process {process.pid}) does not stop",
+                    code=ExitCode.UNREACHABLE,
+                    causes=[str(error)],
+                    at=str(self.root),
+                ) from None
 
     def _configure(self) -> None:
         text = f"""[supervisord]
