@@ -11,9 +11,11 @@ from pathlib import Path
 
 import pytest
 
+from kickoff.artifact.ledger import FolderLedger
 from kickoff.release.store import Store
 from tests.e2e.project import RELEASE, Project
 from tests.e2e.ssh_host import SshHost, ssh_host
+from tests.unit.artifact.test_ledger import STATEMENT
 
 pytestmark = pytest.mark.e2e
 PLANTED = "quarry-lantern-47-slowly"
@@ -52,8 +54,8 @@ def away(tmp_path: Path) -> Iterator[Away]:
         project.host = host
         project.set(DEPLOY_HOST=host.address, API_KEY="${API_KEY}")
         yield project
-        if host.state.exists():
-            stopped = project.command("stop")
+        for folder in host.state.glob("fixture/*/journal.jsonl"):
+            stopped = project.command("stop", "--env", folder.parent.name)
             assert stopped.returncode == 0, stopped.stderr
 
 
@@ -146,3 +148,34 @@ def test_a_broken_environment_is_reported_here(away: Away) -> None:
     assert refused.returncode == 2
     assert "DEPLOY_HOST" in refused.stderr
     assert away.host.commands() == []
+
+
+def test_a_host_takes_only_what_the_runner_brings_a_proof_of(away: Away) -> None:
+    environments = away.root / "configs" / "environments"
+    shutil.copyfile(environments / "development.env", environments / "production.env")
+    commit = away.commit()
+    arguments = [sys.executable, str(RELEASE), "stage", "--env", "production", *away.stage_arguments(commit)]
+
+    def stage() -> "subprocess.CompletedProcess[str]":
+        return subprocess.run(
+            arguments,
+            cwd=away.root,
+            env=away.environ,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+
+    refused = stage()
+    assert refused.returncode == 1, refused.stderr
+    assert f"staging never proved {commit[:7]}" in refused.stderr
+    assert not (away.host.state / "fixture" / "production" / "journal.jsonl").exists()
+    proofs = FolderLedger(away.root.parent / "runner-state" / "fixture" / "proofs", "staging")
+    digest = arguments[5].partition("=")[2]
+    proofs.keep(STATEMENT | {"commit": commit, "digest": digest})
+    staged = stage()
+    assert staged.returncode == 0, staged.stderr
+    attempt = Store(away.host.state / "fixture" / "production").open_attempt()
+    assert attempt is not None
+    assert attempt.proved_by == f"{STATEMENT['release']} in staging"
