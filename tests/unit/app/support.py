@@ -25,6 +25,8 @@ from app.protocol import Protocol
 
 ROOT = Path(__file__).resolve().parents[3]
 RELEASE = "0123abc-45678def"
+# Whatever proxy the machine uses for the outside, nobody here is there.
+PROXIES = [f"{which}_proxy" for which in ("http", "https", "all", "no")]
 _RUNNING = re.compile(r"Uvicorn running on http://127\.0\.0\.1:(\d+)")
 _PATIENCE_SECONDS = 60.0
 
