@@ -16,9 +16,9 @@ from typing import Any
 from app.telemetry import metrics
 
 _LOG = logging.getLogger(__name__)
-_QUIET_SECONDS = 0.25
 _LONGEST_SECONDS = 2.0
 _STEP_SECONDS = 0.05
+_QUIET_STEPS = 5
 _LAST_WORK_SECONDS = 0.5
 
 
@@ -41,14 +41,14 @@ class Drain:
 
     def __init__(self, grace: float) -> None:
         self._longest = farewell_seconds(grace)
-        self._last_request = 0.0
+        self._requests = 0
         self._server_handler: Any = None
         self._task: asyncio.Task[None] | None = None
         self.draining = False
 
     def request_arrived(self) -> None:
         """Note that the way here is still used."""
-        self._last_request = time.monotonic()
+        self._requests += 1
 
     def install(self) -> None:
         """Take SIGTERM before the server does; the server has set its own handler by now."""
@@ -70,11 +70,14 @@ class Drain:
         self._task = asyncio.get_running_loop().create_task(self._wait(stop), name="drain")
 
     async def _wait(self, stop: Callable[[], None]) -> None:
-        begun = time.monotonic()
-        while (now := time.monotonic()) < begun + self._longest:
-            if now - max(begun, self._last_request) >= _QUIET_SECONDS:
-                break
+        end = time.monotonic() + self._longest
+        # In steps, between which the server reads what has come. By the clock, a process that was not given
+        # the processor for a moment would take that for quiet, with requests waiting.
+        quiet = 0
+        while quiet < _QUIET_STEPS and time.monotonic() < end:
+            before = self._requests
             await asyncio.sleep(_STEP_SECONDS)
+            quiet = quiet + 1 if self._requests == before else 0
         stop()
 
     def _stop_server(self) -> None:

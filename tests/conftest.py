@@ -8,6 +8,8 @@ import pytest
 
 from kickoff import masking
 
+_E2E_SECONDS = 1800
+
 # A shell that starts the suite in the background has Ctrl-C ignored, and every child would inherit that.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
@@ -16,6 +18,13 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 for _name in ("ALL_PROXY", "all_proxy"):
     os.environ.pop(_name, None)
 os.environ["NO_PROXY"] = os.environ["no_proxy"] = "127.0.0.1,localhost,::1"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give longer than the default to what starts the whole pipeline."""
+    for item in items:
+        if item.get_closest_marker("e2e") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(_E2E_SECONDS))
 
 
 @pytest.fixture(autouse=True)

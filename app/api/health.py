@@ -90,8 +90,9 @@ async def ready(request: Request) -> Response:
 
 
 @router.get("/metrics", response_class=Response, summary="Prometheus metrics")
-async def prometheus() -> Response:
+async def prometheus(request: Request) -> Response:
     """Return the metrics of all worker processes."""
+    request.app.state.measure()
     return Response(metrics.render(), media_type=metrics.CONTENT_TYPE)
 
 

@@ -21,7 +21,7 @@ from redis.backoff import NoBackoff
 from redis.exceptions import RedisClusterException, RedisError
 
 from app.cache.errors import RemoteUnavailableError
-from app.telemetry import metrics
+from app.tasks import end
 
 T = TypeVar("T")
 
@@ -32,6 +32,7 @@ TIMEOUT_SECONDS: Final = 0.25
 _TOMBSTONE: Final = b"-"
 _TOMBSTONE_MILLISECONDS: Final = 5000
 _PAUSE_SECONDS: Final = (0.1, 2.0)
+_CLOSE_SECONDS: Final = 2.0
 _LISTEN_SECONDS: Final = 1.0
 _LONGEST_SILENCE: Final = 3
 _DOWN: Final = (RedisError, RedisClusterException, OSError, TimeoutError, pybreaker.CircuitBreakerError)
@@ -61,7 +62,6 @@ class RemoteLevel:
         self._subscribed = asyncio.Event()
         self._owed: set[str] = set()
         self._task: asyncio.Task[None] | None = None
-        metrics.CACHE_REMOTE_UP.set(0)
 
     @property
     def available(self) -> bool:
@@ -88,11 +88,15 @@ class RemoteLevel:
             _LOG.warning("redis does not answer: starting with memory alone")
 
     async def close(self) -> None:
-        """Stop listening and close all connections."""
+        """Stop listening and close all connections; a Redis that hangs delays this by seconds at most."""
         if self._task is not None:
-            self._task.cancel()
-            await asyncio.gather(self._task, return_exceptions=True)
-        await self._redis.aclose()
+            await end([self._task])
+        self._subscribed.clear()
+        try:
+            async with asyncio.timeout(_CLOSE_SECONDS):
+                await self._redis.aclose()
+        except _DOWN as error:
+            _LOG.warning("redis does not hang up", extra={"cause": type(error).__name__})
 
     async def get(self, key: str) -> bytes | None:
         """Return what is stored; ``None`` when there is nothing.
@@ -194,7 +198,6 @@ class RemoteLevel:
         self._on_invalidated(None)
         self._subscribed.set()
         self._breaker.close()
-        metrics.CACHE_REMOTE_UP.set(1)
         _LOG.info("redis is used")
 
     def _disconnected(self, error: Exception) -> None:
@@ -202,7 +205,6 @@ class RemoteLevel:
             _LOG.warning("redis is lost: going on with memory alone", extra={"cause": type(error).__name__})
         self._subscribed.clear()
         self._on_invalidated(None)
-        metrics.CACHE_REMOTE_UP.set(0)
 
 
 def _client(url: str) -> Redis | RedisCluster:

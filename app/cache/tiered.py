@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from app.cache.errors import RemoteUnavailableError
 from app.cache.memory import Entry, MemoryLevel
+from app.tasks import end
 from app.telemetry import metrics
 
 if TYPE_CHECKING:
@@ -88,10 +89,7 @@ class TieredCache(Generic[V]):
 
     async def close(self) -> None:
         """End what is running and disconnect."""
-        tasks = list(self._running.values())
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await end(self._running.values())
         if self._remote is not None:
             await self._remote.close()
 
@@ -127,6 +125,11 @@ class TieredCache(Generic[V]):
             await self._remote.invalidate(keys)
         except RemoteUnavailableError as error:
             _LOG.info("invalidation waits for redis", extra={"cause": str(error)})
+
+    @property
+    def remote_used(self) -> bool:
+        """Whether lookups go to Redis at present."""
+        return self._remote is not None and self._remote.available
 
     async def state(self) -> CacheState:
         """Ask Redis for a sign of life, if there is one."""

@@ -4,7 +4,7 @@ import asyncio
 import sqlite3
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
-from typing import Any, Literal, Protocol
+from typing import Any, Literal, Protocol, cast
 
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
@@ -14,7 +14,6 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.storage.tables import league
-from app.telemetry import metrics
 
 Server = Literal["read-write", "standby"]
 _POOL_WAIT_SECONDS = 5.0
@@ -50,7 +49,6 @@ class Database:
         self.dialect = parsed.get_backend_name()
         self._engine = create_async_engine(parsed, **_options(parsed, statement_timeout, server))
         _tune(self._engine.sync_engine)
-        _measure(self._engine.sync_engine)
         # For a single statement: without BEGIN and COMMIT around it, one journey instead of three.
         self._single = (
             self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -129,6 +127,11 @@ class Database:
     async def close(self) -> None:
         """Close all connections."""
         await self._engine.dispose()
+
+    @property
+    def connections_in_use(self) -> int:
+        """The number of connections taken from the pool, by the pool's own account."""
+        return cast(sa.QueuePool, self._engine.pool).checkedout()
 
 
 def insert(connection: AsyncConnection, table: sa.Table) -> sqlite.Insert | postgresql.Insert:
@@ -210,13 +213,3 @@ def _tune(engine: sa.Engine, *, always_writes: bool = False) -> None:
     def begun(connection: sa.Connection) -> None:
         writes = always_writes or connection.get_execution_options().get("writes", False)
         connection.exec_driver_sql("BEGIN IMMEDIATE" if writes else "BEGIN")
-
-
-def _measure(engine: sa.Engine) -> None:
-    @sa.event.listens_for(engine, "checkout")
-    def taken(*_: object) -> None:
-        metrics.DATABASE_CONNECTIONS.inc()
-
-    @sa.event.listens_for(engine, "checkin")
-    def returned(*_: object) -> None:
-        metrics.DATABASE_CONNECTIONS.dec()

@@ -9,7 +9,6 @@ import pybreaker
 import sqlalchemy as sa
 
 from app.storage.engine import Database, DatabaseUnavailableError
-from app.telemetry import metrics
 
 _LOG = logging.getLogger(__name__)
 # A replica that hangs must not cost a request its own time limit.
@@ -35,7 +34,16 @@ class ReplicaFirst:
         self._breaker = pybreaker.CircuitBreaker(
             fail_max=1, reset_timeout=_PAUSE_SECONDS, exclude=[asyncio.CancelledError], name="replica"
         )
-        metrics.DATABASE_REPLICA_UP.set(1)
+
+    @property
+    def used(self) -> bool:
+        """Whether history is read on the replica at present."""
+        return bool(self._breaker.current_state == pybreaker.STATE_CLOSED)
+
+    @property
+    def connections_in_use(self) -> int:
+        """The number of connections to the replica in use."""
+        return self._replica.connections_in_use
 
     async def rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
         """Return what a query finds, on whichever of the two answers.
@@ -75,7 +83,6 @@ class ReplicaFirst:
         except DatabaseUnavailableError as error:
             self._lost(error)
             raise
-        metrics.DATABASE_REPLICA_UP.set(1)
         return found
 
     async def _in_time(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
@@ -98,5 +105,4 @@ class ReplicaFirst:
             _LOG.debug("a query that was given up failed", extra={"cause": str(error)})
 
     def _lost(self, error: Exception) -> None:
-        metrics.DATABASE_REPLICA_UP.set(0)
         _LOG.debug("the replica does not answer: the primary does", extra={"cause": str(error)})

@@ -1,15 +1,11 @@
 """How many different clients were here within the last minute."""
 
-import asyncio
 import time
 from collections import OrderedDict
 from collections.abc import Callable
 
-from app.telemetry import metrics
-
 _SECONDS = 60.0
 _MOST = 10_000
-_STEP_SECONDS = 5.0
 
 
 class ActiveClients:
@@ -37,9 +33,3 @@ class ActiveClients:
         while self._addresses and next(iter(self._addresses.values())) <= longest_ago:
             self._addresses.popitem(last=False)
         return len(self._addresses)
-
-    async def report(self) -> None:
-        """Keep the metric up to date, in quiet times too, until cancelled."""
-        while True:
-            metrics.ACTIVE_CLIENTS.set(self.count())
-            await asyncio.sleep(_STEP_SECONDS)

@@ -26,7 +26,7 @@ from app.main import Service, create_app
 from app.settings import Settings
 from app.storage.tables import league, metadata
 from tests.integration.support import Deployed, RestartableRedis, unused_port
-from tests.unit.app.support import RELEASE, ROOT, ServerProcess, serving
+from tests.unit.app.support import PROXIES, RELEASE, ROOT, ServerProcess, serving
 
 HERE = Path(__file__).parent
 
@@ -49,6 +49,13 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         others = [item for item in ours if not _needs_only_the_interface(item)]
         items[:] = [item for item in items if item not in others]
         config.hook.pytest_deselected(items=others)
+
+
+@pytest.fixture(autouse=True)
+def _no_proxy(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in PROXIES:
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.upper(), raising=False)
 
 
 def _needs_only_the_interface(item: pytest.Item) -> bool:

@@ -48,6 +48,7 @@ class Deployed:
             base_url=self.url,
             headers={**self.headers, **({MARKER: check} if check else {})},
             timeout=30,
+            trust_env=False,
             event_hooks={"response": [from_the_release]},
         )
 

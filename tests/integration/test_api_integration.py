@@ -37,6 +37,20 @@ def problem_of(response: Response, status: int) -> dict[str, Any]:
     return found
 
 
+async def test_it_says_who_answers(api: AsyncClient) -> None:
+    response = await api.get("/health")
+    assert response.status_code == 200
+    assert response.headers["content-type"] == "application/json"
+    found = response.json()
+    assert found.pop("environment")
+    assert found == {"status": "ok", "service": "football", "release": response.headers["x-release"]}
+
+
+async def test_it_is_alive(api: AsyncClient) -> None:
+    response = await api.get("/health/live")
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
 async def test_it_is_ready_on_postgresql_and_redis(client: AsyncClient) -> None:
     response = await client.get("/health/ready")
     assert response.status_code == 200

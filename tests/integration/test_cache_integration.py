@@ -2,13 +2,16 @@
 
 import asyncio
 import json
+import re
 import time
+from collections import Counter
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from statistics import quantiles
 
 import pytest
 from httpx import AsyncClient
+from pytest_mock import MockerFixture
 from redis.asyncio import Redis
 
 from app.cache.remote import RemoteLevel
@@ -16,6 +19,8 @@ from app.cache.tiered import TieredCache
 from app.main import Service
 from app.model.goals import League, Team
 from app.service import RatingCodec
+from app.storage import ratings
+from app.storage.engine import Database
 from tests.integration.support import MATCH, RedisCluster, RestartableRedis, eventually, results_seen
 from tests.unit.app.support import ServerProcess, serving
 
@@ -311,6 +316,25 @@ async def test_a_cluster_is_used_like_one_redis_and_missed_like_one() -> None:
             assert await one.get("team:newer", origin) == Team(0.9)
 
 
+async def test_it_closes_at_every_moment(redis_url: str, mocker: MockerFixture) -> None:
+    """In the middle of a ping, too, the end of which keeps a cancellation to itself on Python 3.11."""
+    mocker.patch("app.cache.remote._LISTEN_SECONDS", 0.001)
+    for turn in range(60):
+        level = RemoteLevel(redis_url, prefix=PREFIX, on_invalidated=lambda _keys: None)
+        await level.open()
+        for _ in range(turn):
+            await asyncio.sleep(0)
+        async with asyncio.timeout(20):
+            await level.close()
+        assert "cache-invalidations" not in {task.get_name() for task in asyncio.all_tasks()}
+        assert level.available is False
+
+
+async def test_a_frozen_redis_does_not_hold_up_the_end(own_redis: RestartableRedis) -> None:
+    async with asyncio.timeout(20), process(own_redis.url):
+        own_redis.freeze()
+
+
 async def test_a_remote_level_that_was_never_opened_can_be_closed(redis_url: str) -> None:
     level = RemoteLevel(redis_url, prefix=PREFIX, on_invalidated=lambda _keys: None)
     await level.close()
@@ -332,6 +356,87 @@ async def test_a_result_reaches_another_process_through_redis(
             return await results_seen(other) == 1
 
         await eventually(told, "the other process knows")
+
+
+async def lookups(client: AsyncClient) -> Counter[tuple[str, str]]:
+    """Return how often each level was asked, and what it said, as the service tells it."""
+    text = (await client.get("/metrics")).text
+    found = re.findall(r'^cache_lookups_total\{level="(\w+)",result="(\w+)"\} (\S+)$', text, re.MULTILINE)
+    return Counter({(level, result): int(float(count)) for level, result, count in found})
+
+
+async def asked_for(client: AsyncClient, home: str, away: str) -> dict[tuple[str, str], int]:
+    """Predict a match; return the lookups that it took."""
+    before = await lookups(client)
+    made = await client.post("/predictions", json={"home_team": home, "away_team": away})
+    assert made.status_code == 201
+    return dict(await lookups(client) - before)
+
+
+@asynccontextmanager
+async def cached(app: Service) -> AsyncIterator[AsyncClient]:
+    """Give a client of the application, once it uses its Redis."""
+    async with serving(app) as client:
+
+        async def ready() -> bool:
+            return (await client.get("/health/ready")).json()["status"] == "ready"
+
+        await eventually(ready, "redis is used")
+        yield client
+
+
+async def test_a_prediction_misses_every_level_first_and_hits_the_nearest_then(
+    make_app: Callable[..., Service], redis_url: str
+) -> None:
+    """The league, and two teams that nobody knows."""
+    from_database = {
+        ("memory", "miss"): 3,
+        ("redis", "miss"): 3,
+        ("database", "hit"): 1,
+        ("database", "miss"): 2,
+    }
+    async with cached(make_app(redis_url=redis_url, cache_ttl=3600)) as one:
+        assert await asked_for(one, "Arsenal", "Chelsea") == from_database
+        assert await asked_for(one, "Chelsea", "Arsenal") == {("memory", "hit"): 3}
+        async with cached(make_app(redis_url=redis_url, cache_ttl=3600)) as other:
+            assert await asked_for(other, "Arsenal", "Chelsea") == {
+                ("memory", "miss"): 3,
+                ("redis", "hit"): 3,
+            }
+
+
+async def test_a_prediction_is_made_from_memory_until_that_expires(
+    make_app: Callable[..., Service], redis_url: str, database_url: str
+) -> None:
+    async with (
+        cached(make_app(redis_url=redis_url, cache_ttl=0.2)) as brief,
+        cached(make_app(redis_url=redis_url, cache_ttl=3600, app_env="staging")) as patient,
+    ):
+        assert [await results_seen(client) for client in (brief, patient)] == [0, 0]
+        database = Database(database_url)
+        async with database.write() as connection:
+            await ratings.write_league(connection, League(0.1823, 0.2231, 7))
+        await database.close()
+
+        async def renewed() -> bool:
+            return await results_seen(brief) == 7
+
+        await eventually(renewed, "the value that expired is read again")
+        assert await results_seen(patient) == 0
+
+
+async def test_the_least_recently_used_team_gives_way(
+    make_app: Callable[..., Service], redis_url: str, mocker: MockerFixture
+) -> None:
+    mocker.patch("app.cache.tiered._CAPACITY", 3)
+    new = {("memory", "hit"): 2, ("memory", "miss"): 1, ("redis", "miss"): 1, ("database", "miss"): 1}
+    async with cached(make_app(redis_url=redis_url, cache_ttl=3600)) as client:
+        await asked_for(client, "Arsenal", "Chelsea")
+        assert await asked_for(client, "Arsenal", "Leeds") == new
+        assert await asked_for(client, "Arsenal", "Leeds") == {("memory", "hit"): 3}
+        # Redis still knows who had to go.
+        gone = {("memory", "hit"): 2, ("memory", "miss"): 1, ("redis", "hit"): 1}
+        assert await asked_for(client, "Arsenal", "Chelsea") == gone
 
 
 async def test_readiness_and_metrics_tell_of_a_lost_redis(

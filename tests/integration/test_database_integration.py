@@ -493,6 +493,9 @@ async def test_readiness_follows_the_database(make_app: Callable[..., Service], 
         with closed_for_maintenance(database_url):
             refused = await client.get("/health/ready")
             made = await client.post("/predictions", json=MATCH)
+            listed = await asyncio.gather(*(client.get("/predictions") for _ in range(40)))
+            assert "\ndatabase_connections_in_use 0.0\n" in (await client.get("/metrics")).text
+        assert {answer.status_code for answer in listed} == {503}
         assert refused.status_code == 503
         assert refused.json()["checks"]["database"]["status"] == "down"
         assert made.status_code == 503
@@ -501,3 +504,4 @@ async def test_readiness_follows_the_database(make_app: Callable[..., Service], 
             return (await client.get("/health/ready")).status_code == 200
 
         await eventually(ready, "ready again")
+        assert "\ndatabase_connections_in_use 0.0\n" in (await client.get("/metrics")).text

@@ -11,14 +11,15 @@ from httpx import AsyncClient
 
 from app.main import Service, create_app
 from app.settings import Settings
-from tests.unit.app.support import RELEASE, ROOT, serving
+from tests.unit.app.support import PROXIES, RELEASE, ROOT, serving
 
 
 @pytest.fixture(autouse=True)
 def _clean_environment(monkeypatch: pytest.MonkeyPatch) -> None:
     """No setting of the machine reaches a test."""
-    for name in Settings.model_fields:
+    for name in (*Settings.model_fields, *PROXIES):
         monkeypatch.delenv(name.upper(), raising=False)
+        monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture(scope="session")

@@ -1,5 +1,6 @@
 """What the tests of the service share: the application in this process, and as a process of its own."""
 
+import asyncio
 import json
 import os
 import re
@@ -10,17 +11,22 @@ import threading
 import uuid
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
+import uvicorn
 from httpx import ASGITransport, AsyncClient
 
 from app.main import Service
+from app.protocol import Protocol
 
 ROOT = Path(__file__).resolve().parents[3]
 RELEASE = "0123abc-45678def"
+# Whatever proxy the machine uses for the outside, nobody here is there.
+PROXIES = [f"{which}_proxy" for which in ("http", "https", "all", "no")]
 _RUNNING = re.compile(r"Uvicorn running on http://127\.0\.0\.1:(\d+)")
 _PATIENCE_SECONDS = 60.0
 
@@ -34,6 +40,48 @@ async def serving(app: Service) -> AsyncIterator[AsyncClient]:
         AsyncClient(transport=transport, base_url="http://football") as client,
     ):
         yield client
+
+
+@dataclass(frozen=True)
+class Listener:
+    """The service on a port of this process.
+
+    Attributes:
+        app: The service.
+        url: Its address.
+        port: Its port.
+        stop: Does what the server does on SIGTERM once the drain lets it.
+        ended: Done when it has ended.
+    """
+
+    app: Service
+    url: str
+    port: int
+    stop: Callable[[], None]
+    ended: asyncio.Task[None]
+
+
+@asynccontextmanager
+async def listening(app: Service) -> AsyncIterator[Listener]:
+    """Serve on a port in this process: when the machine is busy, both sides of a connection wait alike."""
+    server = uvicorn.Server(
+        uvicorn.Config(
+            app, port=0, http=Protocol, ws="none", lifespan="on", log_config=None, access_log=False
+        )
+    )
+    task = asyncio.create_task(server.serve())
+    while not server.started and not task.done():
+        await asyncio.sleep(0.01)
+
+    def stop() -> None:
+        server.should_exit = True
+
+    try:
+        port = server.servers[0].sockets[0].getsockname()[1]
+        yield Listener(app, f"http://127.0.0.1:{port}", port, stop, task)
+    finally:
+        stop()
+        await task
 
 
 class ServerProcess:

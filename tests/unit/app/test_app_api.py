@@ -43,6 +43,12 @@ async def test_health_names_service_and_release(client: AsyncClient) -> None:
     }
 
 
+async def test_liveness_asks_nobody_else(settings: Callable[..., Settings]) -> None:
+    async with serving(create_app(settings(database_url="sqlite:////nowhere/at/all.db"))) as client:
+        response = await client.get("/health/live")
+    assert (response.status_code, response.json()) == (200, {"status": "alive"})
+
+
 async def test_readiness_details_every_dependency(client: AsyncClient) -> None:
     response = await client.get("/health/ready")
     assert response.status_code == 200

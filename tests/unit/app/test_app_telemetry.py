@@ -2,6 +2,7 @@
 
 import json
 import logging
+import sqlite3
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pytest
 from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
+from pytest_mock import MockerFixture
 
 from app.main import Service, create_app
 from app.settings import Settings
@@ -112,6 +114,25 @@ def test_gauges_of_dead_workers_are_forgotten(tmp_path: Path, monkeypatch: pytes
     metrics.forget_dead_workers()
     assert not dead.exists()
     assert alive.exists()
+
+
+async def test_an_outage_of_the_database_leaves_no_connection_in_use(
+    app: Service, mocker: MockerFixture
+) -> None:
+    line = "\ndatabase_connections_in_use {}.0\n"
+    async with serving(app) as client:
+        assert (await client.get("/predictions")).status_code == 200
+        async with app.state.database.read() as connection:
+            assert line.format(1) in (await client.get("/metrics")).text
+            await connection.invalidate()
+        connect = mocker.patch("aiosqlite.connect", side_effect=sqlite3.OperationalError("no such disk"))
+        for _ in range(5):
+            assert (await client.get("/predictions")).status_code == 503
+        assert connect.call_count >= 5
+        assert line.format(0) in (await client.get("/metrics")).text
+        mocker.stopall()
+        assert (await client.get("/predictions")).status_code == 200
+        assert line.format(0) in (await client.get("/metrics")).text
 
 
 def test_clients_are_counted_once_and_for_a_minute() -> None:
