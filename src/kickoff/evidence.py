@@ -80,7 +80,8 @@ class Evidence:
 
     Attributes:
         stage: Stage name, also the file's name: ``validate``, ``quality-gate``, ``build``, ``stage``,
-            ``smoke-candidate``, ``perf-baseline``, ``promote``, ``smoke-live``, ``abort``, ``rollback``.
+            ``smoke-candidate``, ``perf-baseline``, ``promote``, ``smoke-live``, ``watch``, ``abort``,
+            ``rollback``, ``start``.
         environment: Environment name, or empty for stages that belong to none.
         verdict: The stage's outcome.
         summary: The outcome in one sentence.

@@ -64,6 +64,11 @@ def judge(run: Run, environment: str) -> Judgement:
 def _undone(run: Run, environment: str, found: Mapping[str, Evidence]) -> Judgement | None:
     """Return the judgement of a run in which something was rolled back, or should have been."""
     promote, rollback, live = found.get("promote"), found.get("rollback"), found.get("smoke-live")
+    watch = found.get("watch")
+    if watch is not None and watch.facts.get("outcome") == "rolled-back":
+        return Judgement(RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK, first_problem(watch), "at watch", watch)
+    if watch is not None and watch.facts.get("outcome") == "rollback-failed":
+        return _needs_a_person(first_problem(watch), watch)
     if rollback is not None:
         return _rolled_back(run, environment, found, rollback)
     if promote is None:

@@ -13,7 +13,7 @@ from kickoff.report.wording import line
 CHECKS = ("smoke-candidate", "perf-baseline")
 """The checks before a promotion when ``configs/service.yml`` names no others."""
 
-DEPLOYING = frozenset({"stage", "promote", "smoke-live", "abort", "rollback"})
+DEPLOYING = frozenset({"stage", "promote", "smoke-live", "watch", "abort", "rollback"})
 """Stages whose evidence means that something was done to an environment."""
 
 

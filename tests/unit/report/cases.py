@@ -330,6 +330,22 @@ def rolled_back_after_bake() -> Run:
     )
 
 
+def taken_back_by_the_watch() -> Run:
+    """Return a release that failed after its live smoke test, and was taken back by the watch."""
+    rule = bad("error rate of users", "3.10% (62 of 2010)", "1.00%", "above the limit beyond doubt", 2010)
+    watched = stage(
+        "watch", 154.0, 40.0, [rule], verdict=Verdict.FAIL, summary="error rate of users in the watch",
+        facts={
+            "outcome": "rolled-back",
+            "exit_code": 5,
+            "serving": {"release": OLD, "colour": "blue", "answers": "yes"},
+            "previous": OLD,
+        },
+    )  # fmt: skip
+    documents = (*before(), staged(), smoked(), measured(), promoted(), smoked_live(), watched)
+    return run_of(*documents, planned=plan("staging", deploy_staging="failure", post_deployment="skipped"))
+
+
 def unchanged() -> Run:
     """Return a run whose release is live already."""
     serving: dict[str, Any] = {"serving": {"release": NEW, "colour": "blue", "answers": "yes"}}

@@ -47,6 +47,7 @@ def build(
         (cases.rejected_at_smoke, 1, "rejected"),
         (cases.inconclusive, 3, "inconclusive"),
         (cases.rolled_back_after_bake, 5, "rolled-back"),
+        (cases.taken_back_by_the_watch, 5, "rolled-back"),
     ],
 )
 def test_the_three_files_and_the_exit_code(
