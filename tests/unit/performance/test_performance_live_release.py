@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import AbstractContextManager, ExitStack, closing, contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 from socket import socket
@@ -198,7 +198,7 @@ def _all_pass(result: load.LoadResult, _objectives: object = None) -> list[RuleR
     return [RuleResult("anything", PASS, "", "", len(result.samples))]
 
 
-WITHOUT = {
+WITHOUT: dict[str, tuple[str, AbstractContextManager[object]]] = {
     "asking live before the load": ("live dead", patch.object(live_release, "asked", _no_cause)),
     "most requests of live fail": ("live ready and 500 to users", patch.object(live_release, "lost", _mute)),
     "live has fallen silent": ("live hangs half way", patch.object(live_release, "lost", _mute)),

@@ -187,10 +187,8 @@ EDGES: dict[str, list[dict[str, Any]]] = {
 
 @pytest.mark.parametrize("name", EDGES)
 def test_edges(name: str, tmp_path: Path) -> None:
-    samples = [
-        Sample(**{"time": 1.0, "endpoint": "GET /a", "ms": 5.0, "ok": True, "error": ""} | edge)
-        for edge in EDGES[name]
-    ]
+    usual: dict[str, Any] = {"time": 1.0, "endpoint": "GET /a", "ms": 5.0, "ok": True}
+    samples = [Sample(**(usual | edge)) for edge in EDGES[name]]
     outcome, _ = judged(samples, 5.0, 0.0)
     document = documented([outcome])
     assert problems(document, tmp_path) == {}
