@@ -152,7 +152,9 @@ def test_a_broken_environment_is_reported_here(away: Away) -> None:
 
 def test_a_host_takes_only_what_the_runner_brings_a_proof_of(away: Away) -> None:
     environments = away.root / "configs" / "environments"
-    shutil.copyfile(environments / "development.env", environments / "production.env")
+    text = (environments / "development.env").read_text(encoding="utf-8")
+    text = text.replace("APP_ENV=development", "APP_ENV=production")
+    (environments / "production.env").write_text(text, encoding="utf-8")
     commit = away.commit()
     arguments = [sys.executable, str(RELEASE), "stage", "--env", "production", *away.stage_arguments(commit)]
 
