@@ -357,9 +357,9 @@ FAULTS = (
     Fault("crash at start prints its environment", Stop.STAGE, "fail", REJECTED, "API_KEY=***",
           {"tells_in": "start", "crash_at_start": True}, {"API_KEY": "${API_KEY:-}"}, disturb.secret_planted),
     Fault("error page shows the environment", Stop.BAKE, "fail", ROLLED_BACK, "500: API_KEY=***",
-          {"tells_in": "page", "error_share": 1, "only_public": False}, {"API_KEY": "${API_KEY:-}"},
-          disturb.secret_planted, most_failed=60),
-    Fault("log lines that forge workflow commands", Stop.STAGE, "fail", REJECTED, "::stop-commands::",
+          {"tells_in": "page", "error_share": 1}, {"API_KEY": "${API_KEY:-}"}, disturb.secret_planted,
+          most_failed=300),
+    Fault("log lines that forge workflow commands", Stop.STAGE, "fail", REJECTED, "\n::stop-commands::",
           {"tells_in": "start", "crash_at_start": True}, disturbance=disturb.within_a_workflow),
 )
 # fmt: on
