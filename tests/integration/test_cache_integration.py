@@ -333,6 +333,7 @@ async def test_it_closes_at_every_moment(redis_url: str, mocker: MockerFixture) 
 async def test_a_frozen_redis_does_not_hold_up_the_end(own_redis: RestartableRedis) -> None:
     async with asyncio.timeout(20), process(own_redis.url):
         own_redis.freeze()
+    assert "cache-invalidations" not in {task.get_name() for task in asyncio.all_tasks()}
 
 
 async def test_a_remote_level_that_was_never_opened_can_be_closed(redis_url: str) -> None:
