@@ -66,7 +66,9 @@ def _undone(run: Run, environment: str, found: Mapping[str, Evidence]) -> Judgem
     promote, rollback, live = found.get("promote"), found.get("rollback"), found.get("smoke-live")
     watch = found.get("watch")
     if watch is not None and watch.facts.get("outcome") == "rolled-back":
-        return Judgement(RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK, first_problem(watch), "at watch", watch)
+        return Judgement(
+            RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK, first_problem(watch), "at watch", watch
+        )
     if watch is not None and watch.facts.get("outcome") == "rollback-failed":
         return _needs_a_person(first_problem(watch), watch)
     if rollback is not None:
