@@ -64,28 +64,30 @@ def judge(run: Run, environment: str) -> Judgement:
 def _undone(run: Run, environment: str, found: Mapping[str, Evidence]) -> Judgement | None:
     """Return the judgement of a run in which something was rolled back, or should have been."""
     promote, rollback, live = found.get("promote"), found.get("rollback"), found.get("smoke-live")
-    watch = found.get("watch")
-    if watch is not None and watch.facts.get("outcome") == "rolled-back":
-        return Judgement(
-            RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK, first_problem(watch), "at watch", watch
-        )
-    if watch is not None and watch.facts.get("outcome") == "rollback-failed":
-        return _needs_a_person(first_problem(watch), watch)
+    watched = _taken_back_by(found.get("watch"))
+    if watched is not None or (rollback is None and promote is None):
+        return watched
     if rollback is not None:
         return _rolled_back(run, environment, found, rollback)
-    if promote is None:
-        return None
-    outcome = promote.facts.get("outcome")
-    if outcome == "rollback-failed":
-        return _needs_a_person(first_problem(promote), promote)
-    if outcome == "rolled-back":
-        why, place = first_problem(promote), _place(promote)
-        at = f"at {place}" if place != promote.stage else ""
-        return Judgement(RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK, why, at, promote)
+    taken_back = _taken_back_by(promote)
+    if taken_back is not None or promote is None:
+        return taken_back
     if promote.verdict is Verdict.PASS and live is not None and live.verdict is Verdict.FAIL:
         why = f"{first_problem(live)}; the release is live and nothing shows that it was rolled back"
         return _needs_a_person(why, live)
     return None
+
+
+def _taken_back_by(stage: Evidence | None) -> Judgement | None:
+    """Return the judgement of a stage that took its release back by itself, or failed to."""
+    outcome = stage.facts.get("outcome") if stage is not None else ""
+    if stage is None or outcome not in ("rolled-back", "rollback-failed"):
+        return None
+    why, place = first_problem(stage), _place(stage)
+    if outcome == "rollback-failed":
+        return _needs_a_person(why, stage)
+    at = f"at {place}" if place != "promote" else ""
+    return Judgement(RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK, why, at, stage)
 
 
 def _rolled_back(run: Run, environment: str, found: Mapping[str, Evidence], rollback: Evidence) -> Judgement:
