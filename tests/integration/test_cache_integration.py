@@ -380,7 +380,7 @@ async def cached(app: Service) -> AsyncIterator[AsyncClient]:
     async with serving(app) as client:
 
         async def ready() -> bool:
-            return (await client.get("/health/ready")).json()["status"] == "ready"
+            return str((await client.get("/health/ready")).json()["status"]) == "ready"
 
         await eventually(ready, "redis is used")
         yield client
