@@ -233,7 +233,7 @@ class Project:
         target = self.session().target
         assert isinstance(target, LocalTarget)
         pids = [int((self.store.root / "supervisord.pid").read_text(encoding="utf-8"))]
-        pids += [int(target.supervisor.info(name).get("pid", 0)) for name in ("traefik", *Colour)]
+        pids += [int(target.supervisor.info(name).get("pid", 0)) for name in ("traefik", *map(str, Colour))]
         processes = [psutil.Process(pid) for pid in pids if pid]
         processes += [child for process in processes for child in process.children(recursive=True)]
         for process in processes:  # the supervisor first: it would start the others again
