@@ -380,13 +380,7 @@ async def cached(app: Service) -> AsyncIterator[AsyncClient]:
     async with serving(app) as client:
 
         async def ready() -> bool:
-<<<<<<< HEAD
-            return bool((await client.get("/health/ready")).json()["status"] == "ready")
-||||||| 8a1a42a
-            return (await client.get("/health/ready")).json()["status"] == "ready"
-=======
             return str((await client.get("/health/ready")).json()["status"]) == "ready"
->>>>>>> demo/main
 
         await eventually(ready, "redis is used")
         yield client

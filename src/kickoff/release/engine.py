@@ -299,7 +299,10 @@ class Engine(Rollback):
         if process.running and routed and down is None:
             return None
         since = self._stopped_at()
-        problem = self._revive(attempt, state)
+        if process.running and routed:  # it may only be coming up still, as after a reboot
+            problem = self._not_ready(state.release_of(state.live), state.live)
+        else:
+            problem = self._revive(attempt, state)
         still = self._down(self.store.state())
         reason = down["reason"] if down else "the route was lost"
         lost = {
