@@ -293,7 +293,7 @@ class Steps:
             raise Rejected(f"the public address answers {wrong[0]}, not {release}", rules=[rule])
 
     def _verify_soon(self, release: str) -> None:
-        """Verify once the proxy may have noticed that the release is back: its health check asks each second."""
+        """Verify until the health check of the proxy has had the time to see that the release is back."""
         deadline = time.monotonic() + 2 * HEALTH_SECONDS
         while True:
             try:
