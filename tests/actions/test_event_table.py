@@ -27,6 +27,7 @@ RELEASED = [
     "run_performance_tests.py",
     "release.py promote",
     "run_smoke_tests.py live",
+    "release.py watch",
 ]
 # The functional test is staging's: what it proved is what production gets.
 RELEASED_ELSEWHERE = [call for call in RELEASED if call != "run_functional_tests.py"]
@@ -163,8 +164,14 @@ TABLE = [
     Row(
         "smoke test of the live release fails",
         "sss-f--f",
-        [*RELEASED, "release.py rollback"],
+        [*RELEASED[:7], "release.py rollback"],
         faults={"run_smoke_tests.py live": {"exit": 1}},
+    ),
+    Row(
+        "the watch takes the release back",
+        "sss-f--f",
+        RELEASED,
+        faults={"release.py watch": {"exit": 5}},
     ),
     Row(
         "exactly this release is live already",
@@ -197,7 +204,7 @@ TABLE = [
     Row(
         "cancelled during the live smoke test",
         "sss-f--f",
-        [*RELEASED, "release.py rollback"],
+        [*RELEASED[:7], "release.py rollback"],
         faults={"run_smoke_tests.py live": {"sleep": 30}},
         interrupt_at="run_smoke_tests.py live",
     ),
