@@ -132,7 +132,7 @@ def route_rejected(scene: Scene) -> Iterator[None]:
             document["http"]["services"]["split"]["weighted"]["unknown"] = True
         return yaml.safe_dump(document)
 
-    with patch.object(traefik, "to_yaml", garbled), patch.object(traefik, "APPLY_SECONDS", 0.5):
+    with patch.object(traefik, "to_yaml", garbled), patch.object(traefik, "APPLY_SECONDS", 2.0):
         yield
 
 

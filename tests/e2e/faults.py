@@ -110,7 +110,7 @@ FAULTS = (
     # --- the candidate is bad under traffic -------------------------------------------------------------
     Fault("crash after 5 s", Stop.BAKE, "fail", ROLLED_BACK, "restarts",
           {"crash_after_seconds": 5}, {"BAKE_TIME": "8s"}, most_failed=120),
-    Fault("flapping health", Stop.BAKE, "fail", ROLLED_BACK, "ready: expected status 200, found 503",
+    Fault("flapping health", Stop.BAKE, "fail", ROLLED_BACK, "expected status 200, found 503",
           {"flapping_ready": True}),
     Fault("500 on 5 % of requests", Stop.BAKE, "fail", ROLLED_BACK, "error rate",
           {"error_share": 0.05}, {"BAKE_TIME": "5s"}, most_failed=20),
@@ -276,7 +276,7 @@ FAULTS = (
           disturbance=disturb.socket_removed, command=("rollback",)),
     Fault("supervisor's socket removed before a release", Stop.STAGE, "fail", UNREACHABLE, "does not answer",
           disturbance=disturb.socket_removed),
-    Fault("state folder gone while the supervisor runs", Stop.COMMAND, "fail", UNREACHABLE, "does not answer",
+    Fault("state folder gone while the supervisor runs", Stop.COMMAND, "refused", UNREACHABLE, "does not answer",
           disturbance=disturb.state_folder_gone),
     Fault("http_proxy to a dead address", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=disturb.dead_http_proxy),

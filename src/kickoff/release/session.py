@@ -186,7 +186,7 @@ def _state_folder(name: str, root: Path) -> Path | None:
     try:
         folder = state_root(load_service(root).name, name)
     except KickoffError:
-        found = list(state_root("*", name).parent.parent.glob(f"*/{name}"))
+        found = list(state_root("any", name).parent.parent.glob(f"*/{name}"))
         if len(found) != 1:
             raise
         folder = found[0]

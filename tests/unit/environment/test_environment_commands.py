@@ -65,7 +65,7 @@ def test_more_findings_than_github_shows_are_not_lost(project: Project, loader: 
     project.path("production.env").write_text("APP_ENV=production\n", "utf-8")
     outcome = loader("validate", "--env", "production", "--format", "github")
     assert outcome.out.count("::error ") == 10
-    assert outcome.out.count("missing-key") == 33
+    assert outcome.out.count("missing-key") == 34
 
 
 def test_a_workflow_on_github_shows_findings_its_own_way(
@@ -89,7 +89,7 @@ def test_validate_keeps_evidence(project: Project, loader: Loader) -> None:
     assert loader("validate", "--evidence", "kept").code == 0
     path = project.root / "kept" / "validate.json"
     good = json.loads(path.read_text("utf-8"))
-    assert (good["verdict"], good["rules"][0]["samples"]) == ("pass", 204)
+    assert (good["verdict"], good["rules"][0]["samples"]) == ("pass", 210)
     project.replace("production", "LOG_LEVEL", "LOG_LEVEL=loud")
     assert loader("validate", "--env", "production", "--evidence", "kept").code == 2
     bad = json.loads((project.root / "kept" / "validate.production.json").read_text("utf-8"))
@@ -99,7 +99,7 @@ def test_validate_keeps_evidence(project: Project, loader: Loader) -> None:
 
 def test_valid_files_in_machine_formats(loader: Loader) -> None:
     assert json.loads(loader("validate", "--format", "json").out) == {"findings": []}
-    assert loader("validate", "--format", "markdown").out == "**204 values keep every rule.**\n"
+    assert loader("validate", "--format", "markdown").out == "**210 values keep every rule.**\n"
 
 
 def test_load_shows_values_and_hides_secrets(loader: Loader) -> None:

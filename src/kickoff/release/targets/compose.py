@@ -155,7 +155,7 @@ class ComposeTarget:
             KickoffError: It failed or ran out of time (exit 1).
         """
         compose = self._compose(release_folder)
-        project = self.stack.compose.project
+        project = self._project
         # One name for all hooks: whatever an earlier run left behind goes first, and two never run at once.
         name = f"{project}-hook"
         self._discard(name)
@@ -215,7 +215,7 @@ class ComposeTarget:
 
     def slot(self, colour: Colour) -> Slot | None:
         """Return what the colour's container runs; ``None`` when it does not run."""
-        given = given_to(self.stack.compose.project, str(colour))
+        given = given_to(self._project, str(colour))
         return Slot(given["KICKOFF_RELEASE"], PORT) if given and "KICKOFF_RELEASE" in given else None
 
     def connections(self, colour: Colour, slot: Slot) -> int:
@@ -288,6 +288,14 @@ class ComposeTarget:
 
     # --- the engine ---------------------------------------------------------------------------------
 
+    @property
+    def _project(self) -> str:
+        """The stack's name; before the stack's files are on the host, that which the project gives it."""
+        compose = self.stack.compose
+        if not (compose.folder / compose.file).is_file():
+            compose = Compose(self.stack.root, compose.file, [])
+        return compose.project
+
     @cached_property
     def _engine(self) -> docker.DockerClient:
         return _open_engine()
@@ -310,7 +318,7 @@ class ComposeTarget:
         return Compose(release_folder, _RESOLVED, [])
 
     def _found(self, service: str) -> Container | None:
-        return _container_of(self._engine, self.stack.compose.project, service)
+        return _container_of(self._engine, self._project, service)
 
     def _container(self, service: str) -> Container:
         container = self._found(service)
