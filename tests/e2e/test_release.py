@@ -291,3 +291,43 @@ def test_the_candidate_is_checked_whatever_became_of_live(project: Project) -> N
     )
     assert done.returncode == 0, done.stderr
     assert project.evidence("smoke-candidate")["verdict"] == "pass"
+
+
+def test_a_first_release_that_failed_after_it_went_live_is_taken_out_of_service(project: Project) -> None:
+    first = project.ship()
+    taken = project.command("rollback", f"--failed={first.release}", "--reason=its live smoke test failed")
+    assert taken.returncode == ExitCode.ROLLED_BACK, taken.stderr
+    assert "so nothing serves now" in taken.stderr
+    assert project.services_running() == []
+    assert httpx.get(project.address, trust_env=False).status_code == 503
+    again = project.command("rollback", f"--failed={first.release}")
+    assert again.returncode == ExitCode.PASS, again.stderr
+    assert "nothing to take back" in again.stderr
+    assert project.command("status").returncode == ExitCode.UNREACHABLE
+    assert project.ship(delay_ms=1).facts["outcome"] == "released"
+
+
+def test_a_failed_release_is_taken_back_once_whoever_asks(project: Project) -> None:
+    first, second = project.ship(), project.ship(delay_ms=1)
+    done = [project.command("rollback", f"--failed={second.release}") for _ in range(2)]
+    assert [one.returncode for one in done] == [ExitCode.PASS, ExitCode.PASS], done[-1].stderr
+    assert "nothing to take back" in done[1].stderr
+    project.assert_settled(first.release)
+
+
+def test_a_release_that_no_judge_passed_is_no_unchanged_one(project: Project) -> None:
+    only = project.ship()
+    path = project.store.history.path
+    entry = json.loads(path.read_text(encoding="utf-8"))
+    del entry["data"]["baked_at"]
+    path.write_text(json.dumps(entry) + "\n", encoding="utf-8")
+    journal = project.store.journal.path
+    kept = [line for line in journal.read_text("utf-8").splitlines() if '"step":"bake"' not in line]
+    journal.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    head = project._git("rev-parse", "HEAD").strip()
+    folder = project.root.parent / "artifacts"
+    again = project.engine().stage(project.build(head), folder, head, wait=0, force=False)
+    assert (again.release, again.facts["changed"]) == (only.release, True)
+    assert project.engine().promote(again.attempt).facts["outcome"] == "released"
+    unchanged = project.engine().stage(project.build(head), folder, head, wait=0, force=False)
+    assert unchanged.facts["promoted"]["verdict"] == "pass"
