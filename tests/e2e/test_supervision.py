@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
@@ -141,6 +142,7 @@ def test_one_that_was_killed_is_replaced(supervisor: Supervisor) -> None:
     assert process is not None
     process.send_signal(signal.SIGKILL)
     process.wait(10)
-    blue.kill()
+    with suppress(psutil.NoSuchProcess):
+        blue.kill()
     supervisor.ensure()
     assert supervisor.info("blue")["statename"] in ("STARTING", "RUNNING")

@@ -36,5 +36,7 @@ def test_every_dependency_of_the_image_has_a_wheel_for_musl(machine: str, tmp_pa
         timeout=120,
         check=False,
     )
+    if "Failed to fetch" in done.stderr:
+        pytest.skip("the package index cannot be reached, so nobody knows its wheels")
     assert done.returncode == 0, done.stderr
     assert "uvloop" in done.stderr and "psycopg-binary" in done.stderr

@@ -61,12 +61,12 @@ def test_in_pairs_safe_requests_go_out_without_the_marker_too(server: Server) ->
 
 def test_slow_answers_are_counted(server: Server) -> None:
     def slow(seen: Seen) -> Answer:
-        time.sleep(0.05 if seen.path == "/ready" else 0)
+        time.sleep(0.5 if seen.path == "/ready" else 0)
         return Answer()
 
     server.answer = slow
     with Prober(
-        server.url, {}, CHECKS, header="", expected_release="", rate=500, marker="m", slow_seconds=0.05
+        server.url, {}, CHECKS, header="", expected_release="", rate=500, marker="m", slow_seconds=0.5
     ) as running:
         until(lambda: running.snapshot().probes >= 6)
     counts = running.snapshot()
