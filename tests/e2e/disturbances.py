@@ -302,6 +302,15 @@ def live_errs(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def live_errs_in_the_canary(scene: Scene) -> Iterator[None]:
+    """Let it do so once a share of the users meets the candidate."""
+    live = scene.live
+    scene.at("intent", "shift", lambda: scene.project.sicken(live, "errs"))
+    yield
+    scene.project.sicken(live, "")
+
+
+@contextmanager
 def live_hangs(scene: Scene) -> Iterator[None]:
     """Let the live release take connections and never answer."""
     with _sick(scene, "hangs"):

@@ -237,7 +237,7 @@ GATES = (
     Gate("cpu of what the colour may use", replaced(local, "_processors", lambda _: float(os.cpu_count() or 1)),
          ("CPU burning within a limit",)),
     Gate("live that is down is no baseline", replaced(judge.Observation, "down", property(lambda _: False)),
-         ("live fails all but its liveness path, by canary",)),
+         ("live begins to fail in the canary",)),
     # --- where only what another environment proved may be shipped --------------------------------------
     Gate("the environment's proof is demanded", replaced(admission, "require_proof", lambda *_, **__: None),
          ("proof missing", "proof of another artefact")),
