@@ -63,8 +63,8 @@ def kill_everywhere(project: Project, command: str, side: str) -> Killed:
 def kill_in_a_bad_bake(project: Project, by: signal.Signals, side: str) -> Killed:
     """End ``promote`` of a release that fails half of the users on one ``side`` of each of its records.
 
-    After every end ``resume`` must take the release back: it was never judged good, so it is neither recorded
-    as released nor passes for live when it is staged again.
+    After every end ``resume`` must take the release back: it was never judged good, so it is not recorded as
+    released.
 
     Raises:
         AssertionError: It did not.
