@@ -124,7 +124,7 @@ def route(servers: dict[Colour, str], weights: dict[Colour, int], fallback: Colo
 def test_traffic_follows_the_route(running: Running, servers: dict[Colour, str]) -> None:
     proxy = running.proxy
     proxy.apply(route({}, {}))
-    assert httpx.get(running.public).status_code == 404, "nothing is live yet"
+    assert httpx.get(running.public).status_code == 503, "nothing is live yet: come back later"
 
     only_blue = {Colour.BLUE: servers[Colour.BLUE]}
     proxy.apply(route(only_blue, {Colour.BLUE: 100}))

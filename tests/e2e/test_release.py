@@ -167,8 +167,11 @@ def test_a_release_that_dies_is_covered_by_the_warm_one_without_the_pipeline(pro
     second = project.ship(delay_ms=1)
     state = project.session().store.state()
     assert state.live is not None
+    # It cannot come back either: the supervisor may be quicker than the proxy's health check.
+    faults = project.store.release_folder(second.release) / "bundle" / "fixture" / "faults.json"
     with Load(project.address, 100) as load:
         time.sleep(0.3)
+        faults.write_text('{"crash_at_start": true}')
         os.kill(project.session().target.state(state.live).pid, signal.SIGKILL)
         time.sleep(2)
     assert first.release in load.releases

@@ -156,8 +156,11 @@ class Steps:
             with self._step(attempt, "revive", colour=str(colour)):
                 state = self._running(attempt, colour, state)
                 if state.warm is not None and not self.session.target.state(state.warm).running:
-                    state = state.with_slot(state.warm, None)  # going back to it starts it from disk
                     with self.store.fenced(attempt):
+                        # A supervisor that has just come up may be about to start it; going back to it
+                        # starts it from disk.
+                        self.session.target.stop(state.warm)
+                        state = state.with_slot(state.warm, None)
                         self.store.save(state)
                 self._route(attempt, {colour: 100}, state)
                 self._wait_ready(release, colour)

@@ -19,6 +19,7 @@ from typing import Any
 import psutil
 import yaml
 
+from kickoff import masking
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.release import rollback_targets
@@ -142,10 +143,13 @@ class Store:
         return self.root / "releases" / name
 
     def keep_log(self, release: str, lines: list[str], most: int) -> None:
-        """Keep the log of a refused release in ``refused/``; at most ``most`` of them, the newest."""
+        """Keep the log of a refused release in ``refused/``; at most ``most`` of them, the newest.
+
+        Masked as it is written: by the time somebody reads it, its secrets may be known to nobody.
+        """
         folder = self.root / "refused"
         folder.mkdir(mode=0o700, exist_ok=True)
-        write_atomic(folder / f"{release}.log", "\n".join(lines) + "\n", mode=0o600)
+        write_atomic(folder / f"{release}.log", masking.text("\n".join(lines) + "\n"), mode=0o600)
         for old in sorted(folder.iterdir(), key=lambda log: log.stat().st_mtime, reverse=True)[most:]:
             old.unlink()
 
