@@ -1,15 +1,24 @@
-"""What changed between two OpenAPI documents, and which changes break a client of the older one.
+"""The service's OpenAPI document, and the changes of it that break clients.
+
+``python -m tests.unit.app.interface`` writes the document and prints its changes since the last tag ``v*``.
 
 The rules know the direction: a client must still be able to send what it sent, and must still find what it
 read. What cannot be judged (another composition, another pattern) counts as breaking: doubt is never a pass.
 """
 
+import json
+import subprocess
+import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from itertools import zip_longest
 from typing import Any
 
-from kickoff.errors import KickoffError
+from app.main import create_app
+from app.settings import Settings
+from tests.unit.app.support import ROOT
+
+TARGET = "docs/reference/openapi.json"
 
 Document = Mapping[str, Any]
 Node = Mapping[str, Any]
@@ -40,11 +49,16 @@ class Change:
         return f"{'breaking' if self.breaking else 'compatible'}: {self.place}: {self.what}"
 
 
+def breaking(old: Document, new: Document) -> list[Change]:
+    """Return the changes that break clients, unless the major version is a new one."""
+    return [] if major(new) > major(old) else [change for change in compare(old, new) if change.breaking]
+
+
 def compare(old: Document, new: Document) -> list[Change]:
     """Return the differences, breaking ones first.
 
     Raises:
-        KickoffError: A reference in one of the documents leads nowhere.
+        ValueError: A reference in one of the documents leads nowhere.
     """
     found = set(_Comparison(old, new).operations())
     return sorted(found, key=lambda change: (not change.breaking, change.place, change.what))
@@ -54,16 +68,30 @@ def major(document: Document) -> int:
     """Return the first number of the document's version.
 
     Raises:
-        KickoffError: It has none.
+        ValueError: It has none.
     """
     version = str(document.get("info", {}).get("version", ""))
     first = version.split(".", maxsplit=1)[0]
     if not first.isdecimal():
-        raise KickoffError(
-            f"info.version of the OpenAPI document is {version!r}, not a version such as 1.2.0",
-            hint="set the version of the application",
-        )
+        raise ValueError(f"info.version of the OpenAPI document is {version!r}, not a version such as 1.2.0")
     return int(first)
+
+
+def text() -> str:
+    """Return the document that the code describes; nothing of it depends on the environment."""
+    document = create_app(Settings.model_construct()).openapi()
+    return json.dumps(document, indent=1, ensure_ascii=False, sort_keys=True) + "\n"
+
+
+def last_release() -> tuple[str, Document] | None:
+    """Return the last tag ``v*`` before this commit and its document; ``None`` without one."""
+
+    def git(*arguments: str) -> str:
+        done = subprocess.run(["git", *arguments], cwd=ROOT, capture_output=True, text=True, check=False)
+        return done.stdout.strip() if done.returncode == 0 else ""
+
+    tag = git("describe", "--tags", "--abbrev=0", "--match", "v*")
+    return (tag, json.loads(git("show", f"{tag}:{TARGET}"))) if tag else None
 
 
 class _Comparison:
@@ -193,7 +221,7 @@ def _resolve(document: Document, node: Node) -> Node:
         if not isinstance(found, Mapping):
             break
         node = found
-    raise KickoffError(f"{node.get('$ref')} leads nowhere in the OpenAPI document")
+    raise ValueError(f"{node.get('$ref')} leads nowhere in the OpenAPI document")
 
 
 def _operations(document: Document) -> Iterator[tuple[str, Node]]:
@@ -224,3 +252,16 @@ def _other_breaks(key: str, was: object, now: object, *, sent: bool) -> bool:
     if key == "enum" and isinstance(was, list) and isinstance(now, list):
         return any(value not in now for value in was) if sent else any(value not in was for value in now)
     return now is not None if sent else was is not None
+
+
+def main() -> int:
+    """Write the document and print what it changes since the last release."""
+    new = text()
+    (ROOT / TARGET).write_text(new, encoding="utf-8")
+    if (release := last_release()) is not None:
+        print(f"{TARGET} since {release[0]}:", *compare(release[1], json.loads(new)), sep="\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,20 +1,15 @@
-"""Breaking changes of an OpenAPI document: the table is data, and the script compares with the last tag."""
+"""The OpenAPI document: written down as the code says, and kept for clients of the last release."""
 
 import copy
 import json
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import pytest
 
-from kickoff.errors import KickoffError
-from kickoff.openapi import compare, major
+from tests.unit.app.interface import TARGET, breaking, compare, last_release, major, text
+from tests.unit.app.support import ROOT
 
-ROOT = Path(__file__).resolve().parents[2]
-SCRIPT = ROOT / "scripts" / "quality" / "openapi_changes.py"
 Document = dict[str, Any]
 OLD: Document = {
     "openapi": "3.1.0",
@@ -156,16 +151,16 @@ COMPATIBLE: dict[str, Callable[[Document], object]] = {
 
 
 @pytest.mark.parametrize(
-    ("edit", "breaking"),
+    ("edit", "breaks"),
     [*((edit, True) for edit in BREAKING.values()), *((edit, False) for edit in COMPATIBLE.values())],
     ids=[*BREAKING, *COMPATIBLE],
 )
-def test_changes_are_told_apart(edit: Callable[[Document], object], breaking: bool) -> None:
+def test_changes_are_told_apart(edit: Callable[[Document], object], breaks: bool) -> None:
     new = copy.deepcopy(OLD)
     edit(new)
     changes = compare(OLD, new)
     assert changes
-    assert any(change.breaking for change in changes) is breaking, [str(change) for change in changes]
+    assert any(change.breaking for change in changes) is breaks, [str(change) for change in changes]
 
 
 def test_the_same_document_has_no_change_and_words_do_not_count() -> None:
@@ -178,71 +173,30 @@ def test_the_same_document_has_no_change_and_words_do_not_count() -> None:
 def test_a_reference_that_leads_nowhere_is_an_error() -> None:
     new = copy.deepcopy(OLD)
     del new["components"]
-    with pytest.raises(KickoffError, match="#/components/schemas/Order leads nowhere"):
+    with pytest.raises(ValueError, match="#/components/schemas/Order leads nowhere"):
         compare(OLD, new)
 
 
 @pytest.mark.parametrize("version", ["", "one", "v2.0"])
 def test_a_version_is_needed(version: str) -> None:
-    with pytest.raises(KickoffError, match=r"info\.version"):
+    with pytest.raises(ValueError, match=r"info\.version"):
         major({"info": {"version": version}})
 
 
-def test_the_committed_document_is_what_the_code_says() -> None:
-    done = subprocess.run(
-        [sys.executable, ROOT / "scripts" / "docs" / "openapi.py", "--check"],
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-
-
-@pytest.fixture
-def project(tmp_path: Path) -> Callable[[Document, str], None]:
-    """Return what commits a document, with a tag or without."""
-
-    def git(*arguments: str) -> None:
-        identity = ("-c", "user.name=Test", "-c", "user.email=test@example.org")
-        subprocess.run(["git", *identity, *arguments], cwd=tmp_path, check=True, capture_output=True)
-
-    def commit(document: Document, tag: str = "") -> None:
-        (tmp_path / "openapi.json").write_text(json.dumps(document))
-        git("add", "--all")
-        git("commit", "--quiet", "--allow-empty", "--message=A commit")
-        if tag:
-            git("tag", tag)
-
-    git("init", "--quiet", "--initial-branch=main")
-    return commit
-
-
-def run(folder: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, SCRIPT, "--document=openapi.json"],
-        cwd=folder,
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-
-
-def test_the_script_compares_with_the_last_release(project: Callable[..., None], tmp_path: Path) -> None:
-    project(OLD)
-    assert "not applicable: no tag" in run(tmp_path).stdout
-    project(OLD, "v1.4.0")
-    assert run(tmp_path).stdout == "0 breaking and 0 compatible changes since v1.4.0\n"
+def test_a_break_is_allowed_with_a_new_major_version_alone() -> None:
     new = copy.deepcopy(OLD)
     BREAKING["read field gone"](new)
-    project(new)
-    refused = run(tmp_path)
-    assert refused.returncode == 1
-    assert "breaking: GET /orders 200.id: the field is gone" in refused.stdout
-    assert "the major version is still 1" in refused.stderr
-    assert "Traceback" not in refused.stderr
+    assert str(breaking(OLD, new)[0]) == "breaking: GET /orders 200.id: the field is gone"
     new["info"]["version"] = "2.0.0"
-    project(new)
-    allowed = run(tmp_path)
-    assert (allowed.returncode, "the major version is a new one" in allowed.stdout) == (0, True)
+    assert breaking(OLD, new) == []
+
+
+def test_the_committed_document_is_what_the_code_says() -> None:
+    assert (ROOT / TARGET).read_text() == text(), "python -m tests.unit.app.interface writes it anew"
+
+
+def test_clients_of_the_last_release_are_served() -> None:
+    release = last_release()
+    if release is None:
+        pytest.skip("no tag v* is an ancestor of this commit: there is no release to compare with")
+    assert breaking(release[1], json.loads(text())) == []
