@@ -13,7 +13,6 @@ import uvicorn
 from pydantic import ValidationError
 
 from app.drain import finish_seconds
-from app.protocol import Protocol
 from app.settings import Settings, explain
 from app.telemetry import logs
 
@@ -46,12 +45,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
             port=options.port,
             workers=settings.api_workers,
             loop="uvloop",
-            http=Protocol,
+            http="httptools",
             ws="none",
             lifespan="on",
             log_config=None,
             access_log=False,
             server_header=False,
+            # By the server, which answers what is not HTTP, too.
+            headers=[("X-Release", settings.kickoff_release)],
             timeout_keep_alive=_KEEP_ALIVE_SECONDS,
             timeout_graceful_shutdown=finish_seconds(settings.shutdown_grace),
         )

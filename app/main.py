@@ -1,7 +1,6 @@
 """The assembly: settings in, application out."""
 
 import asyncio
-import gc
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
@@ -11,10 +10,8 @@ from typing import TYPE_CHECKING, Any
 from fastapi import FastAPI
 from sqlalchemy.engine import make_url
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
 
 from app.api import checks, health, matches, predictions, problems
-from app.api.direct import Direct
 from app.api.envelope import Envelope
 from app.cache.tiered import TieredCache
 from app.drain import Drain
@@ -35,17 +32,10 @@ _LOG = logging.getLogger(__name__)
 _CACHE_FORMAT = 1
 _SWEEP_SECONDS = 3600.0
 _MEASURE_SECONDS = 5.0
-_GARBAGE_THRESHOLDS = 10_000, 10, 10
 
 
 class Service(FastAPI):
-    """The application, wrapped so that even errors of the framework go through the envelope."""
-
-    envelope: Callable[[ASGIApp], Envelope]
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """Put the envelope around everything."""
-        return self.envelope(super().build_middleware_stack())
+    """The application; its OpenAPI document describes errors as they are answered."""
 
     def openapi(self) -> dict[str, Any]:
         """Return the document, with problem documents where the framework would describe its own errors."""
@@ -101,13 +91,8 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
         ]
         if handle_signals:
             drain.install()
-            # What is there now stays until the end: the garbage collector need not look at it ever again.
-            gc.collect()
-            gc.freeze()
-            gc.set_threshold(*_GARBAGE_THRESHOLDS)
         yield
         await end(tasks)
-        await football.close()
         await cache.close()
         if replica is not None:
             await replica.close()
@@ -122,19 +107,12 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
         telemetry=telemetry,
         redirect_slashes=False,
     )
-    app.envelope = lambda inner: Envelope(
-        inner,
-        release=settings.kickoff_release,
-        drain=drain,
-        clients=clients,
-        timeout=settings.request_timeout,
-    )
     app.state.settings, app.state.drain = settings, drain
     app.state.api_key = settings.api_key.get_secret_value().encode()
     routers = [module.router for module in (predictions, matches, checks, health)]
-    every_route = [route for router in routers for route in router.routes]
-    problems.install(app, every_route)
-    app.add_middleware(Direct, routes=every_route, handlers=app.exception_handlers)
+    for router in routers:
+        app.include_router(router)
+    problems.install(app, [route for router in routers for route in router.routes])
     if settings.cors_origins:
         app.add_middleware(
             CORSMiddleware,
@@ -143,8 +121,8 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
             allow_headers=["Content-Type", "Idempotency-Key", "X-API-Key", "X-Request-ID"],
             expose_headers=["X-Release", "X-Request-ID", "Idempotent-Replayed"],
         )
-    for router in routers:
-        app.include_router(router)
+    # Added last, so it is the first that a request meets.
+    app.add_middleware(Envelope, drain=drain, clients=clients, timeout=settings.request_timeout)
     return app
 
 

@@ -18,8 +18,7 @@ from app.model.scoring import outcome_of
 from app.storage import matches, predictions, ratings
 from app.storage.engine import Database
 from app.storage.matches import Match
-from app.storage.predictions import Prediction, PredictionWriter, Settled
-from app.storage.ratings import RatingReader
+from app.storage.predictions import Prediction, Settled
 from app.telemetry import metrics
 
 PUBLIC = "public"
@@ -98,13 +97,6 @@ class Football:
     def __init__(self, database: Database, cache: TieredCache[League | Team]) -> None:
         self._database = database
         self._cache = cache
-        self._reader = RatingReader(database)
-        self._writer = PredictionWriter(database)
-
-    async def close(self) -> None:
-        """Finish what is being read and written."""
-        await self._reader.close()
-        await self._writer.close()
 
     async def predict(self, fixtures: Sequence[Fixture], *, tenant: str) -> list[Prediction]:
         """Predict matches; nothing is stored yet.
@@ -114,8 +106,8 @@ class Football:
         keys = {name: ratings.key_of(name) for one in fixtures for name in (one.home_team, one.away_team)}
         known = await self._cache.get_all(
             {
-                _LEAGUE_KEY: self._reader.league,
-                **{f"{_TEAM_KEY}{key}": partial(self._reader.team, key) for key in keys.values()},
+                _LEAGUE_KEY: self._league,
+                **{f"{_TEAM_KEY}{key}": partial(self._team, key) for key in keys.values()},
             }
         )
         league = known[_LEAGUE_KEY]
@@ -130,18 +122,6 @@ class Football:
             _prediction(fixture, tenant, league, team(fixture.home_team), team(fixture.away_team))
             for fixture in fixtures
         ]
-
-    async def store(self, made: Sequence[Prediction], connection: AsyncConnection | None = None) -> None:
-        """Store predictions, all or none.
-
-        Args:
-            made: What :meth:`predict` returned.
-            connection: The caller's transaction; without one, a transaction is shared with other requests.
-        """
-        if connection is None:
-            await self._writer.store(made)
-        else:
-            await predictions.insert_predictions(connection, made)
 
     async def settle(self, connection: AsyncConnection, match: Match) -> Settlement:
         """Store a result, score the predictions of its match and let the ratings learn, in one transaction.
@@ -182,6 +162,14 @@ class Football:
             for one in settlement.scored:
                 metrics.SETTLED.labels(str(one.favourite_won).lower()).inc()
                 metrics.LOG_LOSS.observe(one.log_loss)
+
+    async def _league(self) -> League:
+        async with self._database.read() as connection:
+            return await ratings.read_league(connection)
+
+    async def _team(self, key: str) -> Team | None:
+        async with self._database.read() as connection:
+            return await ratings.read_team(connection, key)
 
     async def _learn(self, connection: AsyncConnection, league: League, match: Match) -> None:
         home = await ratings.read_team(connection, ratings.key_of(match.home_team)) or AVERAGE_TEAM

@@ -84,17 +84,6 @@ async def current_call(
     ] = None,
 ) -> Call:
     """Return the call, as its headers describe it."""
-    return call_of(request, marker, idempotency_key)
-
-
-def call_of(request: Request, marker: str | None, idempotency_key: str | None) -> Call:
-    """Return the call that a request makes.
-
-    Args:
-        request: What was received.
-        marker: Name of a check, if one sent it.
-        idempotency_key: The caller's key, if it gave one.
-    """
     state = request.app.state
     tenant = tenant_of(marker)
     return Call(

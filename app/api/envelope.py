@@ -1,13 +1,11 @@
-"""What every request gets, whatever happens inside: release, request id, time limit, metrics, a log line."""
+"""What every request gets, whatever happens inside: request id, time limit, metrics, a log line."""
 
 import asyncio
 import logging
 import os
 import re
 import time
-from functools import lru_cache
 
-from prometheus_client import Histogram
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
@@ -28,22 +26,18 @@ LARGEST_BODY = 64 * 1024
 
 
 class Envelope:
-    """The outermost layer, around the framework's own error handling.
+    """The outermost middleware.
 
     Args:
         app: Everything else.
-        release: Goes into ``X-Release`` of every response.
         drain: Knows whether the process is about to end.
         clients: Counts who was here.
         timeout: Seconds after which a request is answered with 504.
     """
 
-    def __init__(
-        self, app: ASGIApp, *, release: str, drain: Drain, clients: ActiveClients, timeout: float
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, drain: Drain, clients: ActiveClients, timeout: float) -> None:
         self._app = app
         self._clients = clients
-        self._release = (b"x-release", release.encode())
         self._drain = drain
         self._timeout = timeout
 
@@ -52,7 +46,7 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        exchange = _Exchange(scope, send, self._release, self._drain)
+        exchange = _Exchange(scope, send, self._drain)
         token = REQUEST_ID.set(exchange.request_id)
         counted = not scope["path"].startswith(_UNCOUNTED)
         if counted:
@@ -86,10 +80,9 @@ class Envelope:
 class _Exchange:
     """One request and its response."""
 
-    def __init__(self, scope: Scope, send: Send, release: tuple[bytes, bytes], drain: Drain) -> None:
+    def __init__(self, scope: Scope, send: Send, drain: Drain) -> None:
         self._scope = scope
         self._send = send
-        self._release = release
         self._drain = drain
         self._begun = time.perf_counter()
         self._status = 0
@@ -120,8 +113,7 @@ class _Exchange:
         if message["type"] == "http.response.start":
             self._status = message["status"]
             self._trace_id = current_trace()
-            headers = [*message.get("headers", ()), self._release]
-            headers.append((b"x-request-id", self.request_id.encode()))
+            headers = [*message.get("headers", ()), (b"x-request-id", self.request_id.encode())]
             if self._drain.draining:
                 headers.append((b"connection", b"close"))
             message = {**message, "headers": headers}
@@ -148,7 +140,7 @@ class _Exchange:
         seconds = time.perf_counter() - self._begun
         route = getattr(self._scope.get("route"), "path", "unmatched")
         method = self._scope["method"] if route != "unmatched" else "any"
-        _requests(method, route, self._status, self.traffic).observe(seconds)
+        metrics.REQUESTS.labels(method, route, self._status, self.traffic).observe(seconds)
         level = logging.DEBUG if self._scope["path"].startswith(_UNCOUNTED) else logging.INFO
         if _LOG.isEnabledFor(level):
             _LOG.log(
@@ -165,9 +157,3 @@ class _Exchange:
                     **({"trace_id": self._trace_id} if self._trace_id else {}),
                 },
             )
-
-
-@lru_cache(maxsize=1024)
-def _requests(method: str, route: str, status: int, traffic: str) -> Histogram:
-    """Return the metric of one kind of request; to find it costs more than to count."""
-    return metrics.REQUESTS.labels(method, route, str(status), traffic)

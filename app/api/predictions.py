@@ -1,14 +1,13 @@
 """Predictions: make one, make several, list them."""
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Response
 from pydantic import BaseModel
-from pydantic_core import to_json
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from app.api.call import Call, CurrentCall, require_key, respond
+from app.api.call import Call, CurrentCall, require_key
 from app.api.problems import responses
 from app.api.schemas import (
     LARGEST_PAGE,
@@ -20,7 +19,6 @@ from app.api.schemas import (
     PageDocument,
     PredictionDocument,
     cursor_of,
-    document_of,
     place_of,
 )
 from app.service import PUBLIC, Fixture
@@ -43,7 +41,7 @@ _WRITE_ERRORS = responses(400, 401, 413, 422, 503, 504)
 )
 async def predict(match: MatchRequest, call: CurrentCall) -> Response:
     """Predict one match. Teams that never played count as average."""
-    return await _predict(call, [match], match, lambda made: document_of(made[0]))
+    return await _predict(call, [match], match, lambda made: PredictionDocument.of(made[0]))
 
 
 @router.post(
@@ -60,53 +58,42 @@ async def predict_batch(batch: BatchRequest, call: CurrentCall) -> Response:
         call,
         batch.matches,
         batch,
-        lambda made: {"predictions": [document_of(row) for row in made]},
+        lambda made: BatchDocument(predictions=[PredictionDocument.of(row) for row in made]),
     )
 
 
-@router.get("", response_model=PageDocument, responses=responses(422, 503, 504), summary="List predictions")
+@router.get("", responses=responses(422, 503, 504), summary="List predictions")
 async def history(
     call: CurrentCall,
     limit: Annotated[int, Query(ge=1, le=LARGEST_PAGE)] = 50,
     cursor: Annotated[Cursor | None, Query()] = None,
     match_id: Annotated[MatchId | None, Query(description="Only predictions of this match")] = None,
-) -> Response:
+) -> PageDocument:
     """List predictions, newest first. Rows that arrive meanwhile do not move the pages."""
     before = None if cursor is None else place_of(cursor)
     rows, place = await predictions.page(
         call.history, tenant=call.tenant, match_id=match_id, before=before, limit=limit
     )
-    page = {
-        "items": [document_of(row) for row in rows],
-        "next_cursor": None if place is None else cursor_of(place),
-    }
-    return respond(Reply(200, _json(page)))
+    return PageDocument(
+        items=[PredictionDocument.of(row) for row in rows],
+        next_cursor=None if place is None else cursor_of(place),
+    )
 
 
 async def _predict(
     call: Call,
     matches: Sequence[MatchRequest],
     request: BaseModel,
-    document: Callable[[list[Prediction]], dict[str, Any]],
+    document: Callable[[list[Prediction]], BaseModel],
 ) -> Response:
     fixtures = [Fixture(match.home_team, match.away_team, match.match_id) for match in matches]
-
     made = await call.football.predict(fixtures, tenant=call.tenant)
 
-    async def work(connection: AsyncConnection | None) -> Reply:
-        await call.football.store(made, connection)
-        return Reply(201, _json(document(made)))
+    async def work(connection: AsyncConnection) -> Reply:
+        await predictions.insert_predictions(connection, made)
+        return Reply(201, document(made).model_dump_json())
 
-    if call.idempotency_key is None:
-        # Most requests carry no key: they share transactions with each other.
-        response, replayed = respond(await work(None)), False
-    else:
-        response = await call.once(request.model_dump_json(), work)
-        replayed = "Idempotent-Replayed" in response.headers
-    if call.tenant == PUBLIC and not replayed:
+    response = await call.once(request.model_dump_json(), work)
+    if call.tenant == PUBLIC and "Idempotent-Replayed" not in response.headers:
         metrics.PREDICTIONS.inc(len(fixtures))
     return response
-
-
-def _json(document: dict[str, Any]) -> str:
-    return to_json(document).decode()

@@ -95,7 +95,7 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
 
     Args:
         app: The application.
-        routes: All its operations.
+        routes: The operations of its routers.
     """
 
     @app.exception_handler(HTTPException)
@@ -124,11 +124,6 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     @app.exception_handler(KeyReusedError)
     async def key_reused(_request: Request, _error: KeyReusedError) -> Response:
         return problem(422, "this Idempotency-Key was used before, for a different request")
-
-    @app.exception_handler(Exception)
-    async def mistake(_request: Request, _error: Exception) -> Response:
-        # The envelope logs it.
-        return problem(500, MISTAKE)
 
     @app.exception_handler(DatabaseUnavailableError)
     async def no_database(_request: Request, error: DatabaseUnavailableError) -> Response:

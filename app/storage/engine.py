@@ -84,20 +84,6 @@ class Database:
                 async with connection.begin():
                     yield connection
 
-    @asynccontextmanager
-    async def statements(self) -> AsyncIterator[AsyncConnection]:
-        """Give a connection for transactions of one statement each.
-
-        On PostgreSQL the statement commits itself. SQLite needs a transaction around it, because one with
-        many rows is executed once for each of them.
-
-        Raises:
-            DatabaseUnavailableError: It does not answer; the last statement stored nothing.
-        """
-        with _translated():
-            async with self._turn, self._single.connect() as plain:
-                yield await plain.execution_options(writes=True)
-
     async def rows(self, query: sa.Select[Any]) -> Sequence[sa.RowMapping]:
         """Return what a query finds.
 
@@ -176,7 +162,7 @@ def _cause(error: Exception) -> str:
 
 def _options(url: URL, statement_timeout: float, server: Server) -> dict[str, Any]:
     if url.get_backend_name() == "sqlite":
-        # Every connection is a thread; predictions are committed in groups, so a few are enough.
+        # Every connection is a thread; writers take turns, so a few are enough.
         return {"pool_size": 4, "max_overflow": 0, "pool_timeout": _POOL_WAIT_SECONDS}
     return {
         "pool_size": 8,

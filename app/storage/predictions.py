@@ -1,4 +1,4 @@
-"""Stored predictions: written in groups, read in pages."""
+"""Stored predictions."""
 
 import uuid
 from collections.abc import Sequence
@@ -7,13 +7,10 @@ from datetime import datetime
 from typing import Any
 
 import sqlalchemy as sa
-from pydantic_core import to_json
-from sqlalchemy.engine import Dialect
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.model.scoring import Outcome, favourite, log_loss, ranked_probability_score
-from app.storage.engine import Database, Reader
-from app.storage.groups import Groups
+from app.storage.engine import Reader
 from app.storage.ratings import key_of
 from app.storage.tables import predictions
 
@@ -49,33 +46,9 @@ def _row(prediction: Prediction) -> dict[str, Any]:
     return {field: getattr(prediction, field) for field in _FIELDS}
 
 
-class _Rows(sa.types.TypeDecorator[Sequence[Prediction]]):
-    """Rows as one JSON text."""
-
-    impl = sa.Text
-    cache_ok = True
-
-    def process_bind_param(self, value: Sequence[Prediction] | None, _dialect: Dialect) -> str | None:
-        """Return the rows as JSON; like the table itself, refuse a moment without time zone."""
-        rows = value or ()
-        if any(row.created_at.tzinfo is None for row in rows):
-            raise ValueError("a stored moment needs a time zone")
-        return to_json([_row(row) for row in rows]).decode()
-
-
-# One statement with one parameter for any number of rows, which PostgreSQL prepares once.
-_INSERT_ALL = sa.text(
-    f"INSERT INTO {predictions.name} ({', '.join(_FIELDS)}) SELECT {', '.join(_FIELDS)}"  # noqa: S608  # nosec B608
-    f" FROM json_populate_recordset(NULL::{predictions.name}, CAST(:rows AS json))"
-).bindparams(sa.bindparam("rows", type_=_Rows))
-
-
 async def insert_predictions(connection: AsyncConnection, rows: Sequence[Prediction]) -> None:
     """Store predictions within the caller's transaction."""
-    if connection.dialect.name == "postgresql":
-        await connection.execute(_INSERT_ALL, {"rows": rows})
-    else:
-        await connection.execute(predictions.insert(), [_row(row) for row in rows])
+    await connection.execute(predictions.insert(), [_row(row) for row in rows])
 
 
 async def page(
@@ -153,30 +126,3 @@ async def score(
         Settled(favourite(row.home, row.draw, row.away) is outcome, loss)
         for row, loss in zip(rows, losses, strict=True)
     ]
-
-
-class PredictionWriter:
-    """Stores the predictions of concurrent requests in one transaction; each is answered after its commit."""
-
-    def __init__(self, database: Database) -> None:
-        self._groups: Groups[Sequence[Prediction], None] = Groups(
-            database.statements, _write, name="prediction-writer"
-        )
-
-    async def store(self, rows: Sequence[Prediction]) -> None:
-        """Store the rows, all or none, and return when they are committed.
-
-        Raises:
-            DatabaseUnavailableError: Nothing was stored.
-        """
-        await self._groups.do(rows)
-
-    async def close(self) -> None:
-        """Wait for what is being written."""
-        await self._groups.close()
-
-
-async def _write(connection: AsyncConnection, group: Sequence[Sequence[Prediction]]) -> Sequence[None]:
-    async with connection.begin():
-        await insert_predictions(connection, [row for rows in group for row in rows])
-    return [None] * len(group)

@@ -1,20 +1,15 @@
 """Ratings of the league and of its teams."""
 
-from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from app.model.goals import League, Team
-from app.storage.engine import Database, insert
-from app.storage.groups import Groups
+from app.storage.engine import insert
 from app.storage.tables import league, teams
 
 _LEAGUE = sa.select(league.c.base, league.c.home_advantage, league.c.results)
-_TEAMS = sa.select(teams.c.key, teams.c.attack, teams.c.defence, teams.c.played).where(
-    teams.c.key.in_(sa.bindparam("keys", expanding=True))
-)
 _TEAM = sa.select(teams.c.attack, teams.c.defence, teams.c.played)
 
 
@@ -33,43 +28,6 @@ async def read_team(connection: AsyncConnection, key: str) -> Team | None:
     """Return a team's rating; ``None`` when it never played."""
     row = (await connection.execute(_TEAM.where(teams.c.key == key))).one_or_none()
     return None if row is None else Team(attack=row.attack, defence=row.defence, played=row.played)
-
-
-class RatingReader:
-    """Reads the ratings that concurrent requests need with one query."""
-
-    def __init__(self, database: Database) -> None:
-        self._database = database
-        self._groups: Groups[str, Team | None] = Groups(database.read, _read_teams, name="rating-reader")
-
-    async def league(self) -> League:
-        """Return the league's numbers.
-
-        Raises:
-            DatabaseUnavailableError: The database does not answer.
-        """
-        async with self._database.read() as connection:
-            return await read_league(connection)
-
-    async def team(self, key: str) -> Team | None:
-        """Return a team's rating; ``None`` when it never played.
-
-        Raises:
-            DatabaseUnavailableError: The database does not answer.
-        """
-        return await self._groups.do(key)
-
-    async def close(self) -> None:
-        """Wait for what is being read."""
-        await self._groups.close()
-
-
-async def _read_teams(connection: AsyncConnection, keys: Sequence[str]) -> Sequence[Team | None]:
-    # A transaction for each group, or SQLite would show the next one what was true for this one.
-    async with connection.begin():
-        found = (await connection.execute(_TEAMS, {"keys": list(set(keys))})).all()
-    known = {key: Team(attack, defence, played) for key, attack, defence, played in found}
-    return [known.get(key) for key in keys]
 
 
 async def write_league(connection: AsyncConnection, new: League) -> None:

@@ -13,7 +13,6 @@ import uvicorn
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from app.main import create_app
-from app.protocol import Protocol
 from app.settings import Settings
 from app.telemetry import logs
 
@@ -81,12 +80,13 @@ def main() -> None:
         application,
         port=options.port,
         loop="uvloop",
-        http=Protocol,
+        http="httptools",
         ws="none",
         lifespan="on",
         log_config=None,
         access_log=False,
         server_header=False,
+        headers=[("X-Release", settings.kickoff_release)],
         timeout_keep_alive=120,
     )
 

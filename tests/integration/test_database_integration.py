@@ -27,7 +27,7 @@ from app.storage import idempotency, matches, predictions, ratings, retention
 from app.storage.engine import Database, DatabaseUnavailableError, migration_engine
 from app.storage.idempotency import Key, KeyReusedError, Reply
 from app.storage.matches import Match
-from app.storage.predictions import Prediction, PredictionWriter
+from app.storage.predictions import Prediction
 from app.storage.tables import league, metadata, teams
 from app.storage.tables import predictions as prediction_rows
 from tests.integration.support import MATCH, eventually
@@ -134,43 +134,45 @@ async def test_a_cancelled_transaction_leaves_nothing_and_frees_its_connection(d
     assert await stored(database) == []
 
 
-async def test_the_writer_stores_concurrent_requests_each_once(database: Database) -> None:
-    writer = PredictionWriter(database)
-    groups = [[prediction(), prediction()] for _ in range(100)]
-    await asyncio.gather(*(writer.store(group) for group in groups))
-    await writer.close()
-    assert {one.id for one in await stored(database)} == {one.id for group in groups for one in group}
+async def store(database: Database, rows: list[Prediction]) -> None:
+    """Store predictions as a request does."""
+    async with database.write() as connection:
+        await predictions.insert_predictions(connection, rows)
 
 
-async def test_the_writer_commits_before_it_answers(database: Database, url: str) -> None:
-    writer = PredictionWriter(database)
+async def test_concurrent_requests_are_stored_each_once(database: Database) -> None:
+    made = [[prediction(), prediction()] for _ in range(100)]
+    await asyncio.gather(*(store(database, rows) for rows in made))
+    assert {one.id for one in await stored(database)} == {one.id for rows in made for one in rows}
+    assert len(await stored(database)) == 200
+
+
+async def test_what_is_stored_is_seen_elsewhere_at_once(database: Database, url: str) -> None:
     made = prediction()
-    await writer.store([made])
+    await store(database, [made])
     elsewhere = Database(url)
     assert await stored(elsewhere) == [made]
     await elsewhere.close()
 
 
-async def test_a_failing_write_fails_its_requests_and_not_the_next(database: Database) -> None:
-    writer = PredictionWriter(database)
+async def test_a_failing_write_fails_its_own_request_alone(database: Database) -> None:
     made = prediction()
-    await writer.store([made])
-    with pytest.raises(sa.exc.IntegrityError):
-        await writer.store([made])
-    await writer.store([prediction()])
-    assert len(await stored(database)) == 2
+    await store(database, [made])
+    found = await asyncio.gather(
+        *(store(database, [one]) for one in (prediction(), made, prediction())), return_exceptions=True
+    )
+    assert [type(one) for one in found] == [type(None), sa.exc.IntegrityError, type(None)]
+    assert len(await stored(database)) == 3
 
 
 async def test_who_stops_waiting_before_the_write_stores_nothing(database: Database) -> None:
-    writer = PredictionWriter(database)
     async with database.write() as connection:
         # Hold SQLite's only place for a writer, or an ordinary connection of PostgreSQL.
         await connection.execute(sa.select(league.c.id))
-        first = asyncio.create_task(writer.store([prediction(match_id="cancelled")]))
+        first = asyncio.create_task(store(database, [prediction(match_id="cancelled")]))
         first.cancel()
         await asyncio.gather(first, return_exceptions=True)
-    await writer.store([prediction(match_id="kept")])
-    await writer.close()
+    await store(database, [prediction(match_id="kept")])
     assert [one.match_id for one in await stored(database)] == ["kept"]
 
 
@@ -341,18 +343,17 @@ async def test_lost_connections_are_replaced(make_app: Callable[..., Service], d
 async def test_predictions_are_stored_while_the_table_grows_and_shrinks(
     empty_database_url: str,
 ) -> None:
-    """The statement that stores a group is prepared, and names the table's type: migrations change it."""
+    """The statement that stores them is prepared, and migrations change its table."""
     database = Database(empty_database_url)
     async with database.write() as connection:
         await connection.run_sync(metadata.create_all)
-    writer, made = PredictionWriter(database), [prediction() for _ in range(40)]
+    made = [prediction() for _ in range(40)]
     changes = ("ADD COLUMN note text NOT NULL DEFAULT 'none'", "ADD COLUMN more integer", "DROP COLUMN note")
     for number, one in enumerate(made):
         if number and number % 10 == 0:
             async with database.write() as connection:
                 await connection.execute(sa.text(f"ALTER TABLE predictions {changes[number // 10 - 1]}"))
-        await writer.store([one])
-    await writer.close()
+        await store(database, [one])
     assert await stored(database) == made[::-1]
     await database.close()
 

@@ -21,7 +21,6 @@ import uvicorn
 from httpx import ASGITransport, AsyncClient
 
 from app.main import Service
-from app.protocol import Protocol
 
 ROOT = Path(__file__).resolve().parents[3]
 RELEASE = "0123abc-45678def"
@@ -66,7 +65,13 @@ async def listening(app: Service) -> AsyncIterator[Listener]:
     """Serve on a port in this process: when the machine is busy, both sides of a connection wait alike."""
     server = uvicorn.Server(
         uvicorn.Config(
-            app, port=0, http=Protocol, ws="none", lifespan="on", log_config=None, access_log=False
+            app,
+            port=0,
+            headers=[("X-Release", RELEASE)],
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            access_log=False,
         )
     )
     task = asyncio.create_task(server.serve())

@@ -1,7 +1,6 @@
 """The service as a real process: it starts, drains and ends."""
 
 import asyncio
-import json
 import socket
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -63,17 +62,23 @@ async def in_flight(listener: Listener, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def test_what_is_not_http_is_refused_with_the_release(
-    app: Service, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("KICKOFF_RELEASE", RELEASE)
-    async with listening(app) as listener, connected(listener) as connection:
-        answer = await asked(connection, b"NOT HTTP\r\n\r\n")
-        assert await connection[0].read() == b""
-    head, _, body = answer.partition(b"\r\n\r\n")
-    assert head.startswith(b"HTTP/1.1 400 ")
-    assert f"x-release: {RELEASE}".encode() in head
-    assert json.loads(body)["status"] == 400
+def test_every_answer_names_the_release_once(server: ServerProcess) -> None:
+    """Refusals of the server itself, too: of what is not HTTP."""
+    for method, path, status in [
+        ("GET", "/health", 200),
+        ("GET", "/metrics", 200),
+        ("GET", "/nowhere", 404),
+        ("DELETE", "/predictions", 405),
+        ("POST", "/predictions", 422),
+    ]:
+        answer = httpx.request(method, server.url + path)
+        assert answer.status_code == status
+        assert answer.headers.get_list("x-release") == [RELEASE]
+    with socket.create_connection(("127.0.0.1", server.port), timeout=30) as connection:
+        connection.sendall(b"NOT HTTP\r\n\r\n")
+        refusal = connection.makefile("rb").read().lower()
+    assert refusal.startswith(b"http/1.1 400 ")
+    assert refusal.count(f"\r\nx-release: {RELEASE}\r\n".encode()) == 1
 
 
 async def test_the_last_requests_are_answered_and_told_to_hang_up(app: Service) -> None:

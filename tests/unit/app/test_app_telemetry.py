@@ -97,7 +97,7 @@ async def test_requests_are_traced_to_the_endpoint_and_health_is_not(
         await client.get("/health")
         await client.post("/predictions", json={"home_team": "Arsenal", "away_team": "Chelsea"})
     names = {name for name, _, _ in collector.spans}
-    # The parts of the request as well: a traced one goes the framework's way.
+    # The parts of the request as well.
     assert len([name for name in names if "/predictions" in name]) == 1
     assert len(names) > 1
     assert not any("/health" in name for name in names)
