@@ -7,7 +7,6 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from functools import partial
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
@@ -103,19 +102,14 @@ class Football:
 
         Never call it inside a transaction: a rating that is not in the cache takes a connection of its own.
         """
-        keys = {name: ratings.key_of(name) for one in fixtures for name in (one.home_team, one.away_team)}
-        known = await self._cache.get_all(
-            {
-                _LEAGUE_KEY: self._league,
-                **{f"{_TEAM_KEY}{key}": partial(self._team, key) for key in keys.values()},
-            }
-        )
+        keys = {_team_key(name) for one in fixtures for name in (one.home_team, one.away_team)}
+        known = await self._cache.get_all([_LEAGUE_KEY, *sorted(keys)], self._ratings)
         league = known[_LEAGUE_KEY]
         if not isinstance(league, League):
             raise TypeError(f"the cache holds no league: {league!r}")
 
         def team(name: str) -> Team:
-            value = known[f"{_TEAM_KEY}{keys[name]}"]
+            value = known[_team_key(name)]
             return value if isinstance(value, Team) else AVERAGE_TEAM
 
         return [
@@ -163,21 +157,31 @@ class Football:
                 metrics.SETTLED.labels(str(one.favourite_won).lower()).inc()
                 metrics.LOG_LOSS.observe(one.log_loss)
 
-    async def _league(self) -> League:
+    async def _ratings(self, keys: Sequence[str]) -> dict[str, League | Team]:
+        """Read what the cache does not have."""
+        wanted = [key.removeprefix(_TEAM_KEY) for key in keys if key != _LEAGUE_KEY]
         async with self._database.read() as connection:
-            return await ratings.read_league(connection)
-
-    async def _team(self, key: str) -> Team | None:
-        async with self._database.read() as connection:
-            return await ratings.read_team(connection, key)
+            found: dict[str, League | Team] = {
+                f"{_TEAM_KEY}{key}": team
+                for key, team in (await ratings.read_teams(connection, wanted)).items()
+            }
+            if _LEAGUE_KEY in keys:
+                found[_LEAGUE_KEY] = await ratings.read_league(connection)
+        return found
 
     async def _learn(self, connection: AsyncConnection, league: League, match: Match) -> None:
-        home = await ratings.read_team(connection, ratings.key_of(match.home_team)) or AVERAGE_TEAM
-        away = await ratings.read_team(connection, ratings.key_of(match.away_team)) or AVERAGE_TEAM
-        league, home, away = learn(league, home, away, match.home_goals, match.away_goals)
+        home, away = ratings.key_of(match.home_team), ratings.key_of(match.away_team)
+        known = await ratings.read_teams(connection, [home, away])
+        league, home_team, away_team = learn(
+            league,
+            known.get(home, AVERAGE_TEAM),
+            known.get(away, AVERAGE_TEAM),
+            match.home_goals,
+            match.away_goals,
+        )
         await ratings.write_league(connection, league)
-        await ratings.write_team(connection, match.home_team, home)
-        await ratings.write_team(connection, match.away_team, away)
+        await ratings.write_team(connection, match.home_team, home_team)
+        await ratings.write_team(connection, match.away_team, away_team)
 
 
 def _prediction(fixture: Fixture, tenant: str, league: League, home: Team, away: Team) -> Prediction:

@@ -8,7 +8,7 @@ one that hangs trips the circuit breaker after a few short timeouts. The subscri
 import asyncio
 import json
 import logging
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, TypeVar
 from urllib.parse import parse_qsl, urlencode, urlsplit, urlunsplit
 
@@ -98,23 +98,29 @@ class RemoteLevel:
         except _DOWN as error:
             _LOG.warning("redis does not hang up", extra={"cause": type(error).__name__})
 
-    async def get(self, key: str) -> bytes | None:
-        """Return what is stored; ``None`` when there is nothing.
+    async def get_all(self, keys: Sequence[str]) -> list[bytes | None]:
+        """Return what is stored under each key; ``None`` where there is nothing.
 
         Raises:
             RemoteUnavailableError: Redis cannot be used now.
         """
-        value = await self._guard(lambda: self._redis.get(self._prefix + key))
-        return value if isinstance(value, bytes) and value != _TOMBSTONE else None
+        values = await self._guard(lambda: self._redis.mget([self._prefix + key for key in keys]))
+        return [value if isinstance(value, bytes) and value != _TOMBSTONE else None for value in values]
 
-    async def add(self, key: str, value: bytes, seconds: float) -> None:
-        """Store a value for a time, unless the key holds one or was invalidated a moment ago.
+    async def add_all(self, values: Mapping[str, tuple[bytes, float]]) -> None:
+        """Store values, each for its seconds, unless a key holds one or was invalidated a moment ago.
 
         Raises:
             RemoteUnavailableError: Redis cannot be used now.
         """
-        milliseconds = max(1, round(seconds * 1000))
-        await self._guard(lambda: self._redis.set(self._prefix + key, value, px=milliseconds, nx=True))
+
+        async def add() -> None:
+            async with self._redis.pipeline(transaction=False) as pipe:
+                for key, (value, seconds) in values.items():
+                    pipe.set(self._prefix + key, value, px=max(1, round(seconds * 1000)), nx=True)
+                await pipe.execute()
+
+        await self._guard(add)
 
     async def invalidate(self, keys: Iterable[str]) -> None:
         """Remove keys here and in all processes.

@@ -3,9 +3,8 @@
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from typing import TYPE_CHECKING, Generic, Protocol, TypeVar
 
 from app.cache.errors import RemoteUnavailableError
@@ -74,7 +73,9 @@ class TieredCache(Generic[V]):
         self._codec = codec
         self._seconds = seconds
         self._memory: MemoryLevel[V] = MemoryLevel(_CAPACITY)
-        self._running: dict[str, asyncio.Task[V | None]] = {}
+        # Who loads a key, until the value is old; and all who load, until they have ended.
+        self._running: dict[str, asyncio.Task[dict[str, V | None]]] = {}
+        self._tasks: set[asyncio.Task[dict[str, V | None]]] = set()
         self._remote: RemoteLevel | None = None
         if redis_url:
             # Half a second of imports that a service without Redis need not pay at every start.
@@ -89,30 +90,40 @@ class TieredCache(Generic[V]):
 
     async def close(self) -> None:
         """End what is running and disconnect."""
-        await end(self._running.values())
+        await end(self._tasks)
         if self._remote is not None:
             await self._remote.close()
 
-    async def get(self, key: str, load: Callable[[], Awaitable[V | None]]) -> V | None:
-        """Return the value of ``key``, calling ``load`` when no level has it; ``None`` is remembered too."""
-        return (await self.get_all({key: load}))[key]
+    async def get_all(
+        self, keys: Iterable[str], load: Callable[[Sequence[str]], Awaitable[Mapping[str, V]]]
+    ) -> dict[str, V | None]:
+        """Return the values of several keys; ``None``, which is remembered too, for those that have none.
 
-    async def get_all(self, loads: Mapping[str, Callable[[], Awaitable[V | None]]]) -> dict[str, V | None]:
-        """Return the values of several keys as :meth:`get` does; what no level has is loaded side by side."""
+        Args:
+            keys: Which values.
+            load: Returns the values of the keys that no level has.
+        """
         found: dict[str, V | None] = {}
-        missing: dict[str, asyncio.Task[V | None]] = {}
-        for key, load in loads.items():
-            entry = self._memory.get(key)
-            if entry is None:
-                missing[key] = self._task(key, load)
-            else:
+        waiting: dict[str, asyncio.Task[dict[str, V | None]]] = {}
+        missing: list[str] = []
+        for key in keys:
+            if (entry := self._memory.get(key)) is not None:
                 found[key] = entry.value
-        _HIT.inc(len(found))
+            elif (task := self._running.get(key)) is not None:
+                waiting[key] = task
+            else:
+                missing.append(key)
         if missing:
-            _MISS.inc(len(missing))
-            for key, task in missing.items():
-                # One caller that gives up must not take the value from the others.
-                found[key] = await asyncio.shield(task)
+            task = asyncio.create_task(self._fill(missing, load), name="cache-fill")
+            self._tasks.add(task)
+            task.add_done_callback(self._finished)
+            waiting.update(dict.fromkeys(missing, task))
+            self._running.update(dict.fromkeys(missing, task))
+        _HIT.inc(len(found))
+        _MISS.inc(len(waiting))
+        for key, task in waiting.items():
+            # One caller that gives up must not take the value from the others.
+            found[key] = (await asyncio.shield(task))[key]
         return found
 
     async def invalidate(self, keys: Iterable[str]) -> None:
@@ -142,44 +153,51 @@ class TieredCache(Generic[V]):
             return CacheState("degraded", "memory", f"redis: {error}", _since(begun))
         return CacheState("up", "memory+redis", "", _since(begun))
 
-    def _task(self, key: str, load: Callable[[], Awaitable[V | None]]) -> asyncio.Task[V | None]:
-        task = self._running.get(key)
-        if task is None:
-            task = asyncio.create_task(self._fill(key, load), name="cache-fill")
-            self._running[key] = task
-            task.add_done_callback(partial(self._finished, key))
-        return task
+    async def _fill(
+        self, keys: Sequence[str], load: Callable[[Sequence[str]], Awaitable[Mapping[str, V]]]
+    ) -> dict[str, V | None]:
+        values = await self._ask_remote(keys)
+        if left := [key for key in keys if key not in values]:
+            loaded = await load(left)
+            fresh = {key: loaded.get(key) for key in left}
+            for value in fresh.values():
+                metrics.CACHE_LOOKUPS.labels("database", "miss" if value is None else "hit").inc()
+            await self._tell_remote(fresh)
+            values.update(fresh)
+        for key, value in values.items():
+            # An invalidation during the load has taken this task out of the running ones: its value is old.
+            if self._running.get(key) is asyncio.current_task():
+                self._memory.put(key, Entry(value, self._seconds_in_memory(value)))
+        return values
 
-    async def _fill(self, key: str, load: Callable[[], Awaitable[V | None]]) -> V | None:
-        value, found = await self._ask_remote(key)
-        if not found:
-            value = await load()
-            metrics.CACHE_LOOKUPS.labels("database", "miss" if value is None else "hit").inc()
-            await self._tell_remote(key, value)
-        # An invalidation during the load has taken this task out of the running ones: its value is old.
-        if self._running.get(key) is asyncio.current_task():
-            self._memory.put(key, Entry(value, self._seconds_in_memory(value)))
-        return value
-
-    async def _ask_remote(self, key: str) -> tuple[V | None, bool]:
+    async def _ask_remote(self, keys: Sequence[str]) -> dict[str, V | None]:
+        """Return what Redis has of some keys."""
         if self._remote is None or not self._remote.available:
-            return None, False
+            return {}
         try:
-            data = await self._remote.get(key)
-            value = None if data is None else self._codec.decode(data)
-        except (RemoteUnavailableError, ValueError):
-            metrics.CACHE_LOOKUPS.labels("redis", "error").inc()
-            return None, False
-        metrics.CACHE_LOOKUPS.labels("redis", "miss" if data is None else "hit").inc()
-        return value, data is not None
+            stored = await self._remote.get_all(keys)
+        except RemoteUnavailableError:
+            metrics.CACHE_LOOKUPS.labels("redis", "error").inc(len(keys))
+            return {}
+        values: dict[str, V | None] = {}
+        for key, data in zip(keys, stored, strict=True):
+            result = "miss" if data is None else "hit"
+            if data is not None:
+                try:
+                    values[key] = self._codec.decode(data)
+                except ValueError:
+                    result = "error"
+            metrics.CACHE_LOOKUPS.labels("redis", result).inc()
+        return values
 
-    async def _tell_remote(self, key: str, value: V | None) -> None:
+    async def _tell_remote(self, values: Mapping[str, V | None]) -> None:
         if self._remote is None or not self._remote.available:
             return
+        encoded = {key: (self._codec.encode(value), self._lifetime(value)) for key, value in values.items()}
         try:
-            await self._remote.add(key, self._codec.encode(value), self._lifetime(value))
+            await self._remote.add_all(encoded)
         except RemoteUnavailableError:
-            metrics.CACHE_LOOKUPS.labels("redis", "error").inc()
+            metrics.CACHE_LOOKUPS.labels("redis", "error").inc(len(values))
 
     def _lifetime(self, value: V | None) -> float:
         return min(self._seconds, _SECONDS_OF_ABSENCE) if value is None else self._seconds
@@ -197,8 +215,9 @@ class TieredCache(Generic[V]):
             self._memory.forget(key)
             self._running.pop(key, None)
 
-    def _finished(self, key: str, task: asyncio.Task[V | None]) -> None:
-        if self._running.get(key) is task:
+    def _finished(self, task: asyncio.Task[dict[str, V | None]]) -> None:
+        self._tasks.discard(task)
+        for key in [key for key, running in self._running.items() if running is task]:
             del self._running[key]
         if not task.cancelled():
             # Every caller may have given up: the error has been seen here.

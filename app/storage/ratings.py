@@ -1,5 +1,6 @@
 """Ratings of the league and of its teams."""
 
+from collections.abc import Sequence
 from datetime import UTC, datetime
 
 import sqlalchemy as sa
@@ -10,7 +11,7 @@ from app.storage.engine import insert
 from app.storage.tables import league, teams
 
 _LEAGUE = sa.select(league.c.base, league.c.home_advantage, league.c.results)
-_TEAM = sa.select(teams.c.attack, teams.c.defence, teams.c.played)
+_TEAMS = sa.select(teams.c.key, teams.c.attack, teams.c.defence, teams.c.played)
 
 
 def key_of(name: str) -> str:
@@ -24,10 +25,10 @@ async def read_league(connection: AsyncConnection, *, lock: bool = False) -> Lea
     return League(base=row.base, home_advantage=row.home_advantage, results=row.results)
 
 
-async def read_team(connection: AsyncConnection, key: str) -> Team | None:
-    """Return a team's rating; ``None`` when it never played."""
-    row = (await connection.execute(_TEAM.where(teams.c.key == key))).one_or_none()
-    return None if row is None else Team(attack=row.attack, defence=row.defence, played=row.played)
+async def read_teams(connection: AsyncConnection, keys: Sequence[str]) -> dict[str, Team]:
+    """Return the ratings of those teams that ever played."""
+    found = (await connection.execute(_TEAMS.where(teams.c.key.in_(keys)))).all()
+    return {key: Team(attack, defence, played) for key, attack, defence, played in found}
 
 
 async def write_league(connection: AsyncConnection, new: League) -> None:

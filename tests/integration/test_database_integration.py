@@ -113,7 +113,7 @@ async def test_a_failed_transaction_leaves_nothing(database: Database) -> None:
             await predictions.insert_predictions(connection, [prediction(id=twice)])
     assert await stored(database) == []
     async with database.read() as connection:
-        assert await ratings.read_team(connection, "arsenal") is None
+        assert await ratings.read_teams(connection, ["arsenal"]) == {}
 
 
 async def test_a_cancelled_transaction_leaves_nothing_and_frees_its_connection(database: Database) -> None:
@@ -213,7 +213,8 @@ async def test_ratings_are_written_and_written_over(database: Database) -> None:
         await ratings.write_team(connection, "fc bayern", Team(0.3, 0.4, 2))
         await ratings.write_league(connection, League(0.1, 0.2, 9))
     async with database.read() as connection:
-        assert await ratings.read_team(connection, ratings.key_of("FC BAYERN")) == Team(0.3, 0.4, 2)
+        bayern = ratings.key_of("FC BAYERN")
+        assert await ratings.read_teams(connection, [bayern, "leeds"]) == {bayern: Team(0.3, 0.4, 2)}
         assert await ratings.read_league(connection) == League(0.1, 0.2, 9)
         assert (await connection.execute(sa.select(teams.c.name))).scalars().all() == ["FC  Bayern"]
 

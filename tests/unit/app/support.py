@@ -9,7 +9,7 @@ import subprocess
 import sys
 import threading
 import uuid
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -20,7 +20,9 @@ import sqlalchemy as sa
 import uvicorn
 from httpx import ASGITransport, AsyncClient
 
+from app.cache.tiered import TieredCache
 from app.main import Service
+from app.model.goals import League, Team
 
 ROOT = Path(__file__).resolve().parents[3]
 RELEASE = "0123abc-45678def"
@@ -39,6 +41,18 @@ async def serving(app: Service) -> AsyncIterator[AsyncClient]:
         AsyncClient(transport=transport, base_url="http://football") as client,
     ):
         yield client
+
+
+async def value_of(
+    cache: TieredCache[League | Team], key: str, load: Callable[[], Awaitable[Team | None]]
+) -> League | Team | None:
+    """Return what a cache has for one key, or what ``load`` finds."""
+
+    async def read(keys: Sequence[str]) -> dict[str, League | Team]:
+        value = await load()
+        return {} if value is None else dict.fromkeys(keys, value)
+
+    return (await cache.get_all([key], read))[key]
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,7 @@
 
 import asyncio
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import pytest
 
@@ -12,7 +12,7 @@ from app.main import create_app
 from app.model.goals import League, Team
 from app.service import RatingCodec
 from app.settings import Settings
-from tests.unit.app.support import serving
+from tests.unit.app.support import serving, value_of
 
 
 class Clock:
@@ -75,26 +75,59 @@ class Origin:
 async def test_parallel_callers_share_one_computation(cache: TieredCache[League | Team]) -> None:
     origin = Origin(Team(0.1))
     origin.answer.clear()
-    callers = [asyncio.create_task(cache.get("a", origin)) for _ in range(50)]
+    callers = [asyncio.create_task(value_of(cache, "a", origin)) for _ in range(50)]
     await origin.asking.wait()
     origin.answer.set()
     assert set(await asyncio.gather(*callers)) == {Team(0.1)}
     assert origin.asked == 1
 
 
+async def test_what_is_missing_is_loaded_at_once_and_what_is_loading_is_awaited(
+    cache: TieredCache[League | Team],
+) -> None:
+    asked: list[list[str]] = []
+    go_on = asyncio.Event()
+
+    async def load(keys: Sequence[str]) -> dict[str, League | Team]:
+        asked.append(list(keys))
+        await go_on.wait()
+        return {key: Team(float(ord(key))) for key in keys if key != "x"}
+
+    first = asyncio.create_task(cache.get_all(["a", "b"], load))
+    await asyncio.sleep(0)
+    second = asyncio.create_task(cache.get_all(["b", "c", "x"], load))
+    await asyncio.sleep(0)
+    go_on.set()
+    assert await first == {"a": Team(97.0), "b": Team(98.0)}
+    assert await second == {"b": Team(98.0), "c": Team(99.0), "x": None}
+    assert asked == [["a", "b"], ["c", "x"]]
+
+
+async def test_whatever_is_loaded_ends_with_the_cache(cache: TieredCache[League | Team]) -> None:
+    """Also what was invalidated meanwhile, and nobody waits for."""
+    origin = Origin(Team(0.1))
+    origin.answer.clear()
+    caller = asyncio.create_task(value_of(cache, "a", origin))
+    await origin.asking.wait()
+    caller.cancel()
+    await cache.invalidate(["a"])
+    await cache.close()
+    assert "cache-fill" not in {task.get_name() for task in asyncio.all_tasks()}
+
+
 async def test_absence_is_remembered(cache: TieredCache[League | Team]) -> None:
     origin = Origin(None)
-    assert await cache.get("a", origin) is None
-    assert await cache.get("a", origin) is None
+    assert await value_of(cache, "a", origin) is None
+    assert await value_of(cache, "a", origin) is None
     assert origin.asked == 1
 
 
 async def test_a_caller_that_gives_up_does_not_fail_the_others(cache: TieredCache[League | Team]) -> None:
     origin = Origin(Team(0.1))
     origin.answer.clear()
-    impatient = asyncio.create_task(cache.get("a", origin))
+    impatient = asyncio.create_task(value_of(cache, "a", origin))
     await origin.asking.wait()
-    patient = asyncio.create_task(cache.get("a", origin))
+    patient = asyncio.create_task(value_of(cache, "a", origin))
     impatient.cancel()
     await asyncio.gather(impatient, return_exceptions=True)
     origin.answer.set()
@@ -107,22 +140,22 @@ async def test_an_error_is_not_remembered(cache: TieredCache[League | Team]) -> 
         raise ConnectionError("no database")
 
     with pytest.raises(ConnectionError, match="no database"):
-        await cache.get("a", broken)
-    assert await cache.get("a", Origin(Team(0.2))) == Team(0.2)
+        await value_of(cache, "a", broken)
+    assert await value_of(cache, "a", Origin(Team(0.2))) == Team(0.2)
 
 
 async def test_a_value_invalidated_while_it_was_loaded_is_not_kept(cache: TieredCache[League | Team]) -> None:
     origin = Origin(Team(0.1))
     origin.answer.clear()
-    early = asyncio.create_task(cache.get("a", origin))
+    early = asyncio.create_task(value_of(cache, "a", origin))
     await origin.asking.wait()
     origin.value = Team(0.9)
     await cache.invalidate(["a"])
-    late = asyncio.create_task(cache.get("a", origin))
+    late = asyncio.create_task(value_of(cache, "a", origin))
     origin.answer.set()
     assert await early == Team(0.1)
     assert await late == Team(0.9)
-    assert await cache.get("a", origin) == Team(0.9)
+    assert await value_of(cache, "a", origin) == Team(0.9)
     assert origin.asked == 2
 
 
@@ -152,10 +185,10 @@ async def test_without_its_redis_the_cache_works_and_says_so(nobody: str) -> Non
     )
     await cache.open()
     origin = Origin(Team(0.1))
-    assert await cache.get("a", origin) == Team(0.1)
+    assert await value_of(cache, "a", origin) == Team(0.1)
     origin.value = Team(0.2)
     await cache.invalidate(["a"])
-    assert await cache.get("a", origin) == Team(0.2)
+    assert await value_of(cache, "a", origin) == Team(0.2)
     state = await cache.state()
     assert (state.status, state.mode, state.detail) == ("degraded", "memory", "redis: not connected")
     await cache.close()
