@@ -5,6 +5,8 @@ import socket
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
+from shutil import copy
 
 import httpx
 import pytest
@@ -16,9 +18,11 @@ from tests.unit.app.support import RELEASE, Listener, ServerProcess, listening
 MATCH = b'{"home_team": "Arsenal", "away_team": "Chelsea"}'
 
 
-@pytest.fixture
-def server(database_url: str) -> Iterator[ServerProcess]:
-    with ServerProcess(DATABASE_URL=database_url, SHUTDOWN_GRACE="8s") as server:
+@pytest.fixture(scope="module")
+def server(migrated: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[ServerProcess]:
+    """A process for all tests of this module that do not end it."""
+    database = copy(migrated, tmp_path_factory.mktemp("server") / "app.db")
+    with ServerProcess(DATABASE_URL=f"sqlite+aiosqlite:///{database}", SHUTDOWN_GRACE="1s") as server:
         yield server
 
 
@@ -51,6 +55,9 @@ async def refused(listener: Listener) -> None:
             _, writer = await asyncio.open_connection("127.0.0.1", listener.port)
         except ConnectionRefusedError:
             return
+        except ConnectionResetError:
+            # It was in the queue when the port was closed.
+            continue
         writer.close()
         await asyncio.sleep(0.02)
 
@@ -104,9 +111,10 @@ async def test_the_last_requests_are_answered_and_told_to_hang_up(app: Service) 
         await listener.ended
 
 
-def test_the_process_drains_and_ends_well_after_sigterm(server: ServerProcess) -> None:
-    server.terminate()
-    assert server.wait() == 0
+def test_the_process_drains_and_ends_well_after_sigterm(database_url: str) -> None:
+    with ServerProcess(DATABASE_URL=database_url, SHUTDOWN_GRACE="8s") as server:
+        server.terminate()
+        assert server.wait() == 0
     said = [entry["message"] for entry in server.logs]
     assert said.index("draining") < said.index("Shutting down") < said.index("Application shutdown complete.")
 
@@ -166,7 +174,7 @@ async def test_a_moment_in_which_the_process_does_not_run_is_no_quiet() -> None:
 
 def test_logs_are_json_with_release_and_request_id(server: ServerProcess) -> None:
     httpx.get(f"{server.url}/predictions", headers={"X-Request-ID": "my-request"})
-    server.stop()
+    server.wait_for_log("GET /predictions 200")
     entry = next(entry for entry in server.logs if entry.get("request_id") == "my-request")
     assert entry["message"] == "GET /predictions 200"
     assert (entry["release"], entry["route"], entry["status"]) == (RELEASE, "/predictions", 200)
