@@ -3,7 +3,7 @@
 import os
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -69,6 +69,8 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
         else failed("target", "not set", "set DEPLOY_TARGET in the file")
     )
     first.append(checks.secrets(sorted(checked.deferred)))
+    wrong_stack, project, networks = _stack(name, root) if compose else ([], "", ())
+    first += wrong_stack
     ports, names, missing = _public(name, checked, environ, compose=compose)
     try:
         where = reach.address(checked.values.get("DEPLOY_HOST", ""))
@@ -79,7 +81,7 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
                 "ports": ports,
                 "names": names,
                 "docker": compose,
-                "network": stack.NETWORK,
+                "networks": [*networks],
             },
         )
     except KickoffError as error:
@@ -93,9 +95,9 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
     findings = [*first, passed("host", where.name or "this machine"), checks.python(facts["python"])]
     if compose:
         findings += checks.docker(facts["docker"])
-        findings.append(checks.network(stack.NETWORK, facts["docker"]["network"], name))
+        findings += [checks.network(one, driver, name) for one, driver in facts["docker"]["networks"].items()]
     findings += checks.state(facts["state"])
-    ours = f"football-{name}/traefik" if compose else ""
+    ours = f"{project}/traefik" if compose else ""
     for port in ports:
         containers = facts.get("docker", {}).get("containers", {}).get(str(port), [])
         findings.append(
@@ -113,6 +115,16 @@ def _state(described: str, name: str, environ: Mapping[str, str], *, remote: boo
         base = configured if remote else str(Path(configured).absolute())
         return f"{base}/{described}/{name}"
     return f"~state/kickoff/{described}/{name}"
+
+
+def _stack(name: str, root: Path) -> tuple[list[Finding], str, Sequence[str]]:
+    """Return what is wrong with the stack's compose file, its project's name and its external networks."""
+    try:
+        stack.source_files(root, name)
+        return [], stack.Compose(root, stack.file_of(name), []).project, stack.read(root, name).networks
+    except KickoffError as error:
+        reason = "; ".join([str(error), *error.causes])
+        return [failed("stack", f"{error.at}: {reason}" if error.at else reason, error.hint)], "", ()
 
 
 def _public(

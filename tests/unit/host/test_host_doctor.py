@@ -16,7 +16,7 @@ from kickoff.host import doctor, facts, reach
 from kickoff.host.checks import Finding
 from tests.unit.environment.support import ROOT
 
-QUESTION: dict[str, Any] = {"state": "~state/x", "ports": [], "names": [], "docker": False, "network": "n"}
+QUESTION: dict[str, Any] = {"state": "~state/x", "ports": [], "names": [], "docker": False, "networks": ["n"]}
 # Runs what it is given, as sshd would, after it has checked how it was asked.
 SSH = """#!{python}
 import os, subprocess, sys
@@ -58,6 +58,7 @@ def project(folder: Path, **values: str) -> Path:
     """A project whose staging has these values."""
     root = folder / "project"
     shutil.copytree(ROOT / "configs", root / "configs")
+    shutil.copy(ROOT / "docker-compose.staging.yml", root)
     path = root / "configs" / "environments" / "staging.env"
     values = {"DEPLOY_TARGET": "local"} | values
     lines = path.read_text(encoding="utf-8").splitlines()
