@@ -2,10 +2,11 @@
 
 from kickoff.stack.changes import RELEASED, STATEFUL, Change, Stack, differences, release_only
 from kickoff.stack.compose import Compose, file_of, source_files
-from kickoff.stack.declaration import Declaration, every_key, read
+from kickoff.stack.declaration import NOTHING, Declaration, every_key, read
 from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, variables
 
 __all__ = [
+    "NOTHING",
     "RELEASED",
     "STATEFUL",
     "Change",

@@ -21,6 +21,11 @@ BLOCK = "x-kickoff"
 PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
 """A secret's place in the form of another one."""
 _REFERENCE = "docs/reference/stack.md"
+_PUBLIC = (8080, 8443)
+"""Ports of the proxy's entry points for users in its container."""
+_PUBLISHED = re.compile(
+    r"(?:(?P<port>[0-9]+)|\$\{(?P<variable>\w+)(?::?-(?P<default>[0-9]+)|:?\?[^}]*)?\}):(?P<inside>[0-9]+)(?:/tcp)?$"
+)
 _MADE = re.compile(r"\$\{KICKOFF_STACK_DIR\b[^}]*\}/secrets/([a-z][a-z0-9_]*)")
 
 
@@ -55,11 +60,15 @@ class Declaration:
         secrets: Secrets by name.
         networks: Networks that containers join and compose does not make.
         files: Templates in the project, by the name of the rendered file.
+        names: Variables that hold the public names of the service.
+        ports: Public ports on the host: each a variable, empty for none, and its default, 0 for none.
     """
 
     secrets: Mapping[str, Secret]
     networks: Sequence[str]
     files: Mapping[str, str]
+    names: Sequence[str] = ()
+    ports: Sequence[tuple[str, int]] = ()
 
     @property
     def keys(self) -> Mapping[str, str]:
@@ -67,7 +76,7 @@ class Declaration:
         return {secret.key: secret.name for secret in self.secrets.values() if secret.key}
 
 
-_NOTHING = Declaration({}, (), {})
+NOTHING = Declaration({}, (), {})
 
 
 def read(root: Path, name: str) -> Declaration:
@@ -79,7 +88,7 @@ def read(root: Path, name: str) -> Declaration:
     """
     path = root / file_of(name)
     if not path.is_file():
-        return _NOTHING
+        return NOTHING
     text = path.read_text(encoding="utf-8")
     found = parse(text, path.name)
     for target, template in found.files.items():
@@ -121,7 +130,13 @@ def parse(text: str, source: str) -> Declaration:
         raise _refusal(problem, text, source)
     secrets = {name: Secret(name) for name in _mounted(document)}
     secrets |= {name: Secret(name, **entry) for name, entry in block.get("secrets", {}).items()}
-    return Declaration(secrets, tuple(_networks(document).values()), block.get("files", {}))
+    return Declaration(
+        secrets,
+        tuple(_networks(document).values()),
+        block.get("files", {}),
+        tuple(block.get("names", ())),
+        tuple(_ports(document)),
+    )
 
 
 class _Loader(yaml.CSafeLoader):
@@ -232,6 +247,16 @@ def _networks(document: Mapping[str, Any]) -> dict[str, str]:
     return {
         key: str(entry.get("name", key)) for key, entry in entries.items() if entry.get("external") is True
     }
+
+
+def _ports(document: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
+    """Return the host's ports under which the compose file publishes the proxy's entry points for users."""
+    proxy = (document.get("services") or {}).get("traefik") or {}
+    for entry in proxy.get("ports") or []:
+        long = isinstance(entry, dict)
+        found = _PUBLISHED.search(f"{entry.get('published')}:{entry.get('target')}" if long else str(entry))
+        if found is not None and int(found["inside"]) in _PUBLIC:
+            yield found["variable"] or "", int(found["default"] or found["port"] or 0)
 
 
 @cache

@@ -17,6 +17,7 @@ ADDRESS = "postgresql://clerk:{db_password}@database:5432/orders"
 TEXT = f"""\
 name: orders-staging
 x-kickoff:
+  names: [SITE_NAME]
   secrets:
     database_url: {{key: DATABASE_URL, form: "{ADDRESS}"}}
     pager: {{key: PAGER_URL, given: where alerts go}}
@@ -26,6 +27,13 @@ services:
   database:
     image: postgres:17
     command: !reset []
+  traefik:
+    ports:
+      - "${{HTTP:-80}}:8080"
+      - "443:8443/tcp"
+      - "127.0.0.1:${{PUBLIC_PORT:?export it}}:8083"
+      - "127.0.0.1::8081"
+      - {{target: 8080, published: "${{MORE}}"}}
 networks:
   inside: {{internal: true}}
   outside: {{external: true, name: orders-front}}
@@ -50,6 +58,8 @@ def test_secrets_networks_and_files_are_read() -> None:
     assert sorted(found.secrets) == ["database_url", "db_password", "every", "pager", "token"]
     assert list(found.networks) == ["orders-front", "other"]
     assert found.keys == {"DATABASE_URL": "database_url", "PAGER_URL": "pager", "TOKEN": "token"}
+    assert list(found.names) == ["SITE_NAME"]
+    assert list(found.ports) == [("HTTP", 80), ("", 443), ("MORE", 0)]
     assert found.secrets["database_url"].parts == found.secrets["every"].parts == {"db_password"}
 
 
@@ -61,22 +71,22 @@ def test_a_file_without_a_declaration_needs_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "rule", "fix"),
     [
-        ("key: TOKEN", "kye: TOKEN", 6, "additionalProperties: .*'kye'", "`key`, `given` and `form`"),
-        ("key: TOKEN", "key: token", 6, "pattern: 'token'", "capital letters"),
-        ("{key: TOKEN}", "TOKEN", 6, "type: 'TOKEN'", "`key`, `given` and `form`"),
-        ("    token:", "    To-ken:", 6, "pattern: 'To-ken'", "small letters"),
-        ("  secrets:\n    data", "  secret:\n    data", 2, "additionalProperties: .*'secret'", "`secrets` and `files`"),
-        ("key: PAGER_URL, ", "", 5, "dependentRequired: 'key'", "`key`, `given` and `form`"),
-        ("{key: TOKEN}", "{}", 6, "secret-unused: nothing needs token", "/secrets/token"),
-        ("clerk:{db_password}", "clerk:{db_pasword}", 4, r"form-names-a-secret: \{db_pasword\}", "/secrets/db_pasword"),
-        ("clerk:{db_password}", "clerk:{every}", 4, "form-of-a-form: .*every", "made of"),
-        ("clerk:{db_password}", "clerk:fixed", 4, "form-without-secret: 'postgresql:.*names no secret", "{password}"),
-        ("{key: TOKEN}", "{key: PAGER_URL}", 5, "key-twice: PAGER_URL gives token", "another variable"),
-        ("key: TOKEN", "key: A, given: x, form: '{db_password}'", 6, "given-or-made", "leave one"),
-        ("every: {form", "every: {key: EVERY, form", 7, "given-or-made: EVERY", "`key` out"),
-        ("name: orders-front", "name: '${FRONT}'", 14, r"network-name: '\$\{FRONT\}'", "write the name out"),
-        ("  secrets:\n    data", "  files: {lock: configs/a}\n  secrets:\n    data", 3, "not: 'lock'", "another name"),
-        ("  secrets:\n    data", "  files: {a.yml: /etc/a}\n  secrets:\n    data", 3, "pattern: '/etc/a'", "below configs/"),
+        ("key: TOKEN", "kye: TOKEN", 7, "additionalProperties: .*'kye'", "`key`, `given` and `form`"),
+        ("key: TOKEN", "key: token", 7, "pattern: 'token'", "capital letters"),
+        ("{key: TOKEN}", "TOKEN", 7, "type: 'TOKEN'", "`key`, `given` and `form`"),
+        ("    token:", "    To-ken:", 7, "pattern: 'To-ken'", "small letters"),
+        ("  secrets:\n    data", "  secret:\n    data", 2, "additionalProperties: .*'secret'", "`secrets`, `files` and `names`"),
+        ("key: PAGER_URL, ", "", 6, "dependentRequired: 'key'", "`key`, `given` and `form`"),
+        ("{key: TOKEN}", "{}", 7, "secret-unused: nothing needs token", "/secrets/token"),
+        ("clerk:{db_password}", "clerk:{db_pasword}", 5, r"form-names-a-secret: \{db_pasword\}", "/secrets/db_pasword"),
+        ("clerk:{db_password}", "clerk:{every}", 5, "form-of-a-form: .*every", "made of"),
+        ("clerk:{db_password}", "clerk:fixed", 5, "form-without-secret: 'postgresql:.*names no secret", "{password}"),
+        ("{key: TOKEN}", "{key: PAGER_URL}", 6, "key-twice: PAGER_URL gives token", "another variable"),
+        ("key: TOKEN", "key: A, given: x, form: '{db_password}'", 7, "given-or-made", "leave one"),
+        ("every: {form", "every: {key: EVERY, form", 8, "given-or-made: EVERY", "`key` out"),
+        ("name: orders-front", "name: '${FRONT}'", 22, r"network-name: '\$\{FRONT\}'", "write the name out"),
+        ("  secrets:\n    data", "  files: {lock: configs/a}\n  secrets:\n    data", 4, "not: 'lock'", "another name"),
+        ("  secrets:\n    data", "  files: {a.yml: /etc/a}\n  secrets:\n    data", 4, "pattern: '/etc/a'", "below configs/"),
     ],
 )  # fmt: skip
 def test_each_mistake_names_file_line_rule_value_and_fix(
