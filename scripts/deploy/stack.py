@@ -38,7 +38,6 @@ def main() -> int:
     if arguments.command == "prepare":
         print(f"next: scripts/deploy/stack.py apply --env {name}")
         return 0
-    print(f"network {stack.NETWORK}: {'created' if stack.ensure_network() else 'is there'}")
     changes = stack.open_stack(name, root).apply(arguments.recreate, print)
     print(f"{len(changes)} services changed" if changes else "nothing changed")
     return 0

@@ -58,7 +58,7 @@ class RuleResult:
     """One gate: its rule, the measured value beside the threshold, and how many samples stand behind it.
 
     Attributes:
-        rule: What was checked, e.g. ``p95 of POST /predictions``.
+        rule: What was checked, e.g. ``p95 of POST /orders``.
         verdict: The outcome.
         measured: The value found, with its unit, as people read it (``241 ms``).
         threshold: The limit, with its unit.

@@ -18,6 +18,7 @@ import yaml
 from kickoff import service as services
 from kickoff.artifact.github_ledger import PREDICATE, WORKFLOW, artifact_name
 from kickoff.environment.secret_source import BESIDE_SCHEMA
+from kickoff.stack import every_key
 
 ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
@@ -358,7 +359,9 @@ def test_the_summary_waits_for_everything_and_always_runs() -> None:
 def test_every_secret_enters_and_nothing_else() -> None:
     schema = json.loads((ROOT / "configs" / "environments" / "schema.json").read_text())
     keys = {name for name, entry in schema["properties"].items() if entry.get("x-across") == "secret"}
-    expected = {name: f"${{{{ secrets.{name} }}}}" for name in sorted({*keys, *BESIDE_SCHEMA})}
+    expected = {
+        name: f"${{{{ secrets.{name} }}}}" for name in sorted({*keys, *BESIDE_SCHEMA, *every_key(ROOT)})
+    }
     expected["GHCR_TOKEN"] = "${{ !env.ACT && github.token || '' }}"
     for steps in (
         CD["jobs"]["deploy-staging"]["steps"],

@@ -1,18 +1,14 @@
 """Building and joining images with ``docker buildx``: the only place that knows its options."""
 
 import json
-import subprocess
-import sys
 import tempfile
-from collections import deque
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kickoff import masking
 from kickoff.artifact.recipe import Recipe
-from kickoff.artifact.registry import Docker, missing
+from kickoff.docker_cli import Docker
 from kickoff.errors import ExitCode, KickoffError
 
 SCANNER = "docker/buildkit-syft-scanner:stable-1"
@@ -20,7 +16,6 @@ SCANNER = "docker/buildkit-syft-scanner:stable-1"
 
 _BUILDKIT = "moby/buildkit:v0.25.1"
 _OWN_BUILDER = "kickoff"
-_LOG_LINES = 40
 _STRICT = ("--build-arg", "BUILDKIT_DOCKERFILE_CHECK=error=true")
 _LINT, _WRONG_BASE = "lint violation found for rules:", "InvalidBaseImagePlatform"
 _FOREIGN = (_WRONG_BASE, "exec format error", "no match for platform in manifest")
@@ -53,16 +48,13 @@ def builder(docker: Docker) -> Builder:
     Raises:
         KickoffError: There is no buildx, no engine answers, or BuildKit's image cannot be fetched.
     """
-    listed = docker.run("buildx", "ls", "--format", "json").stdout.decode().splitlines()
+    listed = docker.text("buildx", "ls", "--format", "json").splitlines()
     known: list[dict[str, Any]] = [json.loads(line) for line in listed if line.strip()]
     # BUILDX_BUILDER is heeded by buildx itself, and marks its choice as the current one.
     current = next((entry for entry in known if entry.get("Current")), dict[str, Any]())
     if current.get("Driver", "docker") != "docker":
         return Builder(current["Name"], current["Driver"])
-    if (
-        "io.containerd.snapshotter"
-        in docker.run("info", "--format", "{{json .DriverStatus}}").stdout.decode()
-    ):
+    if "io.containerd.snapshotter" in docker.text("info", "--format", "{{json .DriverStatus}}"):
         return Builder(str(current.get("Name") or "default"), "docker")
     if _OWN_BUILDER not in [entry.get("Name") for entry in known]:
         options = ["--driver", "docker-container", "--driver-opt", f"image={_BUILDKIT}"]
@@ -72,7 +64,7 @@ def builder(docker: Docker) -> Builder:
 
 def native(docker: Docker) -> str:
     """Return the platform of the engine, e.g. ``linux/amd64``."""
-    return docker.run("version", "--format", "{{.Server.Os}}/{{.Server.Arch}}").stdout.decode().strip()
+    return docker.text("version", "--format", "{{.Server.Os}}/{{.Server.Arch}}")
 
 
 def scanner(docker: Docker) -> bool:
@@ -152,30 +144,8 @@ def _is_style(log: Sequence[str]) -> bool:
     return any(_LINT in line for line in log) and not any(_WRONG_BASE in line for line in log)
 
 
-def _stream(docker: Docker, command: Sequence[str], epoch: int) -> list[str] | None:
+def _stream(docker: Docker, command: Sequence[str], epoch: int) -> Sequence[str] | None:
     """Build and show the log; return ``None`` on success, else its last lines."""
-    environ = docker.environ | {"SOURCE_DATE_EPOCH": str(epoch), "NO_COLOR": "1"}
-    last: deque[str] = deque(maxlen=_LOG_LINES)
-    try:
-        process = subprocess.Popen(
-            ["docker", "buildx", "build", *command],
-            env=environ,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-        )
-    except FileNotFoundError:
-        raise missing() from None
-    with process:
-        try:
-            for line in process.stdout or ():
-                text = masking.text(line.rstrip("\n"))
-                sys.stderr.write(f"{text}\n")
-                if text.strip():
-                    last.append(text)
-        except BaseException:
-            process.terminate()
-            raise
-    return None if process.returncode == 0 else list(last)
+    variables = {"SOURCE_DATE_EPOCH": str(epoch), "NO_COLOR": "1"}
+    code, log = docker.stream("buildx", "build", *command, **variables)
+    return None if code == 0 else log

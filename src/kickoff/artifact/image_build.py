@@ -13,7 +13,8 @@ from pathlib import Path
 from kickoff.artifact import buildx, bundle, image, recipe, registry, sbom
 from kickoff.artifact.image import Image
 from kickoff.artifact.recipe import Recipe
-from kickoff.artifact.registry import Docker, Index, PlatformImage
+from kickoff.artifact.registry import Index, PlatformImage
+from kickoff.docker_cli import Docker
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.service import CONFIG, ImageSource
 
@@ -64,7 +65,7 @@ def repository_of(source: ImageSource, environ: Mapping[str, str], github_reposi
         raise KickoffError(
             "nothing says where the image is pushed",
             at=str(CONFIG),
-            hint="set IMAGE_REPOSITORY, e.g. 127.0.0.1:5000/football, or `image.repository`",
+            hint="set IMAGE_REPOSITORY, e.g. ghcr.io/owner/name, or `image.repository`",
         )
     return image.checked_repository(named or f"ghcr.io/{github_repository.lower()}")
 

@@ -3,7 +3,6 @@
 import hashlib
 import json
 import os
-import subprocess
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -12,13 +11,13 @@ from pathlib import Path
 from typing import Any
 
 from kickoff import github, masking
+from kickoff.docker_cli import Docker, said
 from kickoff.errors import ExitCode, KickoffError
 
 PROVENANCE = "https://slsa.dev/provenance/"
 SBOM = "https://spdx.dev/Document"
 HOST, USERNAME, PASSWORD = "REGISTRY_HOST", "REGISTRY_USERNAME", "REGISTRY_PASSWORD"
 
-_TIMEOUT_SECONDS = 120
 _KEPT = ("auths", "cliPluginsExtraDirs", "credHelpers", "currentContext", "proxies")
 
 
@@ -49,69 +48,6 @@ class Index:
 
     digest: str
     platforms: tuple[PlatformImage, ...]
-
-
-class Docker:
-    """Docker's CLI, run in one environment.
-
-    Args:
-        environ: The environment of every command; :func:`logged_in` makes one.
-    """
-
-    def __init__(self, environ: Mapping[str, str]) -> None:
-        self.environ = dict(environ)
-
-    def run(
-        self, *arguments: str, given: str | None = None, check: bool = True
-    ) -> subprocess.CompletedProcess[bytes]:
-        """Run ``docker`` to its end.
-
-        Args:
-            arguments: What follows ``docker``.
-            given: Text for its standard input.
-            check: Raise when it fails.
-
-        Raises:
-            KickoffError: Docker is not installed or hangs; or the command failed while ``check`` is set.
-        """
-        try:
-            done = subprocess.run(
-                ["docker", *arguments],
-                env=self.environ,
-                input=(given or "").encode(),
-                capture_output=True,
-                timeout=_TIMEOUT_SECONDS,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise missing() from None
-        except subprocess.TimeoutExpired:
-            raise KickoffError(
-                f"docker {arguments[0]} has not answered for {_TIMEOUT_SECONDS} s",
-                code=ExitCode.UNREACHABLE,
-                hint="see whether the engine and the registry answer: docker info",
-            ) from None
-        if check and done.returncode != 0:
-            raise KickoffError(
-                f"docker {' '.join(arguments[:2])} failed",
-                code=ExitCode.UNREACHABLE,
-                causes=self.tail(done.stderr),
-                hint="see whether the engine answers: docker info",
-            )
-        return done
-
-    def tail(self, output: bytes) -> list[str]:
-        """Return the last three lines of what a command printed."""
-        return output.decode(errors="replace").strip().splitlines()[-3:]
-
-
-def missing() -> KickoffError:
-    """Return the error for a machine without Docker."""
-    return KickoffError(
-        "docker is not installed, and images are built by it",
-        code=ExitCode.UNREACHABLE,
-        hint="install Docker Engine 28 with buildx; DEPLOY_TARGET=local needs neither",
-    )
 
 
 def find(docker: Docker, repository: str, name: str) -> Index | None:
@@ -193,7 +129,7 @@ def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Itera
             raise KickoffError(
                 f"{registry or 'Docker Hub'} refuses the login of {username}",
                 code=ExitCode.UNREACHABLE,
-                causes=docker.tail(done.stderr),
+                causes=said(done),
                 hint=f"check {USERNAME} and {PASSWORD}, and that they may push there",
             )
         yield docker
@@ -221,7 +157,7 @@ def _raw(docker: Docker, reference: str) -> bytes | None:
     done = docker.run("buildx", "imagetools", "inspect", "--raw", reference, check=False)
     if done.returncode == 0:
         return done.stdout
-    causes = docker.tail(done.stderr)
+    causes = said(done)
     # Only the registry's own word that there is no such name counts; any other failure is one.
     if causes and causes[-1].startswith("ERROR: ") and causes[-1].endswith(f"{reference}: not found"):
         return None

@@ -8,13 +8,12 @@ from kickoff.environment.expansion import ExpansionError
 from kickoff.environment.sealed import Sealed
 
 BESIDE_SCHEMA = (
-    "ALERT_WEBHOOK_URL",
     "DEPLOY_KNOWN_HOSTS",
     "DEPLOY_SSH_KEY",
     "REGISTRY_PASSWORD",
     "REGISTRY_USERNAME",
 )
-"""Secrets of the stack, the registry and the connection: the service itself never sees them."""
+"""Secrets of the registry and the connection: the service itself never sees them."""
 _PUBLIC = ("DEPLOY_KNOWN_HOSTS", "REGISTRY_USERNAME")
 _LONGEST = 65_536
 

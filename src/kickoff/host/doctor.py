@@ -4,6 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from kickoff.places import public_port
 
 CLOCK = "https://github.com"
 """Whose HTTP date a clock is compared with; ``KICKOFF_CLOCK_URL`` names another."""
+_PORT = "PUBLIC_PORT"
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
 
@@ -49,7 +51,8 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
     """
     described = service.load(root).name
     keys = schema.read(root)
-    environ = stack.sources(name, root, environ)
+    with suppress(KickoffError):  # a compose file that cannot be read is a finding, not the end
+        environ = stack.sources(name, root, environ)
     checked = loader.inspect(name, root, keys, environ, with_secrets=True)
     # What is not set yet is said below, by name.
     wrong = [
@@ -69,7 +72,9 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
         else failed("target", "not set", "set DEPLOY_TARGET in the file")
     )
     first.append(checks.secrets(sorted(checked.deferred)))
-    ports, names, missing = _public(name, checked, environ, compose=compose)
+    wrong_stack, project, needs = _stack(name, root) if compose else ([], "", stack.NOTHING)
+    first += wrong_stack
+    ports, names, missing = _public(needs, checked, environ)
     try:
         where = reach.address(checked.values.get("DEPLOY_HOST", ""))
         answer = reach.ask(
@@ -79,7 +84,7 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
                 "ports": ports,
                 "names": names,
                 "docker": compose,
-                "network": stack.NETWORK,
+                "networks": [*needs.networks],
             },
         )
     except KickoffError as error:
@@ -93,9 +98,9 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
     findings = [*first, passed("host", where.name or "this machine"), checks.python(facts["python"])]
     if compose:
         findings += checks.docker(facts["docker"])
-        findings.append(checks.network(stack.NETWORK, facts["docker"]["network"], name))
+        findings += [checks.network(one, driver, name) for one, driver in facts["docker"]["networks"].items()]
     findings += checks.state(facts["state"])
-    ours = f"football-{name}/traefik" if compose else ""
+    ours = f"{project}/traefik" if compose else ""
     for port in ports:
         containers = facts.get("docker", {}).get("containers", {}).get(str(port), [])
         findings.append(
@@ -115,23 +120,33 @@ def _state(described: str, name: str, environ: Mapping[str, str], *, remote: boo
     return f"~state/kickoff/{described}/{name}"
 
 
+def _stack(name: str, root: Path) -> tuple[list[Finding], str, stack.Declaration]:
+    """Return what is wrong with the stack's compose file, its project's name and its declaration."""
+    try:
+        stack.source_files(root, name)
+        return [], stack.Compose(root, stack.file_of(name), []).project, stack.read(root, name)
+    except KickoffError as error:
+        reason = "; ".join(filter(None, [error.at, str(error), *error.causes]))
+        return [failed("stack", reason, error.hint)], "", stack.NOTHING
+
+
 def _public(
-    name: str, checked: Checked, environ: Mapping[str, str], *, compose: bool
+    needs: stack.Declaration, checked: Checked, environ: Mapping[str, str]
 ) -> tuple[list[int], list[str], list[Finding]]:
     """Return the public ports and names, and what is not known of them."""
-    if compose and name == "production":
-        ports = [public_port(80, environ, "HTTP_PORT"), public_port(443, environ, "HTTPS_PORT")]
-        host = environ.get("PUBLIC_HOST", "")
-        if host:
-            return ports, [host], []
-        return (
-            ports,
-            [],
-            [unknown("public name", "PUBLIC_HOST is not set", "export PUBLIC_HOST, the certificate's name")],
-        )
-    text = checked.values.get("PUBLIC_PORT", "")
-    port = public_port(int(text) if text.isdecimal() else 0, environ)  # a broken file was named above
-    return ([port] if port else []), [], []
+    text = checked.values.get(_PORT, "")
+    own = public_port(int(text) if text.isdecimal() else 0, environ)  # a broken file was named above
+    ports = [
+        own if variable == _PORT else public_port(default, environ, variable)
+        for variable, default in needs.ports or [(_PORT, 0)]
+    ]
+    names = [environ[variable] for variable in needs.names if environ.get(variable)]
+    missing = [
+        unknown("public name", f"{variable} is not set", f"export {variable}, a name that users type")
+        for variable in needs.names
+        if not environ.get(variable)
+    ]
+    return [port for port in ports if port], names, missing
 
 
 def _clock(where: reach.Address, answer: reach.Answer, environ: Mapping[str, str]) -> Finding:

@@ -27,7 +27,7 @@ def collect(question: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         question: ``state``, a path; ``ports``, numbers; ``names``, host names; ``docker``, whether to ask
-            Docker; ``network``, the name of its network.
+            Docker; ``networks``, names of its networks.
     """
     facts = {
         "python": list(sys.version_info[:3]),
@@ -38,7 +38,7 @@ def collect(question: dict[str, Any]) -> dict[str, Any]:
         "names": {name: _addresses(name) for name in question["names"]},
     }
     if question["docker"]:
-        facts["docker"] = _docker(question["network"], question["ports"])
+        facts["docker"] = _docker(question["networks"], question["ports"])
     return facts
 
 
@@ -98,7 +98,7 @@ def _addresses(name: str) -> list[str]:
         return []
 
 
-def _docker(network: str, ports: list[int]) -> dict[str, Any]:
+def _docker(networks: list[str], ports: list[int]) -> dict[str, Any]:
     """Return what the engine and its command line say; a pair is the answer, and why there is none."""
     root, failure = _output(["docker", "info", "--format", "{{.DockerRootDir}}"])
     form = '{{.Label "com.docker.compose.project"}}/{{.Label "com.docker.compose.service"}}'
@@ -111,7 +111,10 @@ def _docker(network: str, ports: list[int]) -> dict[str, Any]:
         "compose": _output(["docker", "compose", "version", "--short"]),
         "buildx": _output(["docker", "buildx", "version"]),
         "root": _folder(Path(root)) if root and Path(root).is_dir() else {"path": root, "failure": failure},
-        "network": _output(["docker", "network", "inspect", "--format", "{{.Driver}}", network])[0],
+        "networks": {
+            name: _output(["docker", "network", "inspect", "--format", "{{.Driver}}", name])[0]
+            for name in networks
+        },
         "containers": containers,
     }
 

@@ -290,7 +290,8 @@ def _environment(name: str, root: Path) -> dict[str, str]:
     own = {key: value for key, value in os.environ.items() if key.startswith("KICKOFF_") and value}
     values |= {key: value for key, value in own.items() if key not in _HERE}
     schema, sealed = read_schema(root), Sealed(root, name, os.environ)
-    for key in (*sorted(schema.secrets), *secret_source.BESIDE_SCHEMA, "GHCR_TOKEN"):
+    declared = stack.read(root, name).keys
+    for key in sorted({*schema.secrets, *secret_source.BESIDE_SCHEMA, *declared, "GHCR_TOKEN"}):
         if key in _KEYS:
             continue
         known = sealed if key in schema.secrets else None

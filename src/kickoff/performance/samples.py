@@ -19,7 +19,7 @@ class Sample:
 
     Attributes:
         time: When it was sent, in seconds since the epoch.
-        endpoint: Method and name, e.g. ``POST /predictions``.
+        endpoint: Method and name, e.g. ``POST /orders``.
         arm: ``candidate`` or ``live``: the side that was asked.
         ms: Time until the whole answer was there, in milliseconds.
         ok: Whether the answer was right: status, body and release.

@@ -16,7 +16,7 @@ from typing import Any
 
 from rich.console import Console
 
-from kickoff import masking, plan, service
+from kickoff import masking, plan, service, stack
 from kickoff.artifact import source
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.environment import schema, secret_source
@@ -117,7 +117,7 @@ def find_secrets(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
         KickoffError: A secret is given twice or its file cannot be read.
     """
     found = {}
-    for name in (*schema.read(root).secrets, *secret_source.BESIDE_SCHEMA):
+    for name in {*schema.read(root).secrets, *secret_source.BESIDE_SCHEMA, *stack.every_key(root)}:
         try:
             value = secret_source.lookup(name, environ)
         except ExpansionError as error:

@@ -1,35 +1,27 @@
 """The stack of containers around the service: what a host needs first, bringing it up, and changing it."""
 
 from kickoff.stack.changes import RELEASED, STATEFUL, Change, Stack, differences, release_only
-from kickoff.stack.compose import Compose, file_of
-from kickoff.stack.preparing import (
-    NETWORK,
-    STACKS,
-    THRESHOLDS,
-    ensure_network,
-    folder_of,
-    open_stack,
-    prepare,
-    sources,
-    variables,
-)
+from kickoff.stack.compose import Compose, file_of, source_files
+from kickoff.stack.declaration import NOTHING, Declaration, every_key, read
+from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, variables
 
 __all__ = [
-    "NETWORK",
+    "NOTHING",
     "RELEASED",
-    "STACKS",
     "STATEFUL",
-    "THRESHOLDS",
     "Change",
     "Compose",
+    "Declaration",
     "Stack",
     "differences",
-    "ensure_network",
+    "every_key",
     "file_of",
     "folder_of",
     "open_stack",
     "prepare",
+    "read",
     "release_only",
+    "source_files",
     "sources",
     "variables",
 ]

@@ -16,8 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kickoff.docker_cli import Docker, reaching
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.stack import declaration
 from kickoff.stack.compose import Compose, compose_files, file_of, install_files
 
 STATEFUL = "kickoff.stateful"
@@ -116,6 +118,8 @@ class Stack:
                     causes=[str(change) for change in forbidden],
                     hint=f"back its data up, then add --recreate {forbidden[0].service}; nothing was changed",
                 )
+            for network in self._ensure_networks():
+                tell(f"network {network}: created")
             for change in changes:
                 tell(str(change))
             gone = [change.service for change in changes if change.action == "remove"]
@@ -140,6 +144,16 @@ class Stack:
             shutil.copyfile(path, temporary)
             temporary.chmod(0o644)
             temporary.replace(self.routes / path.name)
+
+    def _ensure_networks(self) -> list[str]:
+        """Create the external networks; return those that were missing."""
+        docker, made = Docker(reaching()), []
+        for network in declaration.read(self.root, self.name).networks:
+            if docker.run("network", "inspect", network, check=False).returncode != 0:
+                hint = "start the Docker engine, or give this user access to it"
+                docker.run("network", "create", network, hint=hint)
+                made.append(network)
+        return made
 
     def _bring_up(self, changes: Sequence[Change]) -> None:
         hint = f"`docker compose -p {self.compose.project} logs SERVICE` shows why; then apply again"

@@ -8,20 +8,18 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from kickoff.docker_cli import Docker, decoded, reaching
 from kickoff.environment.schema import FOLDER as ENVIRONMENTS
 from kickoff.errors import ExitCode, KickoffError
 
 _CONFIGS = "configs"
 _NAME = re.compile(r"^name: *[\"']?([a-z0-9][a-z0-9_-]*)[\"']? *(?:#.*)?$", re.MULTILINE)
-# What the command line needs of this process; a variable of the shell must not change what a stack is.
-_KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST")
 
 
 def file_of(name: str) -> str:
@@ -135,34 +133,7 @@ class Compose:
             KickoffError: It failed, took too long, or docker is not installed.
         """
         files = [part for path in self.env_files for part in ("--env-file", str(path))]
-        command = ["docker", "compose", "--ansi=never", "--progress=plain", *files, "-f", self.file]
-        environ = {key: os.environ[key] for key in _KEPT if key in os.environ}
-        what = f"docker compose {' '.join(arguments[:2])}"
-        try:
-            done = subprocess.run(
-                [*command, *arguments],
-                cwd=self.folder,
-                env=environ,
-                stdin=subprocess.DEVNULL,
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                timeout=seconds,
-                check=False,
-            )
-        except FileNotFoundError:
-            raise KickoffError(
-                "docker is not installed here",
-                code=ExitCode.UNREACHABLE,
-                hint="install Docker Engine 28 or newer with compose; `make doctor` says what is missing",
-            ) from None
-        except subprocess.TimeoutExpired:
-            raise KickoffError(f"`{what}` did not end within {seconds:g} s", code=code, hint=hint) from None
-        if done.returncode != 0:
-            raise KickoffError(
-                f"`{what}` failed with exit code {done.returncode}",
-                code=code,
-                causes=(done.stdout + done.stderr).strip().splitlines()[-10:],
-                hint=hint,
-            )
-        return done.stdout
+        command = ["compose", "--ansi=never", "--progress=plain", *files, "-f", self.file, *arguments]
+        name = f"compose {' '.join(arguments[:2])}"
+        docker = Docker(reaching(), self.folder)
+        return decoded(docker.run(*command, seconds=seconds, name=name, code=code, hint=hint).stdout)

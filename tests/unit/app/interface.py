@@ -35,7 +35,7 @@ class Change:
     """One difference.
 
     Attributes:
-        place: Where, e.g. ``POST /predictions request.home_team``.
+        place: Where, e.g. ``POST /orders request.name``.
         what: What happened there.
         breaking: Whether a client of the older document may fail.
     """

@@ -12,7 +12,8 @@ import pytest
 from kickoff.artifact import buildx, image, image_build, sbom
 from kickoff.artifact.buildx import Builder, BuildFailed
 from kickoff.artifact.image_build import Built
-from kickoff.artifact.registry import Docker, PlatformImage
+from kickoff.artifact.registry import PlatformImage
+from kickoff.docker_cli import Docker
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.service import ImageSource
 from tests.unit.artifact.docker_stub import Stub

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kickoff.artifact import registry
-from kickoff.artifact.registry import Docker
+from kickoff.docker_cli import Docker
 from kickoff.errors import ExitCode, KickoffError
 from tests.unit.artifact.docker_stub import Stub
 

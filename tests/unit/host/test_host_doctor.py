@@ -16,7 +16,7 @@ from kickoff.host import doctor, facts, reach
 from kickoff.host.checks import Finding
 from tests.unit.environment.support import ROOT
 
-QUESTION: dict[str, Any] = {"state": "~state/x", "ports": [], "names": [], "docker": False, "network": "n"}
+QUESTION: dict[str, Any] = {"state": "~state/x", "ports": [], "names": [], "docker": False, "networks": ["n"]}
 # Runs what it is given, as sshd would, after it has checked how it was asked.
 SSH = """#!{python}
 import os, subprocess, sys
@@ -58,6 +58,7 @@ def project(folder: Path, **values: str) -> Path:
     """A project whose staging has these values."""
     root = folder / "project"
     shutil.copytree(ROOT / "configs", root / "configs")
+    shutil.copy(ROOT / "docker-compose.staging.yml", root)
     path = root / "configs" / "environments" / "staging.env"
     values = {"DEPLOY_TARGET": "local"} | values
     lines = path.read_text(encoding="utf-8").splitlines()
@@ -94,6 +95,43 @@ def test_a_container_host_is_asked_for_docker(
     found = examine(root, tmp_path / "state")
     assert found["docker engine"].verdict is Verdict.FAIL
     assert {found[name].verdict for name in ("docker compose", "docker buildx", "network")} == {Verdict.PASS}
+
+
+def test_network_ports_and_names_are_those_of_the_compose_file(programs: Path, tmp_path: Path) -> None:
+    root = project(tmp_path, DEPLOY_TARGET="compose")
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = str(taken.getsockname()[1])
+        (root / "docker-compose.staging.yml").write_text(
+            "name: football-staging\nx-kickoff: {names: [SITE]}\n"
+            'services: {traefik: {ports: ["${SITE_PORT:-8123}:8443", "127.0.0.1::8081"]}}\n'
+            "networks: {outside: {external: true, name: orders-front}}\n"
+        )
+        found = examine(root, tmp_path / "state", SITE_PORT=port)
+    assert found["network"].detail == "orders-front (bridge)"
+    assert found[f"port {port}"].detail == "held by our own proxy, football-staging/traefik"
+    assert found["public name"].detail == "not checked: SITE is not set"
+    assert [name for name in found if name.startswith("port")] == [f"port {port}"]
+
+
+@pytest.mark.parametrize(
+    ("text", "detail"),
+    [
+        ("", "docker-compose.staging.yml is missing"),
+        ("name: x\nx-kickoff: {secret: {}}\n", "yml:2; docker-compose"),
+    ],
+)
+def test_a_stack_that_cannot_be_read_is_a_finding(
+    programs: Path, tmp_path: Path, text: str, detail: str
+) -> None:
+    root = project(tmp_path, DEPLOY_TARGET="compose")
+    (tmp_path / "state" / "football" / "staging" / "stack" / "secrets").mkdir(parents=True)
+    file = root / "docker-compose.staging.yml"
+    file.unlink()
+    if text:
+        file.write_text(text)
+    found = examine(root, tmp_path / "state")
+    assert found["stack"].verdict is Verdict.FAIL
+    assert detail in found["stack"].detail
 
 
 def test_the_stack_s_own_secrets_count(programs: Path, tmp_path: Path) -> None:

@@ -5,11 +5,10 @@ from typing import Any
 
 import pytest
 
-from kickoff import stack
-from tests.unit.stack.stack_support import compose, exported
+from tests.unit.stack.stack_support import STACKS, compose, exported
 
 
-@pytest.fixture(scope="session", params=stack.STACKS)
+@pytest.fixture(scope="session", params=STACKS)
 def resolved(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """One stack, resolved with all its profiles."""
     folder = tmp_path_factory.mktemp("compose")

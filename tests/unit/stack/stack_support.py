@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[3]
+STACKS = ("staging", "production")
 BIN = Path(sys.executable).parent
 
 

@@ -30,7 +30,7 @@ from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Endpoint, ProcessState
 from kickoff.release.targets.ports import require_silence
-from kickoff.stack import Compose, Stack, ensure_network, file_of, release_only
+from kickoff.stack import Compose, Stack, file_of, release_only
 
 ROOM = 1 << 30
 """Bytes a release may need: its image, unpacked, and its log."""
@@ -89,7 +89,6 @@ class ComposeTarget:
             KickoffError: Something is missing for it, or it does not come up (exit 4).
         """
         if not self.stack.is_up:
-            ensure_network()
             self.stack.apply((), lambda _: None)
         elif not self._runs("traefik"):
             self.stack.revive()
