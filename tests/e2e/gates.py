@@ -15,7 +15,7 @@ from unittest.mock import ANY, patch
 
 import httpx
 
-from kickoff import github, places
+from kickoff import github, paths
 from kickoff.artifact import admission, bundle, ledger, promotion, proof
 from kickoff.checks.probe import Prober
 from kickoff.checks.smoke import Readiness, wait_ready
@@ -198,7 +198,7 @@ GATES = (
          ("http_proxy to a dead address",)),
     Gate("stop verifies that nothing answers", replaced(local, "require_silence", lambda _: None),
          ("stop beside a foreign process on the port",)),
-    Gate("the state folder's path can be written everywhere", replaced(places, "_UNFIT", re.compile(r"(?!)")),
+    Gate("the state folder's path can be written everywhere", replaced(paths, "_UNFIT", re.compile(r"(?!)")),
          ("state folder with a colon",)),
     Gate("the schema allows going back", replaced(Engine, "_check_schema", lambda *_: None),
          ("rollback past a schema change",)),

@@ -16,7 +16,7 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict
 from kickoff.host import checks, reach
 from kickoff.host.checks import Finding, failed, passed, unknown
-from kickoff.places import public_port
+from kickoff.paths import STATE_HOME, public_port
 
 CLOCK = "https://github.com"
 """Whose HTTP date a clock is compared with; ``KICKOFF_CLOCK_URL`` names another."""
@@ -76,6 +76,7 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
             where,
             {
                 "state": _state(described, name, environ, remote=bool(where.host)),
+                "state_home": STATE_HOME,
                 "ports": ports,
                 "names": names,
                 "docker": compose,

@@ -29,7 +29,7 @@ from kickoff.environment.schema import read as read_schema
 from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.host import reach
-from kickoff.places import HANDED_OVER
+from kickoff.paths import HANDED_OVER
 
 _FOLDER = ".cache/kickoff/handed"
 # What a script leaves, and the variable that says where; read back after it has ended.

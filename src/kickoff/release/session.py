@@ -17,7 +17,7 @@ from kickoff.environment import Environment, load
 from kickoff.environment.loader import setting
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
-from kickoff.places import state_root, user
+from kickoff.paths import state_base, state_root, user
 from kickoff.release import recorded, serving
 from kickoff.release.folder import hide_recorded
 from kickoff.release.journal import Observer
@@ -186,7 +186,7 @@ def _state_folder(name: str, root: Path) -> Path | None:
     try:
         folder = state_root(load_service(root).name, name)
     except KickoffError:
-        found = list(state_root("any", name).parent.parent.glob(f"*/{name}"))
+        found = list(state_base().glob(f"*/{name}"))
         if len(found) != 1:
             raise
         folder = found[0]

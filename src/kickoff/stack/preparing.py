@@ -24,7 +24,7 @@ from kickoff.environment.loader import load
 from kickoff.environment.model import Environment
 from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.places import public_port, state_root
+from kickoff.paths import public_port, state_root
 from kickoff.service import load as load_service
 from kickoff.stack.changes import Stack
 from kickoff.stack.compose import compose_files

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from kickoff import running
 from kickoff.environment.drift import Reader
+from kickoff.release import target_state
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path("configs/environments")
@@ -39,7 +39,7 @@ class Loader(Protocol):
         self,
         *arguments: str,
         environ: Mapping[str, str] | None = None,
-        read_running: Reader = running.read,
+        read_running: Reader = target_state.read,
     ) -> Outcome: ...
 
 

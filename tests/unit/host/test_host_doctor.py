@@ -14,9 +14,12 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict
 from kickoff.host import doctor, facts, reach
 from kickoff.host.checks import Finding
+from kickoff.paths import STATE_HOME
 from tests.unit.environment.support import ROOT
 
-QUESTION: dict[str, Any] = {"state": "~state/x", "ports": [], "names": [], "docker": False, "network": "n"}
+QUESTION: dict[str, Any] = {
+    "state": "~state/x", "state_home": STATE_HOME, "ports": [], "names": [], "docker": False, "network": "n",
+}  # fmt: skip
 # Runs what it is given, as sshd would, after it has checked how it was asked.
 SSH = """#!{python}
 import os, subprocess, sys

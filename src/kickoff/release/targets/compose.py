@@ -24,7 +24,7 @@ from kickoff.environment import Environment
 from kickoff.environment.export import compose as compose_format
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.places import public_port
+from kickoff.paths import public_port
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC

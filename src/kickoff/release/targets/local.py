@@ -19,7 +19,7 @@ from kickoff.artifact import bundle
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.places import public_port
+from kickoff.paths import public_port
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC

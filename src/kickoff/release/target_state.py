@@ -11,7 +11,7 @@ import psutil
 from kickoff import service, stack
 from kickoff.environment.drift import Running, fingerprints
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.places import state_root
+from kickoff.paths import state_root
 from kickoff.release.model import EMPTY, State
 from kickoff.release.targets.supervision import Supervisor
 

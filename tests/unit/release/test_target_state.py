@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from kickoff import running
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.release import target_state
 from tests.unit.environment.support import ROOT
 
 STATE = {"live": "blue", "warm": None, "slots": {"blue": {"release": "abc1234-00000000", "port": 1}}}
@@ -32,7 +32,7 @@ def keep(path: Path, document: Any) -> None:
 
 def failure(name: str = "staging") -> KickoffError:
     with pytest.raises(KickoffError) as caught:
-        running.read(ROOT, name, b"key")
+        target_state.read(ROOT, name, b"key")
     assert "quarry" not in caught.value.render()
     return caught.value
 
