@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.targets import launch
-from kickoff.release.targets.supervision import Supervisor
+from kickoff.release.targets.local import launch
+from kickoff.release.targets.local.supervision import Supervisor
 
 pytestmark = pytest.mark.e2e
 

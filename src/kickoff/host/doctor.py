@@ -6,6 +6,7 @@ import time
 from collections.abc import Mapping
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
@@ -16,7 +17,9 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict
 from kickoff.host import checks, reach
 from kickoff.host.checks import Finding, failed, passed, unknown
-from kickoff.paths import STATE_HOME, public_port
+from kickoff.paths import STATE_HOME
+from kickoff.release import targets
+from kickoff.release.targets import HostNeeds
 
 CLOCK = "https://github.com"
 """Whose HTTP date a clock is compared with; ``KICKOFF_CLOCK_URL`` names another."""
@@ -48,28 +51,10 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
         KickoffError: There is no such environment.
     """
     described = service.load(root).name
-    keys = schema.read(root)
     environ = stack.sources(name, root, environ)
-    checked = loader.inspect(name, root, keys, environ, with_secrets=True)
-    # What is not set yet is said below, by name.
-    wrong = [
-        one for one in checked.findings if one.key not in checked.deferred and one.rule != "missing-secret"
-    ]
-    first = [
-        failed("environment", f"{wrong[0].place}: {wrong[0].message}", wrong[0].fix)
-        if wrong
-        else passed("environment", f"configs/environments/{name}.env keeps the schema")
-    ]
-    kind = checked.values.get("DEPLOY_TARGET", "")
-    compose = kind == "compose"
-    what = "a Docker engine" if compose else "processes on the host itself, without Docker"
-    first.append(
-        passed("target", f"{kind}: {what}")
-        if kind
-        else failed("target", "not set", "set DEPLOY_TARGET in the file")
-    )
-    first.append(checks.secrets(sorted(checked.deferred)))
-    ports, names, missing = _public(name, checked, environ, compose=compose)
+    checked = loader.inspect(name, root, schema.read(root), environ, with_secrets=True)
+    target, needs = _target(name, root, checked, environ)
+    first = [_environment(name, checked), target, checks.secrets(sorted(checked.deferred))]
     try:
         where = reach.address(checked.values.get("DEPLOY_HOST", ""))
         answer = reach.ask(
@@ -77,10 +62,10 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
             {
                 "state": _state(described, name, environ, remote=bool(where.host)),
                 "state_home": STATE_HOME,
-                "ports": ports,
-                "names": names,
-                "docker": compose,
-                "network": stack.NETWORK,
+                "ports": list(needs.ports),
+                "names": list(needs.names),
+                "docker": needs.docker,
+                "network": needs.network,
             },
         )
     except KickoffError as error:
@@ -90,21 +75,53 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
             failed("host", reason, error.hint),
             unknown("everything on the host", "it cannot be asked"),
         ]
-    facts = answer.facts
-    findings = [*first, passed("host", where.name or "this machine"), checks.python(facts["python"])]
-    if compose:
+    return [
+        *first,
+        passed("host", where.name or "this machine"),
+        *_host(name, needs, answer.facts),
+        _clock(where, answer, environ),
+    ]
+
+
+def _environment(name: str, checked: Checked) -> Finding:
+    # A value that is not set yet is a finding of its own, by name.
+    wrong = [
+        one for one in checked.findings if one.key not in checked.deferred and one.rule != "missing-secret"
+    ]
+    if wrong:
+        return failed("environment", f"{wrong[0].place}: {wrong[0].message}", wrong[0].fix)
+    return passed("environment", f"configs/environments/{name}.env keeps the schema")
+
+
+def _target(name: str, root: Path, checked: Checked, environ: Mapping[str, str]) -> tuple[Finding, HostNeeds]:
+    """Return whether the environment names a target, and what that one needs of its host."""
+    chosen = checked.values.get(targets.KEY, "")
+    try:
+        kind = targets.kind_of(chosen)
+    except KickoffError as error:
+        found = failed("target", str(error) if chosen else "not set", f"set {targets.KEY}: {error.hint}")
+        return found, targets.own_port(root, name, checked.values, environ)
+    needs = kind.host_needs(root, name, checked.values, environ)
+    return passed("target", f"{chosen}: {kind.runs_on}"), needs
+
+
+def _host(name: str, needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding]:
+    """Return the findings about a host from what it said of itself."""
+    findings = [checks.python(facts["python"])]
+    if needs.docker:
         findings += checks.docker(facts["docker"])
-        findings.append(checks.network(stack.NETWORK, facts["docker"]["network"], name))
+    if needs.network:
+        findings.append(checks.network(needs.network, facts["docker"]["network"], name))
     findings += checks.state(facts["state"])
-    ours = f"football-{name}/traefik" if compose else ""
-    for port in ports:
-        containers = facts.get("docker", {}).get("containers", {}).get(str(port), [])
-        findings.append(
-            checks.port(port, facts["ports"][str(port)], ours, containers, facts["state"]["path"])
-        )
-    findings += [*checks.names(facts["names"]), *missing]
-    findings.append(_clock(where, answer, environ))
-    return findings
+    for port in needs.ports:
+        found, containers = facts["ports"][str(port)], facts.get("docker", {}).get("containers", {})
+        holders = containers.get(str(port), [])
+        findings.append(checks.port(port, found, needs.proxy, holders, facts["state"]["path"]))
+    findings += checks.names(facts["names"])
+    return findings + [
+        unknown("public name", f"{variable} is not set", f"export {variable}, {what}")
+        for variable, what in needs.unset.items()
+    ]
 
 
 def _state(described: str, name: str, environ: Mapping[str, str], *, remote: bool) -> str:
@@ -114,25 +131,6 @@ def _state(described: str, name: str, environ: Mapping[str, str], *, remote: boo
         base = configured if remote else str(Path(configured).absolute())
         return f"{base}/{described}/{name}"
     return f"~state/kickoff/{described}/{name}"
-
-
-def _public(
-    name: str, checked: Checked, environ: Mapping[str, str], *, compose: bool
-) -> tuple[list[int], list[str], list[Finding]]:
-    """Return the public ports and names, and what is not known of them."""
-    if compose and name == "production":
-        ports = [public_port(80, environ, "HTTP_PORT"), public_port(443, environ, "HTTPS_PORT")]
-        host = environ.get("PUBLIC_HOST", "")
-        if host:
-            return ports, [host], []
-        return (
-            ports,
-            [],
-            [unknown("public name", "PUBLIC_HOST is not set", "export PUBLIC_HOST, the certificate's name")],
-        )
-    text = checked.values.get("PUBLIC_PORT", "")
-    port = public_port(int(text) if text.isdecimal() else 0, environ)  # a broken file was named above
-    return ([port] if port else []), [], []
 
 
 def _clock(where: reach.Address, answer: reach.Answer, environ: Mapping[str, str]) -> Finding:

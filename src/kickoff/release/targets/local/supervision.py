@@ -18,6 +18,7 @@ import psutil
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.release.folder import read_object
 
 # Two of `supervisor.xmlrpc.Faults`; importing that module takes longer than most commands do.
 _BAD_NAME, _ALREADY_ADDED = 10, 90
@@ -135,6 +136,18 @@ stdout_logfile_backups=1
         else:
             self._require_gone()
         (self._programs / f"{name}.json").unlink(missing_ok=True)
+
+    def given(self, name: str, part: str = "") -> dict[str, Any]:
+        """Return folder, command and environment that program ``name`` was added with; empty for none.
+
+        Args:
+            name: The program's name.
+            part: ``environment`` for that alone.
+
+        Raises:
+            KickoffError: The file that says so is damaged (exit 4).
+        """
+        return read_object(self._programs / f"{name}.json", part)
 
     def info(self, name: str) -> dict[str, Any]:
         """Return supervisord's view of program ``name``; empty when it has none or does not run.
