@@ -9,14 +9,17 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kickoff import github, masking
-from kickoff.environment import across, checking, drift, loader, reference, scaffold, secret_source
+from kickoff.environment import commands as checking
+from kickoff.environment import comparison as across
+from kickoff.environment import drift, loader, reference, secret_source
 from kickoff.environment import schema as schemas
-from kickoff.environment.check import Checked
+from kickoff.environment import template as scaffold
 from kickoff.environment.export import FORMATS
 from kickoff.environment.findings import as_json, as_text, count
 from kickoff.environment.model import REDACTED, Environment
 from kickoff.environment.schema import FOLDER, Key, Schema
-from kickoff.environment.sealed import Sealed
+from kickoff.environment.sops import Sealed
+from kickoff.environment.validation import Checked
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 

@@ -11,7 +11,7 @@ from typing import Any
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import SchemaError
 
-from kickoff.environment import shapes
+from kickoff.environment import secret_detection
 from kickoff.errors import KickoffError
 
 FOLDER = Path("configs/environments")
@@ -171,7 +171,7 @@ def parse(text: str) -> Schema:
 def _check_names(schema: Schema) -> None:
     compared = {rule[side] for rule in schema.comparisons for side in ("left", "right")}
     for name in schema.keys:
-        if not shapes.is_name(name):
+        if not secret_detection.is_name(name):
             raise KickoffError(
                 f"{FILE}: {name} is not accepted as a key",
                 at=str(FILE),

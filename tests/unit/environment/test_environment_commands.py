@@ -306,7 +306,7 @@ def test_docs_writes_and_checks_the_page(project: Project, loader: Loader) -> No
 def test_every_rule_a_finding_can_name_is_documented() -> None:
     folder = ROOT / "src/kickoff/environment"
     code = "\n".join(
-        path.read_text("utf-8") for path in sorted(folder.glob("*.py")) if path.name != "reference.py"
+        path.read_text("utf-8") for path in sorted(folder.rglob("*.py")) if path.name != "reference.py"
     )
     for rule in reference.GENERAL:
         assert f'"{rule}"' in code

@@ -8,9 +8,9 @@ import pytest
 
 from kickoff.environment import drift, loader
 from kickoff.environment import schema as schemas
-from kickoff.environment.check import Checked
 from kickoff.environment.drift import Running, fingerprints
 from kickoff.environment.findings import Finding
+from kickoff.environment.validation import Checked
 from kickoff.errors import ExitCode, KickoffError
 from tests.unit.environment.support import GIVEN, ROOT, Loader, Project
 

@@ -8,10 +8,10 @@ from pathlib import Path
 import dotenv
 import pytest
 
+from kickoff.environment import env_file
 from kickoff.environment import schema as schemas
-from kickoff.environment import source
-from kickoff.environment.check import Checked, check
 from kickoff.environment.findings import as_github, as_json, as_table, as_text
+from kickoff.environment.validation import Checked, check
 from tests.unit.environment.support import GIVEN, ROOT
 
 NAMES = ("development", "staging", "production")
@@ -24,7 +24,7 @@ PIECES = [*"$}'\"\\=#\n\r \t\0%s-,é4\u2028", "${", "export ", "ms", "${API_KEY}
 def checked(name: str, text: str) -> Checked:
     return check(
         name,
-        source.parse(text, f"{name}.env"),
+        env_file.parse(text, f"{name}.env"),
         SCHEMA,
         RUNTIME,
         GIVEN.get,

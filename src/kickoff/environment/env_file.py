@@ -9,7 +9,7 @@ from typing import Self
 
 from dotenv.parser import Binding, parse_stream
 
-from kickoff.environment import expansion, shapes
+from kickoff.environment import expansion, secret_detection
 from kickoff.environment.findings import Finding
 
 _LONGEST_FILE = 100_000
@@ -167,7 +167,7 @@ class _Statement:
 def _scan(text: str, source: Source) -> set[int]:
     flagged = set()
     for number, line in enumerate(_NEWLINE.split(text), 1):
-        found = shapes.secret_shape(line)
+        found = secret_detection.secret_shape(line)
         if found is not None:
             flagged.add(number)
             where = "a comment" if line.lstrip().startswith("#") else "this line"
@@ -179,7 +179,7 @@ def _scan(text: str, source: Source) -> set[int]:
 def _bind(source: Source, statement: _Statement) -> None:
     key, text = statement.key, statement.text
     # What is not clearly a name may be a piece of a secret, so it is not shown.
-    if not shapes.is_name(key):
+    if not secret_detection.is_name(key):
         message = "a key is no name: words of up to 20 capital letters, joined by underscores"
         source.add(statement.place, "key-name", "", message, "write it like LOG_LEVEL")
         return
@@ -208,7 +208,7 @@ def _bind(source: Source, statement: _Statement) -> None:
 def _add(source: Source, statement: _Statement, text: str) -> None:
     key, (line, column) = statement.key, statement.value_place
     # Escapes may hide from the scan of the lines what the value shows.
-    shape = None if statement.secret else shapes.secret_shape(text)
+    shape = None if statement.secret else secret_detection.secret_shape(text)
     if shape is not None:
         message = f"{key} holds what looks like a secret ({shape[1]})"
         source.add((line, column), "secret-in-file", key, message, _REVOKE)

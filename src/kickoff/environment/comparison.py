@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from kickoff.environment.check import Checked
+from kickoff.environment.env_file import shown
 from kickoff.environment.findings import Finding
 from kickoff.environment.schema import Key, Schema
-from kickoff.environment.source import shown
+from kickoff.environment.validation import Checked
 
 _REFERENCE = "production"
 

@@ -7,14 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kickoff import github, masking
-from kickoff.environment import across, drift, loader
+from kickoff.environment import comparison, drift, loader
 from kickoff.environment import schema as schemas
-from kickoff.environment.check import Checked
 from kickoff.environment.findings import Finding, as_github, as_json, as_markdown, as_text, count
 from kickoff.environment.model import Environment
-from kickoff.environment.record import Outcome
+from kickoff.environment.outcome import Outcome
 from kickoff.environment.schema import FOLDER, Schema
-from kickoff.environment.sealed import Sealed
+from kickoff.environment.sops import Sealed
+from kickoff.environment.validation import Checked
 from kickoff.errors import ExitCode, KickoffError
 
 
@@ -36,7 +36,7 @@ def validate(arguments: argparse.Namespace, root: Path, environ: Mapping[str, st
     }
     found = [finding for one in checked.values() for finding in one.findings]
     if not arguments.env:
-        found += across.compare(schema, checked) + loader.strangers(root)
+        found += comparison.compare(schema, checked) + loader.strangers(root)
     values = sum(len(one.source.entries) for one in checked.values())
     outcome = Outcome(sorted(found), [], f"{count(values, 'value')} keep every rule", values)
     _report(arguments, outcome, "validate", environ)

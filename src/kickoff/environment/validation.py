@@ -10,12 +10,12 @@ from typing import Any
 from jsonschema import ValidationError
 from referencing.exceptions import Unresolvable
 
-from kickoff.environment import shapes, values
+from kickoff.environment import secret_detection, values
+from kickoff.environment.env_file import Entry, Source, control_character, shown
 from kickoff.environment.expansion import ExpansionError, Reference, Resolver
 from kickoff.environment.findings import Finding
+from kickoff.environment.messages import explain
 from kickoff.environment.schema import FILE, Key, Schema
-from kickoff.environment.source import Entry, Source, control_character, shown
-from kickoff.environment.wording import explain
 from kickoff.errors import KickoffError
 
 NAME_KEY = "APP_ENV"
@@ -124,7 +124,7 @@ class _Check:
             return
         own = parts[0]
         if len(parts) > 1 or not isinstance(own, Reference) or own.name != key:
-            placeholder = shapes.is_placeholder(entry.text)
+            placeholder = secret_detection.is_placeholder(entry.text)
             rule = "placeholder-secret" if placeholder else "secret-in-file"
             message = (
                 "holds a placeholder" if placeholder else "is a secret, and the file must only refer to it"
@@ -132,14 +132,14 @@ class _Check:
             self._add(key, rule, f"{key} {message}", f"write {key}=${{{key}}} and give it as a secret")
             return
         default = own.default.literals() if own.default else ""
-        if shapes.is_placeholder(default.strip()):
+        if secret_detection.is_placeholder(default.strip()):
             self._add(
                 key,
                 "placeholder-secret",
                 f"{key} has a placeholder or a common credential as its default",
                 f"write {key}=${{{key}}}",
             )
-        elif default and ("://" not in default or shapes.credentials(default)[1] is not None):
+        elif default and ("://" not in default or secret_detection.credentials(default)[1] is not None):
             self._add(
                 key,
                 "secret-in-file",
@@ -196,7 +196,7 @@ class _Check:
         if name in self._schema.keys:
             return None  # reported as missing already
         provided = ", ".join(self._runtime) or "none"
-        shown_name = name if shapes.is_name(name) else "a name"
+        shown_name = name if secret_detection.is_name(name) else "a name"
         raise ExpansionError(
             "unknown-variable",
             f"it refers to {shown_name}, neither a key of this file nor provided to a release",
@@ -237,7 +237,7 @@ class _Check:
                 f"{key.name} holds the control character {control}",
                 "give it on one line, in printable characters",
             )
-        elif key.secret and shapes.is_placeholder(text):
+        elif key.secret and secret_detection.is_placeholder(text):
             self._add(
                 key.name,
                 "placeholder-secret",

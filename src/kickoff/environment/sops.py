@@ -13,7 +13,7 @@ from functools import cached_property
 from pathlib import Path
 
 from kickoff import github
-from kickoff.environment import shapes
+from kickoff.environment import secret_detection
 from kickoff.environment.expansion import ExpansionError
 from kickoff.environment.findings import Finding
 from kickoff.environment.schema import FOLDER, Schema
@@ -58,7 +58,7 @@ class Sealed:
         for key, value in self._document.items():
             if key == _METADATA:
                 continue
-            shown = key if shapes.is_name(key) else "a key"
+            shown = key if secret_detection.is_name(key) else "a key"
             if key not in schema.keys or not schema.keys[key].secret:
                 message, fix = f"{shown} is no secret of the schema", "remove it with `sops edit`"
             elif not isinstance(value, str) or (value and not value.startswith(_ENCRYPTED)):
@@ -132,4 +132,6 @@ class Sealed:
             text = self._path.read_text(encoding="utf-8", errors="replace")
             at = max(text.find(json.dumps(key)), 0)
             line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
-        return Finding(self.file, line, column, rule, key if shapes.is_name(key) else "", message, fix)
+        return Finding(
+            self.file, line, column, rule, key if secret_detection.is_name(key) else "", message, fix
+        )

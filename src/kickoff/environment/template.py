@@ -2,8 +2,8 @@
 
 from collections.abc import Mapping
 
-from kickoff.environment.check import NAME_KEY, Checked
 from kickoff.environment.schema import Key, Schema
+from kickoff.environment.validation import NAME_KEY, Checked
 
 # Ports of neighbours stay apart, so that a service may use a few more beside its public one.
 _STEP = 100
