@@ -11,6 +11,8 @@ from dotenv.parser import Binding, parse_stream
 
 from kickoff.environment import expansion, secret_detection
 from kickoff.environment.findings import Finding
+from kickoff.environment.reading import read_once
+from kickoff.environment.schema import Origin
 
 _LONGEST_FILE = 100_000
 _NEWLINE = re.compile(r"\r\n|\n|\r")
@@ -34,6 +36,7 @@ class Entry:
         column: Column of the name, from 1.
         value_column: Column of the value, from 1.
         looks_secret: Whether the line holds something with the shape of a secret; it is then never shown.
+        origin: The place that the value comes from; everywhere but in the file there is no line.
     """
 
     key: str
@@ -43,6 +46,12 @@ class Entry:
     column: int
     value_column: int
     looks_secret: bool
+    origin: Origin = Origin.FILE
+
+    @classmethod
+    def default(cls, key: str, text: str, origin: Origin) -> Self:
+        """Return the assignment of a key that no line assigns."""
+        return cls(key, text, expansion.parse(text), 0, 0, 0, looks_secret=False, origin=origin)
 
 
 @dataclass(slots=True)
@@ -51,7 +60,7 @@ class Source:
 
     Attributes:
         file: Path relative to the project, as findings show it.
-        entries: Assignments by key; the first of duplicates.
+        entries: Assignments of the file by key; the first of duplicates.
         broken: Keys that are assigned, but so that the value cannot be read.
         findings: What is wrong with the form.
         lines: Number of lines.
@@ -74,7 +83,7 @@ def read(path: Path, file: str) -> Source:
     Raises:
         OSError: The file cannot be read.
     """
-    data = path.read_bytes()
+    data = read_once(path, 4 * _LONGEST_FILE)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
