@@ -69,9 +69,9 @@ def schema_restored(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def environment_key_missing(scene: Scene) -> Iterator[None]:
-    """Lose a key that the engine needs."""
+    """Lose a key that the engine needs, and that has no default."""
     path = scene.project.root / "configs" / "environments" / "development.env"
-    with _edited(path, lambda text: "".join(x for x in text.splitlines(True) if "BAKE_TIME" not in x)):
+    with _edited(path, lambda text: "".join(x for x in text.splitlines(True) if "PUBLIC_PORT" not in x)):
         yield
 
 

@@ -12,7 +12,7 @@ import httpx
 
 from kickoff import service, stack
 from kickoff.environment import loader, schema
-from kickoff.environment.check import Checked
+from kickoff.environment.validation import Checked
 from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict
 from kickoff.host import checks, reach

@@ -26,7 +26,7 @@ from kickoff.artifact import admission, source
 from kickoff.environment import secret_source
 from kickoff.environment.loader import inspect
 from kickoff.environment.schema import read as read_schema
-from kickoff.environment.sealed import Sealed
+from kickoff.environment.sops import Sealed
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.host import reach
 from kickoff.paths import HANDED_OVER

@@ -22,7 +22,7 @@ from kickoff.environment.expansion import ExpansionError
 from kickoff.environment.export import compose as compose_format
 from kickoff.environment.loader import load
 from kickoff.environment.model import Environment
-from kickoff.environment.sealed import Sealed
+from kickoff.environment.sops import Sealed
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.paths import public_port, state_root
 from kickoff.service import load as load_service

@@ -64,8 +64,8 @@ def project(folder: Path, **values: str) -> Path:
     path = root / "configs" / "environments" / "staging.env"
     values = {"DEPLOY_TARGET": "local"} | values
     lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [f"{key}={values[key]}" if (key := one.partition("=")[0]) in values else one for one in lines]
-    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    kept = [one for one in lines if one.partition("=")[0] not in values]
+    path.write_text("\n".join([*kept, *map("=".join, values.items())]) + "\n", encoding="utf-8")
     return root
 
 

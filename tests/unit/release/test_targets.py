@@ -19,8 +19,7 @@ def project(tmp_path: Path) -> Path:
     """A project whose staging is local, and whose production is what ``KICKOFF_TARGET`` says."""
     shutil.copytree(ROOT / "configs" / "environments", tmp_path / "configs" / "environments")
     file = tmp_path / "configs" / "environments" / "staging.env"
-    text = file.read_text("utf-8")
-    file.write_text(text.replace("DEPLOY_TARGET=${KICKOFF_TARGET}", "DEPLOY_TARGET=local"), "utf-8")
+    file.write_text(f"{file.read_text('utf-8')}DEPLOY_TARGET=local\n", "utf-8")
     return tmp_path
 
 
