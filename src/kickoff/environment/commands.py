@@ -93,7 +93,8 @@ def _properties(key: Key, schema: Schema) -> Iterator[tuple[str, str]]:
     for kind in schema.classes:
         default = key.default(kind)
         yield "default", f"{comparison.as_shown(key, default[0])} in class {kind}" if default else ""
-    yield "read by", f"the {key.audience}"
+    yield "read by", "the pipeline" if key.owner == "pipeline" else "the service"
+    yield "given to", "the service" if key.audience == "service" else ""
     yield "described", schema.described_at(key)
     yield "across", _ACROSS[key.across]
     yield "since", key.rules["x-since"]

@@ -24,7 +24,7 @@ FILE = FOLDER / "schema.json"
 PIPELINE = "pipeline.schema.json"
 """The pipeline's own keys, beside this module."""
 NAME_KEY = "APP_ENV"
-"""Holds the environment's name; of the pipeline's keys the one that the service is given, too."""
+"""Holds the environment's name."""
 CLASS_KEY = "ENVIRONMENT_CLASS"
 """Decides which defaults and rules hold. It is part of no release: its effect is, by the other values."""
 _LONGEST = 1_000_000
@@ -73,8 +73,8 @@ class Key:
 
     @property
     def audience(self) -> str:
-        """``service`` or ``pipeline``: who is given it."""
-        return "service" if self.name == NAME_KEY else self.owner
+        """``service`` for keys that the service's process is given, some of the pipeline's among them."""
+        return "service" if self.owner == "service" or "x-given" in self.rules else "pipeline"
 
     def default(self, kind: str) -> tuple[str, Origin] | None:
         """Return the value in environments of class ``kind`` whose file states none; ``None`` without one."""
