@@ -1,13 +1,14 @@
 """Where in a YAML file something stands, for errors that name the line."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 
 import yaml
 
 
 def line_of(text: str, path: Sequence[str | int]) -> int:
     """Return the 1-based line of the node at ``path``, or of its nearest existing parent."""
-    node = yaml.compose(text, Loader=yaml.SafeLoader)
+    node = _compose(text)
     line = 1
     for part in path:
         if isinstance(node, yaml.MappingNode):
@@ -19,3 +20,8 @@ def line_of(text: str, path: Sequence[str | int]) -> int:
             node = node.value[part]
             line = node.start_mark.line + 1
     return int(line)
+
+
+@lru_cache(maxsize=2)
+def _compose(text: str) -> yaml.Node | None:
+    return yaml.compose(text, Loader=yaml.SafeLoader)

@@ -9,11 +9,11 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kickoff import github, masking
-from kickoff.environment import commands as checking
 from kickoff.environment import comparison as across
-from kickoff.environment import drift, loader, reference, secret_source
+from kickoff.environment import drift, explanation, loader, reference, secret_source
 from kickoff.environment import schema as schemas
 from kickoff.environment import template as scaffold
+from kickoff.environment import validate_command as checking
 from kickoff.environment.drift.command import compare_running
 from kickoff.environment.export import FORMATS
 from kickoff.environment.findings import as_json, as_text, count, in_columns
@@ -99,7 +99,7 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("right", metavar="B")
     diff.add_argument("--format", choices=("text", "json"), default="text")
 
-    explain = add("explain", checking.explain, "describe a key: meaning, limits, rules, its value everywhere")
+    explain = add("explain", _explain, "describe a key: meaning, limits, rules, its value everywhere")
     explain.add_argument("key", metavar="KEY")
 
     add_env(add("hash", _hash, "print a hash that changes with any value and reveals none"))
@@ -219,6 +219,26 @@ _ALLOWED = {
     "may-differ": "yes",
     "secret": "secret",
 }
+
+
+def _explain(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]) -> int:
+    schema = schemas.read(root)
+    key = schema.keys.get(arguments.key)
+    if key is None:
+        raise KickoffError(
+            f"{loader.named(arguments.key)} is neither a key of the pipeline nor of the service",
+            hint=loader.suggestion(arguments.key, schema),
+        )
+    say = sys.stdout.write
+    say(f"{key.name}\n  {key.description}\n\n")
+    about = list(explanation.about(key, schema))
+    width = max(len(title) for title, _ in about)
+    for title, text in about:
+        say(f"  {title:{width}}  {text}\n")
+    say("\n")
+    rows = list(explanation.values(key, root, schema, environ))
+    _table(["environment", "value", "comes from"], rows)
+    return ExitCode.PASS
 
 
 def _hash(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]) -> int:

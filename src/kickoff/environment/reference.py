@@ -73,11 +73,16 @@ def _keys(title: str, keys: Sequence[Key], schema: Schema) -> str:
         "| --- | --- | --- | --- | --- | --- | --- |",
     ]
     lines += [
-        f"| `{key.name}` | {_cell(key.description)} | {key.kind} | {_cell(limits(key.rules))}"
+        f"| `{key.name}` | {_cell(_meaning(key))} | {key.kind} | {_cell(limits(key.rules))}"
         f" | `{_cell(key.example)}` | {key.across.replace('-', ' ')} | {key.rules['x-since']} |"
         for key in keys
     ]
     return "\n".join(lines) + "\n"
+
+
+def _meaning(key: Key) -> str:
+    given = key.owner == "pipeline" and key.audience == "service"
+    return key.description + (" The service is given it, too." if given else "")
 
 
 def _defaults(keys: Sequence[Key], schema: Schema) -> str:

@@ -24,7 +24,7 @@ FILE = FOLDER / "schema.json"
 PIPELINE = "pipeline.schema.json"
 """The pipeline's own keys, beside this module."""
 NAME_KEY = "APP_ENV"
-"""Holds the environment's name; of the pipeline's keys the one that the service is given, too."""
+"""Holds the environment's name."""
 CLASS_KEY = "ENVIRONMENT_CLASS"
 """Decides which defaults and rules hold. It is part of no release: its effect is, by the other values."""
 _LONGEST = 1_000_000
@@ -73,8 +73,8 @@ class Key:
 
     @property
     def audience(self) -> str:
-        """``service`` or ``pipeline``: who is given it."""
-        return "service" if self.name == NAME_KEY else self.owner
+        """``service`` for keys that the service's process is given, some of the pipeline's among them."""
+        return "service" if self.owner == "service" or "x-given" in self.rules else "pipeline"
 
     def default(self, kind: str) -> tuple[str, Origin] | None:
         """Return the value in environments of class ``kind`` whose file states none; ``None`` without one."""
@@ -205,7 +205,6 @@ def parse(text: str) -> Schema:
         **{name: [*own.get(name, []), *added.get(name, [])] for name in _JOINED},
     }
     schema = Schema(document, frozenset(own["properties"]), text)
-    _refuse_redefined(own, added, text)
     _check_names(schema)
     _check_defaults(schema)
     return schema
@@ -227,6 +226,8 @@ def _document(text: str) -> dict[str, Any]:
         raise KickoffError(f"{FILE} is not JSON: {error.msg}", at=at, hint=_REFERENCE) from None
     except RecursionError:
         raise KickoffError(f"{FILE} is nested too deeply", at=str(FILE), hint=_REFERENCE) from None
+    # First, because a schema of an older version describes everything, and is best told what to leave out.
+    _refuse_redefined(document, text)
     _refuse_problem(next(iter(_keywords().iter_errors(document)), None), text)
     try:
         Draft202012Validator.check_schema(document)
@@ -244,19 +245,24 @@ def _refuse_problem(problem: ValidationError | SchemaError | None, text: str) ->
         ) from None
 
 
-def _refuse_redefined(own: Mapping[str, Any], added: Mapping[str, Any], text: str) -> None:
+def _refuse_redefined(document: Any, text: str) -> None:  # noqa: ANN401 - any JSON
+    """Refuse what the pipeline describes itself; a document of another form is left to its schema."""
+    own = _pipeline()
+    added: Mapping[str, Any] = document if isinstance(document, dict) else {}
     found = [
         (line_at(text, [part, name]), name)
         for part in ("properties", "x-runtime")
-        for name in added.get(part, {})
+        if isinstance(named := added.get(part, {}), dict)
+        for name in named
         if name in own[part]
     ]
     rules = {rule["x-rule"] for part in _JOINED for rule in own.get(part, [])}
     found += [
         (line_at(text, [part, index]), rule["x-rule"])
         for part in _JOINED
-        for index, rule in enumerate(added.get(part, []))
-        if rule["x-rule"] in rules
+        if isinstance(listed := added.get(part, []), list)
+        for index, rule in enumerate(listed)
+        if isinstance(rule, dict) and rule.get("x-rule") in rules
     ]
     if found:
         raise KickoffError(

@@ -1,6 +1,7 @@
 """Defaults by class, keys of pipeline and service, and files that are read once."""
 
 import json
+import re
 import shutil
 import sys
 from collections import Counter
@@ -45,7 +46,7 @@ def test_a_service_without_keys_of_its_own_needs_no_schema(bare: Project, loader
     environment = load("staging", bare.root, {})
     assert environment.seconds("BAKE_TIME") == 10
     assert environment.text("DEPLOY_TARGET") == "compose"
-    assert environment.service_values() == {"APP_ENV": "staging"}
+    assert environment.service_values() == {"APP_ENV": "staging", "SHUTDOWN_GRACE": "15s"}
     assert environment.secrets == frozenset()
     assert loader("validate").code == 0
     with bare.path("staging.env").open("a", encoding="utf-8") as file:
@@ -68,7 +69,8 @@ def test_each_class_has_its_defaults_and_the_file_comes_first(bare: Project) -> 
     ):
         bare.path(f"{name}.env").write_text(f"PUBLIC_PORT=8100\n{text}", "utf-8")
         environment = load(name, bare.root, {})
-        assert environment.service_values() == {"APP_ENV": name, "GREETING": expected}
+        given = environment.service_values()
+        assert given == {"APP_ENV": name, "SHUTDOWN_GRACE": "15s", "GREETING": expected}
     assert load("qa", bare.root, {}).seconds("BAKE_TIME") == 3
     assert setting("blue", "ENVIRONMENT_CLASS", bare.root) == "production"
 
@@ -162,3 +164,15 @@ def test_a_release_reads_each_file_once(project: Project) -> None:
     assert Counter(path for path in OPENED if path.startswith(folder)).most_common(1)[0][1] == 1
     project.replace("staging", "MEMORY_LIMIT", "MEMORY_LIMIT=512MiB")  # … and again when it has changed
     assert asked().bytes("MEMORY_LIMIT") != first.bytes("MEMORY_LIMIT")
+
+
+def test_the_pipeline_reads_its_own_keys_alone() -> None:
+    """Otherwise a service that describes none of them could not be released."""
+    reads = re.compile(
+        r"""(?:environment|env)\.(?:text|integer|boolean|seconds|fraction|bytes|list)\(\s*"(\w+)"|"""
+        r"""setting\([^")]*"(\w+)\""""
+    )
+    code = [path.read_text("utf-8") for path in sorted((ROOT / "src").rglob("*.py"))]
+    read = {one or other for text in code for one, other in reads.findall(text)}
+    assert {"BAKE_TIME", "SHUTDOWN_GRACE", "DEPLOY_TARGET"} <= read
+    assert read <= schemas.parse("").pipeline

@@ -35,7 +35,7 @@ def test_the_service_is_given_its_own_keys_only(project: Project) -> None:
     given = load("staging", project.root, ENVIRON).service_values()
     assert given["API_KEY"] == ENVIRON["API_KEY"]
     assert "CANARY_STEPS" not in given
-    assert list(given)[:3] == ["APP_ENV", "DEBUG", "LOG_LEVEL"]
+    assert list(given)[:4] == ["APP_ENV", "SHUTDOWN_GRACE", "DEBUG", "LOG_LEVEL"]
 
 
 def test_data_folder_comes_from_the_engine(project: Project) -> None:

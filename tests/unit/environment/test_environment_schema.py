@@ -85,7 +85,7 @@ def test_schema_that_cannot_be_applied(
 def test_every_key_has_what_the_reference_shows() -> None:
     schema = schemas.parse(TEXT)
     assert len(schema.keys) == 36
-    assert len(schema.pipeline) == 25
+    assert len(schema.pipeline) == 26
     for key in schema.keys.values():
         assert key.description.endswith(".")
         assert key.audience in ("service", "pipeline")

@@ -1,6 +1,12 @@
 """What the compose target reads out of a container: its connections, its memory and its processor time."""
 
+import json
+import subprocess
+import sys
+from pathlib import Path
+
 from kickoff.release.targets.compose.engine import established, processors, usage
+from kickoff.release.targets.compose.target import with_values
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -33,3 +39,19 @@ def test_a_container_may_use_what_it_is_limited_to_or_all_that_the_host_has() ->
     assert processors({"NanoCpus": 0, "CpuQuota": 200_000, "CpuPeriod": 0}, host) == 2
     assert processors({"NanoCpus": 0, "CpuQuota": 50_000, "CpuPeriod": 100_000}, host) == 0.5
     assert processors({"CpuQuota": -1}, host) == 8
+
+
+def test_each_service_of_a_release_has_its_values_however_its_compose_file_lists_them(tmp_path: Path) -> None:
+    blue = {"image": "a", "environment": {"OWN": "1"}}
+    document = {"name": "x", "services": {"blue": blue, "green": {"image": "a"}}}
+    values = {"APP_ENV": "staging", "GREETING": "it's $5 for ${NAME}"}
+    path = tmp_path / "release.json"
+    path.write_text(json.dumps(with_values(document, values)), encoding="utf-8")
+    compose = str(Path(sys.executable).with_name("docker-compose"))
+    command = [compose, "-f", str(path), "config", "--format", "json"]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    read = json.loads(done.stdout)["services"]
+    # What compose prints is escaped again, for the next one who reads it.
+    escaped = {key: text.replace("$", "$$") for key, text in values.items()}
+    assert read["blue"]["environment"] == {"OWN": "1", **escaped}
+    assert read["green"]["environment"] == escaped

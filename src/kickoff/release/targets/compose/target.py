@@ -282,7 +282,8 @@ class ComposeTarget:
         # The host's own variables first: what a release says comes before them.
         values_of = [self.stack.folder / _VALUES, release_folder / _VALUES, release_folder / "release.env"]
         described = Compose(release_folder / _STACK, file_of(self.stack.name), values_of).resolved()
-        text = json.dumps(release_only(described), indent=1)
+        shown = {key: text for key, text in values.items() if key not in self.environment.secrets}
+        text = json.dumps(with_values(release_only(described), shown), indent=1)
         write_atomic(release_folder / _RESOLVED, text, mode=0o600)
         return Compose(release_folder, _RESOLVED, [])
 
@@ -326,3 +327,13 @@ class ComposeTarget:
 def _image_of(release_folder: Path) -> str:
     document = read_object(release_folder / _IMAGE)
     return f"{document['repository']}@{document['digest']}" if document else ""
+
+
+def with_values(document: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """Return a resolved compose file in which each service has these variables beside its own."""
+    given = {key: text.replace("$", "$$") for key, text in values.items()}  # compose reads the file once more
+    services = {
+        name: {**service, "environment": {**(service.get("environment") or {}), **given}}
+        for name, service in document["services"].items()
+    }
+    return {**document, "services": services}
