@@ -4,7 +4,8 @@ import asyncio
 import logging
 import random
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from fastapi import FastAPI
@@ -57,53 +58,13 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
     telemetry, flush = tracing.configure(settings)
     drain = Drain(settings.shutdown_grace)
     clients = ActiveClients()
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        metrics.forget_dead_workers()
-        metrics.RELEASE.labels(settings.kickoff_release).set(1)
-        url, longest = settings.database_url.get_secret_value(), settings.request_timeout
-        database = Database(url, statement_timeout=longest)
-        replica = _replica(database, url, longest)
-        cache: TieredCache[League | Team] = TieredCache(
-            RatingCodec(),
-            redis_url=settings.redis_url.get_secret_value(),
-            prefix=f"football:{settings.app_env}:{_CACHE_FORMAT}:",
-            seconds=settings.cache_ttl,
-        )
-        await cache.open()
-        football = Football(database, cache)
-        app.state.database, app.state.cache, app.state.football = database, cache, football
-        app.state.replica, app.state.history = replica, replica or database
-
-        def measure() -> None:
-            # Asked of what they describe: a count kept beside it is wrong for ever after one missed event.
-            metrics.ACTIVE_CLIENTS.set(clients.count())
-            metrics.CACHE_REMOTE_UP.set(cache.remote_used)
-            metrics.DATABASE_REPLICA_UP.set(replica is not None and replica.used)
-            pools = (database, replica) if replica is not None else (database,)
-            metrics.DATABASE_CONNECTIONS.set(sum(pool.connections_in_use for pool in pools))
-
-        app.state.measure = measure
-        tasks = [
-            asyncio.create_task(_sweep(database), name="retention"),
-            asyncio.create_task(_repeat(measure), name="measure"),
-        ]
-        if handle_signals:
-            drain.install()
-        yield
-        await end(tasks)
-        await cache.close()
-        if replica is not None:
-            await replica.close()
-        await database.close()
-        await asyncio.to_thread(flush)
-
     app = Service(
         title="Football predictions",
         summary="Probabilities and expected scores of football matches, learned from posted results.",
         version="1.0.0",
-        lifespan=lifespan,
+        lifespan=partial(
+            _running, settings=settings, clients=clients, flush=flush, drain=drain if handle_signals else None
+        ),
         telemetry=telemetry,
         redirect_slashes=False,
     )
@@ -133,6 +94,47 @@ def application() -> Service:
     return create_app(settings, handle_signals=True)
 
 
+@asynccontextmanager
+async def _running(
+    app: FastAPI,
+    *,
+    settings: Settings,
+    clients: ActiveClients,
+    flush: Callable[[], None],
+    drain: Drain | None,
+) -> AsyncIterator[None]:
+    """Open all that the service needs while it runs, and close it, the last first, however that ends."""
+    metrics.forget_dead_workers()
+    metrics.RELEASE.labels(settings.kickoff_release).set(1)
+    url, longest = settings.database_url.get_secret_value(), settings.request_timeout
+    async with AsyncExitStack() as opened:
+        opened.push_async_callback(asyncio.to_thread, flush)
+        database = Database(url, statement_timeout=longest)
+        opened.push_async_callback(database.close)
+        replica = _replica(database, url, longest)
+        if replica is not None:
+            opened.push_async_callback(replica.close)
+        cache: TieredCache[League | Team] = TieredCache(
+            RatingCodec(),
+            redis_url=settings.redis_url.get_secret_value(),
+            prefix=f"football:{settings.app_env}:{_CACHE_FORMAT}:",
+            seconds=settings.cache_ttl,
+        )
+        opened.push_async_callback(cache.close)
+        await cache.open()
+        app.state.database, app.state.football = database, Football(database, cache)
+        app.state.cache, app.state.replica, app.state.history = cache, replica, replica or database
+        app.state.measure = partial(_measure, clients, cache, database, replica)
+        tasks = [
+            asyncio.create_task(_sweep(database), name="retention"),
+            asyncio.create_task(_repeat(app.state.measure), name="measure"),
+        ]
+        opened.push_async_callback(end, tasks)
+        if drain is not None:
+            drain.install()
+        yield
+
+
 def _replica(database: Database, url: str, statement_timeout: float) -> "ReplicaFirst | None":
     """Return who reads history, where the address names a replica beside the primary."""
     if not has_several_hosts(make_url(url)):
@@ -141,6 +143,20 @@ def _replica(database: Database, url: str, statement_timeout: float) -> "Replica
     from app.storage.replica import ReplicaFirst  # noqa: PLC0415
 
     return ReplicaFirst(database, Database(url, statement_timeout=statement_timeout, server="standby"))
+
+
+def _measure(
+    clients: ActiveClients,
+    cache: TieredCache[League | Team],
+    database: Database,
+    replica: "ReplicaFirst | None",
+) -> None:
+    """Set the gauges from what they describe: a count kept beside it stays wrong after one missed event."""
+    metrics.ACTIVE_CLIENTS.set(clients.count())
+    metrics.CACHE_REMOTE_UP.set(cache.remote_used)
+    metrics.DATABASE_REPLICA_UP.set(replica is not None and replica.used)
+    pools = (database, replica) if replica is not None else (database,)
+    metrics.DATABASE_CONNECTIONS.set(sum(pool.connections_in_use for pool in pools))
 
 
 async def _repeat(measure: Callable[[], None]) -> None:

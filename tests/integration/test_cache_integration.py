@@ -204,7 +204,11 @@ async def test_without_redis_at_the_start_it_uses_memory_and_finds_redis_later(
 
 async def test_a_killed_redis_costs_nothing_and_is_found_again(own_redis: RestartableRedis) -> None:
     async with process(own_redis.url) as cache:
-        assert await mode(cache) == "memory+redis"
+
+        async def used() -> bool:
+            return await mode(cache) == "memory+redis"
+
+        await eventually(used, "redis is used")
         own_redis.kill()
         begun = time.monotonic()
         for number in range(500):
@@ -214,10 +218,7 @@ async def test_a_killed_redis_costs_nothing_and_is_found_again(own_redis: Restar
         assert (await cache.state()).detail.startswith("redis: ")
         own_redis.start()
 
-        async def back() -> bool:
-            return await mode(cache) == "memory+redis"
-
-        await eventually(back, "redis is used again")
+        await eventually(used, "redis is used again")
         origin = Origin(Team(0.7))
         await value_of(cache, "team:new", origin)
         async with process(own_redis.url) as other:

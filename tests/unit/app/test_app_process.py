@@ -10,9 +10,11 @@ from shutil import copy
 
 import httpx
 import pytest
+import sqlalchemy as sa
 
 from app.drain import Drain, farewell_seconds, finish_seconds
 from app.main import Service
+from app.storage.tables import league
 from tests.unit.app.support import RELEASE, Listener, ServerProcess, listening
 
 MATCH = b'{"home_team": "Arsenal", "away_team": "Chelsea"}'
@@ -170,6 +172,14 @@ async def test_a_moment_in_which_the_process_does_not_run_is_no_quiet() -> None:
         assert not stopped.is_set()
         drain.request_arrived()
     await asyncio.wait_for(stopped.wait(), 60)
+
+
+async def test_whatever_was_opened_is_closed_when_something_fails_meanwhile(app: Service) -> None:
+    with pytest.raises(RuntimeError, match="on purpose"):
+        async with app.router.lifespan_context(app):
+            assert await app.state.database.rows(sa.select(league))
+            raise RuntimeError("on purpose")
+    assert not {"retention", "measure"} & {task.get_name() for task in asyncio.all_tasks()}
 
 
 def test_logs_are_json_with_release_and_request_id(server: ServerProcess) -> None:
