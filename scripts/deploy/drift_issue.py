@@ -12,7 +12,7 @@ from kickoff import bootstrap
 bootstrap.ensure("pipeline")
 
 from kickoff import evidence, github
-from kickoff.environment import issue
+from kickoff.environment.drift import issue
 from kickoff.errors import KickoffError, run
 
 

@@ -17,7 +17,7 @@ from kickoff import evidence, github, plan, service
 from kickoff.artifact import proof
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.errors import KickoffError, run
-from kickoff.places import state_root
+from kickoff.paths import state_root
 
 
 def main() -> int:

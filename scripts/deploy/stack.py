@@ -11,8 +11,8 @@ from kickoff import bootstrap
 bootstrap.ensure("pipeline")
 
 from kickoff import stack
-from kickoff.environment.loader import setting
 from kickoff.host.handover import run
+from kickoff.release import targets
 
 
 def main() -> int:
@@ -24,9 +24,9 @@ def main() -> int:
     """
     arguments = _parser().parse_args()
     root, name = Path.cwd(), arguments.env
-    target = setting(name, "DEPLOY_TARGET", root)
-    if target != "compose":
-        print(f"{name} has no stack: DEPLOY_TARGET is {target}, which needs nothing prepared")
+    kind = targets.chosen(root, name)
+    if not kind.has_stack:
+        print(f"{name} has no stack: its target is {kind.runs_on}")
         return 0
     if arguments.command == "plan":
         changes = stack.open_stack(name, root).plan()

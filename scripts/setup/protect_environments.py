@@ -13,8 +13,8 @@ import argparse
 import json
 
 from kickoff import gh
-from kickoff.environment import protection
-from kickoff.environment.protection import Call, Protection
+from kickoff.environment.github import protection
+from kickoff.environment.github.protection import Call, Protection
 from kickoff.errors import ExitCode, KickoffError, run
 
 ENVIRONMENTS = ("staging", "production")

@@ -16,7 +16,7 @@ from pathlib import Path
 from kickoff import foreign, masking
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
-from kickoff.places import cache_home
+from kickoff.paths import cache_home
 from kickoff.service import Command
 
 TAIL = 40

@@ -101,7 +101,8 @@ class Project:
         environments = "configs/environments"
         shutil.copytree(ROOT / environments, self.root / environments, dirs_exist_ok=True)
         for file in (self.root / environments).glob("*.env"):
-            file.write_text(file.read_text("utf-8").replace("${KICKOFF_TARGET}", "local"), "utf-8")
+            text = file.read_text("utf-8")
+            file.write_text(text + "DEPLOY_TARGET=local\n" * ("DEPLOY_TARGET=" not in text), "utf-8")
 
     def digest(self) -> str:
         """Return the digest that the last commit's bundle has."""

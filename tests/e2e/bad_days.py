@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from unittest.mock import patch
 
-from kickoff.release.targets.local import LocalTarget
+from kickoff.release.targets.local.target import LocalTarget
 from tests.e2e.disturbances import _edited, _ship, _with_line
 from tests.e2e.scene import Disturbance, Scene
 

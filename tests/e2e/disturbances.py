@@ -24,8 +24,8 @@ from kickoff import plan
 from kickoff.artifact import ledger
 from kickoff.release import journal, steps, traefik
 from kickoff.release.route import Route, render
-from kickoff.release.targets import local
-from kickoff.release.targets.supervision import Supervisor
+from kickoff.release.targets.local import target
+from kickoff.release.targets.local.supervision import Supervisor
 from kickoff.service import CONFIG
 from tests.e2e.scene import Scene
 
@@ -47,7 +47,7 @@ def candidate_port_taken(_scene: Scene) -> Iterator[None]:
     with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other:
         thread = threading.Thread(target=other.serve_forever)
         thread.start()
-        with patch.object(local, "free_port", lambda: other.server_address[1]):
+        with patch.object(target, "free_port", lambda: other.server_address[1]):
             yield
         other.shutdown()
         thread.join(10)
@@ -69,9 +69,9 @@ def schema_restored(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def environment_key_missing(scene: Scene) -> Iterator[None]:
-    """Lose a key that the engine needs."""
+    """Lose a key that the engine needs, and that has no default."""
     path = scene.project.root / "configs" / "environments" / "development.env"
-    with _edited(path, lambda text: "".join(x for x in text.splitlines(True) if "BAKE_TIME" not in x)):
+    with _edited(path, lambda text: "".join(x for x in text.splitlines(True) if "PUBLIC_PORT" not in x)):
         yield
 
 

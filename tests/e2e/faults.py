@@ -143,7 +143,7 @@ FAULTS = (
     Fault("too few requests to tell", Stop.BAKE, "inconclusive", ROLLED_BACK, "fewer than 20 requests",
           environment={"PROBE_RATE": "1"}, rate=0),
     # --- what is shipped, and by which leave ------------------------------------------------------------
-    Fault("environment key missing", Stop.COMMAND, "refused", BAD_INPUT, "BAKE_TIME",
+    Fault("environment key missing", Stop.COMMAND, "refused", BAD_INPUT, "PUBLIC_PORT",
           disturbance=disturb.environment_key_missing),
     Fault("artefact digest mismatch", Stop.COMMAND, "refused", REJECTED, "not what was built",
           {"delay_ms": 1}, disturbance=disturb.artefact_changed),
@@ -286,7 +286,7 @@ FAULTS = (
           state="st ate's \"%(x)s\"; `x` {{x}}#状态 " + 100 * "x"),
     Fault("state folder with a colon", Stop.COMMAND, "refused", BAD_INPUT, "':', which cannot be written",
           disturbance=disturb.colon_in_the_state_folder),
-    Fault("Latin-1 output", Stop.COMMAND, "refused", BAD_INPUT, "  `-> missing-key: BAKE_TIME",
+    Fault("Latin-1 output", Stop.COMMAND, "refused", BAD_INPUT, "  `-> missing-key: PUBLIC_PORT",
           disturbance=disturb.environment_key_missing, encoding="latin-1"),
     Fault("GBK output", Stop.LIVE, "pass", SHIPPED, "+ ", encoding="gbk"),
     Fault("KICKOFF_PORT=abc", Stop.COMMAND, "refused", BAD_INPUT, "KICKOFF_PORT is 'abc'",

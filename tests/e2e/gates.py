@@ -15,7 +15,7 @@ from unittest.mock import ANY, patch
 
 import httpx
 
-from kickoff import github, places
+from kickoff import github, paths
 from kickoff.artifact import admission, bundle, ledger, promotion, proof
 from kickoff.checks.probe import Prober
 from kickoff.checks.smoke import Readiness, wait_ready
@@ -31,9 +31,10 @@ from kickoff.release.journal import Attempt, Journal
 from kickoff.release.rollback import Answer, Request, Rollback
 from kickoff.release.session import Session
 from kickoff.release.store import Lease, Store
-from kickoff.release.targets import local
-from kickoff.release.targets.local import LocalTarget
-from kickoff.release.targets.supervision import Supervisor
+from kickoff.release.targets.local import target as local
+from kickoff.release.targets.local import usage
+from kickoff.release.targets.local.supervision import Supervisor
+from kickoff.release.targets.local.target import LocalTarget
 from kickoff.release.traefik import MetricsUnreadable, Proxy
 
 
@@ -198,7 +199,7 @@ GATES = (
          ("http_proxy to a dead address",)),
     Gate("stop verifies that nothing answers", replaced(local, "require_silence", lambda _: None),
          ("stop beside a foreign process on the port",)),
-    Gate("the state folder's path can be written everywhere", replaced(places, "_UNFIT", re.compile(r"(?!)")),
+    Gate("the state folder's path can be written everywhere", replaced(paths, "_UNFIT", re.compile(r"(?!)")),
          ("state folder with a colon",)),
     Gate("the schema allows going back", replaced(Engine, "_check_schema", lambda *_: None),
          ("rollback past a schema change",)),
@@ -234,7 +235,7 @@ GATES = (
     Gate("all checks send the headers", replaced(Session, "check_headers", lambda _: {}),
          ("ready path wants a key",)),
     Gate("p95 of the probe", passing("_p95"), ("p95 above its limit, and no traffic at all",)),
-    Gate("cpu of what the colour may use", replaced(local, "_processors", lambda _: float(os.cpu_count() or 1)),
+    Gate("cpu of what the colour may use", replaced(usage, "processors", lambda _: float(os.cpu_count() or 1)),
          ("CPU burning within a limit",)),
     Gate("live that is down is no baseline", replaced(judge.Observation, "down", property(lambda _: False)),
          ("live begins to fail in the canary",)),

@@ -25,8 +25,8 @@ from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
 from kickoff.release.store import Store
-from kickoff.release.targets import local
-from kickoff.release.targets.local import LocalTarget
+from kickoff.release.targets.local import usage
+from kickoff.release.targets.local.target import LocalTarget
 from kickoff.release.targets.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -193,7 +193,7 @@ class Project:
     def limiting(self) -> Iterator[Callable[[Colour], object]]:
         """Yield what limits the processors of a colour; here a control group that says so of all processes."""
         (self.state / "cpu.max").write_text("10000 100000\n", encoding="utf-8")
-        with patch.object(local, "CGROUPS", self.state):
+        with patch.object(usage, "CGROUPS", self.state):
             yield lambda _colour: None
 
     def stop_colour(self, colour: Colour) -> None:

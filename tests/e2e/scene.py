@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kickoff.release.model import Colour
-from kickoff.release.targets.local import LocalTarget
+from kickoff.release.targets.local.target import LocalTarget
 from tests.e2e.project import Project
 
 Disturbance = Callable[["Scene"], AbstractContextManager[None]]

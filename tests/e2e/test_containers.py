@@ -12,7 +12,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from kickoff import running
+from kickoff.release import target_state
 from kickoff.release.rollback import Request
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
 from tests.e2e.disturbances import DEAD_PROXY
@@ -158,7 +158,7 @@ def test_three_releases_and_a_rollback_lose_no_request(project: ContainerProject
     assert load.requests > 300
     assert load.failed == []
     assert set(shipped) <= set(load.releases)
-    places = running.read(project.root, "development", b"key").places
+    places = target_state.read(project.root, "development", b"key").places
     for key in ("KICKOFF_RELEASE", "DATABASE_URL"):
         assert places["the container"][key] == places["the record"][key]
 

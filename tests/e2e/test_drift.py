@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kickoff.release.targets.supervision import Supervisor
+from kickoff.release.targets.local.supervision import Supervisor
 from tests.e2e.project import REPOSITORY, Project
 
 pytestmark = pytest.mark.e2e

@@ -102,7 +102,7 @@ class Stack:
         )
         self.edit("configs/service.yml", r"(?m)^required_checks: .*$", "required_checks: []")
         self.edit("configs/service.yml", r"(?m)^  staging: .*$", "  staging: []")
-        self.edit(f"configs/environments/{self.name}.env", r"(?m)^BAKE_TIME=.*$", "BAKE_TIME=2s")
+        self.edit(f"configs/environments/{self.name}.env", r"\Z", "BAKE_TIME=2s\n")
 
     def edit(self, file: str, pattern: str, replacement: str) -> None:
         path = self.root / file

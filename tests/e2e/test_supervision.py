@@ -13,8 +13,8 @@ import psutil
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.targets import launch
-from kickoff.release.targets.supervision import Supervisor
+from kickoff.release.targets.local import launch, supervision
+from kickoff.release.targets.local.supervision import Supervisor
 
 pytestmark = pytest.mark.e2e
 
@@ -86,7 +86,9 @@ def test_two_that_an_earlier_version_started_are_both_ended(supervisor: Supervis
     (supervisor.root / "supervisor.sock").rename(supervisor.root / "aside")
     supervisor._start()
     configuration = str(supervisor.root / "supervisord.conf")
-    both = [p for p in psutil.process_iter(["cmdline"]) if configuration in (p.info["cmdline"] or [])]
+    found = [p for p in psutil.process_iter(["cmdline"]) if configuration in (p.info["cmdline"] or [])]
+    # A child between fork and exec looks like its parent.
+    both = [p for p in found if p.ppid() not in {parent.pid for parent in found}]
     assert len(both) == 2
     supervisor.shut_down()
     assert [process for process in both if process.is_running()] == []
@@ -135,6 +137,21 @@ def test_one_that_an_earlier_version_started_is_found_at_its_old_place(tmp_path:
     supervisor.ensure()
     assert (supervisor.root / "supervisor.sock").is_socket()
     supervisor.shut_down()
+
+
+def test_one_that_hangs_is_not_waited_for_without_end(
+    supervisor: Supervisor, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervision, "_ANSWER_SECONDS", 0.5)
+    process = supervisor.process()
+    assert process is not None
+    process.suspend()
+    try:
+        with pytest.raises(KickoffError, match=f"process {process.pid}.*does not answer"):
+            supervisor.info("blue")
+    finally:
+        process.resume()
+    assert supervisor.info("blue")["statename"] in ("STARTING", "RUNNING")
 
 
 def test_one_that_was_killed_is_replaced(supervisor: Supervisor) -> None:

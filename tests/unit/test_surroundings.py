@@ -14,7 +14,7 @@ from typing import NoReturn
 
 import pytest
 
-from kickoff import places
+from kickoff import paths
 from kickoff.errors import ExitCode, KickoffError, write_in_any_locale
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -144,23 +144,23 @@ def unknown_user(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_user_without_a_name_has_a_number() -> None:
     with pytest.raises((KeyError, OSError)):
         getpass.getuser()
-    assert places.user() == "uid-12345"
+    assert paths.user() == "uid-12345"
 
 
 @pytest.mark.usefixtures("unknown_user")
 def test_a_user_without_a_home_is_told_what_to_set() -> None:
     with pytest.raises(KickoffError, match="user 12345 has no home") as caught:
-        places.state_root("shop", "staging", {})
+        paths.state_root("shop", "staging", {})
     assert caught.value.code is ExitCode.BAD_INPUT
     assert "KICKOFF_STATE_ROOT" in caught.value.hint
     given = {"KICKOFF_STATE_ROOT": "/srv/state"}
-    assert places.state_root("shop", "staging", given) == Path("/srv/state/shop/staging")
-    assert places.state_root("shop", "staging", {"XDG_STATE_HOME": "/x"}) == Path("/x/kickoff/shop/staging")
+    assert paths.state_root("shop", "staging", given) == Path("/srv/state/shop/staging")
+    assert paths.state_root("shop", "staging", {"XDG_STATE_HOME": "/x"}) == Path("/x/kickoff/shop/staging")
 
 
 @pytest.mark.parametrize("part", ["a b", "it's", 'a"b', "50%", "a;b", "a#b", "a; b", "状态", "{{x}}", "a\\b"])
 def test_a_state_folder_may_have_any_usual_name(part: str) -> None:
-    assert places.state_root("s", "e", {"KICKOFF_STATE_ROOT": f"/{part}"}) == Path(f"/{part}/s/e")
+    assert paths.state_root("s", "e", {"KICKOFF_STATE_ROOT": f"/{part}"}) == Path(f"/{part}/s/e")
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_state_folder_may_have_any_usual_name(part: str) -> None:
 )
 def test_a_state_folder_that_no_configuration_can_name_is_refused(part: str) -> None:
     with pytest.raises(KickoffError, match="cannot be written into configurations") as caught:
-        places.state_root("s", "e", {"KICKOFF_STATE_ROOT": f"/{part}"})
+        paths.state_root("s", "e", {"KICKOFF_STATE_ROOT": f"/{part}"})
     assert caught.value.code is ExitCode.BAD_INPUT
     assert "set KICKOFF_STATE_ROOT" in caught.value.hint
     caught.value.render().encode("ascii", "kickoff")
@@ -183,13 +183,13 @@ def test_a_state_folder_that_no_configuration_can_name_is_refused(part: str) -> 
 )
 def test_what_is_no_port_is_refused(text: str) -> None:
     with pytest.raises(KickoffError, match="not the number of a port") as caught:
-        places.public_port(8000, {"KICKOFF_PORT": text})
+        paths.public_port(8000, {"KICKOFF_PORT": text})
     assert caught.value.code is ExitCode.BAD_INPUT
     with pytest.raises(KickoffError, match="HTTP_PORT is"):
-        places.public_port(80, {"HTTP_PORT": text}, "HTTP_PORT")
+        paths.public_port(80, {"HTTP_PORT": text}, "HTTP_PORT")
 
 
 @pytest.mark.parametrize(("text", "port"), [("", 8000), ("1", 1), ("65535", 65535), ("08080", 8080)])
 def test_a_port_of_the_callers_counts(text: str, port: int) -> None:
-    assert places.public_port(8000, {"KICKOFF_PORT": text}) == port
-    assert places.public_port(8000, {}) == 8000
+    assert paths.public_port(8000, {"KICKOFF_PORT": text}) == port
+    assert paths.public_port(8000, {}) == 8000

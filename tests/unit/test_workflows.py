@@ -292,7 +292,7 @@ def test_clean_up_runs_always() -> None:
 
 
 def test_the_longest_wait_for_a_proof_fits_into_its_job() -> None:
-    schema = json.loads((ROOT / "configs" / "environments" / "schema.json").read_text())
+    schema = json.loads((ROOT / "src/kickoff/environment/pipeline.schema.json").read_text())
     longest = schema["properties"]["PROMOTE_WAIT"]["maximum"] / 60
     assert longest + 10 <= CD["jobs"]["pre-deployment-checks"]["timeout-minutes"]
 

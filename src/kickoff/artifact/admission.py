@@ -11,7 +11,7 @@ from kickoff.artifact.ledger import FolderLedger, Ledger
 from kickoff.artifact.promotion import Decision, Standing
 from kickoff.artifact.source import tags
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.places import HANDED_OVER, state_root
+from kickoff.paths import HANDED_OVER, state_root
 from kickoff.plan import PROVED_IN
 
 CARRIED = "proofs"

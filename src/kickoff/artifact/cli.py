@@ -15,6 +15,7 @@ from kickoff.artifact.image_build import Built
 from kickoff.artifact.kind import Kind
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
+from kickoff.release import targets
 
 
 def main(arguments: Sequence[str], fixed: Kind | None = None, description: str | None = None) -> int:
@@ -52,7 +53,7 @@ def main(arguments: Sequence[str], fixed: Kind | None = None, description: str |
 
 def _kind(given: argparse.Namespace) -> Kind:
     if given.deployments:
-        return kind.needed(kind.targets(Path.cwd(), kind.parse(given.deployments)))
+        return targets.artifact_for(Path.cwd(), kind.parse(given.deployments))
     try:
         return Kind(given.kind)
     except ValueError:

@@ -9,14 +9,18 @@ from dataclasses import asdict
 from pathlib import Path
 
 from kickoff import github, masking
-from kickoff.environment import across, checking, drift, loader, reference, scaffold, secret_source
+from kickoff.environment import commands as checking
+from kickoff.environment import comparison as across
+from kickoff.environment import drift, loader, reference, secret_source
 from kickoff.environment import schema as schemas
-from kickoff.environment.check import Checked
+from kickoff.environment import template as scaffold
+from kickoff.environment.drift.command import compare_running
 from kickoff.environment.export import FORMATS
-from kickoff.environment.findings import as_json, as_text, count
+from kickoff.environment.findings import as_json, as_text, count, in_columns
 from kickoff.environment.model import REDACTED, Environment
-from kickoff.environment.schema import FOLDER, Key, Schema
-from kickoff.environment.sealed import Sealed
+from kickoff.environment.schema import FOLDER
+from kickoff.environment.sops import Sealed
+from kickoff.environment.validation import Checked
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 
@@ -95,14 +99,14 @@ def _parser() -> argparse.ArgumentParser:
     diff.add_argument("right", metavar="B")
     diff.add_argument("--format", choices=("text", "json"), default="text")
 
-    explain = add("explain", _explain, "describe a key: meaning, limits, rules, its value everywhere")
+    explain = add("explain", checking.explain, "describe a key: meaning, limits, rules, its value everywhere")
     explain.add_argument("key", metavar="KEY")
 
     add_env(add("hash", _hash, "print a hash that changes with any value and reveals none"))
 
     running = add(
         "drift",
-        checking.compare_running,
+        compare_running,
         "compare the file with the schema and with what runs on this machine",
     )
     add_env(running)
@@ -139,7 +143,7 @@ def _load(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str])
     sys.stdout.write(f"{environment.name}: {count(len(shown), 'key')}, hash {environment.hash[:12]}\n\n")
     sealed = Sealed(root, environment.name, environ)
     for key, text in shown.items():
-        source = secret_source.origin(key, environ, sealed) or "the default in the file"
+        source = secret_source.origin(key, environ, sealed) or "its default"
         note = f"(secret, from {source})" if text == REDACTED and key in environment.secrets else text
         sys.stdout.write(f"{key:{width}}  {note or '(empty)'}\n")
     return ExitCode.PASS
@@ -217,52 +221,6 @@ _ALLOWED = {
 }
 
 
-def _explain(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]) -> int:
-    schema = schemas.read(root)
-    key = schema.keys.get(arguments.key)
-    if key is None:
-        raise KickoffError(
-            f"{loader.named(arguments.key)} is not in the schema",
-            hint=loader.suggestion(arguments.key, schema),
-        )
-    say = sys.stdout.write
-    say(f"{key.name}\n  {key.description}\n\n")
-    needed = key.name in schema.document["required"]
-    for title, text in (
-        ("kind", key.kind + ("" if needed else ", may be left out")),
-        ("must be", reference.limits(key.rules)),
-        ("example", key.example),
-        ("read by", f"the {key.audience}"),
-        ("across", _ACROSS[key.across]),
-        ("since", key.rules["x-since"]),
-    ):
-        say(f"  {title:8}  {text}\n" if text else "")
-    for rule in [*schema.conditions, *schema.comparisons]:
-        if f'"{key.name}"' in json.dumps(rule):
-            say(f"  {'rule':8}  {rule['x-rule']}: {rule['x-message']}\n")
-    say("\n")
-    _values(key, root, schema, environ)
-    return ExitCode.PASS
-
-
-_ACROSS = {
-    "same": "the same in every environment",
-    "differ": "every environment has its own",
-    "may-differ": "may differ between environments",
-    "secret": "secret: never shown, never in a file",
-}
-
-
-def _values(key: Key, root: Path, schema: Schema, environ: Mapping[str, str]) -> None:
-    rows = []
-    for name in loader.available(root):
-        one = loader.inspect(name, root, schema, environ, with_secrets=False)
-        entry = one.source.entries.get(key.name)
-        place = f"{one.source.file}:{entry.line}" if entry else one.source.file
-        rows.append([name, across.display(key, one), place])
-    _table(["environment", "value", "place"], rows)
-
-
 def _hash(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]) -> int:
     sys.stdout.write(loader.load(arguments.env, root, environ).hash + "\n")
     return ExitCode.PASS
@@ -315,13 +273,13 @@ def _secrets(arguments: argparse.Namespace, root: Path, environ: Mapping[str, st
 
 
 def _state(name: str, file: Checked, full: Checked, root: Path, environ: Mapping[str, str]) -> str:
-    entry = file.source.entries.get(name)
+    entry = file.entries.get(name)
     if entry is not None and not entry.text:
-        return "empty in the file"
+        return "empty"
     source = secret_source.origin(name, environ, Sealed(root, file.name, environ))
     if source:
         return f"set by {source}"
-    return "default in the file" if full.values.get(name) else "not set"
+    return "by default" if full.values.get(name) else "not set"
 
 
 def _docs(arguments: argparse.Namespace, root: Path, _environ: Mapping[str, str]) -> int:
@@ -343,9 +301,4 @@ def _docs(arguments: argparse.Namespace, root: Path, _environ: Mapping[str, str]
 
 
 def _table(head: list[str], rows: list[list[str]]) -> None:
-    if not rows:
-        return
-    widths = [max(len(row[column]) for row in (head, *rows)) for column in range(len(head))]
-    for row in (head, *rows):
-        line = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
-        sys.stdout.write(line.rstrip() + "\n")
+    sys.stdout.write(in_columns(head, rows))

@@ -79,6 +79,15 @@ def as_table(findings: Sequence[Finding]) -> str:
     return "\n".join(lines) + "\n"
 
 
+def in_columns(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return rows below their heading, in columns; empty without rows."""
+    if not rows:
+        return ""
+    widths = [max(map(len, column)) for column in zip(head, *rows, strict=True)]
+    padded = ([f"{cell:{width}}" for cell, width in zip(row, widths, strict=True)] for row in (head, *rows))
+    return "".join(f"{'  '.join(cells).rstrip()}\n" for cells in padded)
+
+
 def count(number: int, noun: str) -> str:
     """Return ``1 problem`` or ``3 problems``."""
     return f"{number} {noun}" + ("" if number == 1 else "s")

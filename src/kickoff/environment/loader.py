@@ -8,13 +8,13 @@ from pathlib import Path
 from typing import Any
 
 from kickoff import masking
+from kickoff.environment import env_file, secret_detection, secret_source
 from kickoff.environment import schema as schemas
-from kickoff.environment import secret_source, shapes, source
-from kickoff.environment.check import Checked, check
 from kickoff.environment.findings import Finding, count
 from kickoff.environment.model import Environment
 from kickoff.environment.schema import FILE, FOLDER, Schema
-from kickoff.environment.sealed import SUFFIX, Sealed
+from kickoff.environment.sops import SUFFIX, Sealed
+from kickoff.environment.validation import Checked, check
 from kickoff.errors import KickoffError
 
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -71,7 +71,7 @@ def inspect(
             hint="name one of them, or begin one with `environment-loader.py template --env NAME`",
         )
     try:
-        text = source.read(path, str(FOLDER / f"{name}.env"))
+        text = env_file.read(path, str(FOLDER / f"{name}.env"))
     except OSError as error:
         raise KickoffError(f"{FOLDER}/{name}.env cannot be read: {error.strerror}") from None
     runtime = {key: environ.get(key) or rule["default"] for key, rule in schema.runtime.items()}
@@ -142,7 +142,7 @@ def check_name(name: str) -> None:
 
 def named(argument: str) -> str:
     """Return a name given by a person for a message, unless it looks like a secret."""
-    return "of that name" if shapes.secret_shape(argument) else source.shown(argument)
+    return "of that name" if secret_detection.secret_shape(argument) else env_file.shown(argument)
 
 
 def suggestion(key: str, schema: Schema) -> str:

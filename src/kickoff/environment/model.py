@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TypeVar
 
 from kickoff.environment import values as convert
+from kickoff.environment.schema import FILE
 from kickoff.errors import KickoffError
 
 _T = TypeVar("_T")
@@ -54,9 +55,7 @@ class Environment:
         try:
             return self.values[key]
         except KeyError:
-            raise KickoffError(
-                f"{self.name} has no key {key}", hint="add it to the schema and to every environment file"
-            ) from None
+            raise KickoffError(f"{self.name} has no key {key}", hint=f"describe it in {FILE}") from None
 
     def integer(self, key: str) -> int:
         """Return a whole number.

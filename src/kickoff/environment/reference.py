@@ -1,12 +1,12 @@
-"""``docs/reference/environments.md``, written from the schema."""
+"""``docs/reference/environments.md``, written from the schemas."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 from kickoff.environment import values
-from kickoff.environment.schema import Key, Schema
+from kickoff.environment.schema import CLASS_KEY, NAME_KEY, Key, Schema
 
 PAGE = Path("docs/reference/environments.md")
 
@@ -18,14 +18,15 @@ def render(schema: Schema) -> str:
         parts.append(
             f"`{copy}` mirrors `{original}`: keys that may differ must not differ between these two.\n"
         )
-    titles = {"service": "Keys the service is given", "pipeline": "Keys the pipeline reads"}
-    for audience, title in titles.items():
-        keys = [key for key in schema.keys.values() if key.audience == audience]
-        if keys:
-            parts.append(_keys(title, keys, schema))
+    for owner, title in _TITLES.items():
+        keys = [key for key in schema.keys.values() if key.owner == owner]
+        parts += [_keys(title, keys, schema), _defaults(keys, schema)] if keys else []
     parts.append(_runtime(schema))
     parts.append(_rules(schema))
     return "\n".join(part for part in parts if part)
+
+
+_TITLES = {"pipeline": "Keys of the pipeline", "service": "Keys of this repository's service"}
 
 
 def limits(rules: Mapping[str, Any]) -> str:
@@ -62,9 +63,11 @@ def limits(rules: Mapping[str, Any]) -> str:
     return "; ".join(found)
 
 
-def _keys(title: str, keys: list[Key], schema: Schema) -> str:
+def _keys(title: str, keys: Sequence[Key], schema: Schema) -> str:
     lines = [
         f"## {title}",
+        "",
+        f"They are described in `{schema.described_at(keys[0]).partition(':')[0]}`.",
         "",
         "| Key | Meaning | Kind | Must be | Example | Across | Since |",
         "| --- | --- | --- | --- | --- | --- | --- |",
@@ -74,10 +77,26 @@ def _keys(title: str, keys: list[Key], schema: Schema) -> str:
         f" | `{_cell(key.example)}` | {key.across.replace('-', ' ')} | {key.rules['x-since']} |"
         for key in keys
     ]
-    optional = [key.name for key in keys if key.name not in schema.document["required"]]
-    if optional:
-        lines += ["", "May be left out: " + ", ".join(f"`{name}`" for name in optional) + "."]
     return "\n".join(lines) + "\n"
+
+
+def _defaults(keys: Sequence[Key], schema: Schema) -> str:
+    classes = schema.classes
+    lines = [
+        f"| Default in class | {' | '.join(classes)} |",
+        f"| --- |{' --- |' * len(classes)}",
+    ]
+    lines += [f"| `{key.name}` | {' | '.join(_default(key, kind) for kind in classes)} |" for key in keys]
+    return "\n".join(lines) + "\n"
+
+
+def _default(key: Key, kind: str) -> str:
+    if key.name in (NAME_KEY, CLASS_KEY):
+        return "the file's name"
+    default = key.default(kind)
+    if default is None:
+        return "none: each file states it"
+    return f"`{_cell(default[0])}`" if default[0] else "empty"
 
 
 def _runtime(schema: Schema) -> str:
@@ -118,8 +137,9 @@ GENERAL = {
     "file-name": "a file whose name is no environment's name",
     "key-name": "a key that is not in capital letters, digits and underscores",
     "duplicate-key": "a key assigned twice",
-    "unknown-key": "a key the schema does not describe",
-    "missing-key": "a key of the schema that the file lacks",
+    "unknown-key": "a key that neither the pipeline nor the service's schema describes",
+    "missing-key": "a key without a default in this class that the file lacks, or a class that nothing tells",
+    "class-mismatch": "another class than the one that the file is named after",
     "empty-value": "no value where one is needed",
     "control-character": "line breaks, tabs and other characters that cannot be seen",
     "type": "a value of another kind, or without its unit",
@@ -140,8 +160,8 @@ GENERAL = {
     "secret-source": "a secret given twice, or a file of secrets that cannot be read or decrypted",
     "sealed-file": "a `<name>.secrets.json` that sops has not encrypted, or that holds what is no secret",
     "missing-secret": "a secret that is not set where it is needed",
-    "must-be-same": "different values of a key of class *same*",
-    "must-differ": "equal values of a key of class *differ*",
+    "must-be-same": "different values of a key marked *same*",
+    "must-differ": "equal values of a key marked *differ*",
     "must-mirror": "a value that differs from the environment that is mirrored",
     "drift-undeployed": "a value of the file or of a secret that is not what runs",
     "drift-by-hand": "a value that was changed on the target, past the file",

@@ -1,22 +1,45 @@
-"""``configs/environments/schema.json``: the one description of every key."""
+"""The keys of environment files: the pipeline's own, described in the package, and those a service adds."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+import yaml
 from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError
+from jsonschema.exceptions import SchemaError, ValidationError
 
-from kickoff.environment import shapes
+from kickoff.environment import expansion, secret_detection
+from kickoff.environment.reading import read_once
 from kickoff.errors import KickoffError
+from kickoff.yaml_lines import line_of
 
 FOLDER = Path("configs/environments")
 FILE = FOLDER / "schema.json"
+"""What a service adds; it may be missing."""
+PIPELINE = "pipeline.schema.json"
+"""The pipeline's own keys, beside this module."""
+NAME_KEY = "APP_ENV"
+"""Holds the environment's name; of the pipeline's keys the one that the service is given, too."""
+CLASS_KEY = "ENVIRONMENT_CLASS"
+"""Decides which defaults and rules hold. It is part of no release: its effect is, by the other values."""
+_LONGEST = 1_000_000
 _REFERENCE = "docs/reference/environments.md explains every keyword"
+_JOINED = ("allOf", "x-compare")
+_MERGED = ("properties", "x-runtime", "x-mirrors", "$defs")
+
+
+class Origin(StrEnum):
+    """The place that a value comes from."""
+
+    FILE = "file"
+    NAME = "name"
+    CLASS = "class"
+    DEFAULT = "default"
 
 
 @dataclass(frozen=True)
@@ -26,10 +49,12 @@ class Key:
     Attributes:
         name: Its name.
         rules: Its JSON Schema with the ``x-`` keywords.
+        owner: ``pipeline`` or ``service``: whose schema describes it.
     """
 
     name: str
     rules: Mapping[str, Any]
+    owner: str
 
     @property
     def description(self) -> str:
@@ -48,8 +73,15 @@ class Key:
 
     @property
     def audience(self) -> str:
-        """``service`` or ``pipeline``: who reads it."""
-        return str(self.rules["x-audience"])
+        """``service`` or ``pipeline``: who is given it."""
+        return "service" if self.name == NAME_KEY else self.owner
+
+    def default(self, kind: str) -> tuple[str, Origin] | None:
+        """Return the value in environments of class ``kind`` whose file states none; ``None`` without one."""
+        by_class = self.rules.get("x-defaults", {})
+        if kind in by_class:
+            return by_class[kind], Origin.CLASS
+        return (self.rules["default"], Origin.DEFAULT) if "default" in self.rules else None
 
     @property
     def may_be_empty(self) -> bool:
@@ -78,15 +110,33 @@ class Schema:
     """The whole description.
 
     Attributes:
-        document: The JSON Schema.
+        document: The JSON Schema: the pipeline's and the service's as one.
+        pipeline: Names of the pipeline's keys.
+        text: The service's schema as written; empty without one.
     """
 
     document: Mapping[str, Any]
+    pipeline: frozenset[str]
+    text: str
 
     @cached_property
     def keys(self) -> Mapping[str, Key]:
-        """Every key by name, in the order of the file."""
-        return {name: Key(name, rules) for name, rules in self.document["properties"].items()}
+        """Every key by name: the pipeline's, then the service's, each in the order of its schema."""
+        return {
+            name: Key(name, rules, "pipeline" if name in self.pipeline else "service")
+            for name, rules in self.document["properties"].items()
+        }
+
+    @cached_property
+    def classes(self) -> Sequence[str]:
+        """The classes of environments, the strictest last."""
+        return tuple(self.document["properties"][CLASS_KEY]["enum"])
+
+    def described_at(self, key: Key) -> str:
+        """Return file and line that describe a key; only the file for one of the pipeline."""
+        if key.owner == "pipeline":
+            return f"kickoff/environment/{PIPELINE}"
+        return f"{FILE}:{line_at(self.text, ['properties', key.name])}"
 
     @cached_property
     def secrets(self) -> frozenset[str]:
@@ -123,64 +173,140 @@ def read(root: Path) -> Schema:
     """Read and check the schema of the project at ``root``.
 
     Raises:
-        KickoffError: The file is missing, is not JSON, or is not a schema this loader understands.
+        KickoffError: The service's schema cannot be read, is not JSON, or is not one this loader understands.
     """
-    path = root / FILE
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_once(root / FILE, _LONGEST).decode("utf-8")
     except (FileNotFoundError, NotADirectoryError):
-        raise KickoffError(
-            f"{FILE} is missing",
-            at=str(path),
-            hint="run this in the project's folder, or copy the schema there",
-        ) from None
+        return parse("")
     except UnicodeDecodeError:
         raise KickoffError(f"{FILE} is not UTF-8", at=str(FILE), hint="save it as UTF-8") from None
+    except OSError as error:
+        raise KickoffError(f"{FILE} cannot be read: {error.strerror}", at=str(FILE)) from None
     return parse(text)
 
 
 @cache
 def parse(text: str) -> Schema:
-    """Check a schema given as JSON.
+    """Return the pipeline's keys with those that a service's schema, given as JSON, adds to them.
+
+    Args:
+        text: The service's schema; empty for a service without keys of its own.
 
     Raises:
-        KickoffError: It is not JSON, or not a schema this loader understands.
+        KickoffError: It is not JSON, redefines what is the pipeline's, or is not a schema this loader
+            understands.
     """
-    try:
-        document = json.loads(text)
-    except json.JSONDecodeError as error:
-        raise KickoffError(
-            f"{FILE} is not JSON: {error.msg}", at=f"{FILE}:{error.lineno}:{error.colno}", hint=_REFERENCE
-        ) from None
-    except RecursionError:
-        raise KickoffError(f"{FILE} is nested too deeply", at=str(FILE), hint=_REFERENCE) from None
-    problem = next(iter(_keywords().iter_errors(document)), None)
-    if problem is not None:
-        raise KickoffError(f"{FILE}: {problem.message}", at=f"{FILE} {problem.json_path}", hint=_REFERENCE)
-    try:
-        Draft202012Validator.check_schema(document)
-    except SchemaError as error:
-        raise KickoffError(
-            f"{FILE}: {error.message}", at=f"{FILE} {error.json_path}", hint=_REFERENCE
-        ) from None
-    schema = Schema(document)
+    own = _pipeline()
+    added = _document(text) if text else {"properties": {}}
+    document: dict[str, Any] = {
+        "type": "object",
+        **{name: {**own.get(name, {}), **added.get(name, {})} for name in _MERGED},
+        **{name: [*own.get(name, []), *added.get(name, [])] for name in _JOINED},
+    }
+    schema = Schema(document, frozenset(own["properties"]), text)
+    _refuse_redefined(own, added, text)
     _check_names(schema)
+    _check_defaults(schema)
     return schema
 
 
+def line_at(text: str, path: Sequence[str | int]) -> int:
+    """Return the line of a place in JSON, or of its nearest existing parent."""
+    try:
+        return line_of(text.replace("\t", " "), path)  # JSON is YAML, but for tabs
+    except yaml.YAMLError:
+        return 1
+
+
+def _document(text: str) -> dict[str, Any]:
+    try:
+        document = json.loads(text)
+    except json.JSONDecodeError as error:
+        at = f"{FILE}:{error.lineno}:{error.colno}"
+        raise KickoffError(f"{FILE} is not JSON: {error.msg}", at=at, hint=_REFERENCE) from None
+    except RecursionError:
+        raise KickoffError(f"{FILE} is nested too deeply", at=str(FILE), hint=_REFERENCE) from None
+    _refuse_problem(next(iter(_keywords().iter_errors(document)), None), text)
+    try:
+        Draft202012Validator.check_schema(document)
+    except SchemaError as error:
+        _refuse_problem(error, text)
+    return dict(document)
+
+
+def _refuse_problem(problem: ValidationError | SchemaError | None, text: str) -> None:
+    if problem is not None:
+        path = list(problem.absolute_path)
+        at = f"{FILE}:{line_at(text, path)}"
+        raise KickoffError(
+            f"{FILE}: {problem.message}", causes=[f"in {problem.json_path}"], at=at, hint=_REFERENCE
+        ) from None
+
+
+def _refuse_redefined(own: Mapping[str, Any], added: Mapping[str, Any], text: str) -> None:
+    found = [
+        (line_at(text, [part, name]), name)
+        for part in ("properties", "x-runtime")
+        for name in added.get(part, {})
+        if name in own[part]
+    ]
+    rules = {rule["x-rule"] for part in _JOINED for rule in own.get(part, [])}
+    found += [
+        (line_at(text, [part, index]), rule["x-rule"])
+        for part in _JOINED
+        for index, rule in enumerate(added.get(part, []))
+        if rule["x-rule"] in rules
+    ]
+    if found:
+        raise KickoffError(
+            f"{FILE} redefines what the pipeline describes itself",
+            causes=[f"line {line}: {name}" for line, name in sorted(found)],
+            at=f"{FILE}:{min(found)[0]}",
+            hint="remove it there; a value that differs from its default stands in an environment's file",
+        )
+
+
 def _check_names(schema: Schema) -> None:
-    compared = {rule[side] for rule in schema.comparisons for side in ("left", "right")}
     for name in schema.keys:
-        if not shapes.is_name(name):
+        if not secret_detection.is_name(name):
             raise KickoffError(
                 f"{FILE}: {name} is not accepted as a key",
-                at=str(FILE),
+                at=f"{FILE}:{line_at(schema.text, ['properties', name])}",
                 hint="join words of up to 20 capital letters, or 12 with digits, by underscores",
             )
-    for name in sorted((set(schema.document["required"]) | compared) - set(schema.keys)):
-        raise KickoffError(
-            f"{FILE}: {name} is named in a rule and is no key", at=str(FILE), hint="add it to `properties`"
-        )
+    own = len(_pipeline().get("x-compare", []))
+    for index, rule in enumerate(schema.comparisons):
+        for side in ("left", "right"):
+            if rule[side] not in schema.keys:
+                raise KickoffError(
+                    f"{FILE}: {rule[side]} is named in a rule and is not a key",
+                    at=f"{FILE}:{line_at(schema.text, ['x-compare', index - own, side])}",
+                    hint="add it to `properties`, or correct the name",
+                )
+
+
+def _check_defaults(schema: Schema) -> None:
+    for key in schema.keys.values():
+        for text in _defaults(key):
+            try:
+                expansion.parse(text)
+            except expansion.ExpansionError as error:
+                raise KickoffError(
+                    f"{FILE}: the default of {key.name}: {error}",
+                    at=schema.described_at(key),
+                    hint=error.fix,
+                ) from None
+
+
+def _defaults(key: Key) -> Iterable[str]:
+    return [*key.rules.get("x-defaults", {}).values(), key.rules.get("default", "")]
+
+
+@cache
+def _pipeline() -> dict[str, Any]:
+    document = json.loads(files("kickoff.environment").joinpath(PIPELINE).read_text("utf-8"))
+    return dict(document)
 
 
 @cache

@@ -5,7 +5,7 @@ from pathlib import Path
 
 from kickoff import masking
 from kickoff.environment.expansion import ExpansionError
-from kickoff.environment.sealed import Sealed
+from kickoff.environment.sops import Sealed
 
 BESIDE_SCHEMA = (
     "DEPLOY_KNOWN_HOSTS",

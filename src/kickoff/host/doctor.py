@@ -7,21 +7,23 @@ from collections.abc import Mapping
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from pathlib import Path
+from typing import Any
 
 import httpx
 
 from kickoff import service, stack
 from kickoff.environment import loader, schema
-from kickoff.environment.check import Checked
+from kickoff.environment.validation import Checked
 from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict
 from kickoff.host import checks, reach
 from kickoff.host.checks import Finding, failed, passed, unknown
-from kickoff.places import public_port
+from kickoff.paths import STATE_HOME
+from kickoff.release import targets
+from kickoff.release.targets import HostNeeds
 
 CLOCK = "https://github.com"
 """Whose HTTP date a clock is compared with; ``KICKOFF_CLOCK_URL`` names another."""
-_PORT = "PUBLIC_PORT"
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
 
@@ -50,41 +52,22 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
         KickoffError: There is no such environment.
     """
     described = service.load(root).name
-    keys = schema.read(root)
     with suppress(KickoffError):  # a compose file that cannot be read is a finding, not the end
         environ = stack.sources(name, root, environ)
-    checked = loader.inspect(name, root, keys, environ, with_secrets=True)
-    # What is not set yet is said below, by name.
-    wrong = [
-        one for one in checked.findings if one.key not in checked.deferred and one.rule != "missing-secret"
-    ]
-    first = [
-        failed("environment", f"{wrong[0].place}: {wrong[0].message}", wrong[0].fix)
-        if wrong
-        else passed("environment", f"configs/environments/{name}.env keeps the schema")
-    ]
-    kind = checked.values.get("DEPLOY_TARGET", "")
-    compose = kind == "compose"
-    what = "a Docker engine" if compose else "processes on the host itself, without Docker"
-    first.append(
-        passed("target", f"{kind}: {what}")
-        if kind
-        else failed("target", "not set", "set DEPLOY_TARGET in the file")
-    )
-    first.append(checks.secrets(sorted(checked.deferred)))
-    wrong_stack, project, needs = _stack(name, root) if compose else ([], "", stack.NOTHING)
-    first += wrong_stack
-    ports, names, missing = _public(needs, checked, environ)
+    checked = loader.inspect(name, root, schema.read(root), environ, with_secrets=True)
+    target, needs = _target(name, root, checked, environ)
+    first = [_environment(name, checked), *target, checks.secrets(sorted(checked.deferred))]
     try:
         where = reach.address(checked.values.get("DEPLOY_HOST", ""))
         answer = reach.ask(
             where,
             {
                 "state": _state(described, name, environ, remote=bool(where.host)),
-                "ports": ports,
-                "names": names,
-                "docker": compose,
-                "networks": [*needs.networks],
+                "state_home": STATE_HOME,
+                "ports": list(needs.ports),
+                "names": list(needs.names),
+                "docker": needs.docker,
+                "networks": list(needs.networks),
             },
         )
     except KickoffError as error:
@@ -94,21 +77,59 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
             failed("host", reason, error.hint),
             unknown("everything on the host", "it cannot be asked"),
         ]
-    facts = answer.facts
-    findings = [*first, passed("host", where.name or "this machine"), checks.python(facts["python"])]
-    if compose:
+    return [
+        *first,
+        passed("host", where.name or "this machine"),
+        *_host(name, needs, answer.facts),
+        _clock(where, answer, environ),
+    ]
+
+
+def _environment(name: str, checked: Checked) -> Finding:
+    # A value that is not set yet is a finding of its own, by name.
+    wrong = [
+        one for one in checked.findings if one.key not in checked.deferred and one.rule != "missing-secret"
+    ]
+    if wrong:
+        return failed("environment", f"{wrong[0].place}: {wrong[0].message}", wrong[0].fix)
+    return passed("environment", f"configs/environments/{name}.env keeps the schema")
+
+
+def _target(
+    name: str, root: Path, checked: Checked, environ: Mapping[str, str]
+) -> tuple[list[Finding], HostNeeds]:
+    """Return whether the environment names a target, and what that one needs of its host."""
+    chosen = checked.values.get(targets.KEY, "")
+    try:
+        kind = targets.kind_of(chosen)
+    except KickoffError as error:
+        found = failed("target", str(error) if chosen else "not set", f"set {targets.KEY}: {error.hint}")
+        return [found], targets.own_port(root, name, checked.values, environ)
+    found = passed("target", f"{chosen}: {kind.runs_on}")
+    try:
+        return [found], kind.host_needs(root, name, checked.values, environ)
+    except KickoffError as error:
+        reason = "; ".join(filter(None, [error.at, str(error), *error.causes]))
+        wrong = failed("stack", reason, error.hint)
+        return [found, wrong], targets.own_port(root, name, checked.values, environ)
+
+
+def _host(name: str, needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding]:
+    """Return the findings about a host from what it said of itself."""
+    findings = [checks.python(facts["python"])]
+    if needs.docker:
         findings += checks.docker(facts["docker"])
         findings += [checks.network(one, driver, name) for one, driver in facts["docker"]["networks"].items()]
     findings += checks.state(facts["state"])
-    ours = f"{project}/traefik" if compose else ""
-    for port in ports:
-        containers = facts.get("docker", {}).get("containers", {}).get(str(port), [])
-        findings.append(
-            checks.port(port, facts["ports"][str(port)], ours, containers, facts["state"]["path"])
-        )
-    findings += [*checks.names(facts["names"]), *missing]
-    findings.append(_clock(where, answer, environ))
-    return findings
+    for port in needs.ports:
+        found, containers = facts["ports"][str(port)], facts.get("docker", {}).get("containers", {})
+        holders = containers.get(str(port), [])
+        findings.append(checks.port(port, found, needs.proxy, holders, facts["state"]["path"]))
+    findings += checks.names(facts["names"])
+    return findings + [
+        unknown("public name", f"{variable} is not set", f"export {variable}, {what}")
+        for variable, what in needs.unset.items()
+    ]
 
 
 def _state(described: str, name: str, environ: Mapping[str, str], *, remote: bool) -> str:
@@ -118,35 +139,6 @@ def _state(described: str, name: str, environ: Mapping[str, str], *, remote: boo
         base = configured if remote else str(Path(configured).absolute())
         return f"{base}/{described}/{name}"
     return f"~state/kickoff/{described}/{name}"
-
-
-def _stack(name: str, root: Path) -> tuple[list[Finding], str, stack.Declaration]:
-    """Return what is wrong with the stack's compose file, its project's name and its declaration."""
-    try:
-        stack.source_files(root, name)
-        return [], stack.Compose(root, stack.file_of(name), []).project, stack.read(root, name)
-    except KickoffError as error:
-        reason = "; ".join(filter(None, [error.at, str(error), *error.causes]))
-        return [failed("stack", reason, error.hint)], "", stack.NOTHING
-
-
-def _public(
-    needs: stack.Declaration, checked: Checked, environ: Mapping[str, str]
-) -> tuple[list[int], list[str], list[Finding]]:
-    """Return the public ports and names, and what is not known of them."""
-    text = checked.values.get(_PORT, "")
-    own = public_port(int(text) if text.isdecimal() else 0, environ)  # a broken file was named above
-    ports = [
-        own if variable == _PORT else public_port(default, environ, variable)
-        for variable, default in needs.ports or [(_PORT, 0)]
-    ]
-    names = [environ[variable] for variable in needs.names if environ.get(variable)]
-    missing = [
-        unknown("public name", f"{variable} is not set", f"export {variable}, a name that users type")
-        for variable in needs.names
-        if not environ.get(variable)
-    ]
-    return [port for port in ports if port], names, missing
 
 
 def _clock(where: reach.Address, answer: reach.Answer, environ: Mapping[str, str]) -> Finding:

@@ -26,14 +26,15 @@ def collect(question: dict[str, Any]) -> dict[str, Any]:
     """Return the facts.
 
     Args:
-        question: ``state``, a path; ``ports``, numbers; ``names``, host names; ``docker``, whether to ask
-            Docker; ``networks``, names of its networks.
+        question: ``state``, a path; ``state_home``, the variable and the default folder that ``~state`` in it
+            stands for; ``ports``, numbers; ``names``, host names; ``docker``, whether to ask Docker;
+            ``networks``, names of its networks.
     """
     facts = {
         "python": list(sys.version_info[:3]),
         "time": time.time(),
         "synchronised": _output(["timedatectl", "show", "--property=NTPSynchronized", "--value"])[0],
-        "state": _folder(_expanded(question["state"])),
+        "state": _folder(_expanded(question["state"], *question["state_home"])),
         "ports": {str(port): _port(port) for port in question["ports"]},
         "names": {name: _addresses(name) for name in question["names"]},
     }
@@ -42,10 +43,10 @@ def collect(question: dict[str, Any]) -> dict[str, Any]:
     return facts
 
 
-def _expanded(path: str) -> Path:
+def _expanded(path: str, variable: str, below: str) -> Path:
     """Return the state folder; a leading ``~state`` stands for the user's state home on this host."""
     try:
-        home = os.environ.get("XDG_STATE_HOME") or str(Path.home() / ".local" / "state")
+        home = os.environ.get(variable) or str(Path.home() / below)
     except RuntimeError:
         sys.exit(
             f"user {os.getuid()} has no home there: HOME is not set, and the system does not know the user"

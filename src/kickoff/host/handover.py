@@ -24,12 +24,13 @@ from typing import BinaryIO
 from kickoff import bootstrap, errors, git, github, service, stack
 from kickoff.artifact import admission, source
 from kickoff.environment import secret_source
-from kickoff.environment.loader import inspect, setting
+from kickoff.environment.loader import inspect
 from kickoff.environment.schema import read as read_schema
-from kickoff.environment.sealed import Sealed
+from kickoff.environment.sops import Sealed
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.host import reach
-from kickoff.places import HANDED_OVER
+from kickoff.paths import HANDED_OVER
+from kickoff.release import targets
 
 _FOLDER = ".cache/kickoff/handed"
 # What a script leaves, and the variable that says where; read back after it has ended.
@@ -300,9 +301,8 @@ def _environment(name: str, root: Path) -> dict[str, str]:
         value = secret_source.lookup(key, os.environ, known)
         if value:
             values[key] = value
-    if setting(name, "DEPLOY_TARGET", root) == "compose":
-        named = stack.variables(root, name)
-        values |= {key: os.environ[key] for key in named if os.environ.get(key) and key not in values}
+    named = targets.chosen(root, name).variables(root, name)
+    values |= {key: os.environ[key] for key in named if os.environ.get(key) and key not in values}
     return values | {HANDED_OVER: "1"}
 
 

@@ -22,12 +22,12 @@ from kickoff.artifact.ledger import FolderLedger
 from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.paths import cache_home, state_root, user
 from kickoff.pipeline import inputs, repository
 from kickoff.pipeline.display import Display, OnTerminal, Plain
 from kickoff.pipeline.inputs import Folders
 from kickoff.pipeline.progress import Progress
 from kickoff.pipeline.runner import Runner, parse
-from kickoff.places import cache_home, state_root, user
 from kickoff.report.terminal import closing_block
 
 _SCRIPTS = Path("scripts")

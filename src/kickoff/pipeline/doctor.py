@@ -10,7 +10,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff.places import public_port, state_home
+from kickoff.paths import public_port, state_base
 
 _TIMEOUT = 10
 """Seconds a tool gets to tell its version."""
@@ -43,7 +43,7 @@ def examine(root: Path, path: str) -> list[Finding]:
         path: Where tools are looked for, like ``PATH``.
     """
     tools = os.pathsep.join([str(root / ".venv" / "bin"), path])
-    state = _state_folder()
+    state = state_base()
     port = _port(root)
     return [
         _python(),
@@ -132,13 +132,6 @@ def _port(root: Path) -> int:
     text = file.read_text(encoding="utf-8") if file.is_file() else ""
     found = re.search(r"^PUBLIC_PORT=(\d+)", text, re.MULTILINE)
     return public_port(int(found[1]) if found else 8000)
-
-
-def _state_folder() -> Path:
-    given = os.environ.get("KICKOFF_STATE_ROOT")
-    if given:
-        return Path(given).absolute()
-    return state_home() / "kickoff"
 
 
 def _output(command: list[str]) -> str:

@@ -13,9 +13,10 @@ from typing import Any
 
 from kickoff import github
 from kickoff.artifact import bundle, source
+from kickoff.artifact.kind import Kind
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, now
-from kickoff.release import delivery
+from kickoff.release import delivery, targets
 from kickoff.release.engine import Engine
 from kickoff.release.folder import describe
 from kickoff.release.rollback import Request
@@ -195,7 +196,7 @@ def _plan(engine: Engine, arguments: argparse.Namespace) -> int:
     service, root = engine.session.service, engine.root
     commit = source.resolve(root, arguments.commit)
     digest = arguments.artifact_digest
-    if not digest and engine.session.environment.text("DEPLOY_TARGET") != "local":
+    if not digest and targets.chosen(root, arguments.env).artifact is not Kind.BUNDLE:
         raise KickoffError(
             "an image is not built to be looked at",
             hint="name one that was pushed: --artifact-digest sha256:…, with the folder of its record",

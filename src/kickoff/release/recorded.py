@@ -10,9 +10,8 @@ from pathlib import Path
 
 from kickoff import service as services
 from kickoff.environment import Environment
-from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.release.folder import SETTINGS, environment_of
+from kickoff.release.folder import SETTINGS, damaged, environment_of
 from kickoff.service import Service
 
 SERVICE = "service.yml"
@@ -43,7 +42,7 @@ def read(folder: Path) -> tuple[Environment, Service] | None:
     except FileNotFoundError:
         return None
     except ValueError:
-        raise _damaged(folder / SETTINGS) from None
+        raise damaged(folder / SETTINGS) from None
     given = {key: value for key, value in environment_of(folder).items() if key != "KICKOFF_RELEASE"}
     try:
         environment = Environment(
@@ -53,10 +52,5 @@ def read(folder: Path) -> tuple[Environment, Service] | None:
             service=frozenset(document["service"]),
         )
     except (KeyError, TypeError):
-        raise _damaged(folder / SETTINGS) from None
+        raise damaged(folder / SETTINGS) from None
     return environment, services.parse(text, str(folder / SERVICE))
-
-
-def _damaged(path: Path) -> KickoffError:
-    # What stands in the file may be a secret, so the parser's words are left out.
-    return KickoffError(f"{path.name} is damaged", code=ExitCode.UNREACHABLE, at=str(path))

@@ -17,14 +17,13 @@ from kickoff.environment import Environment, load
 from kickoff.environment.loader import setting
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
-from kickoff.places import state_root, user
-from kickoff.release import recorded, serving
+from kickoff.paths import state_base, state_root, user
+from kickoff.release import recorded, serving, targets
 from kickoff.release.folder import hide_recorded
 from kickoff.release.journal import Observer
 from kickoff.release.model import Colour
 from kickoff.release.store import Owner, Store, born
 from kickoff.release.targets import Endpoint, Target
-from kickoff.release.targets.local import LocalTarget
 from kickoff.release.traefik import Proxy
 from kickoff.service import CONFIG, Service
 from kickoff.service import load as load_service
@@ -169,13 +168,8 @@ def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Se
         return open_session(name, root, observer)
     environment, service = found
     hide_recorded(folder / "releases")
-    store = Store(folder, observer)
-    if environment.text("DEPLOY_TARGET") != "compose":
-        return Session(service, environment, store, LocalTarget(folder, environment), "")
-    from kickoff.release.targets.compose import ComposeTarget  # noqa: PLC0415 - see open_session
-
-    stack = stacks.Stack(root, name, folder / "stack", folder / "traefik" / "dynamic")
-    return Session(service, environment, store, ComposeTarget(folder, environment, stack), "")
+    kind, place = targets.kind_of(environment.text(targets.KEY)), targets.Place(root, name, folder)
+    return Session(service, environment, Store(folder, observer), kind.target(place, environment), "")
 
 
 def _state_folder(name: str, root: Path) -> Path | None:
@@ -186,7 +180,7 @@ def _state_folder(name: str, root: Path) -> Path | None:
     try:
         folder = state_root(load_service(root).name, name)
     except KickoffError:
-        found = list(state_root("any", name).parent.parent.glob(f"*/{name}"))
+        found = list(state_base().glob(f"*/{name}"))
         if len(found) != 1:
             raise
         folder = found[0]
@@ -232,27 +226,19 @@ def open_session(
     service = load_service(root)
     folder = state_root(service.name, name)
     hide_recorded(folder / "releases")
-    kind, stack = setting(name, "DEPLOY_TARGET", root), None
-    if kind == "compose":
-        if prepare:
-            stacks.prepare(name, root)
-        stack = stacks.open_stack(name, root)  # before the secrets that a prepared host would have are missed
+    chosen = setting(name, targets.KEY, root)
+    kind, place = targets.kind_of(chosen), targets.Place(root, name, folder)
+    kind.make_ready(place, prepare)
     environ = stacks.sources(name, root) | {"KICKOFF_DATA_DIR": str(folder / "data")}
     environment = load(name, root, environ=environ)
     if github.context().hosted and name != "development":
         raise KickoffError(
-            f"{name} would vanish with this GitHub-hosted runner: DEPLOY_TARGET={kind} needs a lasting host",
+            f"{name} would vanish with this GitHub-hosted runner: target {chosen} needs a lasting host",
             at=f"configs/environments/{name}.env",
             hint="set DEPLOY_HOST to a host of yours, or run the job on a self-hosted runner there",
         )
-    digest = hashlib.sha256((root / CONFIG).read_bytes() + kind.encode())
-    store = Store(folder, observer)
-    if stack is None:
-        return Session(service, environment, store, LocalTarget(folder, environment), digest.hexdigest())
-    # Loaded only where it is needed: Docker's library doubles the time a command takes to start.
-    from kickoff.release.targets.compose import ComposeTarget  # noqa: PLC0415
-
-    for path in stack.release_files():
+    digest = hashlib.sha256((root / CONFIG).read_bytes() + chosen.encode())
+    for path in kind.described_by(root, name):
         digest.update((root / path).read_bytes())
-    target = ComposeTarget(folder, environment, stack)
-    return Session(service, environment, store, target, digest.hexdigest())
+    target = kind.target(place, environment)
+    return Session(service, environment, Store(folder, observer), target, digest.hexdigest())

@@ -18,7 +18,7 @@ from kickoff.environment.export import compose as compose_format
 from kickoff.environment.loader import inspect, load
 from kickoff.environment.model import Environment
 from kickoff.errors import KickoffError
-from kickoff.places import public_port, state_root
+from kickoff.paths import public_port, state_root
 from kickoff.service import load as load_service
 from kickoff.stack import declaration, secret_files
 from kickoff.stack.changes import Stack

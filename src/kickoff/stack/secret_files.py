@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from kickoff import masking
 from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
-from kickoff.environment.sealed import Sealed
+from kickoff.environment.sops import Sealed
 from kickoff.errors import KickoffError
 from kickoff.stack.declaration import PLACE, Declaration, Secret
 

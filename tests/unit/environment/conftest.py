@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from kickoff import running
 from kickoff.environment import cli
 from kickoff.environment.drift import Reader
 from kickoff.errors import run
+from kickoff.release import target_state
 from tests.unit.environment.support import FOLDER, ROOT, Loader, Outcome, Project
 
 SECRETS = ("API_KEY", "DATABASE_URL", "REDIS_URL")
@@ -33,7 +33,7 @@ def loader(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
     def call(
         *arguments: str,
         environ: Mapping[str, str] | None = None,
-        read_running: Reader = running.read,
+        read_running: Reader = target_state.read,
     ) -> Outcome:
         with monkeypatch.context() as patch:
             for name, value in (environ or {}).items():

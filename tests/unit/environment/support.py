@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from kickoff import running
 from kickoff.environment.drift import Reader
+from kickoff.release import target_state
 
 ROOT = Path(__file__).resolve().parents[3]
 FOLDER = Path("configs/environments")
@@ -39,7 +39,7 @@ class Loader(Protocol):
         self,
         *arguments: str,
         environ: Mapping[str, str] | None = None,
-        read_running: Reader = running.read,
+        read_running: Reader = target_state.read,
     ) -> Outcome: ...
 
 
@@ -53,12 +53,12 @@ class Project:
         return self.root / FOLDER / name
 
     def replace(self, name: str, key: str, line: str) -> int:
-        """Put ``line`` where ``key`` is assigned; return its number."""
+        """Put ``line`` where ``key`` is assigned, or at the end; return its number."""
         path = self.path(f"{name}.env")
-        lines = path.read_text("utf-8").split("\n")
-        number = next(i for i, text in enumerate(lines) if text.startswith(f"{key}="))
-        lines[number] = line
-        path.write_text("\n".join(lines), "utf-8")
+        lines = path.read_text("utf-8").removesuffix("\n").split("\n")
+        number = next((i for i, text in enumerate(lines) if text.startswith(f"{key}=")), len(lines))
+        lines[number : number + 1] = [line]
+        path.write_text("\n".join(lines) + "\n", "utf-8")
         return number + 1
 
     def break_by(self, case: Mapping[str, Any]) -> tuple[str, int]:

@@ -8,9 +8,9 @@ import pytest
 
 from kickoff.environment import drift, loader
 from kickoff.environment import schema as schemas
-from kickoff.environment.check import Checked
 from kickoff.environment.drift import Running, fingerprints
 from kickoff.environment.findings import Finding
+from kickoff.environment.validation import Checked
 from kickoff.errors import ExitCode, KickoffError
 from tests.unit.environment.support import GIVEN, ROOT, Loader, Project
 
@@ -134,7 +134,7 @@ def test_the_command_says_what_differs_and_keeps_it(loader: Loader, project: Pro
     assert found.code == ExitCode.REJECTED
     # The file and the secret hash to what was released, so it was the target that changed.
     assert (
-        "::error file=configs/environments/staging.env,line=13,col=11,title=drift-by-hand::CACHE_TTL"
+        "::error file=configs/environments/staging.env,line=5,col=1,title=drift-by-hand::CACHE_TTL"
         in found.out
     )
     assert "| drift-by-hand | API_KEY was changed" in summary.read_text("utf-8")

@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from kickoff.environment.drift.issue import MARKER, render
 from kickoff.environment.findings import Finding
-from kickoff.environment.issue import MARKER, render
-from kickoff.environment.record import Outcome
+from kickoff.environment.outcome import Outcome
 from kickoff.evidence import Evidence
 from tests.unit.environment.support import ROOT
 

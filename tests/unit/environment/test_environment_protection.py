@@ -8,8 +8,8 @@ from typing import Any
 
 import pytest
 
-from kickoff.environment import protection
-from kickoff.environment.protection import Found, Protection, Ref, Reviewer
+from kickoff.environment.github import protection
+from kickoff.environment.github.protection import Found, Protection, Ref, Reviewer
 from tests.unit.environment.support import ROOT
 from tests.unit.gh_stand_in import GitHub
 

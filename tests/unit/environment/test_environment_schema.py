@@ -31,14 +31,30 @@ def broken(change: Callable[[dict[str, Any]], object]) -> str:
         (broken(lambda d: d["properties"]["DEBUG"].update({"type": "truth"})), "'truth' is not one of"),
         (broken(lambda d: d["properties"]["API_WORKERS"].update({"minimum": "one"})), "'one' is not of type"),
         (broken(lambda d: d["properties"].update({"small": d["properties"]["DEBUG"]})), "small"),
-        (broken(lambda d: d["required"].append("NOPE")), "NOPE is named in a rule and is no key"),
+        (broken(lambda d: d.update({"required": []})), "'required' is not one of"),
+        (
+            broken(lambda d: d["properties"]["DEBUG"].update({"x-defaults": {"dr": "true"}})),
+            "'dr' is not one of",
+        ),
+        (
+            broken(lambda d: d["properties"]["CACHE_TTL"].update({"default": "$X"})),
+            "a dollar sign stands alone",
+        ),
+        (broken(lambda d: d["properties"].update({"BAKE_TIME": d["properties"]["CACHE_TTL"]})), "BAKE_TIME"),
+        (
+            broken(
+                lambda d: d.update({"x-runtime": {"KICKOFF_TARGET": {"description": "", "default": "x"}}})
+            ),
+            "redefines what the pipeline describes itself",
+        ),
+        (broken(lambda d: d["x-compare"][0].update({"x-rule": "hook-outlives-lock"})), "hook-outlives-lock"),
         (
             broken(lambda d: d["x-compare"][0].update({"left": "NOPE"})),
-            "NOPE is named in a rule and is no key",
+            "NOPE is named in a rule and is not a key",
         ),
         (broken(lambda d: d["x-compare"][0].update({"operator": ">"})), "'>' is not one of"),
         (broken(lambda d: d["allOf"][0].pop("x-fix")), "'x-fix' is a required property"),
-        (broken(lambda d: d.update({"additionalProperties": True})), "False was expected"),
+        (broken(lambda d: d.update({"additionalProperties": True})), "'additionalProperties' is not one of"),
     ],
 )
 def test_broken_schema(text: str, says: str) -> None:
@@ -68,7 +84,8 @@ def test_schema_that_cannot_be_applied(
 
 def test_every_key_has_what_the_reference_shows() -> None:
     schema = schemas.parse(TEXT)
-    assert len(schema.keys) == 35
+    assert len(schema.keys) == 36
+    assert len(schema.pipeline) == 25
     for key in schema.keys.values():
         assert key.description.endswith(".")
         assert key.audience in ("service", "pipeline")

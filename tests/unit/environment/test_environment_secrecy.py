@@ -74,7 +74,7 @@ def with_extra_secrets(project: Project) -> None:
     """Give the schema and production.env 25 more secrets, so that a thousand fit into few runs."""
     path = project.path("schema.json")
     schema = json.loads(path.read_text("utf-8"))
-    rules = {**schema["properties"]["API_KEY"], "maxLength": 40}
+    rules = {**schema["properties"]["API_KEY"], "maxLength": 40, "default": "", "x-empty": True}
     schema["properties"] |= {key: {**rules, "examples": [f"${{{key}}}"]} for key in EXTRA}
     path.write_text(json.dumps(schema), "utf-8")
     file = project.path("production.env")

@@ -14,9 +14,12 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict
 from kickoff.host import doctor, facts, reach
 from kickoff.host.checks import Finding
+from kickoff.paths import STATE_HOME
 from tests.unit.environment.support import ROOT
 
-QUESTION: dict[str, Any] = {"state": "~state/x", "ports": [], "names": [], "docker": False, "networks": ["n"]}
+QUESTION: dict[str, Any] = {
+    "state": "~state/x", "state_home": STATE_HOME, "ports": [], "names": [], "docker": False, "networks": ["n"],
+}  # fmt: skip
 # Runs what it is given, as sshd would, after it has checked how it was asked.
 SSH = """#!{python}
 import os, subprocess, sys
@@ -62,8 +65,8 @@ def project(folder: Path, **values: str) -> Path:
     path = root / "configs" / "environments" / "staging.env"
     values = {"DEPLOY_TARGET": "local"} | values
     lines = path.read_text(encoding="utf-8").splitlines()
-    kept = [f"{key}={values[key]}" if (key := one.partition("=")[0]) in values else one for one in lines]
-    path.write_text("\n".join(kept) + "\n", encoding="utf-8")
+    kept = [one for one in lines if one.partition("=")[0] not in values]
+    path.write_text("\n".join([*kept, *map("=".join, values.items())]) + "\n", encoding="utf-8")
     return root
 
 

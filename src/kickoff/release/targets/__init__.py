@@ -1,12 +1,29 @@
-"""Where releases run: one protocol, one module per kind of target."""
+"""Targets: what a release can run on. One protocol, and a registry that ``DEPLOY_TARGET`` chooses from.
 
-from collections.abc import Mapping
+A new target is a module with a :class:`TargetKind` named ``KIND``, and its line in :data:`TARGETS`.
+"""
+
+import importlib
+import os
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
+from kickoff.artifact.kind import Kind
+from kickoff.environment import Environment
+from kickoff.environment.loader import setting
+from kickoff.errors import KickoffError
+from kickoff.paths import public_port
 from kickoff.release.model import Colour, Slot
+
+KEY: Final = "DEPLOY_TARGET"
+TARGETS: Final[Mapping[str, str]] = {
+    "local": "kickoff.release.targets.local",
+    "compose": "kickoff.release.targets.compose",
+}
+"""Values of ``DEPLOY_TARGET``, and the module of each; it is imported when it is asked for."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,12 +36,12 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class ProcessState:
-    """What a colour's process is doing.
+    """The state of what runs in a colour; of several instances, their sum.
 
     Attributes:
         running: Whether it is up now.
-        pid: Its process id, 0 when down.
-        detail: The supervisor's words for it.
+        pid: Its process id, 0 when down; another one after each restart.
+        detail: The state in the words of who supervises it.
         memory_bytes: Resident memory with its children.
         cpu_seconds: Processor time used so far with its children.
         processors: How many processors it may use, where its use can be read.
@@ -38,15 +55,33 @@ class ProcessState:
     processors: float = 1.0
 
 
-class Target(Protocol):
-    """A host, or several, on which two colours and a proxy run."""
+@dataclass(frozen=True, slots=True)
+class Applied:
+    """The configuration that what runs really has, in plain text.
 
-    def require_room(self) -> None:
-        """Refuse while nothing is begun yet when the host has too little room for another release."""
+    Attributes:
+        places: Values by key, for each place on a value's way from the release's record to its process.
+        added: Names of the variables that the target adds to every process, and no release records.
+        proxy: Values that the proxy was given by the environment, and not the release.
+    """
+
+    places: Mapping[str, Mapping[str, str]]
+    added: frozenset[str] = frozenset()
+    proxy: Mapping[str, str] = field(default_factory=dict)
+
+
+class Target(Protocol):
+    """A host, or several, on which two colours and a proxy run.
+
+    Every method raises ``KickoffError`` with exit code 4 when what it has to ask does not answer.
+    """
 
     @property
     def entry_points(self) -> tuple[str, ...]:
         """The proxy's entry points that users come in by."""
+
+    def require_room(self) -> None:
+        """Refuse while nothing is begun yet when the host has too little room for another release."""
 
     def prepare(self) -> None:
         """Bring the proxy up if it is not."""
@@ -64,31 +99,158 @@ class Target(Protocol):
         """Run a command of the service under the release's environment; return its output."""
 
     def start(self, colour: Colour, release_folder: Path) -> Slot:
-        """Start the release in ``colour``; return where it listens."""
+        """Start the release in ``colour``, in place of what was there; return where it listens."""
 
     def stop(self, colour: Colour) -> None:
         """Stop what runs in ``colour``; nothing to do is fine."""
 
     def state(self, colour: Colour) -> ProcessState:
-        """Return what the colour's process is doing."""
+        """Return the state and the usage of what runs in ``colour``."""
 
     def slot(self, colour: Colour) -> Slot | None:
-        """Return what ``colour`` holds, told by the target and not by the state; ``None`` for nothing."""
+        """Return what ``colour`` holds, as the target knows it itself; ``None`` for nothing."""
+
+    def applied(self, colour: Colour, release_folder: Path) -> Applied | None:
+        """Return the configuration of what runs in ``colour``; ``None`` when it does not run."""
 
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections the colour holds."""
 
     def logs(self, process: str, lines: int) -> list[str]:
-        """Return the last lines of ``blue``, ``green`` or ``traefik``."""
+        """Return the last lines of ``blue``, ``green`` or ``traefik``; none of what never ran."""
 
     def reach(self, endpoint: str) -> AbstractContextManager[Endpoint]:
         """Yield an address for ``blue``, ``green``, ``live`` or ``admin``."""
 
     def server(self, colour: Colour, slot: Slot) -> str:
-        """Return the address under which the proxy reaches a slot."""
+        """Return the address for the proxy: of a slot's one instance, or of what spreads over several."""
 
     def discard(self, release_folder: Path) -> None:
         """Remove what only this release needs outside its folder, before the folder goes."""
 
     def shut_down(self) -> None:
-        """Stop everything this target runs for the environment."""
+        """Stop both colours and the proxy; what holds data may go on."""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where a target is opened.
+
+    Attributes:
+        project: The project's folder.
+        environment: Name of the environment.
+        state: State folder of the environment.
+    """
+
+    project: Path
+    environment: str
+    state: Path
+
+
+@dataclass(frozen=True, slots=True)
+class HostNeeds:
+    """What a host is examined for, beside what every target needs of it.
+
+    Attributes:
+        ports: Public ports: free, or held by our own proxy.
+        names: Public names: known on the host.
+        unset: Variables that should name a public name and are not set, and what each is for.
+        docker: Whether there has to be a Docker engine.
+        networks: Docker networks that containers join and compose does not make.
+        proxy: Container that may hold the ports, as ``project/service``; empty for none.
+    """
+
+    ports: Sequence[int] = ()
+    names: Sequence[str] = ()
+    unset: Mapping[str, str] = field(default_factory=dict)
+    docker: bool = False
+    networks: Sequence[str] = ()
+    proxy: str = ""
+
+
+def own_port(
+    project: Path, environment: str, values: Mapping[str, str], environ: Mapping[str, str]
+) -> HostNeeds:
+    """Return the needs of a target whose proxy listens on ``PUBLIC_PORT`` and that needs nothing else."""
+    del project, environment
+    text = values.get("PUBLIC_PORT", "")
+    port = public_port(int(text) if text.isdecimal() else 0, environ)
+    return HostNeeds(ports=[port] if port else [])
+
+
+def _nothing(_place: Place, _create: bool, /) -> None:
+    """Require nothing of the host."""
+
+
+def _none(_project: Path, _environment: str, /) -> tuple[()]:
+    return ()
+
+
+@dataclass(frozen=True, slots=True)
+class TargetKind:
+    """One value of ``DEPLOY_TARGET``: what is known of such a target without opening one.
+
+    Attributes:
+        artifact: The artefact that it takes.
+        runs_on: What a release runs on, in words.
+        target: Opens the target of an environment; asks nothing and changes nothing.
+        make_ready: Refuses a host that lacks what must be there before the environment's secrets are looked
+            up; makes it when the second argument is true.
+        described_by: Files of the project, relative to it, that say how its releases are run. A change of
+            one makes another release.
+        variables: Variables of the caller that the host of an environment is given as well.
+        host_needs: What a host is examined for: project, environment, its values, the process environment.
+        has_stack: Whether containers stand around the colours, which ``stack`` plans and applies.
+    """
+
+    artifact: Kind
+    runs_on: str
+    target: Callable[[Place, Environment], Target]
+    make_ready: Callable[[Place, bool], None] = _nothing
+    described_by: Callable[[Path, str], Sequence[Path]] = _none
+    variables: Callable[[Path, str], Collection[str]] = _none
+    host_needs: Callable[[Path, str, Mapping[str, str], Mapping[str, str]], HostNeeds] = own_port
+    has_stack: bool = False
+
+
+def kind_of(name: str, at: str = "") -> TargetKind:
+    """Return the kind of target that ``DEPLOY_TARGET=name`` means.
+
+    Args:
+        name: The value.
+        at: Where it stands, for the message.
+
+    Raises:
+        KickoffError: There is no such target (exit 2).
+    """
+    module = TARGETS.get(name)
+    if module is None:
+        raise KickoffError(
+            f"{KEY} is {name!r}, which is not a target", at=at, hint=f"choose one of {', '.join(TARGETS)}"
+        )
+    kind: TargetKind = importlib.import_module(module).KIND
+    return kind
+
+
+def chosen(root: Path, environment: str, environ: Mapping[str, str] = os.environ) -> TargetKind:
+    """Return the kind of target of an environment; secrets are neither needed nor read.
+
+    Raises:
+        KickoffError: There is no such environment, or its file names no target (exit 2).
+    """
+    return kind_of(setting(environment, KEY, root, environ), f"configs/environments/{environment}.env")
+
+
+def artifact_for(root: Path, environments: Sequence[str]) -> Kind:
+    """Return the one kind of artefact that all the environments take; a bundle for none at all.
+
+    Raises:
+        KickoffError: A target is unknown, or two environments take different kinds (exit 2).
+    """
+    kinds = {chosen(root, environment).artifact for environment in environments}
+    if len(kinds) > 1:
+        raise KickoffError(
+            f"{' and '.join(sorted(environments))} take different artefacts: {KEY} differs",
+            hint="deploy to one of them at a time",
+        )
+    return kinds.pop() if kinds else Kind.BUNDLE

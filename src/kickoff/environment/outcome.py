@@ -1,8 +1,11 @@
-"""The outcome of ``validate`` and ``drift``, also as evidence."""
+"""The outcome of ``validate`` and ``drift``: as evidence, and as it is shown."""
 
+import sys
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 
-from kickoff.environment.findings import Finding, count
+from kickoff import github, masking
+from kickoff.environment.findings import Finding, as_github, as_json, as_markdown, as_text, count
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 
 
@@ -46,3 +49,24 @@ class Outcome:
         summary = count(len(self.found), "problem") if self.found else "; ".join(self.doubts) or self.good
         facts = {"findings": [asdict(one) for one in self.found], "doubts": self.doubts}
         return Evidence(stage, environment, verdict, summary, self.started, rules=rules, facts=facts)
+
+
+def form(wanted: str | None, environ: Mapping[str, str]) -> str:
+    """Return how findings are shown: as wanted, else ``github`` in a workflow on GitHub, else ``text``."""
+    where = github.context(environ)
+    return wanted or ("github" if where.active and not where.act else "text")
+
+
+def show(outcome: Outcome, form: str, environ: Mapping[str, str]) -> None:
+    """Write the findings in one of the forms; ``github`` also fills the job's summary."""
+    good = "; ".join(outcome.doubts) or outcome.good
+    match form:
+        case "json":
+            sys.stdout.write(as_json(outcome.found))
+        case "github":
+            masking.unmasked(sys.stdout).write(masking.text(as_github(outcome.found)))
+            github.append_summary(as_markdown(outcome.found, good), environ=environ)
+        case "markdown":
+            sys.stdout.write(as_markdown(outcome.found, good))
+        case _:
+            sys.stdout.write(as_text(outcome.found))

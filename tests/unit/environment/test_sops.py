@@ -75,7 +75,7 @@ def test_a_sealed_file_that_cannot_be_opened_is_an_error(
     if obstacle == "no key":
         environ = {"HOME": str(project.root)}
     if obstacle == "no sops":
-        monkeypatch.setattr("kickoff.environment.sealed.sys.executable", str(project.root / "python"))
+        monkeypatch.setattr("kickoff.environment.sops.sys.executable", str(project.root / "python"))
         monkeypatch.setenv("PATH", str(project.root))
         says = f"sops is not installed, and {FILE} needs it"
     if obstacle == "changed":

@@ -1,4 +1,4 @@
-"""What this machine and its user say: where an environment's state is kept, on which port, and by whom."""
+"""Paths, ports and the user of this machine: where an environment's state is kept, and where it is served."""
 
 import os
 import re
@@ -11,6 +11,8 @@ from kickoff.errors import KickoffError
 # What a path list, the supervisor's configuration, its pattern of files and Traefik's command line cannot
 # hold, however quoted; and what is no UTF-8, which reads as lone surrogates.
 _UNFIT = re.compile(r"[\x00-\x1f\x7f$:*?\[\ud800-\udfff]|\s[;#]|%\(here\)s")
+STATE_HOME = ("XDG_STATE_HOME", ".local/state")
+"""Variable that names the home of state, and the folder below the user's home that is it without one."""
 HANDED_OVER = "KICKOFF_HANDED_OVER"
 """Variable that is set on a host while a script of a runner's does its work there."""
 
@@ -21,9 +23,7 @@ def state_root(service: str, environment: str, environ: Mapping[str, str] = os.e
     Raises:
         KickoffError: There is no such home, or the path holds what a configuration cannot (exit 2).
     """
-    configured = environ.get("KICKOFF_STATE_ROOT")
-    base = Path(configured) if configured else state_home(environ) / "kickoff"
-    folder = base.absolute() / service / environment
+    folder = state_base(environ) / service / environment
     unfit = _UNFIT.search(str(folder))
     if unfit is not None:
         raise KickoffError(
@@ -35,13 +35,15 @@ def state_root(service: str, environment: str, environ: Mapping[str, str] = os.e
     return folder
 
 
-def state_home(environ: Mapping[str, str] = os.environ) -> Path:
-    """Return ``XDG_STATE_HOME`` or its default.
+def state_base(environ: Mapping[str, str] = os.environ) -> Path:
+    """Return the folder of every environment's state: ``KICKOFF_STATE_ROOT``, or one in the state home.
 
     Raises:
         KickoffError: The user has no home (exit 2).
     """
-    return _home(environ, "XDG_STATE_HOME", ".local/state", "KICKOFF_STATE_ROOT")
+    configured = environ.get("KICKOFF_STATE_ROOT")
+    base = Path(configured) if configured else _home(environ, *STATE_HOME, "KICKOFF_STATE_ROOT") / "kickoff"
+    return base.absolute()
 
 
 def cache_home(environ: Mapping[str, str] = os.environ) -> Path:

@@ -5,7 +5,6 @@ import json
 import os
 import re
 import shlex
-import socket
 import subprocess
 import sys
 import time
@@ -18,11 +17,12 @@ import psutil
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.release.folder import read_object
 
-# Two of `supervisor.xmlrpc.Faults`; importing that module takes longer than most commands do.
-_BAD_NAME, _ALREADY_ADDED = 10, 90
 _UNREACHED = (OSError, xmlrpc.client.ProtocolError, xmlrpc.client.ResponseError, http.client.HTTPException)
 _MODULE = "supervisor.supervisord"
+_ANSWER_SECONDS = 90.0
+"""How long supervisord may take to answer; it answers a stop when the program has ended."""
 _STOP_SECONDS = 180.0
 """How long all programs together may take to stop."""
 
@@ -119,7 +119,7 @@ stdout_logfile_backups=1
 """
         write_atomic(self._programs / f"{name}.conf", text, mode=0o600)
         self._call("supervisor.reloadConfig")
-        self._call("supervisor.addProcessGroup", name, known=_ALREADY_ADDED)
+        self._call("supervisor.addProcessGroup", name, known="ALREADY_ADDED")
 
     def remove(self, name: str) -> None:
         """Stop program ``name`` and forget it.
@@ -129,12 +129,24 @@ stdout_logfile_backups=1
         """
         (self._programs / f"{name}.conf").unlink(missing_ok=True)
         if self.running():
-            self._call("supervisor.stopProcessGroup", name, known=_BAD_NAME)
-            self._call("supervisor.removeProcessGroup", name, known=_BAD_NAME)
+            self._call("supervisor.stopProcessGroup", name, known="BAD_NAME")
+            self._call("supervisor.removeProcessGroup", name, known="BAD_NAME")
             self._call("supervisor.reloadConfig")
         else:
             self._require_gone()
         (self._programs / f"{name}.json").unlink(missing_ok=True)
+
+    def given(self, name: str, part: str = "") -> dict[str, Any]:
+        """Return folder, command and environment that program ``name`` was added with; empty for none.
+
+        Args:
+            name: The program's name.
+            part: ``environment`` for that alone.
+
+        Raises:
+            KickoffError: The file that says so is damaged (exit 4).
+        """
+        return read_object(self._programs / f"{name}.json", part)
 
     def info(self, name: str) -> dict[str, Any]:
         """Return supervisord's view of program ``name``; empty when it has none or does not run.
@@ -143,7 +155,7 @@ stdout_logfile_backups=1
             KickoffError: supervisord runs and does not answer, or refuses (exit 4).
         """
         try:
-            return dict(self._call("supervisor.getProcessInfo", name, known=_BAD_NAME) or {})
+            return dict(self._call("supervisor.getProcessInfo", name, known="BAD_NAME") or {})
         except _UNREACHED:
             self._require_gone()
             return {}
@@ -244,18 +256,19 @@ files=supervisor/*.conf
         named = re.search(r"^file=(?!/proc/)(.+)$", text, re.MULTILINE)
         return Path(named[1].replace("%%", "%")) if named else self.root / "supervisor.sock"
 
-    def _call(self, method: str, *arguments: Any, known: int = 0) -> Any:  # noqa: ANN401 - XML-RPC is untyped
+    def _call(self, method: str, *arguments: Any, known: str = "") -> Any:  # noqa: ANN401 - XML-RPC is untyped
         """Ask supervisord; ``None`` for the fault ``known``, which is an answer, too.
 
         Raises:
             KickoffError: It refuses (exit 4).
         """
-        transport = _UnixTransport(self._socket)
+        from supervisor.xmlrpc import Faults  # noqa: PLC0415 - a command that asks nothing starts without it
+
         try:
-            with xmlrpc.client.ServerProxy("http://localhost", transport=transport) as server:
+            with xmlrpc.client.ServerProxy("http://localhost", transport=_transport(self._socket)) as server:
                 return getattr(server, method)(*arguments)
         except xmlrpc.client.Fault as fault:
-            if fault.faultCode == known:
+            if known and fault.faultCode == getattr(Faults, known):
                 return None
             raise KickoffError(
                 f"the process supervisor refuses {method.rpartition('.')[2]}",
@@ -264,6 +277,32 @@ files=supervisor/*.conf
                 at=str(self.root),
                 hint=f"see {self.root}/logs/supervisord.log; {self._hint}",
             ) from None
+
+
+def _transport(path: Path) -> Any:  # noqa: ANN401 - supervisor has no types
+    """Return the way to the supervisord that listens on the socket at ``path``."""
+    from supervisor.xmlrpc import SupervisorTransport  # noqa: PLC0415
+
+    transport = SupervisorTransport(serverurl=f"unix://{path}")
+    # The library's own connection has no time limit, and takes a path of about 100 bytes at most: so it is
+    # made by way of the folder's descriptor.
+    connection = transport._get_connection()
+
+    def connect() -> Any:  # noqa: ANN401
+        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+        try:
+            connection.socketfile = f"/proc/self/fd/{folder}/{path.name}"
+            connection.connect()
+        except OSError:
+            connection.close()
+            raise
+        finally:
+            os.close(folder)
+        connection.sock.settimeout(_ANSWER_SECONDS)
+        return connection
+
+    transport._get_connection = connect
+    return transport
 
 
 def _value(path: Path | str) -> str:
@@ -276,33 +315,3 @@ def _command(*arguments: str) -> str:
     text = shlex.join(arguments).replace("%", "%%")
     # A `;` or `#` after a space would begin a comment, even within quotes.
     return re.sub(r"(?<=\s)(?=[;#])", "''", text)
-
-
-class _UnixConnection(http.client.HTTPConnection):
-    def __init__(self, path: Path) -> None:
-        super().__init__("localhost", timeout=90)
-        self._path = path
-
-    def connect(self) -> None:
-        # Through the folder's descriptor, because a socket's path has room for about 100 bytes.
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        self.sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-        self.sock.settimeout(self.timeout)
-        try:
-            self.sock.connect(f"/proc/self/fd/{folder}/{self._path.name}")
-        except OSError:
-            self.close()
-            raise
-        finally:
-            os.close(folder)
-
-
-class _UnixTransport(xmlrpc.client.Transport):
-    def __init__(self, path: Path) -> None:
-        super().__init__()
-        self._path = path
-
-    def make_connection(self, host: Any) -> http.client.HTTPConnection:  # noqa: ANN401
-        connection = _UnixConnection(self._path)
-        self._connection = host, connection  # what the base class closes
-        return connection

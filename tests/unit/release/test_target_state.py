@@ -6,8 +6,9 @@ from typing import Any
 
 import pytest
 
-from kickoff import running
+from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.release import recorded, target_state
 from tests.unit.environment.support import ROOT
 
 STATE = {"live": "blue", "warm": None, "slots": {"blue": {"release": "abc1234-00000000", "port": 1}}}
@@ -21,7 +22,11 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("releases/abc1234-00000000", "supervisor"):
         (root / name).mkdir(parents=True)
     keep(root / "state.json", STATE)
-    keep(root / "releases/abc1234-00000000/environment.json", {"API_KEY": "quarry"})
+    record = root / "releases/abc1234-00000000"
+    keep(record / "environment.json", {"API_KEY": "quarry"})
+    values = {"PUBLIC_PORT": "8100", "DEPLOY_TARGET": "local"}
+    environment = Environment("staging", values, frozenset({"API_KEY"}), frozenset({"API_KEY"}))
+    recorded.write(record, environment, ROOT / "configs" / "service.yml")
     keep(root / "supervisor/blue.json", {"environment": {"API_KEY": "quarry"}})
     return root
 
@@ -32,7 +37,7 @@ def keep(path: Path, document: Any) -> None:
 
 def failure(name: str = "staging") -> KickoffError:
     with pytest.raises(KickoffError) as caught:
-        running.read(ROOT, name, b"key")
+        target_state.read(ROOT, name, b"key")
     assert "quarry" not in caught.value.render()
     return caught.value
 
@@ -40,6 +45,12 @@ def failure(name: str = "staging") -> KickoffError:
 def test_a_process_that_does_not_run(folder: Path) -> None:
     assert failure().code == ExitCode.UNREACHABLE
     assert "abc1234-00000000 is recorded as live, and its process does not run" in str(failure())
+
+
+def test_a_release_that_records_no_environment(folder: Path) -> None:
+    (folder / "releases/abc1234-00000000/settings.json").unlink()
+    assert failure().code == ExitCode.INCONCLUSIVE
+    assert "abc1234-00000000 does not record its environment" in str(failure())
 
 
 def test_nothing_released(folder: Path) -> None:

@@ -5,30 +5,26 @@ the compose command line: a container made by anything else would miss whatever 
 """
 
 import json
-import os
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import docker
 import docker.errors
-import requests
 from docker.models.containers import Container
 
-from kickoff import masking
 from kickoff.artifact import image as images
 from kickoff.environment import Environment
 from kickoff.environment.export import compose as compose_format
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.places import public_port
-from kickoff.release.folder import describe, environment_of
+from kickoff.paths import public_port
+from kickoff.release.folder import ENVIRONMENT, describe, environment_of, read_object
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
-from kickoff.release.targets import Endpoint, ProcessState
+from kickoff.release.targets import Applied, Endpoint, ProcessState
+from kickoff.release.targets.compose.engine import Engine, answering, established
 from kickoff.release.targets.ports import require_silence
 from kickoff.stack import Compose, Stack, file_of, release_only
 
@@ -41,8 +37,8 @@ HOOKS = "migrate"
 _PUBLIC, _LOCAL, _CANDIDATE, _ADMIN = "8080/tcp", "8083/tcp", "8081/tcp", "8082/tcp"
 _IMAGE, _VALUES, _SECRETS, _STACK = "image.json", "compose.env", "secrets", "stack"
 _RESOLVED = "compose.json"
-_PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
-_ESTABLISHED = "01"
+_ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR"})
+"""Names of the variables that a compose file may give to every container, and no release records."""
 
 
 class ComposeTarget:
@@ -58,6 +54,7 @@ class ComposeTarget:
         self.root = root
         self.environment = environment
         self.stack = stack
+        self._engine = Engine()
         self._public = public_port(environment.integer("PUBLIC_PORT"))
 
     @property
@@ -71,9 +68,7 @@ class ComposeTarget:
         Raises:
             KickoffError: Less than ``ROOM`` is free, or the engine does not answer (exit 4).
         """
-        with _answering():
-            folder = Path(self._engine.info()["DockerRootDir"])
-        for place in {folder, self.root}:
+        for place in {self._engine.root(), self.root}:
             if place.is_dir() and (free := shutil.disk_usage(place).free) < ROOM:
                 raise KickoffError(
                     f"{place} has {free >> 20} MiB free, and a release needs {ROOM >> 20} MiB",
@@ -90,9 +85,9 @@ class ComposeTarget:
         """
         if not self.stack.is_up:
             self.stack.apply((), lambda _: None)
-        elif not self._runs("traefik"):
+        elif not self._running("traefik"):
             self.stack.revive()
-        if not self._runs("traefik"):
+        if not self._running("traefik"):
             raise KickoffError(
                 "Traefik did not start", code=ExitCode.UNREACHABLE, causes=self.logs("traefik", 5)
             )
@@ -128,24 +123,7 @@ class ComposeTarget:
         Raises:
             KickoffError: The registry does not give it (exit 4).
         """
-        reference = _image_of(release_folder)
-        with _answering():
-            try:
-                self._engine.images.get(reference)
-            except docker.errors.ImageNotFound:
-                pass
-            else:
-                return
-            repository, _, digest = reference.partition("@")
-            try:
-                self._engine.images.pull(repository, tag=digest, auth_config=_login(repository))
-            except (docker.errors.ImageNotFound, docker.errors.APIError) as error:
-                raise KickoffError(
-                    f"the image cannot be pulled: {reference}",
-                    code=ExitCode.UNREACHABLE,
-                    causes=[str(error.explanation or error)],
-                    hint="check the registry's address, and REGISTRY_USERNAME with REGISTRY_PASSWORD",
-                ) from None
+        self._engine.pull(_image_of(release_folder))
 
     def run_hook(self, release_folder: Path, command: tuple[str, ...], timeout: float) -> str:
         """Run a command of the service in a container of its own, under the release's environment.
@@ -157,7 +135,7 @@ class ComposeTarget:
         project = self._project
         # One name for all hooks: whatever an earlier run left behind goes first, and two never run at once.
         name = f"{project}-hook"
-        self._discard(name)
+        self._engine.remove_container(name)
         try:
             return compose.run(
                 "run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--name", name, HOOKS, *command,
@@ -171,7 +149,7 @@ class ComposeTarget:
                 hint=error.hint,
             ) from None
         finally:
-            self._discard(name)
+            self._engine.remove_container(name)
 
     def start(self, colour: Colour, release_folder: Path) -> Slot:
         """Start the release in ``colour``, in a new container."""
@@ -180,9 +158,10 @@ class ComposeTarget:
             "up", "--no-start", "--no-deps", "--force-recreate", "--no-build", "--pull=never", str(colour),
             seconds=120,
         )  # fmt: skip
-        with _answering():
+        container = self._container(str(colour))
+        with answering():
             try:
-                self._container(str(colour)).start()
+                container.start()
             except docker.errors.APIError as error:
                 raise KickoffError(
                     f"the engine cannot start {colour}",
@@ -193,39 +172,49 @@ class ComposeTarget:
 
     def stop(self, colour: Colour) -> None:
         """Stop what runs in ``colour``; the container stays until the next one, with its log."""
-        with _answering():
-            container = self._found(str(colour))
-            if container is not None:
-                container.stop(timeout=int(self.environment.seconds("SHUTDOWN_GRACE")) + 5)
+        self._stop(str(colour), int(self.environment.seconds("SHUTDOWN_GRACE")) + 5)
 
     def state(self, colour: Colour) -> ProcessState:
         """Return what the colour's container is doing."""
-        with _answering():
-            container = self._found(str(colour))
-            if container is None:
-                return ProcessState(running=False, pid=0, detail="not there")
-            state = container.attrs["State"]
-            status, pid = state["Status"], int(state["Pid"])
-            running = status == "running" and pid > 0
-            why = "out of memory" if state.get("OOMKilled") else f"exit code {state['ExitCode']}"
-            detail = {"created": "STARTING", "running": "running"}.get(status, f"{status}: {why}")
-            used = self._usage(container) if running else ()
+        container = self._found(str(colour))
+        if container is None:
+            return ProcessState(running=False, pid=0, detail="not there")
+        state = container.attrs["State"]
+        status, pid = state["Status"], int(state["Pid"])
+        running = status == "running" and pid > 0
+        why = "out of memory" if state.get("OOMKilled") else f"exit code {state['ExitCode']}"
+        detail = {"created": "STARTING", "running": "running"}.get(status, f"{status}: {why}")
+        used = self._engine.usage(container) if running else ()
         return ProcessState(running, pid, detail, *used)
 
     def slot(self, colour: Colour) -> Slot | None:
         """Return what the colour's container runs; ``None`` when it does not run."""
-        given = given_to(self._project, str(colour))
-        return Slot(given["KICKOFF_RELEASE"], PORT) if given and "KICKOFF_RELEASE" in given else None
+        container = self._running(str(colour))
+        release = self._engine.given(container).get("KICKOFF_RELEASE") if container is not None else None
+        return Slot(release, PORT) if release is not None else None
+
+    def applied(self, colour: Colour, release_folder: Path) -> Applied | None:
+        """Return the variables of the colour's container without those of its image, and its secrets."""
+        container = self._running(str(colour))
+        if container is None:
+            return None
+        mounted = (release_folder / _SECRETS).iterdir()
+        secrets = {path.name.upper(): path.read_text("utf-8") for path in mounted}
+        places = {
+            "the record": read_object(release_folder / ENVIRONMENT),
+            "the container": self._engine.given(container) | secrets,
+        }
+        return Applied(places, added=_ADDED)
 
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections are open to the colour's port.
 
         A container that cannot be asked counts as one: then the service's own gauge or the limit decides.
         """
-        with _answering():
-            container = self._found(str(colour))
-            if container is None or container.status != "running":
-                return 0
+        container = self._running(str(colour))
+        if container is None:
+            return 0
+        with answering():
             code, output = container.exec_run(["cat", "/proc/net/tcp", "/proc/net/tcp6"])
         if code != 0 or not isinstance(output, bytes):
             return 1
@@ -233,8 +222,8 @@ class ComposeTarget:
 
     def logs(self, process: str, lines: int) -> list[str]:
         """Return the last lines of a container's log."""
-        with _answering():
-            container = self._found(process)
+        container = self._found(process)
+        with answering():
             text: bytes = container.logs(tail=lines) if container is not None else b""
         return text.decode(errors="replace").splitlines()
 
@@ -257,18 +246,8 @@ class ComposeTarget:
         """Remove the image of a release that is no longer kept, unless another one has the same."""
         reference = _image_of(release_folder)
         others = {_image_of(f) for f in release_folder.parent.iterdir() if f != release_folder}
-        if not reference or reference in others:
-            return
-        with _answering():
-            try:
-                self._engine.images.remove(reference)
-            except docker.errors.ImageNotFound:
-                pass
-            except docker.errors.APIError as error:
-                if (
-                    error.status_code != requests.codes.conflict
-                ):  # used by a container that somebody else made
-                    raise
+        if reference and reference not in others:
+            self._engine.remove_image(reference)
 
     def shut_down(self) -> None:
         """Stop both colours and Traefik; databases, caches and monitoring go on.
@@ -279,13 +258,8 @@ class ComposeTarget:
         public = self._public_port()
         for colour in Colour:
             self.stop(colour)
-        with _answering():
-            traefik = self._found("traefik")
-            if traefik is not None:
-                traefik.stop(timeout=30)
+        self._stop("traefik", 30)
         require_silence({public})
-
-    # --- the engine ---------------------------------------------------------------------------------
 
     @property
     def _project(self) -> str:
@@ -294,10 +268,6 @@ class ComposeTarget:
         if not (compose.folder / compose.file).is_file():
             compose = Compose(self.stack.root, compose.file, [])
         return compose.project
-
-    @cached_property
-    def _engine(self) -> docker.DockerClient:
-        return _open_engine()
 
     def _compose(self, release_folder: Path) -> Compose:
         """Return the command line on the compose file of a release, with the release's own values."""
@@ -317,7 +287,17 @@ class ComposeTarget:
         return Compose(release_folder, _RESOLVED, [])
 
     def _found(self, service: str) -> Container | None:
-        return _container_of(self._engine, self._project, service)
+        return self._engine.container(self._project, service)
+
+    def _running(self, service: str) -> Container | None:
+        container = self._found(service)
+        return container if container is not None and container.status == "running" else None
+
+    def _stop(self, service: str, seconds: int) -> None:
+        container = self._found(service)
+        if container is not None:
+            with answering():
+                container.stop(timeout=seconds)
 
     def _container(self, service: str) -> Container:
         container = self._found(service)
@@ -330,24 +310,11 @@ class ComposeTarget:
             )
         return container
 
-    def _usage(self, container: Container) -> tuple[int, float, float]:
-        try:
-            stats = self._engine.api.stats(str(container.id), stream=False, one_shot=True)
-        except docker.errors.NotFound:
-            return 0, 0.0, 1.0
-        return *usage(stats), processors(container.attrs["HostConfig"], stats)
-
-    def _runs(self, service: str) -> bool:
-        with _answering():
-            container = self._found(service)
-        return container is not None and container.status == "running"
-
     def _traefik_ports(self) -> Mapping[str, int]:
         """Return the host's port of each of Traefik's that is published; empty while it does not run."""
         if not self.stack.is_up:
             return {}
-        with _answering():
-            traefik = self._found("traefik")
+        traefik = self._found("traefik")
         ports: Mapping[str, Any] = traefik.ports if traefik is not None else {}
         return {inside: int(bound[0]["HostPort"]) for inside, bound in ports.items() if bound}
 
@@ -355,104 +322,7 @@ class ComposeTarget:
         ports = self._traefik_ports()
         return ports.get(_LOCAL) or ports.get(_PUBLIC) or self._public
 
-    def _discard(self, name: str) -> None:
-        with _answering():
-            try:
-                self._engine.containers.get(name).remove(force=True)
-            except docker.errors.NotFound:
-                pass
-            except docker.errors.APIError as error:
-                if error.status_code != requests.codes.conflict:  # it is being removed already
-                    raise
-
-
-def given_to(project: str, service: str) -> dict[str, str] | None:
-    """Return the variables that a running container was given beside those of its image; ``None`` for none.
-
-    Raises:
-        KickoffError: The engine does not answer (exit 4).
-    """
-    with _answering():
-        engine = _open_engine()
-        container = _container_of(engine, project, service)
-        if container is None or container.status != "running":
-            return None
-        own = set(engine.images.get(container.attrs["Image"]).attrs["Config"].get("Env") or [])
-    pairs = [entry.partition("=") for entry in container.attrs["Config"]["Env"] if entry not in own]
-    return {name: value for name, _, value in pairs}
-
-
-def _open_engine() -> docker.DockerClient:
-    with _answering():
-        engine = docker.from_env(timeout=60)
-    engine.api.trust_env = False  # an engine is a host of ours, also where DOCKER_HOST names another one
-    return engine
-
-
-def _container_of(engine: docker.DockerClient, project: str, service: str) -> Container | None:
-    labels = [f"{_PROJECT}={project}", f"{_SERVICE}={service}"]
-    found = engine.containers.list(all=True, filters={"label": labels})
-    # A one-off container of `docker compose run` belongs to its service, too.
-    named = [c for c in found if c.labels.get("com.docker.compose.oneoff") != "True"]
-    return named[0] if named else None
-
-
-def established(table: str, port: int) -> int:
-    """Count the established connections to a local port in the text of ``/proc/net/tcp``."""
-    rows = [line.split() for line in table.splitlines()]
-    return sum(len(row) > 3 and row[3] == _ESTABLISHED and row[1].endswith(f":{port:04X}") for row in rows)
-
-
-def usage(stats: Mapping[str, Any]) -> tuple[int, float]:
-    """Return memory in bytes and processor time in seconds from the engine's answer.
-
-    The page cache counts as the container's memory until it is needed; `docker stats` takes it off, too.
-    """
-    memory = stats.get("memory_stats", {})
-    details = memory.get("stats", {})
-    cache = details.get("inactive_file", details.get("total_inactive_file", 0))
-    cpu = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0)
-    return max(0, int(memory.get("usage", 0)) - int(cache)), cpu / 1e9
-
-
-def processors(limits: Mapping[str, Any], stats: Mapping[str, Any]) -> float:
-    """Return how many processors a container may use: its limit, or those of the host."""
-    if limits.get("NanoCpus"):
-        return float(limits["NanoCpus"]) / 1e9
-    if limits.get("CpuQuota", 0) > 0:
-        return float(limits["CpuQuota"]) / float(limits.get("CpuPeriod") or 100_000)
-    return float(stats.get("cpu_stats", {}).get("online_cpus") or 1)
-
 
 def _image_of(release_folder: Path) -> str:
-    try:
-        document = json.loads((release_folder / _IMAGE).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return ""
-    return f"{document['repository']}@{document['digest']}"
-
-
-def _login(repository: str) -> dict[str, str] | None:
-    """Return the registry's credentials for the API; they pass through no argument and no file."""
-    name, password = os.environ.get("REGISTRY_USERNAME"), os.environ.get("REGISTRY_PASSWORD")
-    if not password and repository.startswith("ghcr.io/"):  # no other registry may see a token of GitHub's
-        name, password = "x-access-token", os.environ.get("GHCR_TOKEN")
-    return {"username": name, "password": password} if name and password else None
-
-
-@contextmanager
-def _answering() -> Iterator[None]:
-    """Say in one sentence that the engine does not answer.
-
-    Raises:
-        KickoffError: It does not, or refuses (exit 4).
-    """
-    try:
-        yield
-    except (docker.errors.DockerException, requests.RequestException) as error:
-        raise KickoffError(
-            "the Docker engine does not do what it is asked",
-            code=ExitCode.UNREACHABLE,
-            causes=[masking.cut(str(error).strip().splitlines()[-1], 300)],
-            hint="start it, give this user access to it (group docker), or look at `docker info`",
-        ) from None
+    document = read_object(release_folder / _IMAGE)
+    return f"{document['repository']}@{document['digest']}" if document else ""

@@ -1,37 +1,32 @@
 """The local target: Traefik and the two colours as supervised processes on this machine."""
 
-import hashlib
 import json
 import os
 import shutil
-import signal
-import subprocess
-import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
 import psutil
 
-from kickoff import foreign
 from kickoff.artifact import bundle
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.places import public_port
-from kickoff.release.folder import describe, environment_of
+from kickoff.paths import public_port
+from kickoff.release.folder import ENVIRONMENT, describe, read_object
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
-from kickoff.release.targets import Endpoint, ProcessState
-from kickoff.release.targets import launch as launch_module
+from kickoff.release.targets import Applied, Endpoint, ProcessState
+from kickoff.release.targets.local import launch, runtime
+from kickoff.release.targets.local.supervision import Supervisor
+from kickoff.release.targets.local.usage import usage
 from kickoff.release.targets.ports import free_port, holder, is_free, require_silence
-from kickoff.release.targets.supervision import Supervisor
 from kickoff.release.traefik import static_configuration
 
 ROOM = 256 << 20
 """Bytes a release may need: its bundle, its Python environment, logs and journal."""
-CGROUPS = Path("/sys/fs/cgroup")
 
 
 class LocalTarget:
@@ -75,7 +70,7 @@ class LocalTarget:
             KickoffError: The public port is taken, or Traefik does not answer (exit 4).
         """
         self.supervisor.ensure()
-        shutil.copyfile(launch_module.__file__, self.root / "launch.py")
+        shutil.copyfile(launch.__file__, self.root / "launch.py")
         ports = self._ports()
         if self.supervisor.info("traefik").get("statename") == "RUNNING" and self._admin_answers(ports):
             return
@@ -89,25 +84,8 @@ class LocalTarget:
             )
         for name in ("candidate", "admin"):
             ports[name] = free_port()
-        write_atomic(self.root / "ports.json", json.dumps(ports))
-        configuration = static_configuration(
-            self.root / "traefik",
-            public=ports["public"],
-            candidate=ports["candidate"],
-            admin=ports["admin"],
-            slow_seconds=self.environment.seconds("RESPONSE_TIME_THRESHOLD"),
-        )
-        write_atomic(self.root / "traefik" / "traefik.yml", configuration)
-        binary = shutil.which("traefik", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-        if binary is None:
-            raise KickoffError("traefik is not installed", hint="`make doctor` says what is missing")
-        self.supervisor.add(
-            "traefik",
-            [binary, f"--configFile={self.root}/traefik/traefik.yml"],
-            {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/")},
-            folder=self.root,
-            stop_seconds=15,
-        )
+        write_atomic(self._ports_file, json.dumps(ports))
+        self._start_traefik(ports)
         deadline = time.monotonic() + 15
         while not self._admin_answers(ports):
             if time.monotonic() > deadline:
@@ -131,46 +109,7 @@ class LocalTarget:
 
     def install(self, release_folder: Path) -> None:
         """Create the release's Python environment, shared by all releases with the same lock."""
-        lock = describe(release_folder)["requirements"]
-        if not lock:
-            return
-        home = self._runtime(release_folder)
-        if (home / "complete").exists():
-            return
-        uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-        if uv is None:
-            raise KickoffError("uv is not installed", hint="`make doctor` says what is missing")
-        shutil.rmtree(home, ignore_errors=True)
-        python = str(home / "bin" / "python")
-        for command in (
-            [uv, "venv", "--quiet", "--python", sys.executable, str(home)],
-            [
-                uv,
-                "pip",
-                "sync",
-                "--system-certs",
-                "--quiet",
-                "--require-hashes",
-                "--python",
-                python,
-                str(release_folder / "bundle" / lock),
-            ],
-        ):
-            done = subprocess.run(
-                command,
-                env=foreign.installing(),
-                capture_output=True,
-                encoding="utf-8",
-                errors="replace",
-                check=False,
-            )
-            if done.returncode != 0:
-                raise KickoffError(
-                    f"the service's requirements ({lock}) cannot be installed",
-                    code=ExitCode.REJECTED,
-                    causes=done.stderr.strip().splitlines()[-5:],
-                )
-        (home / "complete").touch()
+        runtime.install(self.root, release_folder)
 
     def run_hook(self, release_folder: Path, command: tuple[str, ...], timeout: float) -> str:
         """Run a command of the service in its bundle, under its environment.
@@ -178,49 +117,14 @@ class LocalTarget:
         Raises:
             KickoffError: It failed or ran out of time (exit 1).
         """
-        environment = self._environment(release_folder)
-        resolved = shutil.which(command[0], path=environment["PATH"]) or command[0]
-        name = " ".join(command)
-        try:
-            process = subprocess.Popen(
-                [resolved, *command[1:]],
-                cwd=release_folder / "bundle",
-                env=environment,
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                encoding="utf-8",
-                errors="replace",
-                start_new_session=True,
-            )
-        except FileNotFoundError:
-            raise KickoffError(f"`{command[0]}` is not installed with the service") from None
-        with process:
-            try:
-                output, errors = process.communicate(timeout=timeout)
-            except BaseException as error:
-                # The whole group: what the command started itself must not go on without it.
-                os.killpg(process.pid, signal.SIGKILL)
-                if isinstance(error, subprocess.TimeoutExpired):
-                    raise KickoffError(
-                        f"`{name}` did not end within {timeout:g} s",
-                        code=ExitCode.REJECTED,
-                        hint="raise HOOK_TIMEOUT",
-                    ) from None
-                raise
-        if process.returncode != 0:
-            raise KickoffError(
-                f"`{name}` failed with exit code {process.returncode}",
-                code=ExitCode.REJECTED,
-                causes=(output + errors).strip().splitlines()[-10:],
-            )
-        return output
+        environment = runtime.variables(self.root, release_folder)
+        return runtime.run(release_folder / "bundle", command, environment, timeout)
 
     def start(self, colour: Colour, release_folder: Path) -> Slot:
         """Start the release in ``colour`` on a port that is free now."""
         description = describe(release_folder)
         port = free_port()
-        environment = self._environment(release_folder)
+        environment = runtime.variables(self.root, release_folder)
         command = [part.replace("{port}", str(port)) for part in description["command"]]
         command[0] = shutil.which(command[0], path=environment["PATH"]) or command[0]
         (self.root / "logs" / f"{colour}.log").unlink(missing_ok=True)
@@ -245,21 +149,40 @@ class LocalTarget:
             return ProcessState(running=False, pid=0, detail="not there")
         running = info["statename"] in ("RUNNING", "STARTING") and info["pid"] != 0
         detail = info["spawnerr"] or info["description"] or info["statename"]
-        usage = _usage(info["pid"]) if running else ()
-        return ProcessState(running, int(info["pid"]), f"{info['statename']}: {detail}", *usage)
+        used = usage(info["pid"]) if running else ()
+        return ProcessState(running, int(info["pid"]), f"{info['statename']}: {detail}", *used)
 
     def slot(self, colour: Colour) -> Slot | None:
         """Return what ``colour`` was last started with; ``None`` when it was stopped."""
         try:
-            text = (self.root / "supervisor" / f"{colour}.json").read_text(encoding="utf-8")
-            process = json.loads(text)
+            process = self.supervisor.given(str(colour))
             description = describe(Path(process["folder"]).parent)
             pairs = zip(description["command"], process["command"], strict=True)
             template, filled = next((a, b) for a, b in pairs if "{port}" in a)
-        except (FileNotFoundError, ValueError, KeyError, StopIteration):
+        except (KickoffError, ValueError, KeyError, StopIteration):
             return None
         head, _, tail = template.partition("{port}")
         return Slot(description["release"], int(filled.removeprefix(head).removesuffix(tail)))
+
+    def applied(self, colour: Colour, release_folder: Path) -> Applied | None:
+        """Return the values in the file that the process is started with, and those that it has.
+
+        Raises:
+            KickoffError: A file is damaged, or the process belongs to another user (exit 4).
+        """
+        start = self.supervisor.given(str(colour), "environment")
+        process = _environment_of(self.supervisor.info(str(colour)).get("pid", 0), release_folder.name)
+        if process is None:
+            return None
+        places = {
+            "the record": read_object(release_folder / ENVIRONMENT),
+            "the start file": start,
+            "the process": process,
+        }
+        # Whoever moves the port by KICKOFF_PORT moves it past the file.
+        moved = "KICKOFF_PORT" in os.environ
+        proxy = {} if moved else {"PUBLIC_PORT": str(read_object(self._ports_file).get("public", ""))}
+        return Applied(places, runtime.ADDED, proxy)
 
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections are open to the colour's port."""
@@ -305,78 +228,51 @@ class LocalTarget:
         Raises:
             KickoffError: It does not stop, or something still answers on their ports (exit 4).
         """
-        ports = {self._ports()["public"], *self._colour_ports()}
+        slots = [slot for colour in Colour if (slot := self.slot(colour))]
+        ports = {self._ports()["public"], *(slot.port for slot in slots)}
         self.supervisor.shut_down()
         require_silence(ports)
 
+    @property
+    def _ports_file(self) -> Path:
+        return self.root / "ports.json"
+
     def _ports(self) -> dict[str, int]:
         public = self._public
-        try:
-            found: dict[str, int] = json.loads((self.root / "ports.json").read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            return {"public": public}
+        found: dict[str, int] = read_object(self._ports_file) or {"public": public}
         if found["public"] != public and self.supervisor.info("traefik").get("statename") != "RUNNING":
             found["public"] = public
         return found
 
-    def _colour_ports(self) -> set[int]:
-        try:
-            slots = json.loads((self.root / "state.json").read_text(encoding="utf-8"))["slots"]
-            return {int(slot["port"]) for slot in slots.values()}
-        except (OSError, ValueError, KeyError, TypeError, AttributeError):
-            return set()  # nothing was released, or the record is damaged: what runs is to end all the same
+    def _start_traefik(self, ports: Mapping[str, int]) -> None:
+        configuration = static_configuration(
+            self.root / "traefik",
+            public=ports["public"],
+            candidate=ports["candidate"],
+            admin=ports["admin"],
+            slow_seconds=self.environment.seconds("RESPONSE_TIME_THRESHOLD"),
+        )
+        write_atomic(self.root / "traefik" / "traefik.yml", configuration)
+        self.supervisor.add(
+            "traefik",
+            [runtime.tool("traefik"), f"--configFile={self.root}/traefik/traefik.yml"],
+            {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/")},
+            folder=self.root,
+            stop_seconds=15,
+        )
 
     def _admin_answers(self, ports: dict[str, int]) -> bool:
         return "admin" in ports and not is_free(ports["admin"]) and not is_free(ports["public"])
 
-    def _runtime(self, release_folder: Path) -> Path:
-        lock = release_folder / "bundle" / describe(release_folder)["requirements"]
-        python = f"{sys.version_info.major}.{sys.version_info.minor}"
-        digest = hashlib.sha256(python.encode() + lock.read_bytes()).hexdigest()
-        return self.root / "runtimes" / digest[:16]
 
-    def _environment(self, release_folder: Path) -> dict[str, str]:
-        requirements = describe(release_folder)["requirements"]
-        runtime = self._runtime(release_folder) / "bin" if requirements else Path(sys.executable).parent
-        return {
-            "PATH": f"{runtime}:/usr/local/bin:/usr/bin:/bin",
-            "HOME": os.environ.get("HOME", "/"),
-            "LANG": "C.UTF-8",
-            "PYTHONUNBUFFERED": "1",
-            "KICKOFF_DATA_DIR": str(self.root / "data"),
-            **environment_of(release_folder),
-        }
-
-
-def _usage(pid: int) -> tuple[int, float, float]:
-    """Return memory and processor time of a process with its children, and how many processors it may use."""
-    memory, cpu = 0, 0.0
+def _environment_of(pid: int, release: str) -> Mapping[str, str] | None:
     try:
-        family = [psutil.Process(pid), *psutil.Process(pid).children(recursive=True)]
-        processors = _processors(pid)
-    except (psutil.Error, OSError):
-        return 0, 0.0, 1.0
-    for process in family:
-        try:
-            memory += process.memory_info().rss
-            times = process.cpu_times()
-            cpu += times.user + times.system
-        except psutil.NoSuchProcess:
-            continue
-    return memory, cpu, processors
-
-
-def _processors(pid: int) -> float:
-    """Return how many processors a process may use: by its affinity and its control groups' quotas."""
-    allowed = float(len(os.sched_getaffinity(pid)))
-    groups = Path(f"/proc/{pid}/cgroup").read_text(encoding="utf-8").splitlines()
-    own = next((line.removeprefix("0::") for line in groups if line.startswith("0::")), "/")
-    folder = CGROUPS / own.strip("/")
-    for group in (folder, *folder.parents):
-        try:
-            quota, period = (group / "cpu.max").read_text(encoding="utf-8").split()
-        except FileNotFoundError:
-            continue
-        if quota != "max":
-            allowed = min(allowed, int(quota) / int(period))
-    return allowed
+        return psutil.Process(pid).environ() if pid else None
+    except psutil.NoSuchProcess:
+        return None
+    except psutil.AccessDenied:
+        raise KickoffError(
+            f"the process of {release} belongs to another user",
+            code=ExitCode.UNREACHABLE,
+            hint="run this as the user who deploys",
+        ) from None

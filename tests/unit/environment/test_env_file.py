@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickoff.environment import source
+from kickoff.environment import env_file
 
 
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
@@ -12,7 +12,7 @@ def test_places(end: str) -> None:
     text = end.join(
         ["# comment", "", "", "A=1", "  B=2", "C='three'  # note", 'D="4"', "", "E=", "F=a#b", "G=a #b"]
     )
-    found = source.parse(text, "x.env")
+    found = env_file.parse(text, "x.env")
     places = {key: (entry.line, entry.column, entry.value_column) for key, entry in found.entries.items()}
     assert places == {
         "A": (4, 1, 3),
@@ -32,7 +32,7 @@ def test_places(end: str) -> None:
 
 def test_findings_have_the_place_of_the_mistake() -> None:
     text = "A=1\nA=2\nB=x${C\nnonsense\n\nD='open\nE=1\n"
-    found = source.parse(text, "x.env").findings
+    found = env_file.parse(text, "x.env").findings
     assert [(one.place, one.rule) for one in found] == [
         ("x.env:2:1", "duplicate-key"),
         ("x.env:3:4", "expansion"),
@@ -42,17 +42,17 @@ def test_findings_have_the_place_of_the_mistake() -> None:
 
 
 def test_byte_order_mark_is_accepted(tmp_path: object) -> None:
-    found = source.parse("\ufeffA=1\n".encode().decode("utf-8-sig"), "x.env")
+    found = env_file.parse("\ufeffA=1\n".encode().decode("utf-8-sig"), "x.env")
     assert found.entries["A"].column == 1
 
 
 def test_a_file_too_long_is_refused() -> None:
-    found = source.parse("#" * 200_000, "x.env")
+    found = env_file.parse("#" * 200_000, "x.env")
     assert [one.rule for one in found.findings] == ["syntax"]
 
 
 def test_single_quotes_keep_a_dollar_sign() -> None:
-    found = source.parse("A='${B}'\nC=\"${B}\"\n", "x.env")
+    found = env_file.parse("A='${B}'\nC=\"${B}\"\n", "x.env")
     assert list(found.entries["A"].template.references()) == []
     assert [reference.name for reference in found.entries["C"].template.references()] == ["B"]
 
@@ -69,7 +69,7 @@ def test_single_quotes_keep_a_dollar_sign() -> None:
     ],
 )
 def test_what_may_be_a_secret_is_never_repeated(line: str) -> None:
-    found = source.parse(line + "\n", "x.env").findings
+    found = env_file.parse(line + "\n", "x.env").findings
     text = "\n".join(map(str, found))
     assert found
     assert "AKIA" not in text
@@ -79,5 +79,5 @@ def test_what_may_be_a_secret_is_never_repeated(line: str) -> None:
 
 @given(st.text(max_size=200))
 def test_any_text_is_read_without_an_exception(text: str) -> None:
-    found = source.parse(text, "x.env")
+    found = env_file.parse(text, "x.env")
     assert all(1 <= finding.line <= found.lines + 1 and finding.column >= 1 for finding in found.findings)

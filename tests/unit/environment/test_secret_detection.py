@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from kickoff.environment import shapes
+from kickoff.environment import secret_detection
 
 RANDOM = random.Random(20)
 ALPHANUMERIC = string.ascii_letters + string.digits
@@ -40,7 +40,7 @@ KNOWN: dict[str, Callable[[], str]] = {
 @pytest.mark.parametrize("name", KNOWN)
 def test_known_secrets_are_found_and_named(name: str) -> None:
     for _ in range(30):
-        found = shapes.secret_shape(f"KEY={KNOWN[name]()}")
+        found = secret_detection.secret_shape(f"KEY={KNOWN[name]()}")
         assert found is not None
         assert found[1] == name
 
@@ -49,7 +49,7 @@ def test_known_secrets_are_found_and_named(name: str) -> None:
     "make", [lambda: secrets.token_hex(24), lambda: secrets.token_urlsafe(32), lambda: token(32)]
 )
 def test_random_text_is_found(make: Callable[[], str]) -> None:
-    found = sum(shapes.secret_shape(f"KEY={make()}") is not None for _ in range(500))
+    found = sum(secret_detection.secret_shape(f"KEY={make()}") is not None for _ in range(500))
     assert found >= 495
 
 
@@ -75,7 +75,7 @@ def test_random_text_is_found(make: Callable[[], str]) -> None:
     ],
 )
 def test_ordinary_values_are_no_secrets(text: str) -> None:
-    assert shapes.secret_shape(text) is None
+    assert secret_detection.secret_shape(text) is None
 
 
 @pytest.mark.parametrize(
@@ -91,20 +91,20 @@ def test_ordinary_values_are_no_secrets(text: str) -> None:
     ],
 )  # fmt: skip
 def test_placeholders_and_common_credentials(text: str) -> None:
-    assert shapes.is_placeholder(text)
+    assert secret_detection.is_placeholder(text)
 
 
 def test_real_secrets_are_no_placeholders() -> None:
     for _ in range(500):
-        assert not shapes.is_placeholder(secrets.token_urlsafe(24))
-        assert not shapes.is_placeholder(secrets.token_hex(16))
-        assert not shapes.is_placeholder(f"postgresql://app:{secrets.token_urlsafe(12)}@db/app")
-    assert not shapes.is_placeholder("60111438275031818a591734054a7a93")
-    assert not shapes.is_placeholder("tallow-brine-91-mostly")
-    assert not shapes.is_placeholder("sqlite+aiosqlite:////srv/data/app.db")
-    assert not shapes.is_placeholder("")
+        assert not secret_detection.is_placeholder(secrets.token_urlsafe(24))
+        assert not secret_detection.is_placeholder(secrets.token_hex(16))
+        assert not secret_detection.is_placeholder(f"postgresql://app:{secrets.token_urlsafe(12)}@db/app")
+    assert not secret_detection.is_placeholder("60111438275031818a591734054a7a93")
+    assert not secret_detection.is_placeholder("tallow-brine-91-mostly")
+    assert not secret_detection.is_placeholder("sqlite+aiosqlite:////srv/data/app.db")
+    assert not secret_detection.is_placeholder("")
 
 
 def test_an_address_that_cannot_be_parsed_holds_no_credentials() -> None:
-    assert shapes.credentials("http://[broken") == (None, None)
-    assert not shapes.is_placeholder("http://[broken")
+    assert secret_detection.credentials("http://[broken") == (None, None)
+    assert not secret_detection.is_placeholder("http://[broken")

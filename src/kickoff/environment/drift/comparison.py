@@ -9,10 +9,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff.environment import shapes
-from kickoff.environment.check import Checked
+from kickoff.environment import secret_detection
 from kickoff.environment.findings import Finding
 from kickoff.environment.schema import Schema
+from kickoff.environment.validation import Checked
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,9 +88,7 @@ def compare(
 
 
 def _finding(checked: Checked, running: Running, name: str, places: list[str]) -> Finding:
-    entry = checked.source.entries.get(name)
-    line, column = (entry.line, entry.value_column) if entry else (1, 1)
-    shown = name if shapes.is_name(name) else "a variable"
+    shown = name if secret_detection.is_name(name) else "a variable"
     if places:
         rule = "drift-by-hand"
         message = f"{shown} was changed on the target, in {' and '.join(places)} of {running.release}"
@@ -99,4 +97,5 @@ def _finding(checked: Checked, running: Running, name: str, places: list[str]) -
         rule = "drift-undeployed"
         message = f"{shown} is not what runs as {running.release}"
         fix = "deploy, so that it takes effect, or take the change back"
-    return Finding(checked.source.file, line, column, rule, shown if entry else "", message, fix)
+    key = shown if name in checked.entries else ""
+    return Finding(checked.source.file, *checked.place(name), rule, key, message, fix)

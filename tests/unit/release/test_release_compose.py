@@ -1,6 +1,6 @@
 """What the compose target reads out of a container: its connections, its memory and its processor time."""
 
-from kickoff.release.targets.compose import established, processors, usage
+from kickoff.release.targets.compose.engine import established, processors, usage
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -10,15 +10,13 @@ from typing import Any
 from jsonschema import ValidationError
 from referencing.exceptions import Unresolvable
 
-from kickoff.environment import shapes, values
+from kickoff.environment import secret_detection, values
+from kickoff.environment.env_file import Entry, Source, control_character, shown
 from kickoff.environment.expansion import ExpansionError, Reference, Resolver
 from kickoff.environment.findings import Finding
-from kickoff.environment.schema import FILE, Key, Schema
-from kickoff.environment.source import Entry, Source, control_character, shown
-from kickoff.environment.wording import explain
+from kickoff.environment.messages import explain
+from kickoff.environment.schema import CLASS_KEY, FILE, NAME_KEY, Key, Origin, Schema
 from kickoff.errors import KickoffError
-
-NAME_KEY = "APP_ENV"
 
 _Secrets = Callable[[str], str | None]
 
@@ -30,18 +28,40 @@ class Checked:
     Attributes:
         name: The environment.
         source: The file.
-        values: Expanded values by key, as far as they are known and readable.
-        typed: The same, converted: seconds, fractions, bytes, lists.
+        kind: The environment's class.
+        entries: Assignments by key in the order of the schema: those of the file, and defaults for the rest.
+        values: Expanded values by key, as far as they are known and readable; without the class, whose
+            effect is in the other values.
+        typed: The same, converted: seconds, fractions, bytes, lists; with the class.
         deferred: Secrets that the file only refers to and that were not looked up or are not set.
         findings: Everything that is wrong, in the order of the file.
     """
 
     name: str
     source: Source
+    kind: str = ""
+    entries: dict[str, Entry] = field(default_factory=dict)
     values: dict[str, str] = field(default_factory=dict)
     typed: dict[str, Any] = field(default_factory=dict)
     deferred: set[str] = field(default_factory=set)
     findings: list[Finding] = field(default_factory=list)
+
+    def place(self, key: str) -> tuple[int, int]:
+        """Return line and column of a value in the file; of its last line where it stands in none."""
+        entry = self.source.entries.get(key)
+        return (entry.line, entry.value_column) if entry else (self.source.lines, 1)
+
+    def origin(self, key: Key) -> str:
+        """Return where a key's value comes from: the file's line, or which default."""
+        entry = self.entries.get(key.name)
+        if entry is None:
+            return self.source.file
+        return {
+            Origin.FILE: f"{self.source.file}:{entry.line}",
+            Origin.NAME: "the file's name",
+            Origin.CLASS: f"default of class {self.kind}",
+            Origin.DEFAULT: f"default of the {key.owner}",
+        }[entry.origin]
 
 
 def check(
@@ -70,10 +90,12 @@ class _Check:
         self._runtime = runtime
         self._secrets = secrets
         self._result = Checked(name, source)
-        self._entries = {key: entry for key, entry in source.entries.items() if key in schema.keys}
+        self._entries = self._result.entries
         self._found: set[tuple[str, str]] = set()
 
     def run(self) -> Checked:
+        self._result.kind = kind = self._class()
+        self._fill(kind)
         self._names()
         for key, entry in self._entries.items():
             if self._schema.keys[key].secret:
@@ -86,23 +108,69 @@ class _Check:
         self._name()
         self._rules()
         self._comparisons()
+        self._result.values.pop(CLASS_KEY, None)
         self._result.findings = sorted({*self._result.findings, *self._result.source.findings})
         return self._result
 
-    def _add(self, key: str, rule: str, message: str, fix: str, offset: int = 0) -> None:
+    def _add(self, key: str, rule: str, message: str, fix: str, offset: int = 0, *, place: str = "") -> None:
         # The first problem of a key is the cause; what follows from it would only hide it.
         if (key, rule) in self._found:
             return
         self._found.add((key, rule))
-        entry = self._entries.get(key)
-        source = self._result.source
-        line, column = (entry.line, entry.value_column + offset) if entry else (source.lines, 1)
-        self._result.findings.append(Finding(source.file, line, column, rule, key, message, fix))
+        line, column = self._result.place(place or key)
+        column += offset if self._stated(key) else 0
+        file = self._result.source.file
+        self._result.findings.append(Finding(file, line, column, rule, key, message, fix))
+
+    def _stated(self, key: str) -> Entry | None:
+        return self._result.source.entries.get(key)
 
     def _value(self, key: str) -> str:
         entry = self._entries.get(key)
-        hidden = entry is None or entry.looks_secret or self._schema.keys[key].secret
-        return "has a value that" if hidden or entry is None else f"is {shown(entry.text)}, which"
+        if entry is None or entry.looks_secret or self._schema.keys[key].secret:
+            return "has a value that"
+        return f"{self._is(entry)}, which"
+
+    def _is(self, entry: Entry) -> str:
+        if entry.origin in (Origin.CLASS, Origin.DEFAULT):
+            described = self._schema.described_at(self._schema.keys[entry.key])
+            return f"is {shown(entry.text)} by default ({described})"
+        return f"is {shown(entry.text)}"
+
+    def _class(self) -> str:
+        """Return the environment's class; the strictest when the file does not say."""
+        name, classes = self._result.name, self._schema.classes
+        entry = self._stated(CLASS_KEY)
+        written = entry.text if entry else ""
+        listed = ", ".join(classes)
+        if name in classes:
+            if entry and written != name:
+                message = f"{CLASS_KEY} {self._written(entry)} is not the class that the file is named after"
+                self._add(CLASS_KEY, "class-mismatch", message, "remove the line, or rename the file")
+            return name
+        if written in classes:
+            return written
+        if entry:
+            message = f"{CLASS_KEY} {self._written(entry)} is not allowed"
+            self._add(CLASS_KEY, "allowed-values", message, f"write one of {listed}")
+        elif CLASS_KEY not in self._result.source.broken:
+            message = f"{CLASS_KEY} is missing, and {shown(name)} is not a class"
+            self._add(CLASS_KEY, "missing-key", message, f"add {CLASS_KEY}= with one of {listed}")
+        return classes[-1]
+
+    @staticmethod
+    def _written(entry: Entry) -> str:
+        return "has a value that" if entry.looks_secret else f"is {shown(entry.text)}, which"
+
+    def _fill(self, kind: str) -> None:
+        given = {NAME_KEY: self._result.name, CLASS_KEY: kind}
+        for key in self._schema.keys.values():
+            entry = self._stated(key.name)
+            if entry is None and key.name not in self._result.source.broken:
+                default = (given[key.name], Origin.NAME) if key.name in given else key.default(kind)
+                entry = Entry.default(key.name, *default) if default is not None else None
+            if entry is not None:
+                self._entries[key.name] = entry
 
     def _names(self) -> None:
         source = self._result.source
@@ -110,13 +178,13 @@ class _Check:
             if entry.key not in self._schema.keys:
                 near = get_close_matches(entry.key, self._schema.keys, 1, 0.75)
                 fix = f"write {near[0]}" if near else f"remove it, or describe it in {FILE}"
-                message = f"{entry.key} is not in the schema"
+                message = f"{entry.key} is neither a key of the pipeline nor described in {FILE}"
                 place = (source.file, entry.line, entry.column)
                 self._result.findings.append(Finding(*place, "unknown-key", entry.key, message, fix))
-        for key in self._schema.document["required"]:
-            if key not in self._entries and key not in source.broken:
-                example = self._schema.keys[key].example
-                self._add(key, "missing-key", f"{key} is missing", f"add a line such as {key}={example}")
+        for name, key in self._schema.keys.items():
+            if name not in self._entries and name not in source.broken:
+                message = f"{name} is missing, and has no default in class {self._result.kind}"
+                self._add(name, "missing-key", message, f"add a line such as {name}={key.example}")
 
     def _secret_form(self, key: str, entry: Entry) -> None:
         parts = entry.template.parts
@@ -124,7 +192,7 @@ class _Check:
             return
         own = parts[0]
         if len(parts) > 1 or not isinstance(own, Reference) or own.name != key:
-            placeholder = shapes.is_placeholder(entry.text)
+            placeholder = secret_detection.is_placeholder(entry.text)
             rule = "placeholder-secret" if placeholder else "secret-in-file"
             message = (
                 "holds a placeholder" if placeholder else "is a secret, and the file must only refer to it"
@@ -132,14 +200,14 @@ class _Check:
             self._add(key, rule, f"{key} {message}", f"write {key}=${{{key}}} and give it as a secret")
             return
         default = own.default.literals() if own.default else ""
-        if shapes.is_placeholder(default.strip()):
+        if secret_detection.is_placeholder(default.strip()):
             self._add(
                 key,
                 "placeholder-secret",
                 f"{key} has a placeholder or a common credential as its default",
                 f"write {key}=${{{key}}}",
             )
-        elif default and ("://" not in default or shapes.credentials(default)[1] is not None):
+        elif default and ("://" not in default or secret_detection.credentials(default)[1] is not None):
             self._add(
                 key,
                 "secret-in-file",
@@ -196,7 +264,7 @@ class _Check:
         if name in self._schema.keys:
             return None  # reported as missing already
         provided = ", ".join(self._runtime) or "none"
-        shown_name = name if shapes.is_name(name) else "a name"
+        shown_name = name if secret_detection.is_name(name) else "a name"
         raise ExpansionError(
             "unknown-variable",
             f"it refers to {shown_name}, neither a key of this file nor provided to a release",
@@ -237,7 +305,7 @@ class _Check:
                 f"{key.name} holds the control character {control}",
                 "give it on one line, in printable characters",
             )
-        elif key.secret and shapes.is_placeholder(text):
+        elif key.secret and secret_detection.is_placeholder(text):
             self._add(
                 key.name,
                 "placeholder-secret",
@@ -247,8 +315,6 @@ class _Check:
         return bool(control)
 
     def _name(self) -> None:
-        if NAME_KEY not in self._schema.keys:
-            return
         name = self._result.name
         written = self._result.typed.get(NAME_KEY)
         if written is not None and written != name:
@@ -262,8 +328,9 @@ class _Check:
     def _rules(self) -> None:
         # The file's name decides which rules apply: a mistyped APP_ENV must not switch them off.
         typed = dict(self._result.typed)
-        if NAME_KEY in self._schema.keys and NAME_KEY not in self._result.source.broken:
+        if NAME_KEY not in self._result.source.broken:
             typed[NAME_KEY] = self._result.name
+        typed[CLASS_KEY] = self._result.kind
         try:
             errors = list(self._schema.validator.iter_errors(typed))
         except (re.error, Unresolvable, RecursionError) as reason:
@@ -298,7 +365,7 @@ class _Check:
         entry = self._entries.get(key)
         if entry is None or entry.looks_secret or self._schema.keys[key].secret:
             return f"{key} breaks a rule"
-        return f"{key} is {shown(entry.text)}"
+        return f"{key} {self._is(entry)}"
 
     def _plain(self, key: str, error: ValidationError) -> None:
         if key not in self._entries:
@@ -322,4 +389,5 @@ class _Check:
                 f"{self._found_text(left)}, and must be {wanted} {right}"
                 f" ({shown(self._entries[right].text)}): {rule['x-message']}",
                 rule["x-fix"],
+                place=left if self._stated(left) else right,
             )

@@ -13,9 +13,10 @@ from functools import cached_property
 from pathlib import Path
 
 from kickoff import github
-from kickoff.environment import shapes
+from kickoff.environment import secret_detection
 from kickoff.environment.expansion import ExpansionError
 from kickoff.environment.findings import Finding
+from kickoff.environment.reading import read_once
 from kickoff.environment.schema import FOLDER, Schema
 
 SUFFIX = ".secrets.json"
@@ -58,7 +59,7 @@ class Sealed:
         for key, value in self._document.items():
             if key == _METADATA:
                 continue
-            shown = key if shapes.is_name(key) else "a key"
+            shown = key if secret_detection.is_name(key) else "a key"
             if key not in schema.keys or not schema.keys[key].secret:
                 message, fix = f"{shown} is no secret of the schema", "remove it with `sops edit`"
             elif not isinstance(value, str) or (value and not value.startswith(_ENCRYPTED)):
@@ -83,8 +84,7 @@ class Sealed:
     @cached_property
     def _document(self) -> dict[str, object] | str | None:
         try:
-            with self._path.open("rb") as stream:
-                data = stream.read(_LONGEST + 1)
+            data = read_once(self._path, _LONGEST)
         except FileNotFoundError:
             return None
         except OSError as error:
@@ -129,7 +129,9 @@ class Sealed:
     def _finding(self, key: str, rule: str, message: str, fix: str) -> Finding:
         line, column = 1, 1
         if key:
-            text = self._path.read_text(encoding="utf-8", errors="replace")
+            text = read_once(self._path, _LONGEST).decode(errors="replace")
             at = max(text.find(json.dumps(key)), 0)
             line, column = text.count("\n", 0, at) + 1, at - text.rfind("\n", 0, at)
-        return Finding(self.file, line, column, rule, key if shapes.is_name(key) else "", message, fix)
+        return Finding(
+            self.file, line, column, rule, key if secret_detection.is_name(key) else "", message, fix
+        )

@@ -9,8 +9,10 @@ from typing import Self
 
 from dotenv.parser import Binding, parse_stream
 
-from kickoff.environment import expansion, shapes
+from kickoff.environment import expansion, secret_detection
 from kickoff.environment.findings import Finding
+from kickoff.environment.reading import read_once
+from kickoff.environment.schema import Origin
 
 _LONGEST_FILE = 100_000
 _NEWLINE = re.compile(r"\r\n|\n|\r")
@@ -34,6 +36,7 @@ class Entry:
         column: Column of the name, from 1.
         value_column: Column of the value, from 1.
         looks_secret: Whether the line holds something with the shape of a secret; it is then never shown.
+        origin: The place that the value comes from; everywhere but in the file there is no line.
     """
 
     key: str
@@ -43,6 +46,12 @@ class Entry:
     column: int
     value_column: int
     looks_secret: bool
+    origin: Origin = Origin.FILE
+
+    @classmethod
+    def default(cls, key: str, text: str, origin: Origin) -> Self:
+        """Return the assignment of a key that no line assigns."""
+        return cls(key, text, expansion.parse(text), 0, 0, 0, looks_secret=False, origin=origin)
 
 
 @dataclass(slots=True)
@@ -51,7 +60,7 @@ class Source:
 
     Attributes:
         file: Path relative to the project, as findings show it.
-        entries: Assignments by key; the first of duplicates.
+        entries: Assignments of the file by key; the first of duplicates.
         broken: Keys that are assigned, but so that the value cannot be read.
         findings: What is wrong with the form.
         lines: Number of lines.
@@ -74,7 +83,7 @@ def read(path: Path, file: str) -> Source:
     Raises:
         OSError: The file cannot be read.
     """
-    data = path.read_bytes()
+    data = read_once(path, 4 * _LONGEST_FILE)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
@@ -167,7 +176,7 @@ class _Statement:
 def _scan(text: str, source: Source) -> set[int]:
     flagged = set()
     for number, line in enumerate(_NEWLINE.split(text), 1):
-        found = shapes.secret_shape(line)
+        found = secret_detection.secret_shape(line)
         if found is not None:
             flagged.add(number)
             where = "a comment" if line.lstrip().startswith("#") else "this line"
@@ -179,7 +188,7 @@ def _scan(text: str, source: Source) -> set[int]:
 def _bind(source: Source, statement: _Statement) -> None:
     key, text = statement.key, statement.text
     # What is not clearly a name may be a piece of a secret, so it is not shown.
-    if not shapes.is_name(key):
+    if not secret_detection.is_name(key):
         message = "a key is no name: words of up to 20 capital letters, joined by underscores"
         source.add(statement.place, "key-name", "", message, "write it like LOG_LEVEL")
         return
@@ -208,7 +217,7 @@ def _bind(source: Source, statement: _Statement) -> None:
 def _add(source: Source, statement: _Statement, text: str) -> None:
     key, (line, column) = statement.key, statement.value_place
     # Escapes may hide from the scan of the lines what the value shows.
-    shape = None if statement.secret else shapes.secret_shape(text)
+    shape = None if statement.secret else secret_detection.secret_shape(text)
     if shape is not None:
         message = f"{key} holds what looks like a secret ({shape[1]})"
         source.add((line, column), "secret-in-file", key, message, _REVOKE)

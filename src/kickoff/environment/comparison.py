@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
 
-from kickoff.environment.check import Checked
+from kickoff.environment.env_file import shown
 from kickoff.environment.findings import Finding
 from kickoff.environment.schema import Key, Schema
-from kickoff.environment.source import shown
+from kickoff.environment.validation import Checked
 
 _REFERENCE = "production"
 
@@ -59,18 +59,21 @@ def differences(schema: Schema, left: Checked, right: Checked) -> list[Differenc
 
 def display(key: Key, checked: Checked) -> str:
     """Return a key's value as it may be shown: a secret only by where it comes from."""
-    entry = checked.source.entries.get(key.name)
+    entry = checked.entries.get(key.name)
     if entry is None:
         return "(missing)"
-    if not entry.text:
-        return "(empty)"
-    if key.secret:
-        return "(secret, with a default)" if ":-" in entry.text else "(secret)"
-    return "(looks like a secret)" if entry.looks_secret else entry.text
+    return "(looks like a secret)" if entry.looks_secret and not key.secret else as_shown(key, entry.text)
+
+
+def as_shown(key: Key, text: str) -> str:
+    """Return the text of a value as it may be shown: a secret only by where it comes from."""
+    if text and key.secret:
+        return "(secret, with a default)" if ":-" in text else "(secret)"
+    return text or "(empty)"
 
 
 def _text(key: Key, checked: Checked) -> str | None:
-    entry = checked.source.entries.get(key.name)
+    entry = checked.entries.get(key.name)
     return entry.text if entry else None
 
 
@@ -80,20 +83,13 @@ def _differ(key: Key, a: Checked, b: Checked) -> bool:
 
 def _sound(key: Key, checked: Checked) -> bool:
     # A value that is wrong by itself is reported there; comparing it would advise to copy it.
-    entry = checked.source.entries.get(key.name)
+    entry = checked.entries.get(key.name)
     wrong = any(finding.key == key.name for finding in checked.findings)
     return entry is not None and not entry.looks_secret and not wrong
 
 
-def _place(key: Key, checked: Checked) -> str:
-    entry = checked.source.entries[key.name]
-    return f"{checked.source.file}:{entry.line}"
-
-
 def _finding(key: Key, checked: Checked, rule: str, message: str, fix: str) -> Finding:
-    entry = checked.source.entries.get(key.name)
-    line, column = (entry.line, entry.value_column) if entry else (checked.source.lines, 1)
-    return Finding(checked.source.file, line, column, rule, key.name, message, fix)
+    return Finding(checked.source.file, *checked.place(key.name), rule, key.name, message, fix)
 
 
 def _not_same(key: Key, here: Checked, there: Checked) -> Finding:
@@ -102,7 +98,7 @@ def _not_same(key: Key, here: Checked, there: Checked) -> Finding:
         here,
         "must-be-same",
         f"{key.name} is {shown(display(key, here))} here and {shown(display(key, there))} in {there.name}"
-        f" ({_place(key, there)}); it must be the same in every environment",
+        f" ({there.origin(key)}); it must be the same in every environment",
         f"write {key.name}={display(key, there)}, or change both",
     )
 
@@ -112,7 +108,7 @@ def _not_different(key: Key, here: Checked, there: Checked) -> Finding:
         key,
         here,
         "must-differ",
-        f"{key.name} is {shown(display(key, here))} here and in {there.name} ({_place(key, there)});"
+        f"{key.name} is {shown(display(key, here))} here and in {there.name} ({there.origin(key)});"
         " every environment needs its own",
         "choose another value",
     )
@@ -125,7 +121,7 @@ def _mirror(schema: Schema, copy: Checked, original: Checked) -> list[Finding]:
             copy,
             "must-mirror",
             f"{key.name} is {shown(display(key, copy))} here and {shown(display(key, original))} in"
-            f" {original.name} ({_place(key, original)}), which {copy.name} mirrors",
+            f" {original.name} ({original.origin(key)}), which {copy.name} mirrors",
             f"write {key.name}={display(key, original)}",
         )
         for key in schema.keys.values()

@@ -1,0 +1,5 @@
+"""What runs on a target, compared with the environment's file, and the issue that tells of it."""
+
+from kickoff.environment.drift.comparison import Reader, Running, compare, fingerprints
+
+__all__ = ["Reader", "Running", "compare", "fingerprints"]

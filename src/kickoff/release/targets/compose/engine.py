@@ -1,0 +1,164 @@
+"""The Docker engine of this host: containers and images of a stack, asked of its API."""
+
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import docker
+import docker.errors
+import requests
+from docker.models.containers import Container
+
+from kickoff import masking
+from kickoff.errors import ExitCode, KickoffError
+
+_PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
+_ESTABLISHED = "01"
+
+
+class Engine:
+    """The engine that Docker's own variables name, opened when it is asked first."""
+
+    @cached_property
+    def api(self) -> docker.DockerClient:
+        """The engine's API.
+
+        Raises:
+            KickoffError: It does not answer (exit 4).
+        """
+        with answering():
+            client = docker.from_env(timeout=60)
+        client.api.trust_env = False  # an engine is a host of ours, also where DOCKER_HOST names another one
+        return client
+
+    def root(self) -> Path:
+        """Return the folder in which the engine keeps its images."""
+        with answering():
+            return Path(self.api.info()["DockerRootDir"])
+
+    def container(self, project: str, service: str) -> Container | None:
+        """Return the container of a service of a compose project, running or not."""
+        labels = [f"{_PROJECT}={project}", f"{_SERVICE}={service}"]
+        with answering():
+            found = self.api.containers.list(all=True, filters={"label": labels})
+        # A one-off container of `docker compose run` belongs to its service, too.
+        named = [c for c in found if c.labels.get("com.docker.compose.oneoff") != "True"]
+        return named[0] if named else None
+
+    def given(self, container: Container) -> dict[str, str]:
+        """Return the variables that a container was given beside those of its image."""
+        with answering():
+            own = set(self.api.images.get(container.attrs["Image"]).attrs["Config"].get("Env") or [])
+        pairs = [entry.partition("=") for entry in container.attrs["Config"]["Env"] if entry not in own]
+        return {name: value for name, _, value in pairs}
+
+    def usage(self, container: Container) -> tuple[int, float, float]:
+        """Return memory, processor time and how many processors a container may use."""
+        with answering():
+            try:
+                stats = self.api.api.stats(str(container.id), stream=False, one_shot=True)
+            except docker.errors.NotFound:
+                return 0, 0.0, 1.0
+        return *usage(stats), processors(container.attrs["HostConfig"], stats)
+
+    def pull(self, reference: str) -> None:
+        """Pull an image by its digest, unless it is there.
+
+        Raises:
+            KickoffError: The registry does not give it (exit 4).
+        """
+        with answering():
+            try:
+                self.api.images.get(reference)
+            except docker.errors.ImageNotFound:
+                pass
+            else:
+                return
+            repository, _, digest = reference.partition("@")
+            try:
+                self.api.images.pull(repository, tag=digest, auth_config=_login(repository))
+            except (docker.errors.ImageNotFound, docker.errors.APIError) as error:
+                raise KickoffError(
+                    f"the image cannot be pulled: {reference}",
+                    code=ExitCode.UNREACHABLE,
+                    causes=[str(error.explanation or error)],
+                    hint="check the registry's address, and REGISTRY_USERNAME with REGISTRY_PASSWORD",
+                ) from None
+
+    def remove_image(self, reference: str) -> None:
+        """Remove an image, unless another container uses it."""
+        with answering(), _unless_gone():
+            self.api.images.remove(reference)
+
+    def remove_container(self, name: str) -> None:
+        """Remove a container of that name, running or not; nothing to do is fine."""
+        with answering(), _unless_gone():  # or it is being removed already
+            self.api.containers.get(name).remove(force=True)
+
+
+@contextmanager
+def answering() -> Iterator[None]:
+    """Say in one sentence that the engine does not answer.
+
+    Raises:
+        KickoffError: It does not, or refuses (exit 4).
+    """
+    try:
+        yield
+    except (docker.errors.DockerException, requests.RequestException) as error:
+        raise KickoffError(
+            "the Docker engine does not do what it is asked",
+            code=ExitCode.UNREACHABLE,
+            causes=[masking.cut(str(error).strip().splitlines()[-1], 300)],
+            hint="start it, give this user access to it (group docker), or look at `docker info`",
+        ) from None
+
+
+@contextmanager
+def _unless_gone() -> Iterator[None]:
+    """Accept that what is to be removed is not there, or that the engine refuses because of a conflict."""
+    try:
+        yield
+    except docker.errors.NotFound:
+        pass
+    except docker.errors.APIError as error:
+        if error.status_code != requests.codes.conflict:
+            raise
+
+
+def established(table: str, port: int) -> int:
+    """Count the established connections to a local port in the text of ``/proc/net/tcp``."""
+    rows = [line.split() for line in table.splitlines()]
+    return sum(len(row) > 3 and row[3] == _ESTABLISHED and row[1].endswith(f":{port:04X}") for row in rows)
+
+
+def usage(stats: Mapping[str, Any]) -> tuple[int, float]:
+    """Return memory in bytes and processor time in seconds from the engine's answer.
+
+    The page cache counts as the container's memory until it is needed; `docker stats` takes it off, too.
+    """
+    memory = stats.get("memory_stats", {})
+    details = memory.get("stats", {})
+    cache = details.get("inactive_file", details.get("total_inactive_file", 0))
+    cpu = stats.get("cpu_stats", {}).get("cpu_usage", {}).get("total_usage", 0)
+    return max(0, int(memory.get("usage", 0)) - int(cache)), cpu / 1e9
+
+
+def processors(limits: Mapping[str, Any], stats: Mapping[str, Any]) -> float:
+    """Return how many processors a container may use: its limit, or those of the host."""
+    if limits.get("NanoCpus"):
+        return float(limits["NanoCpus"]) / 1e9
+    if limits.get("CpuQuota", 0) > 0:
+        return float(limits["CpuQuota"]) / float(limits.get("CpuPeriod") or 100_000)
+    return float(stats.get("cpu_stats", {}).get("online_cpus") or 1)
+
+
+def _login(repository: str) -> dict[str, str] | None:
+    """Return the registry's credentials for the API; they pass through no argument and no file."""
+    name, password = os.environ.get("REGISTRY_USERNAME"), os.environ.get("REGISTRY_PASSWORD")
+    if not password and repository.startswith("ghcr.io/"):  # no other registry may see a token of GitHub's
+        name, password = "x-access-token", os.environ.get("GHCR_TOKEN")
+    return {"username": name, "password": password} if name and password else None
