@@ -100,19 +100,18 @@ def _target(
 ) -> tuple[list[Finding], HostNeeds]:
     """Return whether the environment names a target, and what that one needs of its host."""
     chosen = checked.values.get(targets.KEY, "")
-    own = targets.own_port(root, name, checked.values, environ)
     try:
         kind = targets.kind_of(chosen)
     except KickoffError as error:
-        return [
-            failed("target", str(error) if chosen else "not set", f"set {targets.KEY}: {error.hint}")
-        ], own
-    named = passed("target", f"{chosen}: {kind.runs_on}")
+        found = failed("target", str(error) if chosen else "not set", f"set {targets.KEY}: {error.hint}")
+        return [found], targets.own_port(root, name, checked.values, environ)
+    found = passed("target", f"{chosen}: {kind.runs_on}")
     try:
-        return [named], kind.host_needs(root, name, checked.values, environ)
+        return [found], kind.host_needs(root, name, checked.values, environ)
     except KickoffError as error:
         reason = "; ".join(filter(None, [error.at, str(error), *error.causes]))
-        return [named, failed("stack", reason, error.hint)], own
+        wrong = failed("stack", reason, error.hint)
+        return [found, wrong], targets.own_port(root, name, checked.values, environ)
 
 
 def _host(name: str, needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding]:

@@ -16,7 +16,7 @@ import sys
 import tarfile
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -291,8 +291,10 @@ def _environment(name: str, root: Path) -> dict[str, str]:
     own = {key: value for key, value in os.environ.items() if key.startswith("KICKOFF_") and value}
     values |= {key: value for key, value in own.items() if key not in _HERE}
     schema, sealed = read_schema(root), Sealed(root, name, os.environ)
-    declared = stack.read(root, name).keys
-    for key in sorted({*schema.secrets, *secret_source.BESIDE_SCHEMA, *declared, "GHCR_TOKEN"}):
+    wanted = {*schema.secrets, *secret_source.BESIDE_SCHEMA, "GHCR_TOKEN"}
+    with suppress(KickoffError):  # the host itself says what is wrong, and an emergency needs none of it
+        wanted |= stack.read(root, name).keys.keys()
+    for key in sorted(wanted):
         if key in _KEYS:
             continue
         known = sealed if key in schema.secrets else None

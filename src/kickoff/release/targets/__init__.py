@@ -19,7 +19,6 @@ from kickoff.paths import public_port
 from kickoff.release.model import Colour, Slot
 
 KEY: Final = "DEPLOY_TARGET"
-PUBLIC_PORT: Final = "PUBLIC_PORT"
 TARGETS: Final[Mapping[str, str]] = {
     "local": "kickoff.release.targets.local",
     "compose": "kickoff.release.targets.compose",
@@ -157,7 +156,7 @@ class HostNeeds:
         names: Public names: known on the host.
         unset: Variables that should name a public name and are not set, and what each is for.
         docker: Whether there has to be a Docker engine.
-        networks: Docker networks that users' requests come in by.
+        networks: Docker networks that containers join and compose does not make.
         proxy: Container that may hold the ports, as ``project/service``; empty for none.
     """
 
@@ -172,9 +171,9 @@ class HostNeeds:
 def own_port(
     project: Path, environment: str, values: Mapping[str, str], environ: Mapping[str, str]
 ) -> HostNeeds:
-    """Return the needs of a target whose proxy listens on its own port and that needs nothing else."""
+    """Return the needs of a target whose proxy listens on ``PUBLIC_PORT`` and that needs nothing else."""
     del project, environment
-    text = values.get(PUBLIC_PORT, "")
+    text = values.get("PUBLIC_PORT", "")
     port = public_port(int(text) if text.isdecimal() else 0, environ)
     return HostNeeds(ports=[port] if port else [])
 

@@ -8,8 +8,10 @@ from kickoff import stack
 from kickoff.artifact.kind import Kind
 from kickoff.environment import Environment
 from kickoff.paths import public_port
-from kickoff.release.targets import PUBLIC_PORT, HostNeeds, Place, Target, TargetKind, own_port
+from kickoff.release.targets import HostNeeds, Place, Target, TargetKind, own_port
 from kickoff.stack.compose import compose_files
+
+_PORT = "PUBLIC_PORT"
 
 
 def _target(place: Place, environment: Environment) -> Target:
@@ -31,17 +33,19 @@ def _make_ready(place: Place, create: bool) -> None:
 def _host_needs(
     project: Path, environment: str, values: Mapping[str, str], environ: Mapping[str, str]
 ) -> HostNeeds:
-    stack.source_files(project, environment)
+    stack.source_files(project, environment)  # there must be some
     declared = stack.read(project, environment)
-    (own,) = own_port(project, environment, values, environ).ports or [0]
+    own = own_port(project, environment, values, environ).ports
     ports = [
-        own if variable == PUBLIC_PORT else public_port(default, environ, variable)
-        for variable, default in declared.ports or [(PUBLIC_PORT, 0)]
+        port
+        for variable, default in declared.ports or [(_PORT, 0)]
+        for port in (own if variable == _PORT else [public_port(default, environ, variable)])
+        if port
     ]
     return HostNeeds(
-        ports=[port for port in ports if port],
+        ports=ports,
         names=[environ[variable] for variable in declared.names if environ.get(variable)],
-        unset={name: "a name that users type" for name in declared.names if not environ.get(name)},
+        unset={name: "a public name" for name in declared.names if not environ.get(name)},
         docker=True,
         networks=declared.networks,
         proxy=f"{stack.Compose(project, stack.file_of(environment), []).project}/traefik",
