@@ -174,5 +174,5 @@ def test_the_pipeline_reads_its_own_keys_alone() -> None:
     )
     code = [path.read_text("utf-8") for path in sorted((ROOT / "src").rglob("*.py"))]
     read = {one or other for text in code for one, other in reads.findall(text)}
-    assert {"BAKE_TIME", "SHUTDOWN_GRACE", "DEPLOY_TARGET"} <= read
+    assert {"LOCK_TTL", "SHUTDOWN_GRACE", "KEEP_RELEASES"} <= read
     assert read <= schemas.parse("").pipeline
