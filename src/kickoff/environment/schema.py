@@ -1,5 +1,6 @@
 """The keys of environment files: the pipeline's own, described in the package, and those a service adds."""
 
+import importlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -312,6 +313,9 @@ def _defaults(key: Key) -> Iterable[str]:
 @cache
 def _pipeline() -> dict[str, Any]:
     document = json.loads(files("kickoff.environment").joinpath(PIPELINE).read_text("utf-8"))
+    # The targets are registered in a room that imports this one, so it is only named here.
+    registry = importlib.import_module("kickoff.release.targets")
+    document["properties"][registry.KEY]["enum"] = list(registry.TARGETS)
     return dict(document)
 
 

@@ -3,20 +3,25 @@
 A new target is a module with a :class:`TargetKind` named ``KIND``, and its line in :data:`TARGETS`.
 """
 
+from __future__ import annotations
+
 import importlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from kickoff.artifact.kind import Kind
-from kickoff.environment import Environment
 from kickoff.environment.loader import setting
 from kickoff.errors import KickoffError
 from kickoff.paths import public_port
-from kickoff.release.model import Colour, Slot
+
+# The registry is read by whoever checks an environment, who needs none of these.
+if TYPE_CHECKING:
+    from kickoff.artifact.kind import Kind
+    from kickoff.environment import Environment
+    from kickoff.release.model import Colour, Slot
 
 KEY: Final = "DEPLOY_TARGET"
 TARGETS: Final[Mapping[str, str]] = {
@@ -247,6 +252,8 @@ def artifact_for(root: Path, environments: Sequence[str]) -> Kind:
     Raises:
         KickoffError: A target is unknown, or two environments take different kinds (exit 2).
     """
+    from kickoff.artifact.kind import Kind  # noqa: PLC0415
+
     kinds = {chosen(root, environment).artifact for environment in environments}
     if len(kinds) > 1:
         raise KickoffError(
