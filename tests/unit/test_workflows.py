@@ -17,6 +17,7 @@ import yaml
 
 from kickoff import service as services
 from kickoff.artifact.github_ledger import PREDICATE, WORKFLOW, artifact_name
+from kickoff.cli.verbs import VERBS
 from kickoff.environment.secret_source import BESIDE_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,10 +193,12 @@ def test_published_actions_keep_the_conventions(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.parent.name)
-def test_published_actions_find_their_scripts_beside_themselves(path: Path) -> None:
-    scripts = re.findall(r'"\$GITHUB_ACTION_PATH/\.\./\.\./(scripts/[\w/]+\.py)"', path.read_text())
-    assert scripts
-    assert [name for name in scripts if not (ROOT / name).is_file()] == []
+def test_published_actions_call_the_kickoff_beside_themselves(path: Path) -> None:
+    called = re.findall(r"python3 (\S+) (\S+)", path.read_text())
+    assert called
+    assert {program for program, _ in called} == {'"$GITHUB_ACTION_PATH/../../src/kickoff"'}
+    assert {verb for _, verb in called} <= {*VERBS, '"$PHASE"'}
+    assert (path.parent / "../../src/kickoff/__main__.py").is_file()
 
 
 @pytest.mark.parametrize(

@@ -1,9 +1,8 @@
-"""The commands of ``scripts/build``: make the artefact of a commit, leave evidence and step outputs."""
+"""The verb ``kickoff build``: make the artefact of a commit, leave evidence and step outputs."""
 
 import argparse
 import os
 import signal
-import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NoReturn
@@ -13,46 +12,25 @@ from kickoff.artifact import bundle, image_build, kind, registry, source
 from kickoff.artifact.buildx import BuildFailed
 from kickoff.artifact.image_build import Built
 from kickoff.artifact.kind import Kind
+from kickoff.cli import output
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 
 
-def main(arguments: Sequence[str], fixed: Kind | None = None, description: str | None = None) -> int:
+def run(given: argparse.Namespace) -> int:
     """Build the artefact that the arguments ask for; returns the exit code.
-
-    Args:
-        arguments: The command line.
-        fixed: The kind of a script that knows but one.
-        description: What the script says of itself.
 
     Raises:
         KickoffError: Nothing was built; the message says why.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    parser = argparse.ArgumentParser(description=description)
-    parser.add_argument("--commit", default="", help="tag or commit to build (default: the one checked out)")
-    parser.add_argument("--output", default="", help="folder of artefacts (default: $KICKOFF_ARTIFACT_DIR)")
-    if fixed is None:
-        parser.add_argument("--kind", default=Kind.BUNDLE, help="bundle or image (default: bundle)")
-        parser.add_argument(
-            "--deployments",
-            default="",
-            help='environments whose target decides instead, as JSON: ["staging"]',
-        )
-    if fixed is not Kind.BUNDLE:
-        parser.add_argument(
-            "--platforms", default="", help="comma-separated, or native (default: service.yml)"
-        )
-        parser.add_argument(
-            "--repository", default="", help="where the image goes (default: $IMAGE_REPOSITORY)"
-        )
-    given = parser.parse_args(arguments)
-    return _COMMANDS[fixed or _kind(given)](given)
+    return _KINDS[_kind(given)](given)
 
 
 def _kind(given: argparse.Namespace) -> Kind:
-    if given.deployments:
-        return kind.needed(kind.targets(Path.cwd(), kind.parse(given.deployments)))
+    if given.env or given.deployments:
+        names = [given.env] if given.env else kind.parse(given.deployments)
+        return kind.needed(kind.targets(Path.cwd(), names))
     try:
         return Kind(given.kind)
     except ValueError:
@@ -84,8 +62,9 @@ def _bundle(given: argparse.Namespace) -> int:
             "bytes": made.size,
             "uncommitted": changed,
         },
-    ).write(_evidence())
+    ).write(output.evidence_folder())
     _outputs(
+        summary,
         kind=Kind.BUNDLE,
         digest=made.digest,
         path=made.path,
@@ -93,7 +72,6 @@ def _bundle(given: argparse.Namespace) -> int:
         created=made.created,
         repository="",
     )
-    _say(summary)
     return 0
 
 
@@ -135,7 +113,7 @@ def _image(given: argparse.Namespace) -> int:
         document.rules = [
             RuleResult("the image builds", Verdict.FAIL, "it failed", "no error", 1, str(error))
         ]
-        document.write(_evidence())
+        document.write(output.evidence_folder())
         raise
     state = f"built for {', '.join(made.built)}" if made.built else "joined" if made.created else "unchanged"
     document.summary = f"{made.image.digest[:19]}… {state}: {repository} of commit {commit[:7]}"
@@ -149,8 +127,9 @@ def _image(given: argparse.Namespace) -> int:
         "bytes": sum(entry.size for entry in made.index.platforms),
         "platforms": [image_build.described(entry, made) for entry in made.index.platforms],
     }
-    document.write(_evidence())
+    document.write(output.evidence_folder())
     _outputs(
+        document.summary,
         kind=Kind.IMAGE,
         digest=made.image.digest,
         path=made.record,
@@ -158,7 +137,6 @@ def _image(given: argparse.Namespace) -> int:
         created=made.created,
         repository=repository,
     )
-    _say(document.summary)
     return 0
 
 
@@ -188,7 +166,7 @@ def _uncommitted(root: Path, paths: Sequence[str], commit: str) -> list[str]:
     if changed:
         more = f" and {len(changed) - 1} more" if len(changed) > 1 else ""
         warning = f"{changed[0]}{more} changed since the commit; only commit {commit[:7]} is shipped"
-        sys.stderr.write(f"warning: {warning}\n")
+        output.say(f"warning: {warning}")
         github.annotate("warning", warning, changed[0])
     return changed
 
@@ -197,17 +175,10 @@ def _store(given: argparse.Namespace) -> Path:
     return (Path(given.output) if given.output else bundle.directory()).resolve()
 
 
-def _evidence() -> Path:
-    return Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence")
-
-
-def _outputs(**values: object) -> None:
+def _outputs(text: str, **values: object) -> None:
     for name, value in values.items():
         github.set_output(name, value)
-
-
-def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
+    output.result({name: str(v) if isinstance(v, Path) else v for name, v in values.items()}, text)
 
 
 def _interrupt(_signal: int, _frame: object) -> NoReturn:
@@ -215,4 +186,4 @@ def _interrupt(_signal: int, _frame: object) -> NoReturn:
     raise KeyboardInterrupt
 
 
-_COMMANDS: dict[Kind, Callable[[argparse.Namespace], int]] = {Kind.BUNDLE: _bundle, Kind.IMAGE: _image}
+_KINDS: dict[Kind, Callable[[argparse.Namespace], int]] = {Kind.BUNDLE: _bundle, Kind.IMAGE: _image}

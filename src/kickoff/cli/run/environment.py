@@ -1,14 +1,15 @@
-"""The commands of ``environment-loader.py``: data goes to standard output, messages to standard error."""
+"""The verbs of ``kickoff env``: data goes to standard output, messages to standard error."""
 
 import argparse
 import json
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from kickoff import github, masking
+from kickoff import github, masking, service
+from kickoff.cli import output
 from kickoff.environment import across, checking, drift, loader, reference, scaffold, secret_source
 from kickoff.environment import schema as schemas
 from kickoff.environment.check import Checked
@@ -23,130 +24,80 @@ from kickoff.evidence import write_atomic
 _PRIVATE = 0o600
 
 
-def main(argv: Sequence[str] | None = None, *, read_running: drift.Reader) -> int:
-    """Run one command in the current folder's project.
-
-    Args:
-        argv: The arguments; by default those of the process.
-        read_running: Reads what runs on the target, for ``drift``.
+def run(name: str, arguments: argparse.Namespace) -> int:
+    """Run one verb in the current folder's project, with the secrets that this host made for its stack.
 
     Returns:
         The exit code: 0, 2 when something has to be corrected, 1 when what runs has drifted, 3 when a part
         could not be compared.
 
     Raises:
-        KickoffError: The command cannot be carried out.
+        KickoffError: It cannot be carried out.
     """
-    arguments = _parser().parse_args(argv)
-    arguments.read_running = read_running
-    return int(arguments.command(arguments, Path.cwd(), os.environ))
+    root = Path.cwd()
+    if arguments.json and hasattr(arguments, "format"):
+        arguments.format = "json"
+    environment = getattr(arguments, "env", "")
+    # Without a service there is no stack, and the files can be checked all the same.
+    if environment and service.CONFIG.is_file():
+        from kickoff.stack import sources
+
+        os.environ.update(sources(environment, root))
+    if name == "drift":
+        arguments.read_running = read_running
+    return _VERBS[name](arguments, root, os.environ)
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="environment-loader.py",
-        description="Validate, show, compare and export the environments in configs/environments.",
-        epilog="Keys and rules: docs/reference/environments.md. Exit code 2: something must be corrected.",
-        allow_abbrev=False,
-    )
-    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+def read_running(root: Path, name: str, secret: bytes) -> drift.Running:
+    """Read what runs on the target; the release engine is loaded for this verb alone."""
+    from kickoff import running
 
-    def add(name: str, command: object, text: str) -> argparse.ArgumentParser:
-        child = commands.add_parser(name, help=text, description=text, allow_abbrev=False)
-        child.set_defaults(command=command)
-        return child
+    return running.read(root, name, secret)
 
-    def add_env(child: argparse.ArgumentParser) -> None:
-        child.add_argument("--env", required=True, metavar="NAME", help="the environment, e.g. staging")
 
-    def add_reporting(child: argparse.ArgumentParser) -> None:
-        child.add_argument(
-            "--format",
-            choices=("text", "json", "github", "markdown"),
-            help="how findings are shown (default: github inside a workflow on GitHub, else text)",
-        )
-        child.add_argument("--evidence", type=Path, metavar="FOLDER", help="keep the outcome in this folder")
+def _loaded(
+    arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]
+) -> tuple[Environment, list[str]]:
+    """Return the environment and the names of the secrets that are not set.
 
-    validate = add("validate", checking.validate, "check the files against the schema and against each other")
-    which = validate.add_mutually_exclusive_group()
-    which.add_argument("--env", metavar="NAME", help="check this environment alone")
-    which.add_argument("--all", action="store_true", help="check every environment (the default)")
-    validate.add_argument(
-        "--with-secrets", action="store_true", help="look the secrets up and check them too"
-    )
-    add_reporting(validate)
-
-    load = add("load", _load, "show what a release would see; secrets are hidden")
-    add_env(load)
-    load.add_argument("--format", choices=("text", "json"), default="text")
-
-    export = add("export", _export, "write the values, secrets included, for another program")
-    add_env(export)
-    export.add_argument(
-        "--output", type=Path, metavar="FILE", help="write this file with mode 0600, at once or not at all"
-    )
-    export.add_argument("--format", choices=tuple(FORMATS), default="dotenv")
-    export.add_argument(
-        "--audience", choices=("all", "service", "pipeline"), default="all", help="whose keys (default: all)"
-    )
-
-    diff = add("diff", _diff, "show where two environments differ, and whether they may")
-    diff.add_argument("left", metavar="A")
-    diff.add_argument("right", metavar="B")
-    diff.add_argument("--format", choices=("text", "json"), default="text")
-
-    explain = add("explain", _explain, "describe a key: meaning, limits, rules, its value everywhere")
-    explain.add_argument("key", metavar="KEY")
-
-    add_env(add("hash", _hash, "print a hash that changes with any value and reveals none"))
-
-    running = add(
-        "drift",
-        checking.compare_running,
-        "compare the file with the schema and with what runs on this machine",
-    )
-    add_env(running)
-    running.add_argument(
-        "--without-secrets",
-        action="store_true",
-        help="compare secrets between the places of the target alone, not with where they come from",
-    )
-    add_reporting(running)
-
-    template = add("template", _template, "print the file of a new environment")
-    add_env(template)
-    template.add_argument("--output", type=Path, metavar="FILE", help="write this new file instead")
-
-    secrets = add(
-        "secrets", _secrets, "list the secrets of an environment and whether they are set, by name only"
-    )
-    add_env(secrets)
-    secrets.add_argument("--format", choices=("text", "json"), default="text")
-
-    docs = add("docs", _docs, f"write {reference.PAGE} from the schema")
-    docs.add_argument("--check", action="store_true", help="only tell whether the page is up to date")
-    return parser
+    Raises:
+        KickoffError: Something else is wrong with it, or every secret was demanded (exit 2).
+    """
+    schema = schemas.read(root)
+    checked = loader.inspect(arguments.env, root, schema, environ, with_secrets=True)
+    unset = sorted({one.key for one in checked.findings if one.rule == "missing-secret"})
+    if getattr(arguments, "with_secrets", True) or any(one.key not in unset for one in checked.findings):
+        return loader.load(arguments.env, root, environ), []
+    masking.hide(*(checked.values[key] for key in schema.secrets & checked.values.keys()))
+    ours = frozenset(key.name for key in schema.keys.values() if key.audience == "service")
+    return Environment(arguments.env, checked.values, schema.secrets, ours), unset
 
 
 def _load(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]) -> int:
-    environment = loader.load(arguments.env, root, environ)
+    environment, unset = _loaded(arguments, root, environ)
     shown = environment.redacted()
+    known = "" if unset else environment.hash
     if arguments.format == "json":
-        document = {"name": environment.name, "hash": environment.hash, "values": shown}
+        document = {"name": environment.name, "hash": known, "values": shown, "not_set": unset}
         sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
         return ExitCode.PASS
-    width = max(map(len, shown))
-    sys.stdout.write(f"{environment.name}: {count(len(shown), 'key')}, hash {environment.hash[:12]}\n\n")
+    width = max(map(len, [*shown, *unset]))
+    state = f"hash {known[:12]}" if known else f"not set: {', '.join(unset)}"
+    sys.stdout.write(f"{environment.name}: {count(len(shown), 'key')}, {state}\n\n")
     sealed = Sealed(root, environment.name, environ)
     for key, text in shown.items():
         source = secret_source.origin(key, environ, sealed) or "the default in the file"
         note = f"(secret, from {source})" if text == REDACTED and key in environment.secrets else text
         sys.stdout.write(f"{key:{width}}  {note or '(empty)'}\n")
+    for key in unset:
+        sys.stdout.write(f"{key:{width}}  (secret, not set)\n")
     return ExitCode.PASS
 
 
 def _export(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]) -> int:
-    environment = loader.load(arguments.env, root, environ)
+    environment, unset = _loaded(arguments, root, environ)
+    if unset:
+        output.say(f"not set, and left out: {', '.join(unset)} (--with-secrets demands them)")
     values = {
         key: text
         for key, text in environment.values.items()
@@ -158,16 +109,16 @@ def _export(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str
         masking.unmasked(sys.stdout).write(text)
         return ExitCode.PASS
     _write(arguments.output, text, root)
-    sys.stderr.write(
+    output.say(
         f"wrote {count(len(values), 'key')} of {environment.name} to {arguments.output}"
-        f" ({arguments.format}, readable by its owner alone)\n"
+        f" ({arguments.format}, readable by its owner alone)"
     )
     return ExitCode.PASS
 
 
 def _mask(environment: Environment, sealed: Sealed, environ: Mapping[str, str]) -> None:
     for key in sorted(environment.secrets):
-        if secret_source.origin(key, environ, sealed):
+        if key in environment.values and secret_source.origin(key, environ, sealed):
             # On standard error, where the runner looks for commands as well, to keep the data clean.
             github.mask(environment.values[key], environ=environ, out=sys.stderr)
 
@@ -225,24 +176,36 @@ def _explain(arguments: argparse.Namespace, root: Path, environ: Mapping[str, st
             f"{loader.named(arguments.key)} is not in the schema",
             hint=loader.suggestion(arguments.key, schema),
         )
+    if arguments.json:
+        values = [
+            {"environment": one, "value": value, "place": place}
+            for one, value, place in _rows(key, root, schema, environ)
+        ]
+        rules = {title: text for title, text in _about(key, schema) if text}
+        output.result({"key": key.name, "description": key.description, "about": rules, "values": values})
+        return ExitCode.PASS
     say = sys.stdout.write
     say(f"{key.name}\n  {key.description}\n\n")
+    for title, text in _about(key, schema):
+        say(f"  {title:8}  {text}\n" if text else "")
+    for rule in [*schema.conditions, *schema.comparisons]:
+        if f'"{key.name}"' in json.dumps(rule):
+            say(f"  {'rule':8}  {rule['x-rule']}: {rule['x-message']}\n")
+    say("\n")
+    _table(["environment", "value", "place"], _rows(key, root, schema, environ))
+    return ExitCode.PASS
+
+
+def _about(key: Key, schema: Schema) -> list[tuple[str, str]]:
     needed = key.name in schema.document["required"]
-    for title, text in (
+    return [
         ("kind", key.kind + ("" if needed else ", may be left out")),
         ("must be", reference.limits(key.rules)),
         ("example", key.example),
         ("read by", f"the {key.audience}"),
         ("across", _ACROSS[key.across]),
         ("since", key.rules["x-since"]),
-    ):
-        say(f"  {title:8}  {text}\n" if text else "")
-    for rule in [*schema.conditions, *schema.comparisons]:
-        if f'"{key.name}"' in json.dumps(rule):
-            say(f"  {'rule':8}  {rule['x-rule']}: {rule['x-message']}\n")
-    say("\n")
-    _values(key, root, schema, environ)
-    return ExitCode.PASS
+    ]
 
 
 _ACROSS = {
@@ -253,18 +216,19 @@ _ACROSS = {
 }
 
 
-def _values(key: Key, root: Path, schema: Schema, environ: Mapping[str, str]) -> None:
+def _rows(key: Key, root: Path, schema: Schema, environ: Mapping[str, str]) -> list[list[str]]:
     rows = []
     for name in loader.available(root):
         one = loader.inspect(name, root, schema, environ, with_secrets=False)
         entry = one.source.entries.get(key.name)
         place = f"{one.source.file}:{entry.line}" if entry else one.source.file
         rows.append([name, across.display(key, one), place])
-    _table(["environment", "value", "place"], rows)
+    return rows
 
 
 def _hash(arguments: argparse.Namespace, root: Path, environ: Mapping[str, str]) -> int:
-    sys.stdout.write(loader.load(arguments.env, root, environ).hash + "\n")
+    digest = loader.load(arguments.env, root, environ).hash
+    output.result({"name": arguments.env, "hash": digest}, digest)
     return ExitCode.PASS
 
 
@@ -277,7 +241,7 @@ def _template(arguments: argparse.Namespace, root: Path, environ: Mapping[str, s
     }
     text = scaffold.template(arguments.env, schema, others)
     if arguments.output is None:
-        sys.stdout.write(text)
+        output.result({"name": arguments.env, "text": text}, text.rstrip("\n"))
         return ExitCode.PASS
     if arguments.output.exists():
         raise KickoffError(
@@ -286,7 +250,8 @@ def _template(arguments: argparse.Namespace, root: Path, environ: Mapping[str, s
     if not arguments.output.parent.is_dir():
         raise KickoffError(f"the folder {arguments.output.parent} does not exist")
     write_atomic(arguments.output, text)
-    sys.stderr.write(f"wrote {arguments.output}; adapt it, then run `validate`\n")
+    output.say(f"wrote {arguments.output}; adapt it, then `kickoff env validate`")
+    output.result({"name": arguments.env, "file": str(arguments.output)})
     return ExitCode.PASS
 
 
@@ -329,16 +294,18 @@ def _docs(arguments: argparse.Namespace, root: Path, _environ: Mapping[str, str]
     page = root / reference.PAGE
     current = page.read_text(encoding="utf-8") if page.is_file() else ""
     if text == current:
-        sys.stderr.write(f"{reference.PAGE} is up to date\n")
+        output.say(f"{reference.PAGE} is up to date")
+        output.result({"page": str(reference.PAGE), "changed": False})
         return ExitCode.PASS
     if arguments.check:
         raise KickoffError(
             f"{reference.PAGE} does not match the schema",
-            hint="run `scripts/deploy/environment-loader.py docs`",
+            hint="run `kickoff env docs`",
         )
     page.parent.mkdir(parents=True, exist_ok=True)
     write_atomic(page, text)
-    sys.stderr.write(f"wrote {reference.PAGE}\n")
+    output.say(f"wrote {reference.PAGE}")
+    output.result({"page": str(reference.PAGE), "changed": True})
     return ExitCode.PASS
 
 
@@ -349,3 +316,17 @@ def _table(head: list[str], rows: list[list[str]]) -> None:
     for row in (head, *rows):
         line = "  ".join(f"{cell:{width}}" for cell, width in zip(row, widths, strict=True))
         sys.stdout.write(line.rstrip() + "\n")
+
+
+_VERBS: dict[str, Callable[[argparse.Namespace, Path, Mapping[str, str]], int]] = {
+    "validate": checking.validate,
+    "drift": checking.compare_running,
+    "load": _load,
+    "export": _export,
+    "diff": _diff,
+    "explain": _explain,
+    "hash": _hash,
+    "template": _template,
+    "secrets": _secrets,
+    "docs": _docs,
+}

@@ -1,6 +1,7 @@
-"""``scripts/pipeline.py``: one run of ``cd.yml`` on this machine, from the commit to the verdict."""
+"""The verb ``kickoff deploy``: one run of ``cd.yml`` on this machine, from the commit to the verdict."""
 
 import argparse
+import io
 import json
 import os
 import shutil
@@ -16,9 +17,10 @@ from typing import Any
 
 from rich.console import Console
 
-from kickoff import masking, plan, service
+from kickoff import bootstrap, masking, plan, service
 from kickoff.artifact import source
 from kickoff.artifact.ledger import FolderLedger
+from kickoff.cli import output
 from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
 from kickoff.errors import ExitCode, KickoffError
@@ -30,14 +32,12 @@ from kickoff.pipeline.runner import Runner, parse
 from kickoff.places import cache_home, state_root, user
 from kickoff.report.terminal import closing_block
 
-_SCRIPTS = Path("scripts")
 _RESUME_LIMIT, _REPORT_LIMIT = 900, 120
 """Seconds; a rollback may have to drain the requests of the release it takes away."""
 
 
-def main() -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Run the pipeline and return its exit code."""
-    arguments = _parser().parse_args()
     root, venv = Path.cwd(), Path(sys.prefix)
     head = repository.inspect(root, allow_dirty=arguments.allow_dirty)
     name = service.load(root).name
@@ -76,6 +76,7 @@ def main() -> int:
     resumed = _resume(root, decision.deployments, later) if touched and status != 0 else 0
     outcome = _outcome(root, folders, progress, later, rebuild=runner.interrupted or status < 0)
     _finish(folders, outcome, progress)
+    output.result({**(outcome or {}), "run": str(folders.run)})
     return exit_code(status, outcome, resumed=resumed, interrupted=runner.interrupted)
 
 
@@ -130,7 +131,11 @@ def find_secrets(root: Path, environ: Mapping[str, str]) -> dict[str, str]:
 def _follow(runner: Runner, folders: Folders, title: str, *, plain: bool) -> tuple[Progress, int]:
     progress, console = Progress(), Console(stderr=False)
     display: Display
-    if console.is_terminal and not plain:
+    if output.is_quiet():
+        display = Plain(progress, io.StringIO())
+    elif output.is_json():
+        display = Plain(progress, sys.stderr)
+    elif console.is_terminal and not plain:
         display = OnTerminal(progress, console, title)
     else:
         _say(title)
@@ -161,8 +166,7 @@ def _resume(root: Path, deployments: tuple[str, ...], env: Mapping[str, str]) ->
     """
     worst = 0
     for environment in deployments:
-        command = [sys.executable, str(_SCRIPTS / "deploy" / "release.py"), "resume"]
-        done = _call([*command, "--env", environment], root, env, _RESUME_LIMIT)
+        done = _call(["resume", "--env", environment], root, env, _RESUME_LIMIT)
         worst = max(worst, done.returncode)
         if done.returncode != 0:
             sys.stderr.write(done.stderr)
@@ -183,8 +187,7 @@ def _outcome(
     if rebuild or not path.is_file():
         if planned.is_file():
             plan.record_results(folders.evidence, progress.results())
-        command = [sys.executable, str(_SCRIPTS / "report" / "build_report.py")]
-        command += ["--evidence", str(folders.evidence), "--output", str(folders.report)]
+        command = ["report", "--evidence", str(folders.evidence), "--output", str(folders.report)]
         command += ["--planned", str(planned), "--summary", str(folders.run / "summary.md")]
         done = _call(command, root, env, _REPORT_LIMIT)
         if not path.is_file():
@@ -210,8 +213,9 @@ def _finish(folders: Folders, outcome: Mapping[str, Any] | None, progress: Progr
 
 
 def _say(text: str = "") -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    stream = sys.stderr if output.is_json() else sys.stdout
+    stream.write(f"{text}\n")
+    stream.flush()
 
 
 def _near(path: Path) -> str:
@@ -222,8 +226,10 @@ def _near(path: Path) -> str:
 
 
 def _call(
-    command: list[str], root: Path, env: Mapping[str, str], limit: float
+    words: list[str], root: Path, env: Mapping[str, str], limit: float
 ) -> "subprocess.CompletedProcess[str]":
+    """Run a verb in a process of its own, whose environment names this run."""
+    command = [sys.executable, bootstrap.PACKAGE, *words]
     try:
         return subprocess.run(
             command,
@@ -236,7 +242,7 @@ def _call(
             timeout=limit,
         )
     except subprocess.TimeoutExpired:
-        text = f"error: `{' '.join(command[1:3])}` did not end within {limit:.0f} s\n"
+        text = f"error: `kickoff {' '.join(words[:3])}` did not end within {limit:.0f} s\n"
         return subprocess.CompletedProcess(command, ExitCode.UNREACHABLE, "", text)
 
 
@@ -245,7 +251,7 @@ def _act(venv: Path) -> Path:
     if found is None:
         raise KickoffError(
             "act is missing, which runs the workflow on this machine",
-            hint="run `make deploy`, which installs it into .venv, or put act on PATH",
+            hint="`make deploy` installs it into .venv; elsewhere put act on PATH",
         )
     return Path(found)
 
@@ -257,22 +263,3 @@ def _work_folder() -> Iterator[Path]:
     base.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(prefix="run-", dir=base, ignore_cleanup_errors=True) as folder:
         yield Path(folder)
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
-        prog="pipeline.py", description="Run cd.yml on this machine for the current commit."
-    )
-    parser.add_argument("--env", default="development", help="where to deploy (default: development)")
-    parser.add_argument(
-        "--event",
-        default="workflow_dispatch",
-        choices=["workflow_dispatch", "push"],
-        help="the event to act out (default: workflow_dispatch)",
-    )
-    parser.add_argument("--ref", default="", help="full ref of the event (default: the current branch)")
-    parser.add_argument("--release", default="", help="tag, commit or release id to ship instead of HEAD")
-    parser.add_argument("--unproven-reason", default="", help="why production may get an unproven commit")
-    parser.add_argument("--allow-dirty", action="store_true", help="ship the commit without what is changed")
-    parser.add_argument("--plain", action="store_true", help="one line per event, as without a terminal")
-    return parser

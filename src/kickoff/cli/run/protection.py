@@ -1,28 +1,29 @@
-#!/usr/bin/env python3
 """Protect staging and production on GitHub: who approves, how long they wait, which refs may deploy."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
-from kickoff import bootstrap
-
-bootstrap.ensure("pipeline")
 
 import argparse
 import json
 
 from kickoff import gh
+from kickoff.cli import output
 from kickoff.environment import protection
 from kickoff.environment.protection import Call, Protection
-from kickoff.errors import ExitCode, KickoffError, run
+from kickoff.errors import ExitCode, KickoffError
 
 ENVIRONMENTS = ("staging", "production")
 
 
-def main() -> int:
-    """Make the environments as they are wanted, then read them back; return 0 when they are."""
-    arguments = _parser().parse_args()
+def run(arguments: argparse.Namespace) -> int:
+    """Make the environments as they are wanted, then read them back; return 0 when they are.
+
+    Raises:
+        KickoffError: The arguments are wrong (exit 2), GitHub cannot be asked or does not do it (4), or the
+            environments are not as they should be afterwards (1).
+    """
+    if not 0 <= arguments.wait_minutes <= protection.MOST_MINUTES:
+        raise KickoffError(
+            f"--wait-minutes {arguments.wait_minutes} is out of range",
+            hint=f"give 0 to {protection.MOST_MINUTES} minutes (30 days)",
+        )
     if len(arguments.reviewer) > protection.MOST_REVIEWERS:
         raise KickoffError(
             f"{len(arguments.reviewer)} reviewers are too many",
@@ -31,22 +32,23 @@ def main() -> int:
     repository = _repository(arguments.repository)
     branch = str(repository["default_branch"])
     reviewers = [protection.look_up(name) for name in arguments.reviewer]
-    print(f"{repository['full_name']} ({repository['visibility']}, default branch {branch})")
-    wrong = []
+    output.say(f"{repository['full_name']} ({repository['visibility']}, default branch {branch})")
+    wrong, made = [], []
     for name in ENVIRONMENTS:
         wanted = protection.default(name, branch, reviewers, arguments.wait_minutes)
         path = f"repos/{repository['full_name']}/environments/{name}"
         calls = protection.plan(path, protection.read(path), wanted)
-        print(f"{name}: {'as it should be' if not calls else ''}".rstrip())
+        output.say(f"{name}: {'as it should be' if not calls else ''}".rstrip())
         for call in calls:
-            print(f"  {_shown(call)}")
+            output.say(f"  {_shown(call)}")
+            made.append(_shown(call))
             if not arguments.dry_run:
                 protection.perform(call)
-        print("\n".join(f"    {line}" for line in protection.lines(wanted)))
+        output.say("\n".join(f"    {line}" for line in protection.lines(wanted)))
         if not arguments.dry_run:
             wrong += [f"{name}: {problem}" for problem in _read_back(path, wanted)]
     if arguments.dry_run:
-        print("nothing was changed: these are the calls that would be made")
+        output.say("nothing was changed: these are the calls that would be made")
     if wrong:
         raise KickoffError(
             "GitHub took the calls, but the environments are not as they should be",
@@ -55,7 +57,8 @@ def main() -> int:
             hint="run this again; if it stays so, look at Settings → Environments",
         )
     if not reviewers:
-        print("note: nobody has to approve production; name somebody with --reviewer")
+        output.say("note: nobody has to approve production; name somebody with --reviewer")
+    output.result({"repository": repository["full_name"], "calls": made, "changed": not arguments.dry_run})
     return 0
 
 
@@ -81,31 +84,3 @@ def _read_back(path: str, wanted: Protection) -> list[str]:
 
 def _shown(call: Call) -> str:
     return f"{call.method} {call.path} {json.dumps(call.document) if call.document else ''}".rstrip()
-
-
-def _minutes(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= protection.MOST_MINUTES:
-        raise argparse.ArgumentTypeError(f"give 0 to {protection.MOST_MINUTES} minutes (30 days)")
-    return value
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--repository", default="", help="OWNER/NAME (default: that of this folder)")
-    parser.add_argument(
-        "--reviewer",
-        action="append",
-        default=[],
-        metavar="LOGIN|ORG/TEAM",
-        help=f"may approve production; repeat it, at most {protection.MOST_REVIEWERS}",
-    )
-    parser.add_argument(
-        "--wait-minutes", type=_minutes, default=0, help="how long production waits (default: 0)"
-    )
-    parser.add_argument("--dry-run", action="store_true", help="print each call and change nothing")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

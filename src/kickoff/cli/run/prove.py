@@ -1,29 +1,25 @@
-#!/usr/bin/env python3
 """State that what was deployed passed every check, from the evidence of this run alone."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
-from kickoff import bootstrap
-
-bootstrap.ensure("pipeline")
 
 import argparse
 import json
-import os
+from pathlib import Path
 
 from kickoff import evidence, github, plan, service
 from kickoff.artifact import proof
 from kickoff.artifact.ledger import FolderLedger
-from kickoff.errors import KickoffError, run
+from kickoff.cli import output
+from kickoff.errors import KickoffError
 from kickoff.places import state_root
 
 
-def main() -> int:
-    """Write ``proof.<environment>.json`` for each deployment, or say why there is no proof."""
-    arguments = _parser().parse_args()
-    folder = Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence")
+def run(arguments: argparse.Namespace) -> int:
+    """Write ``proof.<environment>.json`` for each deployment.
+
+    Raises:
+        KickoffError: The evidence proves nothing; the message says why.
+    """
+    folder = output.evidence_folder()
+    proofs, lines = [], []
     documents = evidence.read(folder)
     described = service.load(Path.cwd())
     for environment in _names(arguments.deployments):
@@ -41,9 +37,10 @@ def main() -> int:
         # On a machine that lasts the proof is found there; a runner of GitHub's is gone in a moment.
         if environment in plan.PROVED_IN.values() and not github.context().hosted:
             FolderLedger(state_root(described.name, "proofs"), environment).keep(statement)
-        print(
-            f"✓ {statement['release']} is proved in {environment}: {len(statement['stages'])} stages passed"
-        )
+        proofs.append({"environment": environment, "release": statement["release"], "file": str(path)})
+        stages = len(statement["stages"])
+        lines.append(f"✓ {statement['release']} is proved in {environment}: {stages} stages passed")
+    output.result({"proofs": proofs}, "\n".join(lines))
     return 0
 
 
@@ -55,19 +52,6 @@ def _names(text: str) -> list[str]:
     if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
         raise KickoffError(
             f"--deployments {text!r} is no JSON list of environments",
-            hint="pass the output deployments of scripts/plan.py",
+            hint="pass the output deployments of `kickoff workflow plan`",
         )
     return names
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--commit", required=True, help="the commit the artefact was built from")
-    parser.add_argument("--deployments", required=True, help="environments as a JSON list")
-    parser.add_argument("--digest", required=True, help="digest of the artefact")
-    parser.add_argument("--repository", default="", help="registry and name of an image, without tag")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))

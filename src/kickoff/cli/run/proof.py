@@ -1,22 +1,15 @@
-#!/usr/bin/env python3
 """Let a commit into production only when staging proved it, and only the very artefact that was proved."""
 
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
-from kickoff import bootstrap
-
-bootstrap.ensure("pipeline")
-
 import argparse
-import os
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 from kickoff import environment, github, plan, service
 from kickoff.artifact import admission, promotion
 from kickoff.artifact.promotion import Decision
-from kickoff.errors import ExitCode, KickoffError, run
+from kickoff.cli import output
+from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import now
 
 _INTERVAL, _INTERVAL_ON_GITHUB = 1.0, 15.0
@@ -25,22 +18,23 @@ _HEARTBEAT = 15.0
 """Seconds after which the wait is told again."""
 
 
-def main() -> int:
-    """Run the command the arguments name."""
-    arguments = _parser().parse_args()
-    command = _compare if arguments.command == "compare" else _require
-    return command(arguments)
+def find(arguments: argparse.Namespace) -> int:
+    """Find the proof of a commit, waiting for a run in progress; refuse the commit when there is none.
 
-
-def _require(arguments: argparse.Namespace) -> int:
+    Raises:
+        KickoffError: It was never proved (exit 1), or the environment demands no proof (exit 2).
+    """
+    if arguments.env not in plan.PROVED_IN:
+        demanding = ", ".join(sorted(plan.PROVED_IN))
+        raise KickoffError(f"{arguments.env} demands no proof", hint=f"these do: {demanding}")
     root, started, where = Path.cwd(), now(), github.context()
     name, commit = service.load(root).name, arguments.commit
-    limit = environment.setting(arguments.environment, "PROMOTE_WAIT", root)
+    limit = environment.setting(arguments.env, "PROMOTE_WAIT", root)
     on_github = where.active and not where.act
     command = promotion.proving_command(commit, on_github=on_github)
     try:
         decision = promotion.look_up(
-            admission.ledgers(root, name, arguments.environment, commit),
+            admission.ledgers(root, name, arguments.env, commit),
             commit,
             reason=arguments.unproven_reason,
             limit=limit,
@@ -52,26 +46,33 @@ def _require(arguments: argparse.Namespace) -> int:
         if error.code is ExitCode.REJECTED:
             error.hint = f"prove it: {command}"
         promotion.look_up_evidence(error, started=started, service=name, commit=commit).write(
-            _evidence_folder()
+            output.evidence_folder()
         )
         raise
     evidence = promotion.look_up_evidence(decision, started=started, service=name, commit=commit)
-    evidence.write(_evidence_folder())
+    evidence.write(output.evidence_folder())
     proof = decision.proof
     github.set_output("proved-digest", proof.digest if proof else "")
     github.set_output("proved-repository", proof.repository if proof else "")
     github.set_output("unproven-reason", decision.reason)
     for doubt in decision.doubts:
-        sys.stdout.write(f"  overruled: {doubt}\n")
+        output.say(f"  overruled: {doubt}")
     if proof is None:
         github.annotate("warning", evidence.summary)
     elif arguments.unproven_reason:
-        sys.stdout.write("  the reason to do without a proof was not needed, and is not recorded\n")
-    print(f"{'✓' if proof else '!'} {evidence.summary}")
+        output.say("  the reason to do without a proof was not needed, and is not recorded")
+    found: dict[str, Any] = {"commit": commit, "proved": proof is not None, "reason": decision.reason}
+    found |= {"digest": proof.digest if proof else "", "repository": proof.repository if proof else ""}
+    output.result(found, f"{'✓' if proof else '!'} {evidence.summary}")
     return 0
 
 
-def _compare(arguments: argparse.Namespace) -> int:
+def compare(arguments: argparse.Namespace) -> int:
+    """Refuse an artefact that is not the one that was proved.
+
+    Raises:
+        KickoffError: It is another one (exit 1).
+    """
     started, name = now(), service.load(Path.cwd()).name
     refusal = None
     try:
@@ -81,10 +82,12 @@ def _compare(arguments: argparse.Namespace) -> int:
     evidence = promotion.comparison_evidence(
         arguments.built, arguments.proved, refusal, started=started, service=name, commit=arguments.commit
     )
-    evidence.write(_evidence_folder())
+    evidence.write(output.evidence_folder())
     if refusal is not None:
         raise refusal
-    print(f"✓ {evidence.summary}")
+    output.result(
+        {"built": arguments.built, "proved": arguments.proved, "same": True}, f"✓ {evidence.summary}"
+    )
     return 0
 
 
@@ -103,28 +106,5 @@ class _Narrator:
         text = f"waiting for staging's proof of {self._commit[:7]}, until {until} UTC at most: {what}"
         if what != self._last:
             github.annotate("notice", text)
-        sys.stdout.write(f"  {text} ({left:.0f} s left)\n")
-        sys.stdout.flush()
+        output.say(f"  {text} ({left:.0f} s left)")
         self._last, self._left = what, left
-
-
-def _evidence_folder() -> Path:
-    return Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence")
-
-
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(description=__doc__)
-    commands = parser.add_subparsers(dest="command", required=True)
-    require = commands.add_parser("require", help="find the proof of a commit, waiting for a run in progress")
-    require.add_argument("--commit", required=True, help="40 hexadecimal digits")
-    require.add_argument("--environment", default="production", choices=sorted(plan.PROVED_IN))
-    require.add_argument("--unproven-reason", default="", help="why to do without a proof; recorded")
-    compare = commands.add_parser("compare", help="refuse an artefact that is not the one that was proved")
-    compare.add_argument("--built", required=True, help="digest of what was built")
-    compare.add_argument("--commit", required=True, help="the commit it was built from")
-    compare.add_argument("--proved", required=True, help="digest of what was proved")
-    return parser
-
-
-if __name__ == "__main__":
-    sys.exit(run(main))
