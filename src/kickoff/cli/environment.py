@@ -7,6 +7,7 @@ from pathlib import Path
 from kickoff.cli.parser import Parser, Verbs, add_group, add_verb
 from kickoff.cli.verbs import VERBS
 
+FORMAT = "how the result is written (default: text)"
 AUDIENCES = ("all", "service", "pipeline")
 FORMATS = ("dotenv", "compose", "shell", "github-env", "json")
 """Those of :mod:`kickoff.environment.export`, which is not imported for a help text; a test compares."""
@@ -67,7 +68,7 @@ def _files(group: Verbs) -> None:
     )
     diff.add_argument("left", metavar="A", help="an environment")
     diff.add_argument("right", metavar="B", help="another one")
-    diff.add_argument("--format", choices=("text", "json"), default="text")
+    diff.add_argument("--format", choices=("text", "json"), default="text", help=FORMAT)
     explain = add_verb(
         group,
         "explain",
@@ -105,7 +106,7 @@ def _values(group: Verbs) -> None:
         examples=("env load --env staging", "env load --env staging --with-secrets --json"),
     )
     _with_secrets(load)
-    load.add_argument("--format", choices=("text", "json"), default="text")
+    load.add_argument("--format", choices=("text", "json"), default="text", help=FORMAT)
     export = add_verb(
         group,
         "export",
@@ -121,7 +122,7 @@ def _values(group: Verbs) -> None:
     export.add_argument(
         "--output", type=Path, metavar="FILE", help="write this file with mode 0600, at once or not at all"
     )
-    export.add_argument("--format", choices=FORMATS, default="dotenv")
+    export.add_argument("--format", choices=FORMATS, default="dotenv", help="default: dotenv")
     export.add_argument("--audience", choices=AUDIENCES, default="all", help="whose keys (default: all)")
     add_verb(
         group,
@@ -137,7 +138,7 @@ def _values(group: Verbs) -> None:
         _body("secrets"),
         examples=("env secrets --env production",),
     )
-    secrets.add_argument("--format", choices=("text", "json"), default="text")
+    secrets.add_argument("--format", choices=("text", "json"), default="text", help=FORMAT)
 
 
 def _github(group: Verbs) -> None:

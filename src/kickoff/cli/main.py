@@ -4,6 +4,7 @@ import argparse
 import importlib
 import os
 import re
+import shlex
 import sys
 import time
 from collections.abc import Sequence
@@ -17,7 +18,7 @@ from kickoff.cli.verbs import VERBS
 from kickoff.errors import KickoffError
 from kickoff.places import HANDED_OVER
 
-DESCRIPTION = "Ship a service without failed requests, and prove each release before users meet it."
+DESCRIPTION = "Ship a service without failed requests; prove each release before users meet it."
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -67,9 +68,19 @@ def run(arguments: argparse.Namespace) -> int:
         words = command_line.render(arguments, handover.moved(arguments))
         code = handover.hand_over(host, arguments, words, Path.cwd())
     else:
-        code = int(arguments.run(arguments))
+        code = _run_here(arguments)
     output.detail(f"ended with exit code {code} after {time.monotonic() - began:.1f} s")
     return code
+
+
+def _run_here(arguments: argparse.Namespace) -> int:
+    """Run the verb; a hint that needs an environment names this one."""
+    try:
+        return int(arguments.run(arguments))
+    except KickoffError as error:
+        name = getattr(arguments, "env", "")
+        error.hint = error.hint.replace("--env NAME", f"--env {shlex.quote(name)}") if name else error.hint
+        raise
 
 
 def version() -> str:
@@ -106,4 +117,5 @@ def _written(path: Path) -> str:
 
 class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_rest: object) -> None:
-        parser.exit(0, f"kickoff {version()}\n")
+        sys.stdout.write(f"kickoff {version()}\n")
+        parser.exit()

@@ -9,6 +9,9 @@ from kickoff.cli.parser import READ_CODES, RELEASE_CODES, Parser, Verbs, add_ver
 from kickoff.cli.verbs import VERBS
 
 
+FORMAT = "how the result is written (default: text)"
+
+
 def add(verbs: Verbs) -> None:
     """Add the verbs."""
     verb = partial(_verb, verbs)
@@ -49,7 +52,7 @@ def add(verbs: Verbs) -> None:
         codes=(0, 2),
     )
     metrics.add_argument("--days", type=_days, default=30.0, help="length of the window (default: 30)")
-    metrics.add_argument("--format", choices=["text", "json", "prometheus"], default="text")
+    metrics.add_argument("--format", choices=["text", "json", "prometheus"], default="text", help=FORMAT)
     unlock = verb("unlock", "unlock --env staging --force", codes=(0, 2))
     unlock.add_argument("--force", action="store_true", help="the run that holds it is gone for good")
     _phases(verb)
@@ -79,7 +82,7 @@ def _rollback(verb: "partial[Parser]") -> None:
     rollback = verb(
         "rollback",
         "rollback --env production",
-        "rollback --env production --to 4f2c1ab-9d3e1f20 --reason 'wrong prices'",
+        "rollback --env production --to 4f2c1ab-9d3e1f20 --reason 'wrong price'",
         "rollback --env production --failed 4f2c1ab-9d3e1f20",
     )
     rollback.add_argument(

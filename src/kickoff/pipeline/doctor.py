@@ -26,7 +26,7 @@ class Finding:
         name: What was looked for.
         found: Whether it is there and usable.
         detail: Version or place, or what its lack means.
-        needed: Whether `make deploy` needs it.
+        needed: Whether `kickoff deploy` needs it.
     """
 
     name: str
@@ -50,8 +50,8 @@ def examine(root: Path, path: str) -> list[Finding]:
         _tool("git", tools, "install git: only commits are shipped", needed=True),
         _tool("make", tools, "contributors use it; `kickoff deploy` does without", needed=False),
         _command(root, path),
-        _tool("act", tools, "`make deploy` installs it into .venv", needed=True),
-        _tool("traefik", tools, "`make deploy` installs it into .venv", needed=True, version="version"),
+        _tool("act", tools, "`make .venv` installs it into .venv", needed=True),
+        _tool("traefik", tools, "`make .venv` installs it into .venv", needed=True, version="version"),
         _disk(state),
         _free_port(port),
         _docker(tools),
@@ -75,14 +75,14 @@ def to_document(findings: list[Finding]) -> dict[str, object]:
 
 
 def to_text(findings: list[Finding]) -> str:
-    """Return one line a finding, and what `make deploy` lacks."""
+    """Return one line a finding, and what `kickoff deploy` lacks."""
     width = max(len(finding.name) for finding in findings)
     lines = []
     for finding in findings:
         mark = "✓" if finding.found else "✗" if finding.needed else "-"
         lines.append(f"{mark} {finding.name:<{width}}  {finding.detail}")
     lacking = [finding.name for finding in findings if finding.needed and not finding.found]
-    lines += ["", f"`make deploy` lacks: {', '.join(lacking)}" if lacking else "ready to deploy"]
+    lines += ["", f"`kickoff deploy` lacks: {', '.join(lacking)}" if lacking else "ready to deploy"]
     return "\n".join(lines)
 
 
@@ -146,8 +146,9 @@ def _free_port(port: int) -> Finding:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            text = f"{port} is in use ({error.strerror}): by your own deployment (`make status`), "
-            return Finding("port", False, text + "or set KICKOFF_PORT to another one", False)
+            text = f"{port} is in use ({error.strerror}): by your own deployment, "
+            fix = "which `kickoff status --env development` shows, or set KICKOFF_PORT to another one"
+            return Finding("port", False, text + fix, False)
     return Finding("port", True, f"{port} is free", False)
 
 

@@ -236,7 +236,7 @@ class Engine(Rollback):
                 code=ExitCode.UNREACHABLE,
                 at=str(self.store.root),
                 hint="KICKOFF_STATE_ROOT may name another folder than it did; if not: "
-                f"scripts/deploy/release.py resume --rebuild-state --env {self.session.environment.name}",
+                f"`kickoff resume --rebuild-state --env {self.session.environment.name}`",
             )
 
     def _require_leave(self, attempt: Attempt) -> None:
@@ -321,5 +321,5 @@ def _not_live_any_more(release: str, live: str) -> KickoffError:
     return KickoffError(
         f"{release} is not live: {f'{live} is' if live else 'no release is'}",
         code=ExitCode.INCONCLUSIVE if live else ExitCode.UNREACHABLE,
-        hint="`scripts/deploy/release.py history` says who replaced it or went back",
+        hint="`kickoff history --env NAME` says who replaced it or went back",
     )

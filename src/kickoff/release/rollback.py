@@ -194,7 +194,8 @@ class Rollback(Recovery):
         if not release:
             raise KickoffError(
                 f"{self.session.environment.name} has no earlier release to go back to",
-                hint="`release.py history` lists what was released; `stop` stops what serves",
+                hint="`kickoff history --env NAME` lists what was released, "
+                "`kickoff stop --env NAME` stops what serves",
             )
         self._check_schema(self._folder(release), release, self.store.state())
         return Answer(release)
@@ -217,7 +218,7 @@ class Rollback(Recovery):
         raise KickoffError(
             f"{text}, but it does not serve: {problem}",
             code=ExitCode.UNREACHABLE,
-            hint=f"bring it up: scripts/deploy/release.py start --env {name}",
+            hint=f"bring it up: `kickoff start --env {name}`",
         )
 
     def _require_target(self, request: Request) -> None:

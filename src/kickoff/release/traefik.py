@@ -168,7 +168,7 @@ class Proxy:
             "the proxy did not take the new route over, so the previous one was restored",
             code=ExitCode.UNREACHABLE,
             causes=[problem],
-            hint="`release.py logs --process traefik` shows what Traefik objected to",
+            hint="`kickoff logs --env NAME --process traefik` shows what Traefik objected to",
         )
 
 

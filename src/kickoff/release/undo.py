@@ -113,8 +113,7 @@ class Undo(Steps):
             f"rollback failed after: {error}",
             code=ExitCode.ROLLBACK_FAILED,
             causes=[why, f"the route gives {_shares(self.session.proxy.weights())}"],
-            hint=f"`scripts/deploy/release.py status --env {name}` shows who serves; "
-            f"`scripts/deploy/release.py resume --env {name}` tries again",
+            hint=f"`kickoff status --env {name}` shows who serves; `kickoff resume --env {name}` tries again",
         )
 
     def _keep_log(self, folded: Attempt) -> None:

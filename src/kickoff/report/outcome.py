@@ -397,20 +397,23 @@ def _broken(run: Run) -> list[str]:
 def _undo(run: Run, environment: str) -> str:
     if run.run_url:
         return f"gh workflow run rollback.yml -f environment={shlex.quote(line(environment, 60))}"
-    return f"scripts/deploy/release.py rollback --env {shlex.quote(line(environment, 60))}"
+    return f"kickoff rollback --env {shlex.quote(line(environment, 60))}"
 
 
 def _next(run: Run, verdict: RunVerdict, environment: str, stage: str) -> tuple[str, ...]:
-    tool, env = "scripts/deploy/release.py", f"--env {shlex.quote(line(environment, 60))}"
-    again = f"make deploy ENV={shlex.quote(line(environment, 60))}" if environment else "make test"
+    name = shlex.quote(line(environment, 60))
+    status, again = f"kickoff status --env {name}", "kickoff check"
+    if environment:
+        again = f"kickoff deploy --env {name}"
     if run.run_url:
         again = f"gh run rerun {run.run_url.rstrip('/').rpartition('/')[2]}"
     if verdict is RunVerdict.ROLLBACK_FAILED:
-        return (f"{tool} status {env}", f"{tool} resume {env}")
+        return (status, f"kickoff resume --env {name}")
     if verdict is RunVerdict.INCONCLUSIVE:
-        return (f"{tool} status {env}", again) if environment else (again,)
+        return (status, again) if environment else (again,)
     if verdict is RunVerdict.REJECTED and stage in _BEFORE_A_DEPLOYMENT:
         return (again,)
     if verdict in (RunVerdict.REJECTED, RunVerdict.ROLLED_BACK):
-        return (f"{tool} logs {env} --process candidate", again) if stage else (f"{tool} status {env}",)
+        logs = f"kickoff logs --env {name} --process candidate"
+        return (logs, again) if stage else (status,)
     return ()

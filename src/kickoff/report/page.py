@@ -155,7 +155,8 @@ def _facts(run: Run, outcome: Outcome) -> list[tuple[str, str]]:
 
 def _reproduce(run: Run, outcome: Outcome) -> str:
     commit = run.plan.commit if run.plan else wording.line(fact(run.evidence, "commit"), 64)
-    what = f"make deploy ENV={shlex.quote(outcome.environment)}" if outcome.environment else "make test"
+    name = shlex.quote(outcome.environment)
+    what = f"kickoff deploy --env {name}" if outcome.environment else "kickoff check"
     return f"git checkout {commit} && {what}" if re.fullmatch("[0-9a-f]{7,64}", commit) else ""
 
 

@@ -38,7 +38,7 @@ def test_a_release_says_who_serves_and_how_to_undo_it() -> None:
     assert str(outcome.serving) == f"{cases.NEW} (green)"
     assert outcome.previous == cases.OLD
     assert outcome.address == "http://127.0.0.1:8100"
-    assert outcome.undo == "scripts/deploy/release.py rollback --env staging"
+    assert outcome.undo == "kickoff rollback --env staging"
     assert outcome.why == ""
     assert "p95 25.8 ms (limit 1000 ms)" in outcome.measures
 
@@ -56,7 +56,7 @@ def test_a_rejection_names_the_rule_the_log_and_who_keeps_serving() -> None:
     assert outcome.users == "no request reached the candidate"
     assert outcome.log_of == "smoke-candidate"
     assert outcome.log_tail[-1] == "KeyError: 'ratings'"
-    assert outcome.next[0] == "scripts/deploy/release.py logs --env staging --process candidate"
+    assert outcome.next[0] == "kickoff logs --env staging --process candidate"
 
 
 def test_a_phase_that_could_not_begin_keeps_its_exit_code_and_says_what_to_do() -> None:
@@ -242,7 +242,7 @@ def test_a_live_failure_that_was_not_rolled_back_needs_a_person() -> None:
     outcome = decide(_live_failed())
     assert (outcome.verdict, outcome.exit_code) == (RunVerdict.ROLLBACK_FAILED, ExitCode.ROLLBACK_FAILED)
     assert outcome.serving.release == cases.NEW
-    assert outcome.next[0] == "scripts/deploy/release.py status --env staging"
+    assert outcome.next[0] == "kickoff status --env staging"
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
@@ -362,7 +362,7 @@ def test_a_strange_environment_cannot_add_to_a_command() -> None:
     name = "x; rm -rf ~"
     renamed = tuple(replace(d, environment=name) if d.environment else d for d in run.evidence)
     outcome = decide(replace(run, evidence=renamed, plan=Plan((name,))))
-    assert outcome.undo == "scripts/deploy/release.py rollback --env 'x; rm -rf ~'"
+    assert outcome.undo == "kickoff rollback --env 'x; rm -rf ~'"
 
 
 @pytest.mark.parametrize(
@@ -397,7 +397,7 @@ def promotion(outcome: Decision | KickoffError) -> Evidence:
 
 
 def test_a_commit_without_proof_is_rejected_with_the_command_that_proves_it() -> None:
-    command = "make deploy ENV=staging ARGS='--release 4f2c1ab'"
+    command = "kickoff deploy --env staging --release 4f2c1ab"
     refusal = KickoffError(
         "staging never proved 4f2c1ab", code=ExitCode.REJECTED, hint=f"prove it: {command}"
     )
@@ -405,7 +405,7 @@ def test_a_commit_without_proof_is_rejected_with_the_command_that_proves_it() ->
     outcome = decide(cases.run_of(promotion(refusal), planned=plan))
     assert (outcome.verdict, outcome.exit_code, outcome.at) == ("rejected", 1, "at promotion")
     assert outcome.fix == f"prove it: {command}"
-    assert outcome.next == ("make deploy ENV=production",)
+    assert outcome.next == ("kickoff deploy --env production",)
     assert "as before" in str(outcome.serving)
 
 

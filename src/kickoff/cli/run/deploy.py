@@ -242,7 +242,7 @@ def _call(
             timeout=limit,
         )
     except subprocess.TimeoutExpired:
-        text = f"error: `kickoff {' '.join(words[:3])}` did not end within {limit:.0f} s\n"
+        text = f"error: `{' '.join(['kickoff', *words[:3]])}` did not end within {limit:.0f} s\n"
         return subprocess.CompletedProcess(command, ExitCode.UNREACHABLE, "", text)
 
 
@@ -251,7 +251,7 @@ def _act(venv: Path) -> Path:
     if found is None:
         raise KickoffError(
             "act is missing, which runs the workflow on this machine",
-            hint="`make deploy` installs it into .venv; elsewhere put act on PATH",
+            hint="`make .venv` installs it into .venv; elsewhere put act on PATH",
         )
     return Path(found)
 
