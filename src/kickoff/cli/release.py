@@ -8,7 +8,6 @@ from pathlib import Path
 from kickoff.cli.parser import READ_CODES, RELEASE_CODES, Parser, Verbs, add_verb
 from kickoff.cli.verbs import VERBS
 
-
 FORMAT = "how the result is written (default: text)"
 
 
