@@ -15,10 +15,10 @@ from collections.abc import Mapping, Sequence
 
 from kickoff import evidence, github
 from kickoff import service as services
-from kickoff.checks import smoke
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, Verdict
 from kickoff.host import handover
+from kickoff.probing import smoke
 from kickoff.service import Service
 
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?", Verdict.NOT_APPLICABLE: "-"}

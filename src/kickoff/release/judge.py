@@ -18,8 +18,8 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from kickoff.checks.probe import ProbeCounts
 from kickoff.evidence import RuleResult, Verdict
+from kickoff.probing.prober import ProbeCounts
 from kickoff.release.traefik import Traffic
 
 ALPHA = 0.001

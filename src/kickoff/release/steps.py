@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 
-from kickoff.checks import smoke
-from kickoff.checks.http import open_client
-from kickoff.checks.smoke import wait_live, wait_ready
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, Verdict, now
+from kickoff.probing import smoke
+from kickoff.probing.http import open_client
+from kickoff.probing.readiness import wait_live, wait_ready
 from kickoff.release import assembly, rollback_targets
 from kickoff.release.folder import describe
 from kickoff.release.model import Colour, Release, State

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kickoff.checks.smoke import wait_ready
+from kickoff.probing.readiness import wait_ready
 
 ROOT = Path(__file__).resolve().parents[3]
 FIXTURE = ROOT / "tests" / "e2e" / "service"
