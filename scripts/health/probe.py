@@ -16,9 +16,9 @@ from collections.abc import Sequence
 
 from kickoff import errors
 from kickoff import service as services
-from kickoff.checks import smoke
-from kickoff.checks.probe import Prober
 from kickoff.errors import ExitCode
+from kickoff.probing import readiness
+from kickoff.probing.prober import Prober
 from kickoff.service import Service
 
 
@@ -26,7 +26,7 @@ def main() -> int:
     """Wait and probe; the exit code is 0, 1 when probes failed, or 4 when it never became ready."""
     arguments = _arguments(sys.argv[1:])
     service = services.load(Path.cwd())
-    ready = smoke.wait_ready(
+    ready = readiness.wait_ready(
         arguments.url,
         {},
         service.ready_path,

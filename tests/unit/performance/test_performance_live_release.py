@@ -14,6 +14,7 @@ import pytest
 from kickoff import evidence, service
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.performance import check, comparison, live_release, load, rules, summary
+from kickoff.performance import document as documents
 from kickoff.performance.load import Arm
 from kickoff.performance.samples import Sample
 from kickoff.performance.scenarios import Catalogue, Effect, Scenario
@@ -127,7 +128,7 @@ def judge(row: Row, scenario: Scenario, settings: Catalogue, locustfile: Path) -
             live_down=live_release.asked(live, service.load(ROOT)),
         )
         outcome = check.run(scenario, setup, settings)
-    document = check.to_evidence(
+    document = documents.to_evidence(
         [outcome],
         environment="staging",
         service="football",
@@ -195,7 +196,7 @@ def _no_cause(_arm: Arm, _service: service.Service) -> Callable[[], str]:
 
 
 def _all_pass(result: load.LoadResult, _objectives: object = None) -> list[RuleResult]:
-    return [RuleResult("anything", PASS, "", "", len(result.samples))]
+    return [RuleResult("perf.anything", "anything", PASS, "", "", len(result.samples))]
 
 
 WITHOUT: dict[str, tuple[str, AbstractContextManager[object]]] = {

@@ -17,6 +17,7 @@ from kickoff import evidence
 from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict, combine
 from kickoff.performance import check, comparison, load, rules, samples
+from kickoff.performance import document as documents
 from kickoff.performance.load import Arm, Progress
 from kickoff.performance.scenarios import Catalogue, Scenario
 from tests.unit.performance.toy import Toy
@@ -386,7 +387,7 @@ def test_evidence_of_a_first_release_says_what_does_not_apply(
 ) -> None:
     setup = check.Setup(Arm("candidate", candidate.url, {}, "new"), None, locustfile)
     outcome = check.run(smoke, setup, catalogue)
-    document = check.to_evidence(
+    document = documents.to_evidence(
         [outcome],
         environment="staging",
         service="football",

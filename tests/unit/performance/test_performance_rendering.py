@@ -22,6 +22,7 @@ from kickoff.performance import (
     scenarios,
     summary,
 )
+from kickoff.performance import document as documents
 from kickoff.performance.load import LoadResult
 from kickoff.performance.samples import CANDIDATE, Sample
 from kickoff.performance.trend import trends
@@ -128,7 +129,7 @@ def read(document: Evidence, folder: Path) -> dict[str, str]:
 
 
 def documented(outcomes: list[check.Outcome]) -> Evidence:
-    return check.to_evidence(
+    return documents.to_evidence(
         outcomes,
         environment="staging",
         service="shop",

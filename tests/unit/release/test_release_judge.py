@@ -9,8 +9,8 @@ from typing import Any
 
 import pytest
 
-from kickoff.checks.probe import ProbeCounts
 from kickoff.evidence import RuleResult, Verdict, combine
+from kickoff.probing.prober import ProbeCounts
 from kickoff.release.judge import (
     ALPHA,
     GROWTH,

@@ -30,7 +30,7 @@ def test_the_project_describes_its_service() -> None:
     assert service.required_checks == ("smoke-candidate", "perf-baseline")
     assert service.smoke
     assert service.functional is not None
-    assert {"--base-url={url}", "--expect-release={release}"} <= set(service.functional.run)
+    assert {"--base-url={url}", "--expect-release={release}"} <= set(service.functional.command.run)
 
 
 def test_what_is_left_out_has_a_default() -> None:

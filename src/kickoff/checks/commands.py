@@ -1,4 +1,4 @@
-"""The quality gate: run what ``configs/service.yml`` names, and keep every log."""
+"""Commands of the service's own: run without a shell, logged line by line, nothing left running."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kickoff import foreign, masking
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
+from kickoff.evidence import RuleResult, Verdict, rule_id
 from kickoff.places import cache_home
 from kickoff.service import Command
 
@@ -46,14 +46,18 @@ class Outcome:
         """Whether the command ended with exit code 0."""
         return self.status == 0
 
-    def result(self) -> RuleResult:
-        """Return the rule for the report."""
+    def rule(self, area: str) -> RuleResult:
+        """Return the rule for the report; its id begins with ``area``."""
+        identity = rule_id(area, self.command.name)
         if self.passed:
-            return RuleResult(self.command.name, Verdict.PASS, "exit 0", "exit 0", 1)
+            measured = f"exit 0 in {self.seconds:.1f} s"
+            return RuleResult(identity, self.command.name, Verdict.PASS, measured, "exit 0", 1)
         measured = "no exit code" if self.status is None else f"exit {self.status}"
         line = " ".join(self.command.run)
         reason = self.problem or f"`{line}` ended with exit code {self.status}"
-        return RuleResult(self.command.name, Verdict.FAIL, measured, "exit 0", int(not self.problem), reason)
+        return RuleResult(
+            identity, self.command.name, Verdict.FAIL, measured, "exit 0", int(not self.problem), reason
+        )
 
     def tail(self) -> list[str]:
         """Return the last lines of the log."""
@@ -67,7 +71,7 @@ def execute(
     logs: Path,
     environ: Mapping[str, str],
     show: Callable[[str], object],
-    stage: str = "quality-gate",
+    stage: str,
 ) -> Outcome:
     """Run one command in ``root`` without a shell, and leave nothing of it running; its output is masked.
 
@@ -86,102 +90,67 @@ def execute(
     def outcome(status: int | None, problem: str = "") -> Outcome:
         return Outcome(command, status, problem, time.monotonic() - begin, log)
 
-    program = shutil.which(command.run[0], path=environ.get("PATH"))
-    if program is None and "/" in command.run[0] and os.access(root / command.run[0], os.X_OK):
-        program = str(root / command.run[0])
+    program = _program(command, root, environ)
     with log.open("w", encoding="utf-8") as stream:
+
+        def write(raw: str) -> None:
+            line = masking.text(raw)
+            stream.write(line)
+            show(line)
+
         if program is None:
             problem = f"`{command.run[0]}` is not on PATH on this machine"
-            stream.write(problem + "\n")
-            show(problem + "\n")
+            write(f"{problem}\n")
             return outcome(None, problem)
-        with subprocess.Popen(
-            [program, *command.run[1:]],
-            cwd=root,
-            env=dict(environ),
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        ) as process:
-
-            def copy() -> None:
-                for raw in process.stdout or ():
-                    line = masking.text(raw)
-                    stream.write(line)
-                    show(line)
-
-            reader = threading.Thread(target=copy, daemon=True)
-            reader.start()
-            status: int | None = None
-            problem = ""
-            try:
-                status = process.wait(timeout=command.timeout_seconds)
-            except subprocess.TimeoutExpired:
-                problem = f"did not end within {command.timeout_seconds} s and was stopped"
-            finally:
-                # Whatever the command started and left behind holds the pipe open, and the machine busy.
-                _stop(process)
-                reader.join()
-    return outcome(status, problem)
+        status = _watch([program, *command.run[1:]], command.timeout_seconds, root, environ, write)
+    if status is None:
+        return outcome(None, f"did not end within {command.timeout_seconds} s and was stopped")
+    return outcome(status)
 
 
-def gate(
-    commands: Sequence[Command],
-    *,
-    root: Path,
-    logs: Path,
-    environ: Mapping[str, str],
-    show: Callable[[str], object],
-    around: Callable[[Command, Callable[[], Outcome]], Outcome] = lambda _, call: call(),
-) -> list[Outcome]:
-    """Run every command in the order given; a failure does not hide the ones after it.
-
-    Args:
-        commands: What the service wants to be checked.
-        root: The folder they run in.
-        logs: The folder for their logs.
-        environ: Their environment, beside what each of them names.
-        show: Called with each line of output.
-        around: Wraps each call, e.g. to fold its output.
-    """
-    outcomes = []
-    for command in commands:
-
-        def call(command: Command = command) -> Outcome:
-            given = {**environ, **{key: os.environ[key] for key in command.environment if key in os.environ}}
-            return execute(command, root=root, logs=logs, environ=given, show=show)
-
-        outcomes.append(around(command, call))
-    return outcomes
+def _program(command: Command, root: Path, environ: Mapping[str, str]) -> str | None:
+    """Return the program's path: on PATH, or a file of the project named with its folder."""
+    found = shutil.which(command.run[0], path=environ.get("PATH"))
+    if found is None and "/" in command.run[0] and os.access(root / command.run[0], os.X_OK):
+        return str(root / command.run[0])
+    return found
 
 
-def evidence(outcomes: Sequence[Outcome], *, service: str, commit: str, started: str) -> Evidence:
-    """Return the document of the stage: a rule per command, and the log of the first that failed."""
-    rules = [outcome.result() for outcome in outcomes]
-    failed = [outcome for outcome in outcomes if not outcome.passed]
-    if failed:
-        names = ", ".join(outcome.command.name for outcome in failed)
-        summary = f"{len(failed)} of {len(outcomes)} checks failed: {names}"
-    else:
-        summary = (
-            f"{len(outcomes)} of {len(outcomes)} checks passed" if outcomes else "no check is configured"
-        )
-    return Evidence(
-        stage="quality-gate",
-        environment="",
-        verdict=combine(rule.verdict for rule in rules),
-        summary=summary,
-        started=started,
-        finished=now(),
-        service=service,
-        inputs={"commit": commit, "commands": [list(outcome.command.run) for outcome in outcomes]},
-        rules=rules,
-        facts={"seconds": {outcome.command.name: round(outcome.seconds, 2) for outcome in outcomes}},
-        log_tail=failed[0].tail() if failed else [],
-    )
+def _watch(
+    line: Sequence[str], seconds: int, root: Path, environ: Mapping[str, str], write: Callable[[str], None]
+) -> int | None:
+    """Run a program and pass its lines on; return its exit code, or ``None`` when its time ran out."""
+    with subprocess.Popen(
+        line,
+        cwd=root,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+
+        def copy() -> None:
+            for raw in process.stdout or ():
+                write(raw)
+
+        reader = threading.Thread(target=copy, daemon=True)
+        reader.start()
+        try:
+            return process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            # Whatever the command started and left behind holds the pipe open, and the machine busy.
+            _stop(process)
+            reader.join()
+
+
+def variables(command: Command) -> dict[str, str]:
+    """Return the variables of this process that a command asks for by name."""
+    return {key: os.environ[key] for key in command.environment if key in os.environ}
 
 
 def cache_folder(environ: Mapping[str, str]) -> Path:

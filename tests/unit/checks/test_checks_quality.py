@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from kickoff import quality
+from kickoff.checks import commands, quality
+from kickoff.checks.commands import Outcome
 from kickoff.errors import KickoffError
-from kickoff.evidence import Verdict, now
+from kickoff.evidence import Evidence, Verdict, now
 from kickoff.service import Command
 
 
@@ -18,14 +19,24 @@ def command(script: str, name: str = "check", timeout: int = 30) -> Command:
     return Command(name, (sys.executable, "-c", script), timeout)
 
 
-def run(tmp_path: Path, *commands: Command, shown: list[str] | None = None) -> list[quality.Outcome]:
-    return quality.gate(
-        commands,
-        root=tmp_path,
-        logs=tmp_path / "logs",
-        environ=dict(os.environ),
-        show=(shown if shown is not None else []).append,
-    )
+def run(tmp_path: Path, *wanted: Command, shown: list[str] | None = None) -> list[Outcome]:
+    return [
+        commands.execute(
+            given,
+            root=tmp_path,
+            logs=tmp_path / "logs",
+            environ=dict(os.environ),
+            show=(shown if shown is not None else []).append,
+            stage="quality-gate",
+        )
+        for given in wanted
+    ]
+
+
+def concluded(outcomes: list[Outcome]) -> Evidence:
+    document = Evidence("quality-gate", "", Verdict.INCONCLUSIVE, "", now())
+    quality.conclude(document, outcomes)
+    return document
 
 
 def test_a_command_that_passes(tmp_path: Path) -> None:
@@ -35,19 +46,20 @@ def test_a_command_that_passes(tmp_path: Path) -> None:
     assert shown == ["fine\n"]
     assert outcome.log == tmp_path / "logs" / "quality-gate-unit-tests-fast.log"
     assert outcome.log.read_text() == "fine\n"
-    rule = outcome.result()
-    assert (rule.verdict, rule.measured, rule.threshold, rule.samples) == (
+    rule = outcome.rule("quality")
+    assert (rule.id, rule.verdict, rule.threshold, rule.samples) == (
+        "quality.unit-tests-fast",
         Verdict.PASS,
-        "exit 0",
         "exit 0",
         1,
     )
+    assert rule.measured == f"exit 0 in {outcome.seconds:.1f} s"
 
 
 def test_a_failure_does_not_hide_what_comes_after(tmp_path: Path) -> None:
     outcomes = run(tmp_path, command("raise SystemExit(4)", "one"), command("raise SystemExit(5)", "two"))
     assert [outcome.status for outcome in outcomes] == [4, 5]
-    document = quality.evidence(outcomes, service="demo", commit="abc", started=now())
+    document = concluded(outcomes)
     assert document.verdict is Verdict.FAIL
     assert document.summary == "2 of 2 checks failed: one, two"
     assert "ended with exit code 4" in document.rules[0].reason
@@ -56,19 +68,19 @@ def test_a_failure_does_not_hide_what_comes_after(tmp_path: Path) -> None:
 def test_the_evidence_is_valid_and_keeps_the_end_of_the_first_failing_log(tmp_path: Path) -> None:
     lines = "import sys\nfor i in range(100): print(i)\nprint('why', file=sys.stderr)\nsys.exit(1)"
     outcomes = run(tmp_path, command("pass", "good"), command(lines, "bad"))
-    document = quality.evidence(outcomes, service="demo", commit="abc", started=now())
-    assert len(document.log_tail) == quality.TAIL
+    document = concluded(outcomes)
+    assert len(document.log_tail) == commands.TAIL
     assert document.write(tmp_path).is_file()
 
 
 def test_no_command_at_all_proves_nothing() -> None:
-    document = quality.evidence([], service="demo", commit="abc", started=now())
+    document = concluded([])
     assert document.verdict is Verdict.INCONCLUSIVE
 
 
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
     (outcome,) = run(tmp_path, Command("lint", ("no-such-program-here", "x"), 5))
-    rule = outcome.result()
+    rule = outcome.rule("quality")
     assert rule.verdict is Verdict.FAIL
     assert rule.samples == 0
     assert "`no-such-program-here` is not on PATH" in rule.reason
@@ -104,7 +116,7 @@ PARENT = (
 def test_a_command_that_hangs_is_stopped_with_its_children(tmp_path: Path) -> None:
     (outcome,) = run(tmp_path, command(PARENT + "time.sleep(600)", timeout=2))
     assert outcome.status is None
-    assert "did not end within 2 s" in outcome.result().reason
+    assert "did not end within 2 s" in outcome.rule("quality").reason
     assert_released(tmp_path / "lock")
 
 
@@ -122,17 +134,17 @@ def test_output_that_is_no_text_does_not_break_the_log(tmp_path: Path) -> None:
 
 def test_tools_need_their_lock(tmp_path: Path) -> None:
     with pytest.raises(KickoffError, match="is missing"):
-        quality.tools(tmp_path / "none.txt", tmp_path)
+        commands.tools(tmp_path / "none.txt", tmp_path)
 
 
 def test_tools_are_prepared_once(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text("")
-    first = quality.tools(lock, tmp_path / "cache")
+    first = commands.tools(lock, tmp_path / "cache")
     assert (first / "python").exists()
     marker = first / "marker"
     marker.touch()
-    assert quality.tools(lock, tmp_path / "cache") == first
+    assert commands.tools(lock, tmp_path / "cache") == first
     assert marker.exists()
 
 
@@ -140,7 +152,7 @@ def test_tools_without_hashes_are_refused(tmp_path: Path) -> None:
     lock = tmp_path / "lock.txt"
     lock.write_text("ruff\n")
     with pytest.raises(KickoffError, match="cannot prepare"):
-        quality.tools(lock, tmp_path / "cache")
+        commands.tools(lock, tmp_path / "cache")
 
 
 def assert_released(lock: Path) -> None:

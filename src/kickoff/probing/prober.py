@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Self
 
-from kickoff.checks.http import SECONDS, CheckResult, open_client, perform
+from kickoff.probing.http import SECONDS, CheckResult, open_client, perform
 from kickoff.service import HttpCheck
 
 _REQUEST_SECONDS = 5.0
