@@ -1,22 +1,9 @@
 #!/usr/bin/env python3
-"""Run the quality gate of configs/service.yml on a commit and write its evidence."""
+"""`kickoff check`: run the quality gate on a commit."""
 
+import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
-from kickoff import bootstrap
-
-bootstrap.ensure("pipeline")
-
-from kickoff import errors
-from kickoff.checks import runner
-
-
-def main() -> int:
-    """Run the check; return the exit code."""
-    return runner.main("check", description=__doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(errors.run(main))
+program = Path(__file__).resolve().parents[2] / "src" / "kickoff"
+os.execv(sys.executable, [sys.executable, str(program), "check", *sys.argv[1:]])

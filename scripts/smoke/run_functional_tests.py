@@ -1,22 +1,9 @@
 #!/usr/bin/env python3
-"""Run the service's own tests against the staged candidate, and record the verdicts in its attempt."""
+"""`kickoff functional`: run the interface tests against the candidate."""
 
+import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
-from kickoff import bootstrap
-
-bootstrap.ensure("pipeline")
-
-from kickoff.checks import runner
-from kickoff.host import handover
-
-
-def main() -> int:
-    """Run the check; return the exit code."""
-    return runner.main("functional", description=__doc__)
-
-
-if __name__ == "__main__":
-    sys.exit(handover.run(main))
+program = Path(__file__).resolve().parents[2] / "src" / "kickoff"
+os.execv(sys.executable, [sys.executable, str(program), "functional", *sys.argv[1:]])

@@ -275,7 +275,7 @@ def test_no_planted_secret_is_found_in_what_a_run_leaves(
     for stage in STAGES:
         stage(run)
         run.step(
-            "report/build_report.py", "--evidence", str(run.folder / "evidence"),
+            "report", "--evidence", str(run.folder / "evidence"),
             "--output", str(run.folder / f"report-{stage.__name__}"), "--summary", str(run.folder / "summary.md"),
             env=False, code=None,
         )  # fmt: skip

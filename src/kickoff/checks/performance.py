@@ -14,7 +14,7 @@ from types import FrameType
 
 from kickoff import evidence, git, github
 from kickoff.checks.check import Check, Context, Need, add_evidence
-from kickoff.errors import KickoffError
+from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
 from kickoff.performance import (
     aggregates,
@@ -129,9 +129,8 @@ def _catalogue(context: Context) -> Catalogue:
 def _given(context: Context) -> Iterator[_Sides]:
     """Yield the addresses of the command line."""
     given = context.arguments
-    if not given.host:
-        raise KickoffError("no address to test", hint="give --host http://127.0.0.1:8000")
-    candidate = Arm("candidate", given.host, arguments.headers(given.header), given.release)
+    host = given.host or _serving(context)
+    candidate = Arm("candidate", host, arguments.headers(given.header), given.release)
     live = Arm("live", given.against, arguments.headers(given.header)) if given.against else None
     if live is not None:
         load.require(live.url)  # whoever names an address means one that answers
@@ -143,6 +142,28 @@ def _given(context: Context) -> Iterator[_Sides]:
         pids={arm.name: resources.listening_on(arm.url) for arm in (candidate, live) if arm},
         not_compared="" if live else "no second address was given (--against)",
     )
+
+
+def _serving(context: Context) -> str:
+    """Return the public address of what serves the environment, which is development by default.
+
+    Raises:
+        KickoffError: Nothing serves there (exit 4).
+    """
+    from kickoff.release.session import open_recorded  # noqa: PLC0415 - an address needs no engine
+
+    name = context.environment or "development"
+    session = open_recorded(name, context.root)
+    problem = session.not_serving()
+    if problem:
+        raise KickoffError(
+            f"no address was given, and {name} does not serve: {problem}",
+            code=ExitCode.UNREACHABLE,
+            hint=f"`kickoff start --env {name}`, the first time `kickoff deploy --env {name}`; "
+            "or give --host http://127.0.0.1:8000",
+        )
+    with session.target.reach("live") as endpoint:
+        return endpoint.url
 
 
 @contextmanager

@@ -2,26 +2,26 @@
 
 import argparse
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
 from kickoff import github
-from kickoff.checks import registry
 from kickoff.checks.check import Check, Context
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, stages
 
 
-def main(name: str, argv: Sequence[str] | None = None, *, description: str | None = None) -> int:
-    """Parse the arguments of a check's command and run it; return the exit code."""
-    checks = registry.load(name)
-    parser = argparse.ArgumentParser(description=description or checks[0].title, allow_abbrev=False)
-    checks[0].add_arguments(parser)
-    return run(checks, parser.parse_args(argv))
-
-
-def run(checks: Sequence[Check], arguments: argparse.Namespace) -> int:
+def run(
+    checks: Sequence[Check],
+    arguments: argparse.Namespace,
+    tell: Callable[[dict[str, object]], object] = lambda _: None,
+) -> int:
     """Run checks that share their arguments, one after the other; a failure does not hide the next.
+
+    Args:
+        checks: The checks.
+        arguments: The parsed arguments of their command.
+        tell: Called with each document of evidence.
 
     Returns:
         The worst exit code.
@@ -34,6 +34,7 @@ def run(checks: Sequence[Check], arguments: argparse.Namespace) -> int:
     for check in checks:
         for document in check.documents(context):
             codes.append(_finish(check, context, document))
+            tell(document.to_document())
             verdicts.append(document.verdict)
             github.set_output("verdict", _together(verdicts))
             _record(context, document)

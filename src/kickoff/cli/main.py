@@ -42,7 +42,8 @@ def parse(argv: Sequence[str]) -> argparse.Namespace:
         near = get_close_matches(first, VERBS, 1)
         hint = f"did you mean `kickoff {near[0]}`?" if near else "`kickoff --help` lists the verbs"
         raise KickoffError(f"kickoff has no verb {first!r}", hint=hint)
-    return build(first).parse_args(argv or ["--help"])
+    # The help and the version need no group, so the lightest one does.
+    return build(first if first in VERBS else "doctor").parse_args(argv or ["--help"])
 
 
 def build(only: str = "") -> Parser:

@@ -93,9 +93,10 @@ VERBS: dict[str, Verb] = {name: verb for section in SECTIONS for name, verb in s
 def needs(argv: Sequence[str]) -> str:
     """Return the lock whose packages a command line needs; empty when the standard library is enough.
 
-    A host is asked for its facts by more than the standard library, so ``doctor --env`` needs the pipeline's.
+    Checks say themselves what they take, so even their help needs them; and a host is asked for its facts by
+    more than the standard library, so ``doctor --env`` needs the pipeline's.
     """
     verb = VERBS.get(argv[0]) if argv else None
-    if verb is None or {"-h", "--help"} & set(argv):
+    if verb is None or (verb.group != "checks" and {"-h", "--help"} & set(argv)):
         return ""
     return verb.needs or ("pipeline" if any(part.startswith("--env") for part in argv) else "")

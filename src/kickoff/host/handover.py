@@ -13,19 +13,18 @@ import os
 import secrets
 import shlex
 import subprocess
-import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from kickoff import bootstrap, errors, git, github, service, stack
+from kickoff import bootstrap, git, github, service, stack
 from kickoff.artifact import admission, source
 from kickoff.environment import secret_source
-from kickoff.environment.loader import inspect, setting
+from kickoff.environment.loader import setting
 from kickoff.environment.schema import read as read_schema
 from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
@@ -45,33 +44,6 @@ _KEYS = ("DEPLOY_KNOWN_HOSTS", "DEPLOY_SSH_KEY")
 _CONNECTION_LOST = 255
 _ARTIFACTS, _KEPT = ".kickoff/artifacts", ".kickoff/evidence"
 _PROGRAM, _LOCKS = "pipeline/src/kickoff", "pipeline/requirements"
-
-
-def run(main: Callable[[], int]) -> int:
-    """Run the body of a check here, or hand its verb over to the host of its environment."""
-    words = sys.argv[1:]
-    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
-    for option in ("--env", "--evidence", "--commit"):
-        parser.add_argument(option, default="")
-    arguments = parser.parse_known_args(words)[0]
-    host = "" if HANDED_OVER in os.environ or not arguments.env else deploy_host(arguments.env, Path.cwd())
-    verb = _VERBS[Path(sys.argv[0]).name]
-    return errors.run(lambda: hand_over(host, arguments, [verb, *words], Path.cwd()) if host else main())
-
-
-_VERBS = {
-    "run_smoke_tests.py": "smoke",
-    "run_functional_tests.py": "functional",
-    "run_performance_tests.py": "perf",
-}
-
-
-def deploy_host(name: str, root: Path) -> str:
-    """Return the host of an environment; empty for this machine."""
-    try:
-        return inspect(name, root, read_schema(root), with_secrets=False).values.get("DEPLOY_HOST", "")
-    except KickoffError:
-        return ""
 
 
 def hand_over(address: str, arguments: argparse.Namespace, words: Sequence[str], root: Path) -> int:
@@ -141,12 +113,7 @@ def pack(root: Path, artifacts: Sequence[Path], proofs: Sequence[Path], commit: 
     wanted = sorted({head, source.resolve(root, commit or "HEAD")})
     known = git.run(root, "ls-files", "-z", "--cached").stdout.split("\0")
     members = {f"project/{name}": root / name for name in filter(None, known)}
-    scripts = str(Path(bootstrap.ROOT) / "scripts")
-    for folder, source_folder in (
-        (_PROGRAM, bootstrap.PACKAGE),
-        (_LOCKS, bootstrap.LOCKS),
-        ("pipeline/scripts", scripts),
-    ):
+    for folder, source_folder in ((_PROGRAM, bootstrap.PACKAGE), (_LOCKS, bootstrap.LOCKS)):
         found = [path for path in sorted(Path(source_folder).rglob("*")) if "__pycache__" not in path.parts]
         members |= {f"{folder}/{path.relative_to(source_folder)}": path for path in found}
     members |= {f"project/{_ARTIFACTS}/{path.name}": path for path in artifacts}

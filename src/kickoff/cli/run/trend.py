@@ -1,20 +1,13 @@
-#!/usr/bin/env python3
 """Show how response times moved over the releases whose evidence is given; find steps and creep."""
-
-import sys
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
-from kickoff import bootstrap
-
-bootstrap.ensure("pipeline")
 
 import argparse
 import json
 from dataclasses import asdict
+from pathlib import Path
 
-from kickoff import errors, evidence
+from kickoff import evidence
 from kickoff import service as services
+from kickoff.cli import output
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.performance import scenarios, trend
@@ -23,20 +16,8 @@ from kickoff.report import trend_page
 _STAGE = "perf-baseline"
 
 
-def main() -> int:
+def run(arguments: argparse.Namespace) -> int:
     """Write ``trend.html`` and ``trend.json``; return 0 when steady, 1 after a drift, 3 with too little."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument(
-        "--evidence",
-        nargs="+",
-        type=Path,
-        default=[Path(".kickoff/runs")],
-        metavar="DIR",
-        help="folders with the evidence of releases, searched in depth (default: .kickoff/runs)",
-    )
-    parser.add_argument("--env", default="", metavar="NAME", help="this environment alone")
-    parser.add_argument("--output", type=Path, default=Path(".kickoff/trend"), metavar="DIR")
-    arguments = parser.parse_args()
     documents = [document for folder in arguments.evidence for document in _read(folder)]
     chosen = [entry for entry in documents if not arguments.env or entry.environment == arguments.env]
     root = Path.cwd()
@@ -49,7 +30,8 @@ def main() -> int:
     text = json.dumps([asdict(entry) for entry in found], indent=1, ensure_ascii=False) + "\n"
     evidence.write_atomic(arguments.output / "trend.json", text)
     verdict = trend_page.verdict(found)
-    print(f"{verdict.upper()}  {trend_page.sentence(found)}\n  report    {page}")
+    document = {"verdict": verdict.value, "trends": json.loads(text), "report": str(page)}
+    output.result(document, f"{verdict.upper()}  {trend_page.sentence(found)}\n  report    {page}")
     return verdict.exit_code
 
 
@@ -57,7 +39,3 @@ def _read(folder: Path) -> list[Evidence]:
     if not folder.is_dir():
         raise KickoffError(f"there is no folder {folder}", hint="give --evidence DIR of earlier runs")
     return [document for document in evidence.read(folder) if document.stage == _STAGE]
-
-
-if __name__ == "__main__":
-    sys.exit(errors.run(main))
