@@ -14,14 +14,14 @@ from kickoff.evidence import Evidence, RuleResult, Verdict, combine, stages
 def run(
     checks: Sequence[Check],
     arguments: argparse.Namespace,
-    tell: Callable[[dict[str, object]], object] = lambda _: None,
+    tell: Callable[[Evidence], object] = lambda _: None,
 ) -> int:
     """Run checks that share their arguments, one after the other; a failure does not hide the next.
 
     Args:
         checks: The checks.
         arguments: The parsed arguments of their command.
-        tell: Called with each document of evidence.
+        tell: Called with each evidence once it is written.
 
     Returns:
         The worst exit code.
@@ -34,7 +34,7 @@ def run(
     for check in checks:
         for document in check.documents(context):
             codes.append(_finish(check, context, document))
-            tell(document.to_document())
+            tell(document)
             verdicts.append(document.verdict)
             github.set_output("verdict", _together(verdicts))
             _record(context, document)

@@ -4,14 +4,20 @@ import argparse
 import contextlib
 import math
 import sys
-from collections.abc import Callable
+from collections.abc import Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kickoff.cli import output
-from kickoff.cli.parser import Parser, Verbs, add_verb
+from kickoff.cli.parser import Parser, Run, Verbs, add_verb
 from kickoff.cli.verbs import VERBS
 from kickoff.errors import KickoffError
+
+if TYPE_CHECKING:
+    from kickoff.checks.check import Check
+    from kickoff.evidence import Evidence
 
 _EXAMPLES = {
     "check": ("check", "check --commit v1.4.0 --requirements requirements/dev.txt"),
@@ -60,13 +66,13 @@ def _check(verbs: Verbs, name: str) -> None:
         checks[0].add_arguments(child)
 
 
-def _run(checks: list, arguments: argparse.Namespace) -> int:
+def _run(checks: "Sequence[Check]", arguments: argparse.Namespace) -> int:
     from kickoff.checks import runner
 
-    documents: list[dict[str, object]] = []
+    found: list[Evidence] = []
     with contextlib.redirect_stdout(sys.stderr) if output.is_json() else contextlib.nullcontext():
-        code = runner.run(checks, arguments, documents.append)
-    output.result({"checks": documents})
+        code = runner.run(checks, arguments, found.append)
+    output.result({"checks": [asdict(one) for one in found]})
     return code
 
 
@@ -139,11 +145,12 @@ def _verb(verbs: Verbs, name: str, *examples: str, codes: tuple[int, ...]) -> Pa
     return add_verb(verbs, name, VERBS[name].text, _body(name), examples=examples, codes=codes, env="")
 
 
-def _body(name: str) -> Callable[[argparse.Namespace], int]:
+def _body(name: str) -> Run:
     def run(arguments: argparse.Namespace) -> int:
         from kickoff.cli.run import probe, report, trend
 
-        return {"probe": probe, "report": report, "trend": trend}[name].run(arguments)
+        bodies: dict[str, Run] = {"probe": probe.run, "report": report.run, "trend": trend.run}
+        return bodies[name](arguments)
 
     return run
 

@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
     command = build()
     _mark(command)
-    sys.stdout.write(shtab.complete(command, arguments.shell, preamble=_PREAMBLE) + "\n")
+    sys.stdout.write(shtab.complete(command, arguments.shell, preamble=_PREAMBLE[arguments.shell]) + "\n")
     return 0
 
 

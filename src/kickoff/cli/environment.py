@@ -1,10 +1,9 @@
 """The verbs of ``kickoff env``: environments as files, as values, and as what runs."""
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
 
-from kickoff.cli.parser import Parser, Verbs, add_group, add_verb
+from kickoff.cli.parser import Parser, Run, Verbs, add_group, add_verb
 from kickoff.cli.verbs import VERBS
 
 FORMAT = "how the result is written (default: text)"
@@ -146,7 +145,7 @@ def _github(group: Verbs) -> None:
         group,
         "issue",
         "open, update or close the repository's one issue about drift",
-        _in("drift_issue"),
+        _issue,
         examples=("env issue --planned '[\"staging\"]' --evidence .kickoff/evidence",),
         codes=(0, 2, 4),
         env="",
@@ -159,7 +158,7 @@ def _github(group: Verbs) -> None:
         group,
         "protect",
         "protect staging and production on GitHub: reviewers, waiting time, refs",
-        _in("protection"),
+        _protect,
         examples=(
             "env protect --reviewer ada --wait-minutes 5 --dry-run",
             "env protect --reviewer my-org/shippers",
@@ -196,7 +195,7 @@ def _reporting(parser: Parser) -> None:
     parser.add_argument("--evidence", type=Path, metavar="DIR", help="keep the outcome in this folder")
 
 
-def _body(name: str) -> Callable[[argparse.Namespace], int]:
+def _body(name: str) -> Run:
     def run(arguments: argparse.Namespace) -> int:
         from kickoff.cli.run import environment
 
@@ -205,10 +204,13 @@ def _body(name: str) -> Callable[[argparse.Namespace], int]:
     return run
 
 
-def _in(module: str) -> Callable[[argparse.Namespace], int]:
-    def run(arguments: argparse.Namespace) -> int:
-        from kickoff.cli.run import drift_issue, protection
+def _issue(arguments: argparse.Namespace) -> int:
+    from kickoff.cli.run import drift_issue
 
-        return {"drift_issue": drift_issue, "protection": protection}[module].run(arguments)
+    return drift_issue.run(arguments)
 
-    return run
+
+def _protect(arguments: argparse.Namespace) -> int:
+    from kickoff.cli.run import protection
+
+    return protection.run(arguments)

@@ -5,13 +5,14 @@ import importlib
 import os
 import re
 import shlex
+import shutil
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from kickoff import errors
+from kickoff import bootstrap, errors
 from kickoff.cli import command_line, output
 from kickoff.cli.parser import Command, Parser
 from kickoff.cli.verbs import VERBS
@@ -28,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments without the program's name; by default those of the process.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    return errors.run(lambda: run(parse(given)))
+    return errors.run(lambda: _runnable(lambda: run(parse(given))))
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -72,6 +73,24 @@ def run(arguments: argparse.Namespace) -> int:
         code = _run_here(arguments)
     output.detail(f"ended with exit code {code} after {time.monotonic() - began:.1f} s")
     return code
+
+
+def _runnable(body: Callable[[], int]) -> int:
+    """Run the body; the commands in an error's hint are written as they can be typed here."""
+    try:
+        return body()
+    except KickoffError as error:
+        error.hint = re.sub(r"`kickoff (?=[a-z-])", f"`{program()} ", error.hint)
+        raise
+
+
+def program() -> str:
+    """Return how this command is typed here: by its name where it is on the PATH, otherwise by its place."""
+    own = Path(bootstrap.ROOT, ".venv", "bin", "kickoff")
+    if shutil.which("kickoff") or not bootstrap.IN_CHECKOUT:
+        return "kickoff"
+    place = os.path.relpath(own if own.is_file() else bootstrap.PACKAGE)
+    return shlex.quote(place) if own.is_file() else f"python3 {shlex.quote(place)}"
 
 
 def _run_here(arguments: argparse.Namespace) -> int:

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from kickoff import bootstrap
 from kickoff.cli import command_line, main
 from kickoff.cli.parser import Parser
 from kickoff.cli.verbs import SECTIONS, VERBS
@@ -73,8 +74,12 @@ def test_the_help_of_the_command_lists_every_verb() -> None:
     ],
 )
 def test_a_mistake_ends_with_2_and_a_hint(
-    argv: list[str], message: str, capsys: pytest.CaptureFixture[str]
+    argv: list[str],
+    message: str,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    monkeypatch.setattr(main, "program", lambda: "kickoff")
     assert main.main(argv) == 2
     said = capsys.readouterr().err
     assert said.startswith("error: ") and "hint: " in said and "Traceback" not in said
@@ -221,6 +226,19 @@ def test_a_hint_names_the_environment_it_is_for(capsys: pytest.CaptureFixture[st
     with pytest.raises(KickoffError) as caught:
         main.run(given)
     assert caught.value.hint == "`kickoff history --env qa` lists them"
+
+
+def test_a_hint_is_written_as_it_can_be_typed_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    monkeypatch.chdir(ROOT)
+    assert main.main(["stauts"]) == 2
+    assert "did you mean `python3 src/kickoff status`?" in capsys.readouterr().err
+    (tmp_path / "kickoff").touch(mode=0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert main.program() == "kickoff"
 
 
 # --- as a program -----------------------------------------------------------------------------------------

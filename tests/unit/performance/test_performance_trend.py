@@ -121,7 +121,15 @@ def test_the_script_reads_evidence_and_leaves_a_page(
 
 def test_the_script_says_when_there_is_no_folder(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(KICKOFF), "trend", "--evidence", str(tmp_path / "none"), "--output", str(tmp_path)],
+        [
+            sys.executable,
+            str(KICKOFF),
+            "trend",
+            "--evidence",
+            str(tmp_path / "none"),
+            "--output",
+            str(tmp_path),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,
