@@ -12,7 +12,7 @@ def render(arguments: argparse.Namespace, changed: Mapping[str, object] | None =
         changed: Other values, by name; ``None`` leaves the argument out.
     """
     values = vars(arguments) | dict(changed or {})
-    words = arguments.parser.prog.split()[1:]
+    words, spelt = arguments.parser.prog.split()[1:], arguments.parser.spellings
     last = []
     for action in arguments.parser._actions:
         value = values.get(action.dest, action.default)
@@ -26,9 +26,7 @@ def render(arguments: argparse.Namespace, changed: Mapping[str, object] | None =
             words += [action.option_strings[-1], *map(str, value)]
         else:
             each = value if isinstance(value, list) else [value]
-            words += [f"{action.option_strings[-1]}={_text(one)}" for one in each]
+            words += [
+                f"{action.option_strings[-1]}={spelt.get((action.dest, str(one)), one)}" for one in each
+            ]
     return [*words, *(["--", *last] if last else [])]
-
-
-def _text(value: object) -> str:
-    return f"{value:g}" if isinstance(value, float) and value.is_integer() else str(value)

@@ -32,6 +32,13 @@ class Parser(argparse.ArgumentParser):
 
     def __init__(self, **options: Any) -> None:  # noqa: ANN401 - those of argparse
         super().__init__(allow_abbrev=False, formatter_class=_formatter(), **options)
+        self.spellings: dict[tuple[str, str], str] = {}
+
+    def _get_value(self, action: argparse.Action, arg_string: str) -> Any:  # noqa: ANN401 - that of the type
+        """Keep how a value was written: ``10s`` cannot be told from 10.0."""
+        value = super()._get_value(action, arg_string)  # type: ignore[misc] - argparse keeps it private
+        self.spellings[action.dest, str(value)] = arg_string
+        return value
 
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments.

@@ -102,7 +102,7 @@ def sample(action: argparse.Action) -> list[str]:
     elif action.dest in ("host", "against"):
         value = "http://127.0.0.1:1"
     elif action.type is not None and action.type is not Path:
-        value = "9"
+        value = "9s" if action.dest == "duration" else "9"
     return [f"{option}={value}"]
 
 
