@@ -7,12 +7,11 @@ from itertools import pairwise
 from typing import Any
 
 from kickoff.errors import ExitCode
-from kickoff.evidence import Evidence, Verdict
-from kickoff.report.judgement import GOOD, RunVerdict, first_problem, judge, limit
+from kickoff.evidence import Evidence, Verdict, fields
+from kickoff.evidence.stages import BEFORE_A_DEPLOYMENT
+from kickoff.report.judgement import GOOD, RunVerdict, first_problem, judge
 from kickoff.report.run import Run, fact
 from kickoff.report.wording import clean, duration, line, moment, number, plural
-
-_BEFORE_A_DEPLOYMENT = ("", "validate", "promotion", "quality-gate", "build", "same-artefact")
 
 
 @dataclass(frozen=True, slots=True)
@@ -213,7 +212,7 @@ def _deployment(run: Run, environment: str) -> Outcome:
     stayed = verdict in (RunVerdict.RELEASED, RunVerdict.UNCHANGED)
     if not release and run.plan:
         release = line(run.plan.commit, 200)[:7]
-    previous = line(_name(fact(documents, "previous")), 80)
+    previous = line(fact(documents, "previous"), 80)
     return Outcome(
         verdict=verdict,
         exit_code=judgement.exit_code,
@@ -226,7 +225,7 @@ def _deployment(run: Run, environment: str) -> Outcome:
         serving=serving,
         live_down=live_down(documents),
         previous=previous if verdict is RunVerdict.RELEASED and previous != serving.release else "",
-        address=line(fact(documents, "address", "public_url"), 200),
+        address=line(fact(documents, "address"), 200),
         seconds=seconds([*run.shared, *documents]),
         missing=judgement.missing,
         users="" if stayed or "stage" not in found else _users(found),
@@ -292,24 +291,21 @@ def _release(found: Mapping[str, Evidence]) -> str:
     rollback = found.get("rollback")
     if rollback is not None:
         # A requested rollback is about the release that was taken out of service.
-        taken = _name(rollback.facts.get("previous")) or _name(rollback.facts.get("from"))
-        return taken or rollback.release
+        return fields.read(rollback.facts, fields.RolledBack).get("previous") or rollback.release
     return next((d.release for d in found.values() if d.release), "")
 
 
 def _serving(documents: Sequence[Evidence]) -> Serving:
     for document in sorted(documents, key=lambda d: d.finished, reverse=True):
-        found = document.facts.get("serving")
-        if isinstance(found, dict):
-            parts = (line(found.get("release"), 80), line(found.get("colour"), 20))
-            return Serving(True, *parts, line(found.get("answers"), 200))
-        if isinstance(found, str) and found:
-            return Serving(True, line(found, 80))
+        found = fields.read(document.facts, fields.Phase).get("serving")
+        if found is not None:
+            parts = (line(found["release"], 80), line(found["colour"], 20))
+            return Serving(True, *parts, line(found["answers"], 200))
     if any(document.stage in ("promote", "rollback") for document in documents):
         return Serving(known=False)  # who was live before says nothing any more
     for document in documents:
         if document.stage == "stage" and "live_release" in document.facts:
-            return Serving(True, line(_name(document.facts["live_release"]), 80))
+            return Serving(True, line(document.facts["live_release"], 80))
     return Serving(known=False)
 
 
@@ -327,12 +323,6 @@ def live_down(documents: Sequence[Evidence]) -> str:
     reason = line(fact.get("reason"), 200)
     end = "started again" if fact.get("started_again") is True else "absolute rules decide"
     return f"was down{when}{f' ({reason})' if reason else ''}: {end}"
-
-
-def _name(value: object) -> str:
-    if isinstance(value, dict):
-        value = value.get("release")
-    return value if isinstance(value, str) else ""
 
 
 def candidate_requests(promote: Evidence | None) -> float | None:
@@ -359,19 +349,19 @@ def _measures(found: Mapping[str, Evidence]) -> str:
     if perf is None:
         return ""
     parts = []
-    for word, label in (("p95", "p95"), ("error", "errors")):
-        rule = next((r for r in perf.rules if word in r.rule.lower() and r.verdict is Verdict.PASS), None)
+    for identity, label in (("perf.p95", "p95"), ("perf.error-rate", "errors")):
+        rule = next((r for r in perf.rules if r.id == identity and r.verdict is Verdict.PASS), None)
         if rule:
-            parts.append(f"{label} {line(rule.measured, 60)} ({limit(rule)})")
+            parts.append(f"{label} {line(rule.measured, 60)} ({line(rule.limit)})")
     return "   ".join(parts)
 
 
 def _verified(found: Mapping[str, Evidence]) -> str:
-    for name in ("rollback", "promote"):
-        document = found.get(name)
-        rules = [r for r in document.rules if r.verdict is Verdict.PASS] if document else []
-        if rules and document is not None and (name == "rollback" or "roll" in rules[-1].rule.lower()):
-            return f"{line(rules[-1].rule)}: {line(rules[-1].measured)}"
+    shows = {"rollback": ("release.public-address", "rollback.withdrawn"), "promote": ("rollback.verified",)}
+    for name, identities in shows.items():
+        for rule in found[name].rules if name in found else ():
+            if rule.id in identities and rule.verdict is Verdict.PASS:
+                return f"{line(rule.rule)}: {line(rule.measured)}"
     return ""
 
 
@@ -409,7 +399,7 @@ def _next(run: Run, verdict: RunVerdict, environment: str, stage: str) -> tuple[
         return (f"{tool} status {env}", f"{tool} resume {env}")
     if verdict is RunVerdict.INCONCLUSIVE:
         return (f"{tool} status {env}", again) if environment else (again,)
-    if verdict is RunVerdict.REJECTED and stage in _BEFORE_A_DEPLOYMENT:
+    if verdict is RunVerdict.REJECTED and (not stage or stage in BEFORE_A_DEPLOYMENT):
         return (again,)
     if verdict in (RunVerdict.REJECTED, RunVerdict.ROLLED_BACK):
         return (f"{tool} logs {env} --process candidate", again) if stage else (f"{tool} status {env}",)

@@ -182,7 +182,6 @@ def test_row(row: Row, scenario: Scenario, settings: Catalogue, locustfile: Path
         assert fact["release"] == "old"
         assert fact["reason"]
         assert bool(fact["since"]) is ("half way" in row.name)
-        assert document.facts["compared_with_live"] is False
     else:
         assert live_release.DOWN not in document.summary
 

@@ -308,7 +308,7 @@ def test_ctrl_c_keeps_partial_results(candidate: Toy, tmp_path: Path) -> None:
     assert process.returncode == 130, output + errors
     assert "Traceback" not in errors
     found = evidence.read(tmp_path)[0]
-    assert found.facts["partial"] is True
+    assert found.facts["exit_code"] == 130
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "partial" in found.summary
     assert sum(entry["requests"] for entry in found.facts["endpoints"]) > 0
@@ -340,9 +340,9 @@ def test_the_generator_does_not_outlive_its_parent(candidate: Toy, tmp_path: Pat
     ("arguments", "message"),
     [
         (["--scenario", "smoky", "--host", "http://127.0.0.1:1"], "no scenario named `smoky`"),
-        (["--host", "127.0.0.1:1"], "is no address"),
+        (["--host", "127.0.0.1:1"], "is not an address"),
         (["--host", "http://127.0.0.1:1", "--duration", "10"], "is no duration"),
-        (["--host", "http://127.0.0.1:1", "--header", "no"], "is no header"),
+        (["--host", "http://127.0.0.1:1", "--header", "no"], "is not a header"),
         (["--scenario", "smoke"], "no address to test"),
         (["--candidate", "--env", "development"], "--attempt"),
         (["--host", "http://127.0.0.1:1", "--workers", "0"], "at least 1"),
