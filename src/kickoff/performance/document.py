@@ -14,9 +14,9 @@ from kickoff.evidence import Evidence, RuleResult, Verdict, combine
 from kickoff.performance import aggregates, live_release
 from kickoff.performance import samples as sample_files
 from kickoff.performance.check import Outcome
-from kickoff.performance.comparison import Metric
 from kickoff.performance.live_release import COMPARED
 from kickoff.performance.load import LoadResult
+from kickoff.performance.metrics import Metric
 from kickoff.performance.samples import CANDIDATE, Sample
 
 STAGE = "perf-baseline"

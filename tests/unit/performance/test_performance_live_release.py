@@ -16,6 +16,7 @@ from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.performance import check, comparison, live_release, load, rules, summary
 from kickoff.performance import document as documents
 from kickoff.performance.load import Arm
+from kickoff.performance.metrics import Raw
 from kickoff.performance.samples import Sample
 from kickoff.performance.scenarios import Catalogue, Effect, Scenario
 from kickoff.report import load_page
@@ -213,7 +214,7 @@ WITHOUT: dict[str, tuple[str, AbstractContextManager[object]]] = {
     ),
     "better is not inconclusive": (
         "live 500 to every third",
-        patch.object(comparison._Raw, "better", property(lambda _: False)),
+        patch.object(Raw, "better", property(lambda _: False)),
     ),
     "absolute rules decide": ("candidate wrong, live dead", patch.object(rules, "evaluate", _all_pass)),
 }
