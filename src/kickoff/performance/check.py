@@ -7,8 +7,9 @@ from typing import Any
 
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.performance import comparison, gate, live_release, load, rules
+from kickoff.performance.fleet import Progress
 from kickoff.performance.live_release import COMPARED
-from kickoff.performance.load import Arm, Interrupted, LoadResult, Progress
+from kickoff.performance.load import Arm, Interrupted, LoadResult
 from kickoff.performance.metrics import Metric, Pairs, pair_up
 from kickoff.performance.resources import Probe
 from kickoff.performance.samples import Sample

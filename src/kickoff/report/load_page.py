@@ -9,8 +9,8 @@ from kickoff.report.charts import lines
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.lines import Chart, Line, Marked
 from kickoff.report.charts.svg import Figure, Table
-from kickoff.report.outcome import live_down
 from kickoff.report.performance_page import Content
+from kickoff.report.serving import live_down
 from kickoff.report.wording import DASH, count, duration, line, milliseconds, moment, number, signed
 
 _TITLES = {Verdict.PASS: "PASSED", Verdict.FAIL: "REJECTED"}

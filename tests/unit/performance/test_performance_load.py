@@ -18,7 +18,8 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict, combine
 from kickoff.performance import check, load, rules, samples
 from kickoff.performance import document as documents
-from kickoff.performance.load import Arm, Progress
+from kickoff.performance.fleet import Progress
+from kickoff.performance.load import Arm
 from kickoff.performance.metrics import pair_up
 from kickoff.performance.scenarios import Catalogue, Scenario
 from tests.unit.performance.toy import Toy

@@ -8,8 +8,9 @@ import pytest
 
 from kickoff.evidence import Evidence
 from kickoff.report import load_page, page, summary
-from kickoff.report.outcome import decide, live_down
+from kickoff.report.outcome import decide
 from kickoff.report.run import Run
+from kickoff.report.serving import live_down
 from kickoff.report.terminal import closing_block
 from tests.unit.report import cases
 
