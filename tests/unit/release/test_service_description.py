@@ -112,7 +112,7 @@ def test_a_functional_test_that_is_demanded_where_it_does_not_run_is_refused() -
         "required_checks: []",
         "required_checks: [functional-candidate]\nfunctional: {name: x, run: [x], in: [staging]}",
     )
-    with pytest.raises(KickoffError, match="required in every environment, and .* staging alone"):
+    with pytest.raises(KickoffError, match=r"required in every environment, and .* staging alone"):
         parse(text, "configs/service.yml")
 
 
