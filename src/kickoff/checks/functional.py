@@ -55,7 +55,7 @@ def test(context: Context, stage: str, command: Command) -> Evidence:
             show=sys.stdout.write,
             stage=stage,
         )
-    result = rule(outcome)
+    result = rule(outcome, "functional" if stage == STAGE else "check")
     document.rules, document.verdict = [result], result.verdict
     document.summary = f"{result.rule}: {result.measured}"
     document.inputs = {"commit": commit, "command": list(outcome.command.run)}
@@ -100,9 +100,9 @@ def run(
     )
 
 
-def rule(outcome: Outcome) -> RuleResult:
+def rule(outcome: Outcome, area: str = "functional") -> RuleResult:
     """Return the rule for the report; what the tests said last stands beside their exit code."""
-    found = outcome.rule("functional")
+    found = outcome.rule(area)
     said = next((line.strip() for line in reversed(outcome.tail()) if line.strip()), "")
     return replace(found, measured=f"{found.measured}: {said}" if said else found.measured)
 

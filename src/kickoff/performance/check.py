@@ -7,9 +7,10 @@ from typing import Any
 
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.performance import comparison, gate, live_release, load, rules
-from kickoff.performance.comparison import Metric, Pairs
+from kickoff.performance.fleet import Progress
 from kickoff.performance.live_release import COMPARED
-from kickoff.performance.load import Arm, Interrupted, LoadResult, Progress
+from kickoff.performance.load import Arm, Interrupted, LoadResult
+from kickoff.performance.metrics import Metric, Pairs, pair_up
 from kickoff.performance.resources import Probe
 from kickoff.performance.samples import Sample
 from kickoff.performance.scenarios import Catalogue, ComparisonSettings, Scenario, Step
@@ -124,10 +125,10 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
         outcome.runs.append(again)
         if why := live_release.lost(again):
             raise live_release.Lost(why)
-        return comparison.pair_up(again.samples)
+        return pair_up(again.samples)
 
     try:
-        metrics = gate.decide(comparison.pair_up(first.samples), first.seconds, measure, settings, setup.say)
+        metrics = gate.decide(pair_up(first.samples), first.seconds, measure, settings, setup.say)
     except live_release.Lost as why:
         _give_up(outcome, setup.live, str(why))
         return

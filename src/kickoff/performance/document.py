@@ -14,9 +14,9 @@ from kickoff.evidence import Evidence, RuleResult, Verdict, combine
 from kickoff.performance import aggregates, live_release
 from kickoff.performance import samples as sample_files
 from kickoff.performance.check import Outcome
-from kickoff.performance.comparison import Metric
 from kickoff.performance.live_release import COMPARED
 from kickoff.performance.load import LoadResult
+from kickoff.performance.metrics import Metric
 from kickoff.performance.samples import CANDIDATE, Sample
 
 STAGE = "perf-baseline"
@@ -74,7 +74,7 @@ def to_evidence(
         rules=found,
         timeline=_timeline(outcomes),
         series=_series(outcomes),
-        facts=_facts(outcomes, compared, unmeasured),
+        facts=_facts(outcomes, unmeasured),
         log_tail=next(
             (outcome.runs[-1].log for outcome in outcomes if outcome.runs and outcome.runs[-1].log), []
         ),
@@ -155,15 +155,13 @@ def _over_time(outcomes: Sequence[Outcome], wanted: Callable[[Sample], bool]) ->
     ]
 
 
-def _facts(outcomes: Sequence[Outcome], compared: bool, unmeasured: str) -> dict[str, Any]:
+def _facts(outcomes: Sequence[Outcome], unmeasured: str) -> dict[str, Any]:
     runs = [run for outcome in outcomes for run in outcome.runs]
     return {
         "endpoints": _endpoint_rows(outcomes, lambda sample: sample.arm == CANDIDATE),
         "endpoints_live": _endpoint_rows(outcomes, lambda sample: sample.arm != CANDIDATE),
         "scenarios": [_scenario_fact(outcome) for outcome in outcomes],
         "comparison": [_metric_fact(metric) for outcome in outcomes for metric in outcome.metrics],
-        "compared_with_live": compared and not any(outcome.live_down for outcome in outcomes),
-        "partial": any(outcome.partial for outcome in outcomes),
         **({"exit_code": int(ExitCode.INTERRUPTED)} if any(outcome.partial for outcome in outcomes) else {}),
         "errors": _errors(sample for outcome in outcomes for sample in outcome.samples),
         "generator": {
@@ -227,6 +225,7 @@ def _scenario_fact(outcome: Outcome) -> dict[str, Any]:
         "requests": len(samples),
         "failures": sum(not sample.ok for sample in samples),
         "partial": outcome.partial,
+        "max_response_ms": outcome.scenario.max_response_time,
     }
 
 

@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.live import Live
 from rich.text import Text
 
-from kickoff.performance.load import Progress
+from kickoff.performance.fleet import Progress
 
 _PLAIN_SECONDS = 5.0
 _REDRAW_SECONDS = 0.5

@@ -128,6 +128,7 @@ class Rollback(Recovery):
             "rollback", started, Verdict.PASS,
             f"{release} serves again, verified by {VERIFICATIONS} requests", attempt,
             release=release, previous=state.release_of(state.live), outcome="rolled-back-on-request",
+            reason=request.reason,
         )  # fmt: skip
 
     def _withdraw(self, attempt: str, started: str, failed: str) -> Evidence:

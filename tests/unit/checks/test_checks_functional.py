@@ -166,3 +166,41 @@ def test_a_verdict_that_cannot_be_recorded_is_no_success(session: Session, scrip
     session.lost = True
     with pytest.raises(KickoffError, match="the lock is gone"):
         script.main()
+
+
+def test_it_runs_where_the_description_says_and_nowhere_else(session: Session, script: ModuleType) -> None:
+    command = Command("interface", (sys.executable, "-c", "exit(1)"), 60)
+    session.service = replace(session.service, functional=OwnCheck(command, ("production",)))
+    assert script.main() == 0
+    ((_, document),) = session.recorded
+    assert (document.verdict, document.summary) == (
+        Verdict.NOT_APPLICABLE,
+        "configs/service.yml has no functional test in staging",
+    )
+
+
+def test_the_services_own_checks_run_too_and_each_is_recorded(
+    session: Session, script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = tmp_path / "outputs"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
+    good = Command("headers", (sys.executable, "-c", ECHO, "{release}"), 60)
+    bad = Command("contract", (sys.executable, "-c", "print('two paths are gone'); exit(4)"), 60)
+    elsewhere = Command("elsewhere", (sys.executable, "-c", "exit(1)"), 60)
+    session.service = replace(
+        session.service,
+        functional=None,
+        checks=(OwnCheck(bad, ("staging",)), OwnCheck(good), OwnCheck(elsewhere, ("production",))),
+    )
+    assert script.main() == 1
+    found = {document.stage: document.verdict for _, document in session.recorded}
+    assert found == {
+        "functional-candidate": Verdict.NOT_APPLICABLE,
+        "check-contract": Verdict.FAIL,
+        "check-headers": Verdict.PASS,
+    }
+    written = json.loads((tmp_path / "evidence" / "check-contract.staging.json").read_text())
+    assert written["rules"][0]["id"] == "check.contract"
+    assert written["log_tail"] == ["two paths are gone"]
+    assert "fail" in outputs.read_text().split("verdict")[-1]
+    assert session.service.checks_for("staging")[-2:] == ("check-contract", "check-headers")

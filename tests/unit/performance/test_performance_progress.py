@@ -2,7 +2,7 @@
 
 import io
 
-from kickoff.performance.load import Progress
+from kickoff.performance.fleet import Progress
 from kickoff.performance.progress import Line
 
 STATE = Progress(elapsed=3, duration=10, users=5, requests=60, failures=1, rps=20.0, p95_ms=12.5)
