@@ -7,14 +7,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from kickoff.checks.http import open_client, perform
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.performance import load
-from kickoff.performance.comparison import MOST, Metric
+from kickoff.performance.comparison import MOST
 from kickoff.performance.load import Arm, LoadResult
+from kickoff.performance.metrics import Metric
 from kickoff.performance.samples import CANDIDATE, LIVE
+from kickoff.probing.http import open_client, perform
 from kickoff.service import HttpCheck, Service
 
+COMPARED = "perf.compared"
+"""Id of the rule that stands for the comparison with live as a whole."""
 DOWN = "live is down: absolute rules decide"
 
 _ROUNDS = 3
@@ -110,6 +113,7 @@ def fact(release: str, runs: Sequence[LoadResult], why: str) -> dict[str, Any]:
 def not_applicable(scenario: str, why: str) -> RuleResult:
     """Return the rule that stands for all comparisons with a live release that is down."""
     return RuleResult(
+        id=COMPARED,
         rule=f"{scenario}: comparison with live",
         verdict=Verdict.NOT_APPLICABLE,
         measured="not compared",

@@ -236,7 +236,7 @@ class Engine(Rollback):
                 code=ExitCode.UNREACHABLE,
                 at=str(self.store.root),
                 hint="KICKOFF_STATE_ROOT may name another folder than it did; if not: "
-                f"scripts/deploy/release.py resume --rebuild-state --env {self.session.environment.name}",
+                f"`kickoff resume --rebuild-state --env {self.session.environment.name}`",
             )
 
     def _require_leave(self, attempt: Attempt) -> None:
@@ -250,21 +250,21 @@ class Engine(Rollback):
 
     def _require_checks(self, attempt: Attempt) -> None:
         missing = [
-            f"{name}: {attempt.checks.get(name, 'no verdict')}"
+            (name, str(attempt.checks.get(name, "no verdict")))
             for name in self.session.service.checks_for(self.session.environment.name)
             if attempt.checks.get(name) != Verdict.PASS
         ]
         if missing:
             raise Rejected(
-                f"not promoted: required checks have not passed ({', '.join(missing)})",
+                f"not promoted: required checks have not passed ({', '.join(map(': '.join, missing))})",
                 code=ExitCode.INCONCLUSIVE,
                 rules=[
                     RuleResult(
-                        f"required check {name.split(':')[0]}",
-                        Verdict.INCONCLUSIVE, name.split(": ")[1], "pass", 0,
+                        "promote.required-check", f"required check {name}",
+                        Verdict.INCONCLUSIVE, verdict, "pass", 0,
                         "every check that service.yml requires must have passed for this attempt",
                     )
-                    for name in missing
+                    for name, verdict in missing
                 ],
             )  # fmt: skip
 
@@ -321,5 +321,5 @@ def _not_live_any_more(release: str, live: str) -> KickoffError:
     return KickoffError(
         f"{release} is not live: {f'{live} is' if live else 'no release is'}",
         code=ExitCode.INCONCLUSIVE if live else ExitCode.UNREACHABLE,
-        hint="`scripts/deploy/release.py history` says who replaced it or went back",
+        hint="`kickoff history --env NAME` says who replaced it or went back",
     )

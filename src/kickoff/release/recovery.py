@@ -102,7 +102,7 @@ class Recovery(RollOut):
             raise KickoffError(
                 f"no release is live in {name}, so there is nothing to start",
                 code=ExitCode.UNREACHABLE,
-                hint=f"ship one: make deploy ENV={name}",
+                hint=f"ship one: `kickoff deploy --env {name}`",
             )
         if tidy and not self.session.not_serving():
             return self._evidence(
@@ -125,7 +125,7 @@ class Recovery(RollOut):
                 f"{release} does not serve: {problem}",
                 code=ExitCode.UNREACHABLE,
                 causes=self.session.logs("live"),
-                hint=f"scripts/deploy/release.py rollback --env {name}, or ship a release that works",
+                hint=f"`kickoff rollback --env {name}`, or ship a release that works",
             )
         with self.store.fenced(attempt):
             self.store.history.append("start", "recorded", release, "", attempt=attempt, by=self._who())

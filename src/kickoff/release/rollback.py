@@ -128,6 +128,7 @@ class Rollback(Recovery):
             "rollback", started, Verdict.PASS,
             f"{release} serves again, verified by {VERIFICATIONS} requests", attempt,
             release=release, previous=state.release_of(state.live), outcome="rolled-back-on-request",
+            reason=request.reason,
         )  # fmt: skip
 
     def _withdraw(self, attempt: str, started: str, failed: str) -> Evidence:
@@ -156,7 +157,9 @@ class Rollback(Recovery):
             release="", previous=failed, outcome="rolled-back", exit_code=int(ExitCode.ROLLED_BACK),
             hint="ship a release that works; until then users get 503",
         )  # fmt: skip
-        evidence.rules = [RuleResult("nothing is live any more", Verdict.PASS, "yes", "yes", 1)]
+        evidence.rules = [
+            RuleResult("rollback.withdrawn", "nothing is live any more", Verdict.PASS, "yes", "yes", 1)
+        ]
         return evidence
 
     def _nothing_to_do(self, started: str, why: str) -> Evidence:
@@ -194,7 +197,8 @@ class Rollback(Recovery):
         if not release:
             raise KickoffError(
                 f"{self.session.environment.name} has no earlier release to go back to",
-                hint="`release.py history` lists what was released; `stop` stops what serves",
+                hint="`kickoff history --env NAME` lists what was released, "
+                "`kickoff stop --env NAME` stops what serves",
             )
         self._check_schema(self._folder(release), release, self.store.state())
         return Answer(release)
@@ -217,7 +221,7 @@ class Rollback(Recovery):
         raise KickoffError(
             f"{text}, but it does not serve: {problem}",
             code=ExitCode.UNREACHABLE,
-            hint=f"bring it up: scripts/deploy/release.py start --env {name}",
+            hint=f"bring it up: `kickoff start --env {name}`",
         )
 
     def _require_target(self, request: Request) -> None:

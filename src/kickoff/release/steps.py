@@ -10,11 +10,11 @@ from typing import Any
 
 import httpx
 
-from kickoff.checks import smoke
-from kickoff.checks.http import open_client
-from kickoff.checks.smoke import wait_live, wait_ready
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, Verdict, now
+from kickoff.probing import smoke
+from kickoff.probing.http import open_client
+from kickoff.probing.readiness import wait_live, wait_ready
 from kickoff.release import assembly, rollback_targets
 from kickoff.release.folder import describe
 from kickoff.release.model import Colour, Release, State
@@ -231,7 +231,9 @@ class Steps:
             if not found.ok:
                 raise Rejected(
                     f"{release} on {colour} did not get ready: {found.reason}",
-                    rules=[RuleResult(rule, Verdict.FAIL, "not ready", "ready", 1, found.reason)],
+                    rules=[
+                        RuleResult("stage.ready", rule, Verdict.FAIL, "not ready", "ready", 1, found.reason)
+                    ],
                     log_tail=self.session.logs(str(colour)),
                     hint=hint,
                 )
@@ -286,6 +288,7 @@ class Steps:
         wrong = [answer for answer in answers if answer != release]
         if wrong:
             rule = RuleResult(
+                "release.public-address",
                 "the public address answers with the release",
                 Verdict.FAIL,
                 f"{len(wrong)} of {len(answers)} wrong",

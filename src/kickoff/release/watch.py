@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kickoff.checks.probe import Prober
 from kickoff.evidence import RuleResult, Verdict, combine
+from kickoff.probing.prober import Prober
 from kickoff.release.judge import GROWTH, Limits, Observation, judge
 from kickoff.release.model import Colour
 from kickoff.release.session import Session
@@ -47,7 +47,15 @@ class Watch:
         except MetricsUnreadable as error:
             reason = f"{error}; the requests of users cannot be judged"
             return [
-                RuleResult("metrics of the proxy", Verdict.INCONCLUSIVE, "no data", "readable", 0, reason)
+                RuleResult(
+                    "judge.metrics",
+                    "metrics of the proxy",
+                    Verdict.INCONCLUSIVE,
+                    "no data",
+                    "readable",
+                    0,
+                    reason,
+                )
             ]
 
     def _watch(self, seconds: float, keep_lease: Callable[[], None]) -> list[RuleResult]:

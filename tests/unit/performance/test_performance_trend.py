@@ -15,7 +15,7 @@ from kickoff.performance import trend
 from kickoff.performance.trend import Shape, Trend
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "scripts/performance/trend.py"
+KICKOFF = ROOT / "src/kickoff"
 
 
 def of(effects: Sequence[float], error: float = 0.01, margin: float = 0.05) -> Trend:
@@ -66,7 +66,7 @@ def document(number: int, effect: float, verdict: Verdict = Verdict.PASS) -> Evi
         summary="compared",
         started=f"2026-01-01T00:{number:02d}:00+00:00",
         release=f"r{number}",
-        rules=[RuleResult("rule", verdict, "1", "1", 1, reason)],
+        rules=[RuleResult("perf.rule", "rule", verdict, "1", "1", 1, reason)],
         facts={"comparison": [row, rest]},
     )
 
@@ -106,7 +106,7 @@ def test_the_script_reads_evidence_and_leaves_a_page(
         document(number, effect).write(tmp_path / "runs" / str(number))
     out = tmp_path / "out"
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--evidence", str(tmp_path / "runs"), "--output", str(out)],
+        [sys.executable, str(KICKOFF), "trend", "--evidence", str(tmp_path / "runs"), "--output", str(out)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -121,7 +121,15 @@ def test_the_script_reads_evidence_and_leaves_a_page(
 
 def test_the_script_says_when_there_is_no_folder(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--evidence", str(tmp_path / "none"), "--output", str(tmp_path)],
+        [
+            sys.executable,
+            str(KICKOFF),
+            "trend",
+            "--evidence",
+            str(tmp_path / "none"),
+            "--output",
+            str(tmp_path),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

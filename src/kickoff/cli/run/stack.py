@@ -1,0 +1,42 @@
+"""The stack of containers around the service: prepare a host for it, show what would change, apply it."""
+
+import argparse
+from pathlib import Path
+
+from kickoff import stack
+from kickoff.cli import output
+from kickoff.release import targets
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run the verb that ``arguments.command`` names.
+
+    Raises:
+        KickoffError: Something is missing or wrong (exit code 2), data would be at risk (1), another process
+            is at it (75), or Docker does not answer (4).
+    """
+    root, name = Path.cwd(), arguments.env
+    kind = targets.chosen(root, name)
+    if not kind.has_stack:
+        output.result(
+            {"environment": name, "changes": [], "made": []},
+            f"{name} has no stack: its target is {kind.runs_on}",
+        )
+        return 0
+    if arguments.command == "plan":
+        lines = [str(change) for change in stack.open_stack(name, root).plan()]
+        document = {"environment": name, "changes": lines, "made": []}
+        output.result(document, "\n".join(lines) or "nothing would change")
+        return 0
+    prepared = stack.prepare(name, root)
+    output.say(f"secrets made: {', '.join(prepared.made) or 'none, all were there'}")
+    output.say(f"kept in {prepared.folder}")
+    document = {"environment": name, "changes": [], "made": list(prepared.made)}
+    if arguments.command == "prepare":
+        output.say(f"next: kickoff stack apply --env {name}")
+        output.result(document)
+        return 0
+    changes = stack.open_stack(name, root).apply(arguments.recreate, output.say)
+    text = f"{len(changes)} services changed" if changes else "nothing changed"
+    output.result({**document, "changes": [str(change) for change in changes]}, text)
+    return 0
