@@ -56,7 +56,7 @@ def ask(given: Ground, where: str, path: str = "/") -> httpx.Response:
 
 def answers(given: Ground, where: str, release: str) -> bool:
     try:
-        return ask(given, where).headers.get("X-Release") == release
+        return bool(ask(given, where).headers.get("X-Release") == release)
     except httpx.HTTPError:
         return False
 
