@@ -1,5 +1,6 @@
 """The registry of targets: a name is a target, decides the artefact, and doubt is refused."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -64,3 +65,15 @@ def test_what_is_known_of_a_target_loads_nothing_heavy(name: str) -> None:
         check=True,
     )
     assert done.stdout.strip() == ""
+
+
+def test_nothing_outside_a_target_asks_which_one_it_is() -> None:
+    found = []
+    for path in [*(ROOT / "src").rglob("*.py"), *(ROOT / "scripts").rglob("*.py")]:
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Compare):
+                sides = [node.left, *node.comparators]
+                found += [
+                    path for side in sides if isinstance(side, ast.Constant) and side.value in targets.TARGETS
+                ]
+    assert found == []

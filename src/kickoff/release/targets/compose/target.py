@@ -156,7 +156,7 @@ class ComposeTarget:
         release = describe(release_folder)["release"]
         self._compose(release_folder).run(
             "up", "--no-start", "--no-deps", "--force-recreate", "--no-build", "--pull=never", str(colour),
-            seconds=120,
+            seconds=120, hint="`docker info` says whether the engine answers; if it does, see above",
         )  # fmt: skip
         container = self._container(str(colour))
         with answering():

@@ -72,7 +72,7 @@ class LocalTarget:
         self.supervisor.ensure()
         shutil.copyfile(launch.__file__, self.root / "launch.py")
         ports = self._ports()
-        if self.supervisor.info("traefik").get("statename") == "RUNNING" and self._admin_answers(ports):
+        if self._traefik_runs(ports):
             return
         self.supervisor.remove("traefik")
         if not is_free(ports["public"]):
@@ -261,7 +261,13 @@ class LocalTarget:
             stop_seconds=15,
         )
 
-    def _admin_answers(self, ports: dict[str, int]) -> bool:
+    def _traefik_runs(self, ports: Mapping[str, int]) -> bool:
+        # In its first second it is not known yet to stay; starting it again would cut off whoever is served.
+        while (state := self.supervisor.info("traefik").get("statename")) == "STARTING":
+            time.sleep(0.05)
+        return state == "RUNNING" and self._admin_answers(ports)
+
+    def _admin_answers(self, ports: Mapping[str, int]) -> bool:
         return "admin" in ports and not is_free(ports["admin"]) and not is_free(ports["public"])
 
 
