@@ -267,6 +267,7 @@ _BY_STAGE: dict[str, type] = {
     "watch": Phase,
     "abort": Phase,
     "start": Phase,
+    "resume": Phase,
 }
 
 T = TypeVar("T")
