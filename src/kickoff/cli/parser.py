@@ -36,7 +36,7 @@ class Parser(argparse.ArgumentParser):
 
     def _get_value(self, action: argparse.Action, arg_string: str) -> Any:  # noqa: ANN401 - that of the type
         """Keep how a value was written: ``10s`` cannot be told from 10.0."""
-        value = super()._get_value(action, arg_string)  # type: ignore[misc] - argparse keeps it private
+        value = super()._get_value(action, arg_string)
         self.spellings[action.dest, str(value)] = arg_string
         return value
 
