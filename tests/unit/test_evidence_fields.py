@@ -148,6 +148,12 @@ def test_evidence_of_version_1_is_migrated(tmp_path: Path) -> None:
     assert "owner" not in document.facts
 
 
+def test_every_phase_that_may_leave_evidence_has_the_facts_of_a_phase() -> None:
+    phases = {"stage", "promote", "watch", "abort", "rollback", "start", "resume"}
+    common = set(get_type_hints(fields.Phase))
+    assert {stage.name for stage in STAGES if common <= set(get_type_hints(fields.of(stage.name)))} == phases
+
+
 def test_a_marked_fact_is_shown_with_its_label() -> None:
     found = dict(fields.shown("promote", {"drain_seconds": 1.5, "strategy": "canary", "outcome": "released"}))
     assert found == {Shown("strategy"): "canary", Shown("old release drained in", unit="s"): 1.5}

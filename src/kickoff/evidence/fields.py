@@ -15,10 +15,17 @@ from kickoff.evidence.stages import CHECK
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """Marks a fact that the report lists under ``label``; ``unit`` is ``s`` for lengths of time."""
+    """Marks a fact that the report lists.
+
+    Attributes:
+        label: What people read before it.
+        unit: ``s`` for lengths of time.
+        key: For a list of objects, the key whose values are listed.
+    """
 
     label: str
     unit: str = ""
+    key: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +111,17 @@ class RolledBack(Phase, total=False):
     reason: str
 
 
+class Platform(TypedDict):
+    """One platform of an image, and what is attached to it."""
+
+    platform: str
+    digest: str
+    bytes: int
+    provenance: str
+    sbom: str
+    packages: int | None
+
+
 class Built(TypedDict, total=False):
     """Facts of ``build``."""
 
@@ -116,7 +134,7 @@ class Built(TypedDict, total=False):
     bytes: Annotated[int, Shown("bytes")]
     created: Annotated[bool, Shown("newly built")]
     built: Annotated[list[str], Shown("built for")]
-    platforms: Annotated[list[str], Shown("platforms")]
+    platforms: Annotated[list[Platform], Shown("platforms", key="platform")]
     uncommitted: Annotated[list[str], Shown("not part of the commit")]
 
 
@@ -131,8 +149,10 @@ class Proved(Refusal, total=False):
 class Difference(TypedDict):
     """A finding about an environment file."""
 
+    file: str
+    line: int
+    column: int
     rule: str
-    place: str
     key: str
     message: str
     fix: str
@@ -267,6 +287,7 @@ _BY_STAGE: dict[str, type] = {
     "watch": Phase,
     "abort": Phase,
     "start": Phase,
+    "resume": Phase,
 }
 
 T = TypeVar("T")

@@ -45,6 +45,7 @@ STAGES = (
     Stage("abort", "abort", deploys=True),
     Stage("rollback", "rollback", deploys=True),
     Stage("start", "start"),
+    Stage("resume", "resumption"),
 )
 
 _BY_NAME = {stage.name: stage for stage in STAGES}

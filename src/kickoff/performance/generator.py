@@ -230,3 +230,7 @@ def main() -> int:
         sys.stderr.write(f"{error}\n")
         return 2
     return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -216,7 +216,9 @@ def _shown(documents: Sequence[Evidence]) -> list[tuple[str, str]]:
     for document in documents:
         for mark, value in fields.shown(document.stage, document.facts):
             length = number(value) if mark.unit == "s" else None
-            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            text = value
+            if isinstance(value, list):
+                text = ", ".join(str(one[mark.key] if mark.key else one) for one in value)
             found[mark.label] = duration(length) if length is not None else line(text, 200)
     return list(found.items())
 
