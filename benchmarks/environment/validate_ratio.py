@@ -16,7 +16,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[2]
 LIMIT = 2.0
 BASELINE = [sys.executable, "-c", "import yaml, jsonschema"]
-VALIDATE = [sys.executable, str(ROOT / "scripts" / "deploy" / "environment-loader.py"), "validate", "--all"]
+VALIDATE = [sys.executable, str(ROOT / "src" / "kickoff"), "env", "validate", "--all"]
 
 
 def seconds(command: list[str]) -> float:

@@ -15,12 +15,13 @@ FORMATS = ("dotenv", "compose", "shell", "github-env", "json")
 def add(verbs: Verbs) -> None:
     """Add the verbs."""
     group = add_group(verbs, "env", VERBS["env"].text)
+    _findings(group)
     _files(group)
     _values(group)
     _github(group)
 
 
-def _files(group: Verbs) -> None:
+def _findings(group: Verbs) -> None:
     validate = add_verb(
         group,
         "validate",
@@ -57,6 +58,9 @@ def _files(group: Verbs) -> None:
         help="compare secrets between the places of the target alone, not with where they come from",
     )
     _reporting(running)
+
+
+def _files(group: Verbs) -> None:
     diff = add_verb(
         group,
         "diff",

@@ -72,7 +72,7 @@ def test_the_doctor_tells_what_is_missing_and_what_for(tmp_path: Path) -> None:
     assert found["python"].found
     assert not found["act"].found
     assert found["act"].needed
-    assert "make deploy" in found["act"].detail
+    assert "`make .venv`" in found["act"].detail
     assert not found["docker"].needed
 
 

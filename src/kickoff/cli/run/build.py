@@ -5,7 +5,7 @@ import os
 import signal
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from kickoff import github, service
 from kickoff.artifact import bundle, image_build, kind, registry, source
@@ -130,15 +130,7 @@ def _image(given: argparse.Namespace) -> int:
     state = f"built for {', '.join(made.built)}" if made.built else "joined" if made.created else "unchanged"
     document.summary = f"{made.image.digest[:19]}… {state}: {repository} of commit {commit[:7]}"
     document.rules = _rules(made)
-    document.facts |= {
-        "digest": made.image.digest,
-        "created": made.created,
-        "built": list(made.built),
-        "tag": made.recipe.tag(made.image.platforms),
-        "revision": made.recipe.revision,
-        "bytes": sum(entry.size for entry in made.index.platforms),
-        "platforms": [image_build.described(entry, made) for entry in made.index.platforms],
-    }
+    document.facts |= _facts(made)
     document.write(output.evidence_folder())
     _outputs(
         document.summary,
@@ -150,6 +142,18 @@ def _image(given: argparse.Namespace) -> int:
         repository=repository,
     )
     return 0
+
+
+def _facts(made: Built) -> dict[str, Any]:
+    return {
+        "digest": made.image.digest,
+        "created": made.created,
+        "built": list(made.built),
+        "tag": made.recipe.tag(made.image.platforms),
+        "revision": made.recipe.revision,
+        "bytes": sum(entry.size for entry in made.index.platforms),
+        "platforms": [image_build.described(entry, made) for entry in made.index.platforms],
+    }
 
 
 def _rules(made: Built) -> list[RuleResult]:
