@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 # Speed is reported and not promised; that nothing is lost, and that an outage of Redis is not felt, is.
-OUTAGE_MOST = 1.5
+OUTAGE_MOST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
