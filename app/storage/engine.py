@@ -165,8 +165,9 @@ def _options(url: URL, statement_timeout: float, server: Server) -> dict[str, An
         # Every connection is a thread; writers take turns, so a few are enough.
         return {"pool_size": 4, "max_overflow": 0, "pool_timeout": _POOL_WAIT_SECONDS}
     return {
-        "pool_size": 8,
-        "max_overflow": 4,
+        # No overflow: such connections are opened and closed again for every burst of requests.
+        "pool_size": 12,
+        "max_overflow": 0,
         "pool_timeout": _POOL_WAIT_SECONDS,
         "pool_pre_ping": True,
         "pool_recycle": 1800,

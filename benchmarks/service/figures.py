@@ -5,7 +5,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-CACHED_LEAST, UNCACHED_LEAST = 0.5, 0.2
+# Speed is reported and not promised; that nothing is lost, and that an outage of Redis is not felt, is.
+OUTAGE_MOST = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +84,9 @@ def _ratio(found: Sequence[float]) -> dict[str, float]:
 def problems(document: Mapping[str, Any]) -> list[str]:
     """Return what the service promises and this run did not show."""
     found = []
-    least = {"cached": CACHED_LEAST, "uncached": UNCACHED_LEAST}
-    for name, limit in least.items():
-        measured = document["throughput"]["ratio_to_hello"][name]["median"]
-        if measured < limit:
-            found.append(
-                f"{name} predictions reach {measured} of a hello-world's rate, at least {limit} is promised"
-            )
+    slower = document["redis_outage"]["p95_during_to_before"]["median"]
+    if slower > OUTAGE_MOST:
+        found.append(f"p95 without Redis is {slower} times that with it, at most {OUTAGE_MOST} is promised")
     for name in ("throughput", "redis_outage"):
         if document[name]["failed"]:
             found.append(f"{name}: {document[name]['failed']} requests failed, none may")

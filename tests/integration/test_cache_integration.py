@@ -491,16 +491,16 @@ async def test_redis_is_killed_and_restarted_under_load(
                         failed.append(response.status_code)
 
             async def enough() -> bool:
-                return len(phases[phase]) >= 300
+                return len(phases[phase]) >= 150
 
             visitors = [asyncio.create_task(visitor(number)) for number in range(10)]
-            await eventually(enough, "300 requests before")
+            await eventually(enough, "150 requests before")
             own_redis.kill()
             phase = "during"
-            await eventually(enough, "300 requests during the outage")
+            await eventually(enough, "150 requests during the outage")
             await asyncio.to_thread(own_redis.start)
             phase = "after"
-            await eventually(enough, "300 requests after")
+            await eventually(enough, "150 requests after")
             stop.set()
             await asyncio.gather(*visitors)
         p95 = {name: quantiles(waits, n=20)[18] for name, waits in phases.items()}
