@@ -68,7 +68,7 @@ def test_a_kind_says_what_it_takes_and_needs(name: str) -> None:
     needs = kind.host_needs(root, "staging", {"PUBLIC_PORT": "8100"}, {})
     assert list(needs.ports) == [8100]
     assert kind.host_needs(root, "staging", {"PUBLIC_PORT": "not a port"}, {}).ports == []
-    assert needs.docker or not needs.network, "a network of Docker's needs Docker"
+    assert needs.docker or not needs.networks, "a network of Docker's needs Docker"
     assert kind.runs_on
     assert all((root / path).is_file() for path in kind.described_by(root, "staging"))
     assert not any(variable.startswith("KICKOFF_STATE") for variable in kind.variables(root, "staging"))
