@@ -424,7 +424,7 @@ def test_the_script_ends_with_4_when_github_cannot_be_asked(github: GitHub, tmp_
     assert (evidence["verdict"], evidence["facts"]["exit_code"]) == ("fail", 4)
     done = require(github, tmp_path, "--unproven-reason=GitHub has no artefacts today")
     assert done.returncode == 0
-    assert "overruled: GitHub did not take" in done.stdout
+    assert "overruled: GitHub did not take" in done.stderr
     assert "::warning::aaaaaaa goes to production unproven: GitHub has no artefacts today" in done.stdout
 
 
