@@ -22,7 +22,7 @@ import yaml
 
 from kickoff import plan
 from kickoff.artifact import ledger
-from kickoff.release import journal, steps, traefik
+from kickoff.release import lines, steps, traefik
 from kickoff.release.route import Route, render
 from kickoff.release.targets import local
 from kickoff.release.targets.supervision import Supervisor
@@ -175,7 +175,7 @@ def no_room_for_the_journal(scene: Scene) -> Iterator[None]:
     def refuse(_descriptor: int, _data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    full = patch.object(journal, "write_fully", refuse)
+    full = patch.object(lines, "write_fully", refuse)
     scene.at("intent", "start", full.start)
     yield
     full.stop()

@@ -16,7 +16,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.release import assembly, strategy
 from kickoff.release.folder import describe, environment_of
-from kickoff.release.journal import Attempt, fold
+from kickoff.release.journal import Attempt
 from kickoff.release.model import Colour, Facts, State
 from kickoff.release.preview import KeyChanges, Preview
 from kickoff.release.rollback import Request, Rollback
@@ -275,7 +275,7 @@ class Engine(Rollback):
         """
         if state.release_of(state.live) != release or self.session.not_serving():
             return None
-        for entry in reversed(self.store.history.entries()):
+        for entry in self.store.history.newest_first():
             if (entry.action, entry.release) == ("release", release):
                 attempt = str(entry.data.get("attempt", ""))
                 baked = entry.data.get("baked_at") or self._baked(attempt)
@@ -284,7 +284,8 @@ class Engine(Rollback):
 
     def _baked(self, identity: str) -> str:
         """Return when the bake of a past attempt passed; older versions left that to the journal alone."""
-        return next((a.baked_at for a in fold(self.store.journal.read()) if a.id == identity), "")
+        attempt = self.store.journal.attempt(identity)
+        return attempt.baked_at if attempt else ""
 
     def _lost_live(self, attempt: str, state: State) -> dict[str, Any] | None:
         """Bring the live release back before a candidate is tried; return what was lost, if anything was.

@@ -182,7 +182,7 @@ class Recovery(RollOut):
                 hint="restore state.json from a backup of that folder, or ship the release again after "
                 "moving the whole folder away",
             )
-        good = rollback_targets.good(self.store.history.entries())
+        good = set(rollback_targets.good(self.store.history.newest_first()))
         warm = next((c for c, slot in slots.items() if c is not live and slot.release in good), None)
         return State(live=live, warm=warm, slots=slots)
 
@@ -212,6 +212,7 @@ class Recovery(RollOut):
                     raise
                 time.sleep(1)
         with self.store.fenced(lease.attempt):
+            self.store.journal.archive_finished()
             self.store.journal.append(event="opened", attempt=lease.attempt, kind=kind, owner=self._who())
         return lease.attempt
 

@@ -87,7 +87,7 @@ class RollOut(Undo):
 
     def _stopped_at(self) -> str:
         """Return when the live release was stopped on request, ISO 8601; empty when it was not."""
-        last = next(reversed(self.store.history.entries()), None)
+        last = next(self.store.history.newest_first(), None)
         return last.at if last and last.action == "stop" else ""
 
     def _demand_pass(self, rules: list[RuleResult], when: str, colour: Colour) -> None:

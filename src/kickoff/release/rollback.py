@@ -1,5 +1,6 @@
 """Going back on request: to a release that was good, once, and from whoever is at work."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -173,22 +174,22 @@ class Rollback(Recovery):
         Raises:
             KickoffError: As :meth:`rollback` says.
         """
-        live, entries = self.session.expected_release("live"), self.store.history.entries()
+        live = self.session.expected_release("live")
         if request.failed and rollback_targets.check_id(request.failed) != live:
             return Answer(nothing_to_do=f"{request.failed} is not live any more: nothing to take back")
-        back = rollback_targets.last_return(entries)
+        back = rollback_targets.last_return(self.store.history.newest_first())
         if request.to:
             if rollback_targets.check_id(request.to) == live:
                 return Answer(nothing_to_do=self._serving_already(f"{live} is live already"))
             self._require_target(request)
             release = request.to
         elif back is not None and back.to and back.to == live:
-            further = self._good(but=live)
-            hint = f"; to go further back: `rollback --to {further[0]}`" if further else ""
+            further = next(self._good(but=live), "")
+            hint = f"; to go further back: `rollback --to {further}`" if further else ""
             text = f"already went back from {back.left} to {live} {_ago(back.at)} (by {back.by}){hint}"
             return Answer(nothing_to_do=self._serving_already(text))
         else:
-            release = next(iter(self._good(but=live)), "")
+            release = next(self._good(but=live), "")
         if not release and request.failed:
             return Answer()
         if not release:
@@ -199,10 +200,10 @@ class Rollback(Recovery):
         self._check_schema(self._folder(release), release, self.store.state())
         return Answer(release)
 
-    def _good(self, *, but: str) -> list[str]:
-        """Return the good releases that are kept here, the one that was live last first."""
-        found = rollback_targets.good(self.store.history.entries())
-        return [one for one in found if one != but and describe(self.store.release_folder(one))]
+    def _good(self, *, but: str) -> Iterator[str]:
+        """Yield the good releases that are kept here, the one that was live last first."""
+        found = rollback_targets.good(self.store.history.newest_first())
+        return (one for one in found if one != but and describe(self.store.release_folder(one)))
 
     def _serving_already(self, text: str) -> str:
         """Return ``text``, which says that there is nothing to do, unless the live release does not serve.
@@ -227,10 +228,10 @@ class Rollback(Recovery):
             KickoffError: It is not kept, or was never good and no reason is given (exit 2).
         """
         live = self.session.expected_release("live")
-        entries = self.store.history.entries()
         self._folder(request.to)
-        if request.to in rollback_targets.good(entries):
+        if request.to in rollback_targets.good(self.store.history.newest_first()):
             return
+        entries = self.store.history.newest_first()
         was_live = any(entry.outcome == "live" and entry.release == request.to for entry in entries)
         why = "it was rolled back from" if was_live else "it never was live"
         if not request.forced:
@@ -264,12 +265,9 @@ class Rollback(Recovery):
             return
         current = assembly.schema_revision(self.session, live_folder, command)
         own = describe(folder)["facts"]["schema"]
-        came = [
-            entry
-            for entry in self.store.history.entries()
-            if entry.release == live_folder.name and entry.outcome == "live"
-        ]
-        successor = bool(came) and came[-1].previous == release
+        entries = self.store.history.newest_first()
+        came = next((e for e in entries if e.release == live_folder.name and e.outcome == "live"), None)
+        successor = came is not None and came.previous == release
         if own != current and not successor:
             raise KickoffError(
                 f"rolling back to {release} is unsafe: it knows schema {own}, the database has {current}",

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -360,8 +361,8 @@ class Steps:
                     self.session.target.stop(spent)
                     del slots[spent]
                 self.store.save(State(live=colour, warm=old if old in slots else None, slots=slots))
-                last = self.store.history.entries()[-1:]
-                if not last or last[0].data.get("attempt") != attempt:
+                last = next(self.store.history.newest_first(), None)
+                if last is None or last.data.get("attempt") != attempt:
                     self.store.history.append(
                         action,
                         "live",
@@ -389,9 +390,10 @@ class Steps:
             spare: A release that is kept once more: its container still stands.
         """
         running = {slot.release for slot in self.store.state().slots.values()}
-        wanted = rollback_targets.worth_keeping(self.store.history.entries())
+        wanted = rollback_targets.worth_keeping(self.store.history.newest_first())
         most = self.session.environment.integer("KEEP_RELEASES")
-        kept = running.union([release for release in wanted if release not in running][:most], {spare})
+        others = (release for release in wanted if release not in running)
+        kept = running.union(islice(others, most), {spare})
         with self.store.fenced(attempt):
             for folder in (self.store.root / "releases").iterdir():
                 if folder.name in kept:
@@ -417,9 +419,10 @@ class Steps:
             self.timeline.append({"at": now(), "event": f"{name} failed", "step": name})
             if not (isinstance(error, KickoffError) and error.code is ExitCode.LOCK_HELD):
                 # An interruption is no verdict, and no reason to forget that the step never ended.
-                how = {} if isinstance(error, Exception) else {"interrupted": True}
-                reason = str(error) or type(error).__name__
-                self.store.journal.append(event="failed", attempt=attempt, step=name, reason=reason, **how)
+                how: dict[str, Any] = {} if isinstance(error, Exception) else {"interrupted": True}
+                how["reason"] = str(error) or type(error).__name__
+                with self.store.exclusive():
+                    self.store.journal.append(event="failed", attempt=attempt, step=name, **how)
             raise
         seconds = round(time.monotonic() - began, 3)
         self.timeline.append({"at": now(), "event": name, "step": name, "seconds": seconds, **data})

@@ -24,7 +24,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.release import rollback_targets
 from kickoff.release.history import History
-from kickoff.release.journal import Attempt, Journal, Observer, fold
+from kickoff.release.journal import Attempt, Journal, Observer
 from kickoff.release.model import EMPTY, State
 from kickoff.release.route import weights_of
 
@@ -133,7 +133,7 @@ class Store:
 
     def recorded_live(self) -> str:
         """Return the release that the history names as live; empty when it names none."""
-        return rollback_targets.live(self.history.entries())
+        return rollback_targets.live(self.history.newest_first())
 
     def _named_live(self) -> bool:
         return bool(self.recorded_live() or weights_of(self._route()))
@@ -171,8 +171,7 @@ class Store:
 
     def open_attempt(self) -> Attempt | None:
         """Return the attempt that was begun and not finished, if any."""
-        attempts = [attempt for attempt in fold(self.journal.read()) if not attempt.finished]
-        return attempts[-1] if attempts else None
+        return next((one for one in reversed(self.journal.attempts()) if not one.finished), None)
 
     def attempt(self, identity: str) -> Attempt:
         """Return the attempt ``identity``.
@@ -180,10 +179,12 @@ class Store:
         Raises:
             KickoffError: There is none.
         """
-        for attempt in fold(self.journal.read()):
-            if attempt.id == identity:
-                return attempt
-        raise KickoffError(f"no attempt {identity!r} in {self.root}", hint="`status` shows the open attempt")
+        attempt = self.journal.attempt(identity)
+        if attempt is None:
+            raise KickoffError(
+                f"no attempt {identity!r} in {self.root}", hint="`status` shows the open attempt"
+            )
+        return attempt
 
     def acquire(self, owner: Owner, ttl: float) -> Lease:
         """Take the lock, raising the fencing token.
@@ -296,7 +297,7 @@ class Store:
 
     def _overtaken(self, current: Lease, attempt: str) -> KickoffError:
         """Return the error of a run whose attempt passed to somebody else, naming them where possible."""
-        known = next((found for found in fold(self.journal.read()) if found.id == attempt), None)
+        known = self.journal.attempt(attempt)
         if known is None or not known.taken_by:
             return held_by(current)
         return TakenBack(known.taken_by, known.taken_at, known.release or attempt)
