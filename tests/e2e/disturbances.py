@@ -22,8 +22,9 @@ import yaml
 
 from kickoff import plan
 from kickoff.artifact import ledger
-from kickoff.release import lines, steps, traefik
+from kickoff.release import steps, traefik
 from kickoff.release.route import Route, render
+from kickoff.release.stores import lines
 from kickoff.release.targets import local
 from kickoff.release.targets.supervision import Supervisor
 from kickoff.service import CONFIG

@@ -26,11 +26,11 @@ from kickoff.evidence import RuleResult, Verdict, combine
 from kickoff.masking import Masker
 from kickoff.release import engine, judge, roll_out, rollback_targets, steps, traefik
 from kickoff.release.engine import Engine
-from kickoff.release.history import History
-from kickoff.release.journal import Attempt, Journal
 from kickoff.release.rollback import Answer, Request, Rollback
 from kickoff.release.session import Session
-from kickoff.release.store import Lease, Store
+from kickoff.release.stores.files import Lease, Store
+from kickoff.release.stores.history import History
+from kickoff.release.stores.journal import Attempt, Journal
 from kickoff.release.targets import local
 from kickoff.release.targets.local import LocalTarget
 from kickoff.release.targets.supervision import Supervisor

@@ -11,7 +11,7 @@ from typing import Any
 
 from kickoff import errors
 from kickoff.release import cli
-from kickoff.release.journal import Journal
+from kickoff.release.stores.journal import Journal
 
 
 def main() -> int:

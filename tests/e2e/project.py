@@ -24,7 +24,7 @@ from kickoff.evidence import Evidence
 from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
-from kickoff.release.store import Store
+from kickoff.release.stores.files import Store
 from kickoff.release.targets import local
 from kickoff.release.targets.local import LocalTarget
 from kickoff.release.targets.ports import free_port

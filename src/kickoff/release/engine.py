@@ -16,12 +16,12 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.release import assembly, strategy
 from kickoff.release.folder import describe, environment_of
-from kickoff.release.journal import Attempt
 from kickoff.release.model import Colour, Facts, State
 from kickoff.release.preview import KeyChanges, Preview
 from kickoff.release.rollback import Request, Rollback
 from kickoff.release.steps import Rejected
-from kickoff.release.store import TakenBack
+from kickoff.release.stores.files import TakenBack
+from kickoff.release.stores.journal import Attempt
 from kickoff.release.watch import Watch
 
 

@@ -5,10 +5,10 @@ import time
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
 from kickoff.release import rollback_targets
-from kickoff.release.journal import Attempt
 from kickoff.release.model import Colour, Slot, State
 from kickoff.release.roll_out import RollOut
 from kickoff.release.steps import Rejected
+from kickoff.release.stores.journal import Attempt
 
 
 class Recovery(RollOut):

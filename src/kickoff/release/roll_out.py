@@ -6,9 +6,9 @@ from typing import Any
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine
 from kickoff.release import strategy
-from kickoff.release.journal import Attempt
 from kickoff.release.model import Colour, State
 from kickoff.release.steps import Rejected
+from kickoff.release.stores.journal import Attempt
 from kickoff.release.undo import Undo
 from kickoff.release.watch import Watch
 

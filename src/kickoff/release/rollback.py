@@ -10,10 +10,10 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 from kickoff.release import assembly, rollback_targets
 from kickoff.release.folder import describe
-from kickoff.release.journal import Attempt
 from kickoff.release.model import State
 from kickoff.release.recovery import Recovery
 from kickoff.release.steps import VERIFICATIONS, Rejected
+from kickoff.release.stores.journal import Attempt
 
 
 @dataclass(frozen=True, slots=True)

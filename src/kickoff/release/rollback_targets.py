@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kickoff.errors import KickoffError
-from kickoff.release.history import Entry
+from kickoff.release.stores.history import Entry
 
 _ID = re.compile(r"[0-9a-f]{7}-[0-9a-f]{8}")
 

@@ -20,9 +20,9 @@ from kickoff.evidence import Evidence
 from kickoff.places import state_root, user
 from kickoff.release import recorded, serving
 from kickoff.release.folder import hide_recorded
-from kickoff.release.journal import Observer
 from kickoff.release.model import Colour
-from kickoff.release.store import Owner, Store, born
+from kickoff.release.stores.files import Owner, Store, born
+from kickoff.release.stores.journal import Observer
 from kickoff.release.targets import Endpoint, Target
 from kickoff.release.targets.local import LocalTarget
 from kickoff.release.traefik import Proxy

@@ -21,7 +21,7 @@ from kickoff.release.folder import describe
 from kickoff.release.model import Colour, Release, State
 from kickoff.release.route import HEALTH_SECONDS, Route
 from kickoff.release.session import Session
-from kickoff.release.store import Store
+from kickoff.release.stores.files import Store
 
 VERIFICATIONS = 10
 MOST_SILENT = 3

@@ -4,10 +4,10 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine
-from kickoff.release.journal import Attempt
 from kickoff.release.model import Colour, State
 from kickoff.release.steps import VERIFICATIONS, Rejected, Steps
-from kickoff.release.store import TakenBack
+from kickoff.release.stores.files import TakenBack
+from kickoff.release.stores.journal import Attempt
 
 
 class Undo(Steps):

@@ -9,9 +9,9 @@ from typing import Any
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release import journal as journals
-from kickoff.release import lines
-from kickoff.release.journal import Journal
+from kickoff.release.stores import journal as journals
+from kickoff.release.stores import lines
+from kickoff.release.stores.journal import Journal
 
 
 class Killed(BaseException):

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.history import GENESIS, History
+from kickoff.release.stores.history import GENESIS, History
 
 
 @pytest.fixture

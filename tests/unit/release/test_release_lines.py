@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from kickoff.release import lines
+from kickoff.release.stores import lines
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.history import Entry
 from kickoff.release.rollback_targets import Return, check_id, good, last_return, live, worth_keeping
+from kickoff.release.stores.history import Entry
 
 AT = "2026-01-01T12:00:00.000+00:00"
 

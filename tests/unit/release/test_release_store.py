@@ -15,7 +15,7 @@ import pytest
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import EMPTY, Colour, Slot, State
-from kickoff.release.store import Lease, Owner, Store, TakenBack, born
+from kickoff.release.stores.files import Lease, Owner, Store, TakenBack, born
 
 SRC = str(Path(__file__).resolve().parents[3] / "src")
 LIVE = State(Colour.BLUE, None, {Colour.BLUE: Slot("r1", 1)})
@@ -239,7 +239,7 @@ import sys
 from pathlib import Path
 from kickoff.errors import KickoffError, run
 from kickoff.release.model import Colour, Slot, State
-from kickoff.release.store import Owner, Store
+from kickoff.release.stores.files import Owner, Store
 
 def main():
     store = Store(Path(sys.argv[1]))
@@ -281,7 +281,7 @@ RACER = """
 import sys, time
 from pathlib import Path
 from kickoff.errors import KickoffError
-from kickoff.release.store import Owner, Store
+from kickoff.release.stores.files import Owner, Store
 
 store = Store(Path(sys.argv[1]))
 print("up", flush=True)

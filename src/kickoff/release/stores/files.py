@@ -23,10 +23,10 @@ from kickoff import masking
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.release import rollback_targets
-from kickoff.release.history import History
-from kickoff.release.journal import Attempt, Journal, Observer
 from kickoff.release.model import EMPTY, State
 from kickoff.release.route import weights_of
+from kickoff.release.stores.history import History
+from kickoff.release.stores.journal import Attempt, Journal, Observer
 
 REBUILD = "`scripts/deploy/release.py resume --rebuild-state --env {}` derives it again from what runs"
 UNLOCK = "`scripts/deploy/release.py unlock --force --env {}` writes a new one, once no run is at work"

@@ -12,7 +12,7 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import now, write_atomic
-from kickoff.release import lines
+from kickoff.release.stores import lines
 
 Observer = Callable[[dict[str, Any]], None]
 

@@ -13,7 +13,7 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import now
-from kickoff.release import lines
+from kickoff.release.stores import lines
 
 GENESIS = "0" * 64
 _KEYS = {"seq", "at", "action", "outcome", "release", "previous", "data", "parent", "hash"}

@@ -1,0 +1,1 @@
+"""Where an environment's state is kept."""
