@@ -25,6 +25,7 @@ from kickoff.evidence import write_atomic
 from kickoff.release import rollback_targets
 from kickoff.release.model import EMPTY, State
 from kickoff.release.route import weights_of
+from kickoff.release.stores import migrations
 from kickoff.release.stores.history import History
 from kickoff.release.stores.journal import Attempt, Journal, Observer
 
@@ -102,11 +103,15 @@ class Store:
     Args:
         root: The folder; created when missing.
         observer: Sees each journal record after it is durable.
+
+    Raises:
+        KickoffError: A newer version of Kickoff wrote the folder (exit 2).
     """
 
     def __init__(self, root: Path, observer: Observer | None = None) -> None:
         self.root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
+        migrations.version_of(root)
         for folder in ("releases", "traefik/dynamic", "supervisor", "logs", "data"):
             (root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
         self.journal = Journal(root / "journal.jsonl", observer)
@@ -114,6 +119,15 @@ class Store:
         # id, so the id alone would let the overtaken process through the fence.
         self._tokens: dict[str, int] = {}
         self.history = History(root / "releases.jsonl")
+
+    def upgrade(self) -> None:
+        """Bring an older folder to the current version; while a run is at work, that is left to the next."""
+        if migrations.is_current(self.root):
+            return
+        with self._flock():
+            owner = self.lease().owner
+            if owner is None or owner.pid == 0 or not _alive(owner.pid, owner.born):
+                migrations.migrate(self.root)
 
     def state(self) -> State:
         """Return who runs where.
@@ -200,6 +214,7 @@ class Store:
             current = self.lease()
             if current.owner is not None and not current.abandoned(owner.run):
                 raise held_by(current)
+            migrations.migrate(self.root)
             token = current.token + 1
             lease = Lease(token, f"{token}-{secrets.token_hex(3)}", owner, time.time() + ttl)
             self._write_lease(lease)
@@ -229,6 +244,7 @@ class Store:
                 raise held_by(current)
             self._write_lease(Lease(current.token + 1, attempt, owner, time.time() + ttl))
             self._tokens[attempt] = current.token + 1
+            migrations.migrate(self.root)  # only now that the run it was taken from writes nothing more
             self.journal.append(event="taken over", attempt=attempt, by=owner.who)
 
     def renew(self, attempt: str, owner: Owner, ttl: float) -> None:
@@ -247,6 +263,7 @@ class Store:
             overtakes = attempt not in self._tokens and working not in {0, os.getpid()}
             token = self._tokens.setdefault(attempt, current.token + overtakes)
             self._write_lease(Lease(token, attempt, owner, time.time() + ttl))
+            migrations.migrate(self.root)
             if overtakes:
                 self.journal.append(event="taken over", attempt=attempt, by=owner.who)
 
@@ -307,6 +324,7 @@ class Store:
         descriptor = os.open(self.root / "fence", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX)
+            migrations.version_of(self.root)  # a newer Kickoff may have been here since this run began
             yield
         finally:
             os.close(descriptor)
