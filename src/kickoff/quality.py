@@ -15,7 +15,7 @@ from pathlib import Path
 
 from kickoff import foreign, masking
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
+from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now, rule_id
 from kickoff.places import cache_home
 from kickoff.service import Command
 
@@ -48,12 +48,15 @@ class Outcome:
 
     def result(self) -> RuleResult:
         """Return the rule for the report."""
+        identity = rule_id("quality", self.command.name)
         if self.passed:
-            return RuleResult(self.command.name, Verdict.PASS, "exit 0", "exit 0", 1)
+            return RuleResult(identity, self.command.name, Verdict.PASS, "exit 0", "exit 0", 1)
         measured = "no exit code" if self.status is None else f"exit {self.status}"
         line = " ".join(self.command.run)
         reason = self.problem or f"`{line}` ended with exit code {self.status}"
-        return RuleResult(self.command.name, Verdict.FAIL, measured, "exit 0", int(not self.problem), reason)
+        return RuleResult(
+            identity, self.command.name, Verdict.FAIL, measured, "exit 0", int(not self.problem), reason
+        )
 
     def tail(self) -> list[str]:
         """Return the last lines of the log."""

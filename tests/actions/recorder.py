@@ -70,7 +70,9 @@ def main() -> int:
 
 def _leave_evidence(stage: str, environment: str, code: int, outputs: dict[str, object]) -> None:
     verdict = Verdict.FAIL if code else Verdict.PASS
-    rule = RuleResult(stage, verdict, f"exit {code}", "exit 0", 1, "told to fail" if code else "")
+    rule = RuleResult(
+        f"{stage}.told", stage, verdict, f"exit {code}", "exit 0", 1, "told to fail" if code else ""
+    )
     Evidence(
         stage=stage,
         environment=environment,

@@ -58,7 +58,7 @@ def replaced(owner: object, name: str, substitute: Any) -> Callable[[], Abstract
 
 
 def passing(function: str, *rules: str) -> Callable[[], AbstractContextManager[object]]:
-    """Let the judge's ``function`` pass whatever it sees; with ``rules``, only where it says one of them."""
+    """Let the judge's ``function`` pass whatever it sees; with ``rules``, only rules of these ids."""
 
     @contextmanager
     def mutate() -> Iterator[None]:
@@ -66,7 +66,7 @@ def passing(function: str, *rules: str) -> Callable[[], AbstractContextManager[o
 
         def passes(*arguments: Any, **options: Any) -> RuleResult:
             result: RuleResult = real(*arguments, **options)
-            if rules and result.rule.split(" within ")[0] not in rules:
+            if rules and result.id not in rules:
                 return result
             return replace(result, verdict=Verdict.PASS, reason="")
 
@@ -161,14 +161,14 @@ GATES = (
          ("migration not backward compatible",)),
     Gate("required checks passed", replaced(Engine, "_require_checks", lambda *_: None),
          ("required check missing",)),
-    Gate("error rate", passing("_share", "error rate"), ("500 on half of the requests, first release",)),
+    Gate("error rate", passing("_share", "judge.error-rate"), ("500 on half of the requests, first release",)),
     Gate("error rate of users", passing("_users"), ("a few users' errors beside a busy probe",)),
     Gate("error rate against live", passing("_errors_against_live"), ("errors within the limit, but more than live",)),
-    Gate("p95", passing("_share", "p95"), ("p95 above its limit",)),
+    Gate("p95", passing("_share", "judge.p95"), ("p95 above its limit",)),
     Gate("latency against live", passing("_slower"), ("p95 doubled",)),
-    Gate("restarts", passing("_ceiling", "restarts"), ("crash after 5 s",)),
-    Gate("memory", passing("_usage", "memory"), ("memory growing",)),
-    Gate("cpu", passing("_usage", "cpu"), ("CPU burning",)),
+    Gate("restarts", passing("_ceiling", "judge.restarts"), ("crash after 5 s",)),
+    Gate("memory", passing("_usage", "judge.memory"), ("memory growing",)),
+    Gate("cpu", passing("_usage", "judge.cpu"), ("CPU burning",)),
     Gate("the probe expects the release", passing("_release"), ("stray answers of another release",)),
     Gate("enough requests", replaced(judge, "MINIMUM_SAMPLES", 0), ("too few requests to tell",)),
     Gate("doubt is no pass", replaced(roll_out, "combine", _doubt_passes), ("too few requests to tell",)),

@@ -129,7 +129,7 @@ def test_an_error_a_document_and_a_log_hold_no_secret(tmp_path: Path) -> None:
     said = "hunter22222"
     document = Evidence(
         "stage", "qa", Verdict.FAIL, said, now(), inputs={"i": said}, facts={said: [said], "n": (said,)},
-        rules=[RuleResult(said, Verdict.FAIL, said, said, 1, said)], timeline=[{"at": now(), "event": said}],
+        rules=[RuleResult("a.rule", said, Verdict.FAIL, said, said, 1, said)], timeline=[{"at": now(), "event": said}],
         series={"s": [{"x": said}]}, log_tail=[said], release="abc1234-00000000",
     )  # fmt: skip
     text = document.write(tmp_path).read_text()
@@ -140,7 +140,7 @@ def test_an_error_a_document_and_a_log_hold_no_secret(tmp_path: Path) -> None:
 def test_a_secret_named_like_a_word_of_the_schema_leaves_evidence_valid(tmp_path: Path) -> None:
     masking.hide("stage", "fail", "pass", "2026", "development")
     document = Evidence("stage", "development", Verdict.PASS, "did pass", "2026-01-01T00:00:00.000+00:00")
-    document.rules.append(RuleResult("pass", Verdict.PASS, "pass", "pass", 1))
+    document.rules.append(RuleResult("a.rule", "pass", Verdict.PASS, "pass", "pass", 1))
     read = json.loads(document.write(tmp_path).read_text())
     assert (read["verdict"], read["summary"], read["rules"][0]["verdict"]) == ("pass", "did ***", "pass")
 

@@ -75,7 +75,16 @@ def _bundle(given: argparse.Namespace) -> int:
         started=started,
         service=described.name,
         inputs={"commit": commit, "bundle": list(described.bundle)},
-        rules=[RuleResult("the commit holds every path", Verdict.PASS, f"{made.files} files", "≥ 1 file", 1)],
+        rules=[
+            RuleResult(
+                "build.paths",
+                "the commit holds every path",
+                Verdict.PASS,
+                f"{made.files} files",
+                "≥ 1 file",
+                1,
+            )
+        ],
         facts={
             "kind": Kind.BUNDLE,
             "digest": made.digest,
@@ -133,7 +142,9 @@ def _image(given: argparse.Namespace) -> int:
     except BuildFailed as error:
         document.verdict, document.summary, document.log_tail = Verdict.FAIL, str(error), list(error.log)
         document.rules = [
-            RuleResult("the image builds", Verdict.FAIL, "it failed", "no error", 1, str(error))
+            RuleResult(
+                "build.image", "the image builds", Verdict.FAIL, "it failed", "no error", 1, str(error)
+            )
         ]
         document.write(_evidence())
         raise
@@ -168,18 +179,30 @@ def _rules(made: Built) -> list[RuleResult]:
     listed = sum(bool(sentence) for sentence in made.sboms.values())
     every = f"{len(entries)} of {len(entries)}"
     return [
-        RuleResult("the index holds every platform", Verdict.PASS, every, every, len(entries)),
-        _attached("provenance", proved, len(entries), "it was pushed without"),
-        _attached("an SBOM", listed, len(entries), "neither BuildKit's scanner nor syft is at hand"),
+        RuleResult(
+            "build.platforms", "the index holds every platform", Verdict.PASS, every, every, len(entries)
+        ),
+        _attached("build.provenance", "provenance", proved, len(entries), "it was pushed without"),
+        _attached(
+            "build.sbom", "an SBOM", listed, len(entries), "neither BuildKit's scanner nor syft is at hand"
+        ),
     ]
 
 
-def _attached(what: str, found: int, of: int, why: str) -> RuleResult:
+def _attached(identity: str, what: str, found: int, of: int, why: str) -> RuleResult:
     if found == of:
-        return RuleResult(f"every platform has {what}", Verdict.PASS, f"{found} of {of}", f"{of} of {of}", of)
+        return RuleResult(
+            identity, f"every platform has {what}", Verdict.PASS, f"{found} of {of}", f"{of} of {of}", of
+        )
     github.annotate("warning", f"{of - found} of {of} platforms have no {what}: {why}")
     return RuleResult(
-        f"every platform has {what}", Verdict.NOT_APPLICABLE, f"{found} of {of}", f"{of} of {of}", of, why
+        identity,
+        f"every platform has {what}",
+        Verdict.NOT_APPLICABLE,
+        f"{found} of {of}",
+        f"{of} of {of}",
+        of,
+        why,
     )
 
 

@@ -209,18 +209,20 @@ def look_up_evidence(
     facts: dict[str, object] = _refusal(error)
     if isinstance(outcome, KickoffError):
         summary = str(outcome)
-        result = RuleResult(rule, _against(outcome), "none that counts", expected, 0, summary)
+        result = RuleResult(
+            "promotion.proof", rule, _against(outcome), "none that counts", expected, 0, summary
+        )
     elif outcome.proof is not None:
         proof = outcome.proof
         summary = f"{proof.environment} proved {commit[:7]} as {proof.release} at {proof.proved[:19]}"
-        result = RuleResult(rule, Verdict.PASS, proof.digest, expected, 1)
+        result = RuleResult("promotion.proof", rule, Verdict.PASS, proof.digest, expected, 1)
         where = f" ({proof.source})" if proof.source.startswith("https://") else ""
         proved = f"{proof.proved[:19].replace('T', ' ')} UTC{where}"
         facts = {"proved_digest": proof.digest, "proved": proved}
     else:
         log, said = outcome.doubts, f"a person said why: {outcome.reason}"
         summary = f"{commit[:7]} goes to production unproven: {outcome.reason}"
-        result = RuleResult(rule, Verdict.NOT_APPLICABLE, "bypassed", expected, 0, said)
+        result = RuleResult("promotion.proof", rule, Verdict.NOT_APPLICABLE, "bypassed", expected, 0, said)
         facts = {"unproven_reason": outcome.reason}
     return Evidence(
         stage=STAGE,
@@ -250,7 +252,7 @@ def comparison_evidence(
         started=started,
         service=service,
         inputs={"commit": commit},
-        rules=[RuleResult(name, verdict, built, proved, 1, _WHY if error else "")],
+        rules=[RuleResult("promotion.same-artefact", name, verdict, built, proved, 1, _WHY if error else "")],
         facts=_refusal(error),
     )
 

@@ -142,6 +142,7 @@ def wait_live(
 
 def _rule(check: HttpCheck, result: CheckResult) -> RuleResult:
     return RuleResult(
+        id="smoke.status",
         rule=check.name,
         verdict=Verdict.PASS if result.ok else Verdict.FAIL,
         measured=f"{result.status} in {result.milliseconds:.0f} ms" if result.status else "no answer",
@@ -155,12 +156,15 @@ def _release_rule(results: Sequence[CheckResult], header: str, expected: str) ->
     answers = [result for result in results if result.status]
     if not header or not expected:
         why = "no release was named" if header else "the service description names no release header"
-        return RuleResult(RELEASE_RULE, Verdict.NOT_APPLICABLE, "", expected, 0, why)
+        return RuleResult("smoke.release", RELEASE_RULE, Verdict.NOT_APPLICABLE, "", expected, 0, why)
     if not answers:
-        return RuleResult(RELEASE_RULE, Verdict.FAIL, "no answer", expected, 0, "nothing answered")
+        return RuleResult(
+            "smoke.release", RELEASE_RULE, Verdict.FAIL, "no answer", expected, 0, "nothing answered"
+        )
     found = sorted({answer.release or f"no {header}" for answer in answers})
     wrong = sum(answer.release != expected for answer in answers)
     return RuleResult(
+        id="smoke.release",
         rule=RELEASE_RULE,
         verdict=Verdict.FAIL if wrong else Verdict.PASS,
         measured=", ".join(found),

@@ -3,7 +3,7 @@
 from dataclasses import asdict, dataclass, field
 
 from kickoff.environment.findings import Finding, count
-from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
+from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now, rule_id
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,15 +33,31 @@ class Outcome:
         """
         rules = [
             RuleResult(
-                f"{one.rule} {one.key}".rstrip(), Verdict.FAIL, one.message, "", 1, f"{one.place}: {one.fix}"
+                rule_id("environment", one.rule),
+                f"{one.rule} {one.key}".rstrip(),
+                Verdict.FAIL,
+                one.message,
+                "",
+                1,
+                f"{one.place}: {one.fix}",
             )
             for one in self.found
         ]
         rules += [
-            RuleResult("compared", Verdict.INCONCLUSIVE, "unknown", "known", 0, one) for one in self.doubts
+            RuleResult("environment.compared", "compared", Verdict.INCONCLUSIVE, "unknown", "known", 0, one)
+            for one in self.doubts
         ]
         if not rules and self.samples:
-            rules = [RuleResult("no differences", Verdict.PASS, "0 found", "0 found", self.samples)]
+            rules = [
+                RuleResult(
+                    "environment.differences",
+                    "no differences",
+                    Verdict.PASS,
+                    "0 found",
+                    "0 found",
+                    self.samples,
+                )
+            ]
         verdict = combine(rule.verdict for rule in rules)
         summary = count(len(self.found), "problem") if self.found else "; ".join(self.doubts) or self.good
         facts = {"findings": [asdict(one) for one in self.found], "doubts": self.doubts}

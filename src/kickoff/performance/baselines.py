@@ -25,6 +25,8 @@ from kickoff.performance.aggregates import EndpointFigures
 from kickoff.performance.comparison import Kind
 from kickoff.performance.scenarios import ComparisonSettings
 
+AREA = "perf.baseline"
+"""Begins the ids of the rules that compare with a stored baseline."""
 MOST_RUNS = 10
 LEAST_RUNS = 5
 """With fewer runs the noise between runs is unknown, and so is what a later run may differ by."""
@@ -128,6 +130,7 @@ def judge(baseline: Baseline, run: Run, settings: ComparisonSettings) -> list[Ru
 def missing(key: Key, shown: str) -> RuleResult:
     """Return the rule of a run whose baseline does not exist."""
     return RuleResult(
+        id=f"{AREA}.stored",
         rule=f"{key.scenario}: a baseline is stored",
         verdict=Verdict.INCONCLUSIVE,
         measured="none",
@@ -223,12 +226,13 @@ def _judge(
     baseline: Baseline, run: Run, what: tuple[str, Kind], settings: ComparisonSettings, alpha: float
 ) -> RuleResult:
     name, kind = what
+    identity = f"{AREA}.{kind}"
     rule = f"{kind} of {name} against the baseline of {baseline.commit}"
     known = baseline.logs(name, kind)
     times = run.endpoints.get(name)
     if times is None or not known:
         reason = "this run has no success of it" if times is None else "the baseline does not have it"
-        return RuleResult(rule, Verdict.INCONCLUSIVE, "nothing", "both measured", 0, reason)
+        return RuleResult(identity, rule, Verdict.INCONCLUSIVE, "nothing", "both measured", 0, reason)
     value = _time(times, kind)
     centre = statistics.fmean(known)
     effect = comparison.effect_of(settings, kind, math.exp(centre))
@@ -240,7 +244,7 @@ def _judge(
             f"the noise between runs is unknown: {count} of {LEAST_RUNS} runs; add --update-baseline runs"
         )
         limit = f"≤ +{effect.margin:.0%}"
-        return RuleResult(rule, Verdict.INCONCLUSIVE, measured_text, limit, times.samples, reason)
+        return RuleResult(identity, rule, Verdict.INCONCLUSIVE, measured_text, limit, times.samples, reason)
     spread = max(statistics.stdev(known), _LEAST_NOISE) * math.sqrt(1 + 1 / count)
     certain = float(stats.t.isf(alpha, count - 1)) * spread
     threshold = max(certain, math.log1p(effect.margin))
@@ -248,14 +252,14 @@ def _judge(
     limit = f"≤ {min(math.expm1(threshold), 10):+.1%}"
     if change > threshold:
         reason = f"beyond what {count} runs of the baseline differ by, and more than {effect.margin:.1%}"
-        return RuleResult(rule, Verdict.FAIL, measured_text, limit, times.samples, reason)
+        return RuleResult(identity, rule, Verdict.FAIL, measured_text, limit, times.samples, reason)
     if detectable > effect.detect:
         reason = (
             f"after {count} runs that differ by {statistics.stdev(known):.1%} "
             f"{comparison.shows(detectable)}; {effect.detect:.1%} must"
         )
-        return RuleResult(rule, Verdict.INCONCLUSIVE, measured_text, limit, times.samples, reason)
-    return RuleResult(rule, Verdict.PASS, measured_text, limit, times.samples)
+        return RuleResult(identity, rule, Verdict.INCONCLUSIVE, measured_text, limit, times.samples, reason)
+    return RuleResult(identity, rule, Verdict.PASS, measured_text, limit, times.samples)
 
 
 def _time(times: Times, kind: Kind) -> float:

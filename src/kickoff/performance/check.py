@@ -13,6 +13,7 @@ from kickoff.evidence import Evidence, RuleResult, Verdict, combine
 from kickoff.performance import aggregates, comparison, gate, live_release, load, rules
 from kickoff.performance import samples as sample_files
 from kickoff.performance.comparison import Metric, Pairs
+from kickoff.performance.live_release import COMPARED
 from kickoff.performance.load import Arm, Interrupted, LoadResult, Progress
 from kickoff.performance.resources import Probe
 from kickoff.performance.samples import CANDIDATE, Sample
@@ -89,6 +90,7 @@ def run(scenario: Scenario, setup: Setup, catalogue: Catalogue) -> Outcome:
         else:
             outcome.rules.append(
                 RuleResult(
+                    id=COMPARED,
                     rule=f"{scenario.name}: comparison with live",
                     verdict=Verdict.INCONCLUSIVE,
                     measured="unfinished",
@@ -144,6 +146,7 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
     if not metrics:
         outcome.rules.append(
             RuleResult(
+                id=COMPARED,
                 rule=f"{scenario.name}: comparison with live",
                 verdict=Verdict.INCONCLUSIVE,
                 measured="no pair",
@@ -173,7 +176,7 @@ def _give_up(outcome: Outcome, live: Arm | None, why: str) -> None:
 
 
 def _only_slow(failed: Sequence[RuleResult]) -> bool:
-    return bool(failed) and all(rule.rule.endswith(rules.THROUGHPUT) for rule in failed)
+    return bool(failed) and all(rule.id == rules.THROUGHPUT for rule in failed)
 
 
 def pace(scenario: Scenario, settings: ComparisonSettings, max_rps: float, arms: int) -> float:
@@ -214,7 +217,9 @@ def to_evidence(
     found = [rule for outcome in outcomes for rule in outcome.rules]
     if not compared:
         found.append(
-            RuleResult("comparison with live", Verdict.NOT_APPLICABLE, "none", "none", 0, not_compared)
+            RuleResult(
+                COMPARED, "comparison with live", Verdict.NOT_APPLICABLE, "none", "none", 0, not_compared
+            )
         )
     verdict = combine(rule.verdict for rule in found)
     if any(outcome.partial for outcome in outcomes) and verdict is Verdict.PASS:
@@ -285,7 +290,13 @@ def _steady(scenario: Scenario, duration: float) -> Scenario:
 
 def _skipped(scenario: Scenario, reason: str) -> RuleResult:
     return RuleResult(
-        f"{scenario.name}: comparison with live", Verdict.NOT_APPLICABLE, "not compared", "none", 0, reason
+        COMPARED,
+        f"{scenario.name}: comparison with live",
+        Verdict.NOT_APPLICABLE,
+        "not compared",
+        "none",
+        0,
+        reason,
     )
 
 

@@ -276,7 +276,9 @@ def to_rule(metric: Metric, settings: ComparisonSettings) -> RuleResult:
         measured = f"{metric.effect:+.1%} ({metric.live:.2f} → {metric.candidate:.2f} ms; {interval})"
     else:
         measured = f"{metric.live:.2%} → {metric.candidate:.2%} ({interval})"
-    return RuleResult(name, metric.verdict, measured, threshold, metric.pairs, metric.reason)
+    return RuleResult(
+        f"perf.{metric.kind}-vs-live", name, metric.verdict, measured, threshold, metric.pairs, metric.reason
+    )
 
 
 def shows(detectable: float) -> str:

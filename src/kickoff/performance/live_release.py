@@ -15,6 +15,8 @@ from kickoff.performance.load import Arm, LoadResult
 from kickoff.performance.samples import CANDIDATE, LIVE
 from kickoff.service import HttpCheck, Service
 
+COMPARED = "perf.compared"
+"""Id of the rule that stands for the comparison with live as a whole."""
 DOWN = "live is down: absolute rules decide"
 
 _ROUNDS = 3
@@ -110,6 +112,7 @@ def fact(release: str, runs: Sequence[LoadResult], why: str) -> dict[str, Any]:
 def not_applicable(scenario: str, why: str) -> RuleResult:
     """Return the rule that stands for all comparisons with a live release that is down."""
     return RuleResult(
+        id=COMPARED,
         rule=f"{scenario}: comparison with live",
         verdict=Verdict.NOT_APPLICABLE,
         measured="not compared",

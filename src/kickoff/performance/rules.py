@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Sequence
 
-from kickoff.evidence import RuleResult, Verdict
+from kickoff.evidence import RuleResult, Verdict, rule_id
 from kickoff.performance import aggregates, load
 from kickoff.performance.aggregates import EndpointFigures
 from kickoff.performance.load import LoadResult
@@ -14,7 +14,8 @@ from kickoff.performance.scenarios import Objectives
 TARGET_TOLERANCE = 0.05
 # With fewer samples there is no good 95th percentile; the slowest request stands in, which is stricter.
 MINIMUM_FOR_P95 = 20
-THROUGHPUT = "requests a second"
+THROUGHPUT = "perf.throughput"
+"""Id of the rule that the users kept their pace."""
 
 
 def evaluate(result: LoadResult, objectives: Objectives | None = None) -> list[RuleResult]:
@@ -37,6 +38,7 @@ def evaluate(result: LoadResult, objectives: Objectives | None = None) -> list[R
     if result.errors:
         found.append(
             RuleResult(
+                id="perf.locustfile",
                 rule=f"{name}: the locustfile runs without exceptions",
                 verdict=Verdict.INCONCLUSIVE,
                 measured=f"{len(result.errors)}{'+' if len(result.errors) >= load.MAX_ERRORS else ''}",
@@ -50,6 +52,7 @@ def evaluate(result: LoadResult, objectives: Objectives | None = None) -> list[R
     if result.partial:
         found.append(
             RuleResult(
+                id="perf.complete",
                 rule=f"{name}: the whole run",
                 verdict=Verdict.INCONCLUSIVE,
                 measured=f"{result.seconds:.1f} s",
@@ -68,6 +71,7 @@ def error_rate(name: str, samples: Sequence[Sample], limit: float) -> RuleResult
     share = count / len(samples)
     passed = share <= limit
     return RuleResult(
+        id="perf.error-rate",
         rule=f"{name}: error rate",
         verdict=Verdict.PASS if passed else Verdict.FAIL,
         measured=f"{share:.2%} ({count} of {len(samples)})",
@@ -80,10 +84,12 @@ def error_rate(name: str, samples: Sequence[Sample], limit: float) -> RuleResult
 def response_time(name: str, entry: EndpointFigures, limit_ms: float) -> RuleResult:
     """Judge the 95th percentile of an endpoint (the slowest request when there are few)."""
     enough = entry.successes >= MINIMUM_FOR_P95
+    identity = "perf.p95" if enough else "perf.slowest"
     rule = f"{name}: {'p95' if enough else 'slowest'} of {entry.name}"
     threshold = f"≤ {limit_ms:g} ms"
     if entry.successes == 0:
         return RuleResult(
+            id=identity,
             rule=rule,
             verdict=Verdict.INCONCLUSIVE,
             measured="nothing",
@@ -94,6 +100,7 @@ def response_time(name: str, entry: EndpointFigures, limit_ms: float) -> RuleRes
     value = entry.p95_ms if enough else entry.max_ms
     passed = value <= limit_ms
     return RuleResult(
+        id=identity,
         rule=rule,
         verdict=Verdict.PASS if passed else Verdict.FAIL,
         measured=f"{value:.1f} ms",
@@ -108,16 +115,17 @@ def _throughput(result: LoadResult, samples: Sequence[Sample]) -> RuleResult:
     target = min(scenario.target_rps, result.rate)
     rate, count = aggregates.peak_rate(samples, scenario, result.begun, result.ended)
     capped = " (capped by PERF_MAX_RPS)" if target < scenario.target_rps else ""
-    rule = f"{scenario.name}: {THROUGHPUT}"
+    rule = f"{scenario.name}: requests a second"
     threshold = f"≥ {target:g}/s{capped}"
     measured = f"{rate:.1f}/s"
     # One request may fall on either side of the window's edges.
     length = count / rate if rate else 0.0
     reached = count > 0 and count + 1 >= target * (1 - TARGET_TOLERANCE) * length
     if reached:
-        return RuleResult(rule, Verdict.PASS, measured, threshold, count)
+        return RuleResult(THROUGHPUT, rule, Verdict.PASS, measured, threshold, count)
     saturated = result.saturated
     return RuleResult(
+        id=THROUGHPUT,
         rule=rule,
         verdict=Verdict.INCONCLUSIVE if saturated or result.partial or count == 0 else Verdict.FAIL,
         measured=measured,
@@ -143,7 +151,9 @@ def _objectives(result: LoadResult, samples: Sequence[Sample], goal: Objectives)
     def rule(what: str, passed: bool, measured: str, threshold: str, count: int) -> RuleResult:
         verdict = (Verdict.PASS if passed else Verdict.FAIL) if count else Verdict.INCONCLUSIVE
         reason = "" if verdict is Verdict.PASS else "the objective is missed" if count else "nothing measured"
-        return RuleResult(f"objective: {what}", verdict, measured, threshold, count, reason)
+        return RuleResult(
+            rule_id("perf.objective", what), f"objective: {what}", verdict, measured, threshold, count, reason
+        )
 
     n = overall.successes
     return [
@@ -157,7 +167,7 @@ def _objectives(result: LoadResult, samples: Sequence[Sample], goal: Objectives)
             len(samples),
         ),
         rule(
-            f"health {THROUGHPUT}",
+            "health requests a second",
             rate >= goal.health_rps,
             f"{rate:.1f}/s",
             f"≥ {goal.health_rps:g}/s",
@@ -175,6 +185,7 @@ def _nothing(result: LoadResult, samples: Sequence[Sample]) -> RuleResult:
         else (result.errors or result.log or ["no request was sent"])[-1]
     )
     return RuleResult(
+        id="perf.any-success",
         rule=f"{result.scenario.name}: at least one request succeeds",
         # Every request answered wrongly is a failure; no request at all is no knowledge.
         verdict=Verdict.INCONCLUSIVE if not samples or result.partial else Verdict.FAIL,

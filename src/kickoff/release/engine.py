@@ -250,21 +250,21 @@ class Engine(Rollback):
 
     def _require_checks(self, attempt: Attempt) -> None:
         missing = [
-            f"{name}: {attempt.checks.get(name, 'no verdict')}"
+            (name, str(attempt.checks.get(name, "no verdict")))
             for name in self.session.service.checks_for(self.session.environment.name)
             if attempt.checks.get(name) != Verdict.PASS
         ]
         if missing:
             raise Rejected(
-                f"not promoted: required checks have not passed ({', '.join(missing)})",
+                f"not promoted: required checks have not passed ({', '.join(map(': '.join, missing))})",
                 code=ExitCode.INCONCLUSIVE,
                 rules=[
                     RuleResult(
-                        f"required check {name.split(':')[0]}",
-                        Verdict.INCONCLUSIVE, name.split(": ")[1], "pass", 0,
+                        "promote.required-check", f"required check {name}",
+                        Verdict.INCONCLUSIVE, verdict, "pass", 0,
                         "every check that service.yml requires must have passed for this attempt",
                     )
-                    for name in missing
+                    for name, verdict in missing
                 ],
             )  # fmt: skip
 

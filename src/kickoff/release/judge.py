@@ -160,6 +160,7 @@ def judge(candidate: Observation, live: Observation | None, limits: Limits, look
     alpha = spending(look)
     return [
         _share(
+            "judge.error-rate",
             "error rate",
             candidate.errors,
             candidate.requests,
@@ -178,18 +179,20 @@ def judge(candidate: Observation, live: Observation | None, limits: Limits, look
             for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
         ),
         _release(candidate.probe),
-        _ceiling("restarts", candidate.restarts, 0, "", 1),
+        _ceiling("judge.restarts", "restarts", candidate.restarts, 0, "", 1),
         _usage(
+            "judge.memory",
             "memory",
             candidate.memory_bytes / max(1, limits.memory_bytes),
             limits.memory,
             candidate.usage_samples,
         ),
-        _usage("cpu", candidate.cpu, limits.cpu, candidate.usage_samples),
+        _usage("judge.cpu", "cpu", candidate.cpu, limits.cpu, candidate.usage_samples),
     ]
 
 
 def _share(  # noqa: PLR0917
+    identity: str,
     rule: str,
     bad: int,
     total: int,
@@ -202,12 +205,13 @@ def _share(  # noqa: PLR0917
 ) -> RuleResult:
     threshold = f"{limit:.2%}{' ' + unit if unit else ''}"
     if total == 0:
-        return RuleResult(rule, Verdict.INCONCLUSIVE, "no data", threshold, 0, otherwise)
+        return RuleResult(identity, rule, Verdict.INCONCLUSIVE, "no data", threshold, 0, otherwise)
     measured = f"{bad / total:.2%} ({bad} of {total})"
     p = binomial_tail(bad, total, limit)
     if p < alpha:
         reason = f"above the limit beyond doubt (p {p:.1e} < {alpha:.1e})"
         return RuleResult(
+            identity,
             rule,
             Verdict.FAIL,
             measured,
@@ -217,10 +221,17 @@ def _share(  # noqa: PLR0917
         )
     if total < MINIMUM_SAMPLES:
         return RuleResult(
-            rule, Verdict.INCONCLUSIVE, measured, threshold, total, f"fewer than {MINIMUM_SAMPLES} requests"
+            identity,
+            rule,
+            Verdict.INCONCLUSIVE,
+            measured,
+            threshold,
+            total,
+            f"fewer than {MINIMUM_SAMPLES} requests",
         )
     if bad / total > limit:
         return RuleResult(
+            identity,
             rule,
             Verdict.INCONCLUSIVE,
             measured,
@@ -228,53 +239,60 @@ def _share(  # noqa: PLR0917
             total,
             f"above the limit, but not beyond doubt (p {p:.1e})",
         )
-    return RuleResult(rule, Verdict.PASS, measured, threshold, total)
+    return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total)
 
 
 def _users(traffic: Traffic, limit: float, alpha: float) -> RuleResult:
     """Judge public requests by themselves: a busy probe must not dilute what goes wrong for few users."""
-    rule = "error rate of users"
-    result = _share(rule, traffic.errors, traffic.requests, limit, alpha)
+    result = _share("judge.users-5xx", "error rate of users", traffic.errors, traffic.requests, limit, alpha)
     if result.verdict is not Verdict.INCONCLUSIVE:
         return result
     reason = f"{result.reason}; users and probe together decide"
     return replace(result, verdict=Verdict.NOT_APPLICABLE, reason=reason)
 
 
-def _baseline(rule: str, live: Observation | None, threshold: str) -> Observation | RuleResult:
+def _baseline(identity: str, rule: str, live: Observation | None, threshold: str) -> Observation | RuleResult:
     """Return what the candidate is compared with, or the result that says why there is nothing."""
     if live is None:
         why = "nothing is live to compare with; the absolute rule decides"
-        return _idle(rule, "no live release", threshold, why)
-    return _idle(rule, "live is down", threshold, LIVE_IS_DOWN) if live.down else live
+        return _idle(identity, rule, "no live release", threshold, why)
+    return _idle(identity, rule, "live is down", threshold, LIVE_IS_DOWN) if live.down else live
 
 
-def _idle(rule: str, measured: str, threshold: str, reason: str) -> RuleResult:
-    return RuleResult(rule, Verdict.NOT_APPLICABLE, measured, threshold, 0, reason)
+def _idle(identity: str, rule: str, measured: str, threshold: str, reason: str) -> RuleResult:
+    return RuleResult(identity, rule, Verdict.NOT_APPLICABLE, measured, threshold, 0, reason)
 
 
 def _compare(  # noqa: PLR0917
-    rule: str, bad: int, total: int, other_bad: int, other_total: int, alpha: float, threshold: str
+    identity: str,
+    rule: str,
+    bad: int,
+    total: int,
+    other_bad: int,
+    other_total: int,
+    alpha: float,
+    threshold: str,
 ) -> RuleResult:
     """Ask by Fisher's exact test whether the first share is larger than the second beyond doubt."""
     if fisher_greater(total, total, 0, other_total) >= alpha:
         found = f"{bad} of {total} vs {other_bad} of {other_total}"
-        return _idle(rule, found, threshold, "so few requests cannot show a difference")
+        return _idle(identity, rule, found, threshold, "so few requests cannot show a difference")
     measured = f"{bad / total:.2%} vs {other_bad / other_total:.2%}"
     p = fisher_greater(bad, total, other_bad, other_total)
     if p < alpha:
         reason = f"Fisher's exact p {p:.1e}"
-        return RuleResult(rule, Verdict.FAIL, measured, threshold, total + other_total, reason)
-    return RuleResult(rule, Verdict.PASS, measured, threshold, total + other_total)
+        return RuleResult(identity, rule, Verdict.FAIL, measured, threshold, total + other_total, reason)
+    return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total + other_total)
 
 
 def _errors_against_live(candidate: Observation, live: Observation | None, alpha: float) -> RuleResult:
-    rule, threshold = "error rate against live", "not worse than live"
-    other = _baseline(rule, live, threshold)
+    identity, rule = "judge.errors-vs-live", "error rate against live"
+    threshold = "not worse than live"
+    other = _baseline(identity, rule, live, threshold)
     if isinstance(other, RuleResult):
         return other
     return _compare(
-        rule, candidate.errors, candidate.requests, other.errors, other.requests, alpha, threshold
+        identity, rule, candidate.errors, candidate.requests, other.errors, other.requests, alpha, threshold
     )
 
 
@@ -292,13 +310,15 @@ def _client_errors_of_users(
     traffic: Traffic, live: Observation | None, limits: Limits, alpha: float
 ) -> RuleResult:
     """Judge 4xx by themselves where no user met live meanwhile: hardly anybody gets what they ask for."""
-    rule = "client errors of users"
+    identity, rule = "judge.users-4xx", "client errors of users"
     threshold = f"{MOST_CLIENT_ERRORS:.2%}"
     if live is not None and not live.down and live.traffic.requests >= MINIMUM_SAMPLES:
-        return _idle(rule, "see the comparison", threshold, "users of live are there to compare with")
+        return _idle(
+            identity, rule, "see the comparison", threshold, "users of live are there to compare with"
+        )
     found = _client_errors(traffic, limits)
     statuses = ", ".join(f"{status}: {n}" for status, n in found.most_common() if status != "4xx")
-    result = _share(rule, found["4xx"], traffic.requests, MOST_CLIENT_ERRORS, alpha)
+    result = _share(identity, rule, found["4xx"], traffic.requests, MOST_CLIENT_ERRORS, alpha)
     if result.verdict is Verdict.PASS:
         return result
     if traffic.requests < MINIMUM_SAMPLES and result.verdict is Verdict.INCONCLUSIVE:
@@ -311,18 +331,19 @@ def _client_errors_against_live(
     traffic: Traffic, live: Observation | None, limits: Limits, alpha: float
 ) -> RuleResult:
     """Compare each 4xx status, and all together; the error probability is shared among them."""
-    rule, threshold = "client errors against live", "not more than live"
-    other = _baseline(rule, live, threshold)
+    identity, rule = "judge.4xx-vs-live", "client errors against live"
+    threshold = "not more than live"
+    other = _baseline(identity, rule, live, threshold)
     if isinstance(other, RuleResult):
         return other
     if min(traffic.requests, other.traffic.requests) == 0:
         why = "users met one side alone in this step; the absolute rule decides"
-        return _idle(rule, "no comparison", threshold, why)
+        return _idle(identity, rule, "no comparison", threshold, why)
     ours, theirs = _client_errors(traffic, limits), _client_errors(other.traffic, limits)
     statuses = sorted(ours.keys() | theirs.keys()) or ["4xx"]
     results = [
         _compare(
-            rule, ours[status], traffic.requests, theirs[status], other.traffic.requests,
+            identity, rule, ours[status], traffic.requests, theirs[status], other.traffic.requests,
             alpha / len(statuses), threshold,
         )
         for status in statuses
@@ -336,33 +357,36 @@ def _client_errors_against_live(
 
 def _alike(probe: ProbeCounts, alpha: float) -> RuleResult:
     """Ask in both directions whether the check's marker changes how often a request fails."""
-    rule, threshold = "marked and unmarked requests alike", "no difference"
+    identity, rule = "judge.marked-alike", "marked and unmarked requests alike"
+    threshold = "no difference"
     if probe.unmarked == 0 or probe.marked == 0:
         why = "no pair of requests was sent: only GET and HEAD probes go out unmarked, too"
-        return _idle(rule, "no pairs", threshold, why)
+        return _idle(identity, rule, "no pairs", threshold, why)
     unmarked, marked = (probe.unmarked_failures, probe.unmarked), (probe.marked_failures, probe.marked)
     results = [
-        _compare(rule, *one, *other, alpha / 2, threshold)
+        _compare(identity, rule, *one, *other, alpha / 2, threshold)
         for one, other in ((unmarked, marked), (marked, unmarked))
     ]
     if all(result.verdict is not Verdict.FAIL for result in results):
         return results[0]
     measured = f"{unmarked[0]} of {unmarked[1]} unmarked fail, {marked[0]} of {marked[1]} marked"
     reason = f"our own checks are treated differently; last failure: {probe.last_error}"
-    return RuleResult(rule, Verdict.FAIL, measured, threshold, probe.unmarked + probe.marked, reason)
+    return RuleResult(
+        identity, rule, Verdict.FAIL, measured, threshold, probe.unmarked + probe.marked, reason
+    )
 
 
 def _p95(candidate: Observation, limit: float, alpha: float) -> RuleResult:
     """Judge the durations of users' requests; too few of them together with the probe's own."""
-    rule = f"p95 within {limit * 1000:.0f} ms"
+    identity, rule = "judge.p95", f"p95 within {limit * 1000:.0f} ms"
     slow, total = candidate.traffic.slower_than(limit), candidate.traffic.timed
     if candidate.traffic.requests and not total:
         why = "no request's duration was measured"
-        return RuleResult(rule, Verdict.INCONCLUSIVE, "no data", "5.00% slower", 0, why)
+        return RuleResult(identity, rule, Verdict.INCONCLUSIVE, "no data", "5.00% slower", 0, why)
     if total >= MINIMUM_SAMPLES:
-        return _share(rule, slow, total, 0.05, alpha, unit="slower")
+        return _share(identity, rule, slow, total, 0.05, alpha, unit="slower")
     slow, total = slow + candidate.probe.slow, total + candidate.probe.probes
-    result = _share(rule, slow, total, 0.05, alpha, unit="slower")
+    result = _share(identity, rule, slow, total, 0.05, alpha, unit="slower")
     whose = f"{candidate.traffic.timed} of users and {candidate.probe.probes} of the probe"
     return replace(result, reason=f"{result.reason}; {whose}" if result.reason else whose)
 
@@ -371,13 +395,14 @@ def _slower(
     name: str, q: float, candidate: Observation, live: Observation | None, alpha: float
 ) -> RuleResult:
     """Test the share of candidate requests beyond ``LATENCY_MARGIN`` times live's quantile."""
-    rule, threshold = f"{name} against live", f"{LATENCY_MARGIN}x live"
-    other = _baseline(rule, live, threshold)
+    identity, rule = f"judge.{name}-vs-live", f"{name} against live"
+    threshold = f"{LATENCY_MARGIN}x live"
+    other = _baseline(identity, rule, live, threshold)
     if isinstance(other, RuleResult):
         return other
     if min(other.traffic.timed, candidate.traffic.timed) < MINIMUM_SAMPLES:
         why = f"both sides need {MINIMUM_SAMPLES} public requests in this step"
-        return _idle(rule, "no comparison", threshold, why)
+        return _idle(identity, rule, "no comparison", threshold, why)
     bound = other.traffic.quantile(q) * LATENCY_MARGIN
     slow = candidate.traffic.slower_than(bound)
     measured = f"{_milliseconds(candidate.traffic, q)} vs {_milliseconds(other.traffic, q)}"
@@ -385,6 +410,7 @@ def _slower(
     p = placement_tail(slow, total, math.ceil(q * other_total), other_total)
     if p < alpha:
         return RuleResult(
+            identity,
             rule,
             Verdict.FAIL,
             measured,
@@ -392,7 +418,7 @@ def _slower(
             total,
             f"{slow} of {total} beyond {bound * 1000:.0f} ms (p {p:.1e})",
         )
-    return RuleResult(rule, Verdict.PASS, measured, threshold, total)
+    return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total)
 
 
 def _milliseconds(traffic: Traffic, q: float) -> str:
@@ -403,28 +429,37 @@ def _milliseconds(traffic: Traffic, q: float) -> str:
 
 
 def _release(probe: ProbeCounts) -> RuleResult:
-    rule, threshold = "answers with the expected release", "0 wrong"
+    identity, rule = "judge.release", "answers with the expected release"
+    threshold = "0 wrong"
     if probe.probes == 0:
         return RuleResult(
-            rule, Verdict.INCONCLUSIVE, "no probe answered", threshold, 0, "no probe was answered"
+            identity, rule, Verdict.INCONCLUSIVE, "no probe answered", threshold, 0, "no probe was answered"
         )
     if probe.named == 0:
-        return _idle(rule, "no release named", threshold, "no answer named a release")
-    return _ceiling(rule, probe.wrong_release, 0, " wrong", probe.named)
+        return _idle(identity, rule, "no release named", threshold, "no answer named a release")
+    return _ceiling(identity, rule, probe.wrong_release, 0, " wrong", probe.named)
 
 
-def _ceiling(rule: str, value: int, limit: int, unit: str, samples: int) -> RuleResult:
+def _ceiling(  # noqa: PLR0917
+    identity: str, rule: str, value: int, limit: int, unit: str, samples: int
+) -> RuleResult:
     if value > limit:
-        return RuleResult(rule, Verdict.FAIL, f"{value}{unit}", f"{limit}{unit}", samples, "above the limit")
-    return RuleResult(rule, Verdict.PASS, f"{value}{unit}", f"{limit}{unit}", samples)
+        return RuleResult(
+            identity, rule, Verdict.FAIL, f"{value}{unit}", f"{limit}{unit}", samples, "above the limit"
+        )
+    return RuleResult(identity, rule, Verdict.PASS, f"{value}{unit}", f"{limit}{unit}", samples)
 
 
-def _usage(rule: str, share: float, limit: float, samples: int) -> RuleResult:
+def _usage(identity: str, rule: str, share: float, limit: float, samples: int) -> RuleResult:
     if samples == 0:
-        return RuleResult(rule, Verdict.INCONCLUSIVE, "no data", f"{limit:.0%}", 0, "usage could not be read")
+        return RuleResult(
+            identity, rule, Verdict.INCONCLUSIVE, "no data", f"{limit:.0%}", 0, "usage could not be read"
+        )
     if share > limit:
-        return RuleResult(rule, Verdict.FAIL, f"{share:.0%}", f"{limit:.0%}", samples, "above the limit")
-    return RuleResult(rule, Verdict.PASS, f"{share:.0%}", f"{limit:.0%}", samples)
+        return RuleResult(
+            identity, rule, Verdict.FAIL, f"{share:.0%}", f"{limit:.0%}", samples, "above the limit"
+        )
+    return RuleResult(identity, rule, Verdict.PASS, f"{share:.0%}", f"{limit:.0%}", samples)
 
 
 def _log_beta(a: float, b: float) -> float:

@@ -157,7 +157,9 @@ class Rollback(Recovery):
             release="", previous=failed, outcome="rolled-back", exit_code=int(ExitCode.ROLLED_BACK),
             hint="ship a release that works; until then users get 503",
         )  # fmt: skip
-        evidence.rules = [RuleResult("nothing is live any more", Verdict.PASS, "yes", "yes", 1)]
+        evidence.rules = [
+            RuleResult("rollback.withdrawn", "nothing is live any more", Verdict.PASS, "yes", "yes", 1)
+        ]
         return evidence
 
     def _nothing_to_do(self, started: str, why: str) -> Evidence:

@@ -232,7 +232,9 @@ class Steps:
             if not found.ok:
                 raise Rejected(
                     f"{release} on {colour} did not get ready: {found.reason}",
-                    rules=[RuleResult(rule, Verdict.FAIL, "not ready", "ready", 1, found.reason)],
+                    rules=[
+                        RuleResult("stage.ready", rule, Verdict.FAIL, "not ready", "ready", 1, found.reason)
+                    ],
                     log_tail=self.session.logs(str(colour)),
                     hint=hint,
                 )
@@ -287,6 +289,7 @@ class Steps:
         wrong = [answer for answer in answers if answer != release]
         if wrong:
             rule = RuleResult(
+                "release.public-address",
                 "the public address answers with the release",
                 Verdict.FAIL,
                 f"{len(wrong)} of {len(answers)} wrong",

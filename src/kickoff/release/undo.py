@@ -157,7 +157,7 @@ class Undo(Steps):
         }
         rules = []
         if verdict is Verdict.PASS:
-            rules = [RuleResult(_RULES[stage], Verdict.PASS, "yes", "yes", 1)]
+            rules = [RuleResult(*_RULES[stage], Verdict.PASS, "yes", "yes", 1)]
         return Evidence(
             stage=stage,
             environment=self.session.environment.name,
@@ -173,14 +173,16 @@ class Undo(Steps):
         )
 
 
+ROLLED_BACK = "rollback.verified"
+"""Id of the rule that shows that the release before answers again."""
 _KEPT_LINES = 10_000
 _OUTCOMES = {ExitCode.ROLLBACK_FAILED: "rollback-failed", ExitCode.INTERRUPTED: "interrupted"}
 _RULES = {
-    "stage": "candidate gets ready and names its release",
-    "promote": "the public address answers with the release",
-    "rollback": "the public address answers with the release",
-    "start": "the public address answers with the release",
-    "watch": "the release still serves when the watch ends",
+    "stage": ("stage.ready", "candidate gets ready and names its release"),
+    "promote": ("release.public-address", "the public address answers with the release"),
+    "rollback": ("release.public-address", "the public address answers with the release"),
+    "start": ("release.public-address", "the public address answers with the release"),
+    "watch": ("watch.serves", "the release still serves when the watch ends"),
 }
 
 
@@ -191,9 +193,9 @@ def _verified(folded: Attempt, doubt: str) -> list[RuleResult]:
     rule = f"rolled back: the public address answers with {folded.previous}"
     if doubt:
         why = f"it was down before this release, too: {folded.live_down}"
-        return [RuleResult(rule, Verdict.NOT_APPLICABLE, doubt, "all answers", 0, why)]
+        return [RuleResult(ROLLED_BACK, rule, Verdict.NOT_APPLICABLE, doubt, "all answers", 0, why)]
     answers = f"{VERIFICATIONS} of {VERIFICATIONS}"
-    return [RuleResult(rule, Verdict.PASS, answers, answers, VERIFICATIONS)]
+    return [RuleResult(ROLLED_BACK, rule, Verdict.PASS, answers, answers, VERIFICATIONS)]
 
 
 def _shares(weights: dict[Colour, int]) -> str:

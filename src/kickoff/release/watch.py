@@ -47,7 +47,15 @@ class Watch:
         except MetricsUnreadable as error:
             reason = f"{error}; the requests of users cannot be judged"
             return [
-                RuleResult("metrics of the proxy", Verdict.INCONCLUSIVE, "no data", "readable", 0, reason)
+                RuleResult(
+                    "judge.metrics",
+                    "metrics of the proxy",
+                    Verdict.INCONCLUSIVE,
+                    "no data",
+                    "readable",
+                    0,
+                    reason,
+                )
             ]
 
     def _watch(self, seconds: float, keep_lease: Callable[[], None]) -> list[RuleResult]:

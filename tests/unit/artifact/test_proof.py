@@ -11,7 +11,7 @@ STAGES = ("stage", "smoke-candidate", "perf-baseline", "promote", "smoke-live")
 
 
 def document(stage: str, verdict: Verdict = Verdict.PASS, release: str = "r1", **facts: object) -> Evidence:
-    rule = RuleResult("rule", verdict, "1", "1", 1, "" if verdict is Verdict.PASS else "because")
+    rule = RuleResult("a.rule", "rule", verdict, "1", "1", 1, "" if verdict is Verdict.PASS else "because")
     return Evidence(
         stage, "staging", verdict, "a summary", now(), release=release, rules=[rule], facts=dict(facts)
     )

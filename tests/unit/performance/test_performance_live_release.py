@@ -195,7 +195,7 @@ def _no_cause(_arm: Arm, _service: service.Service) -> Callable[[], str]:
 
 
 def _all_pass(result: load.LoadResult, _objectives: object = None) -> list[RuleResult]:
-    return [RuleResult("anything", PASS, "", "", len(result.samples))]
+    return [RuleResult("perf.anything", "anything", PASS, "", "", len(result.samples))]
 
 
 WITHOUT: dict[str, tuple[str, AbstractContextManager[object]]] = {

@@ -66,7 +66,7 @@ def document(number: int, effect: float, verdict: Verdict = Verdict.PASS) -> Evi
         summary="compared",
         started=f"2026-01-01T00:{number:02d}:00+00:00",
         release=f"r{number}",
-        rules=[RuleResult("rule", verdict, "1", "1", 1, reason)],
+        rules=[RuleResult("perf.rule", "rule", verdict, "1", "1", 1, reason)],
         facts={"comparison": [row, rest]},
     )
 

@@ -38,8 +38,8 @@ def test_each_verdict_has_its_exit_code() -> None:
 
 def test_a_document_survives_the_disk(tmp_path: Path) -> None:
     written = evidence(
-        RuleResult("p95", Verdict.PASS, "10 ms", "20 ms", 5),
-        RuleResult("cpu", Verdict.NOT_APPLICABLE, "", "80%", 0, "not read here"),
+        RuleResult("perf.p95", "p95", Verdict.PASS, "10 ms", "20 ms", 5),
+        RuleResult("judge.cpu", "cpu", Verdict.NOT_APPLICABLE, "", "80%", 0, "not read here"),
     )
     assert written.write(tmp_path / "new") == tmp_path / "new" / "smoke-live.testing.json"
     assert read(tmp_path) == [written]
@@ -53,14 +53,14 @@ def test_a_stage_of_no_environment_has_a_plain_name(tmp_path: Path) -> None:
 
 def test_a_pass_without_samples_is_refused(tmp_path: Path) -> None:
     with pytest.raises(KickoffError, match=r"rules\[0\]\.samples"):
-        evidence(RuleResult("p95", Verdict.PASS, "0 ms", "20 ms", 0)).write(tmp_path)
+        evidence(RuleResult("perf.p95", "p95", Verdict.PASS, "0 ms", "20 ms", 0)).write(tmp_path)
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.NOT_APPLICABLE])
 def test_anything_but_a_pass_needs_a_reason(tmp_path: Path, verdict: Verdict) -> None:
     with pytest.raises(KickoffError, match="reason"):
-        evidence(RuleResult("p95", verdict, "30 ms", "20 ms", 5)).write(tmp_path)
+        evidence(RuleResult("perf.p95", "p95", verdict, "30 ms", "20 ms", 5)).write(tmp_path)
 
 
 @pytest.mark.parametrize(("stage", "started"), [("Smoke", ""), ("../x", ""), ("smoke", "yesterday")])
@@ -98,7 +98,7 @@ def test_a_failed_write_keeps_the_old_file_and_leaves_nothing(
     def full(*_: object) -> None:
         raise OSError(28, "No space left on device")
 
-    monkeypatch.setattr("kickoff.evidence.os.fsync", full)
+    monkeypatch.setattr("kickoff.evidence.files.os.fsync", full)
     with pytest.raises(OSError, match="No space"):
         write_atomic(target, "new")
     assert target.read_text() == "old"

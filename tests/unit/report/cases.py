@@ -28,12 +28,12 @@ def at(seconds: float) -> str:
 
 def ok(rule: str, measured: str, threshold: str, samples: int = 1) -> RuleResult:
     """Return a rule that passed."""
-    return RuleResult(rule, Verdict.PASS, measured, threshold, samples)
+    return RuleResult("a.rule", rule, Verdict.PASS, measured, threshold, samples)
 
 
 def bad(rule: str, measured: str, threshold: str, reason: str, samples: int = 1) -> RuleResult:
     """Return a rule that failed."""
-    return RuleResult(rule, Verdict.FAIL, measured, threshold, samples, reason)
+    return RuleResult("a.rule", rule, Verdict.FAIL, measured, threshold, samples, reason)
 
 
 def stage(name: str, begin: float, length: float, rules: Iterable[RuleResult] = (), **more: Any) -> Evidence:
@@ -160,7 +160,11 @@ def measured(compared: bool = True, *rules: RuleResult, **more: Any) -> Evidence
     ]
     if not compared:
         reason = "nothing is live yet"
-        good.append(RuleResult("comparison with live", Verdict.NOT_APPLICABLE, "none", "none", 0, reason))
+        good.append(
+            RuleResult(
+                "perf.compared", "comparison with live", Verdict.NOT_APPLICABLE, "none", "none", 0, reason
+            )
+        )
     series = {"latency_histogram": _histogram(9.0, 0.55, 2405)}
     facts: dict[str, Any] = {"endpoints": rows(1.03, "candidate"), "endpoints_live": [], "comparison": []}
     if compared:
@@ -358,6 +362,7 @@ def unchanged() -> Run:
 def inconclusive() -> Run:
     """Return a run whose performance check had too few samples."""
     rule = RuleResult(
+        "perf.p95",
         "smoke: p95 of POST /predictions",
         Verdict.INCONCLUSIVE,
         "nothing",
@@ -373,7 +378,7 @@ def hostile() -> Run:
     """Return a rejected run in which every text is hostile."""
     text = HOSTILE
     rules = [
-        RuleResult(text, verdict, text, text, 1, text)
+        RuleResult("a.rule", text, verdict, text, text, 1, text)
         for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS)
     ]
     points: list[dict[str, Any]] = [

@@ -247,7 +247,9 @@ def test_a_live_failure_that_was_not_rolled_back_needs_a_person() -> None:
 
 @pytest.mark.parametrize("verdict", [Verdict.FAIL, Verdict.INCONCLUSIVE])
 def test_a_rollback_that_did_not_work_needs_a_person(verdict: Verdict) -> None:
-    rule = RuleResult("route read back", verdict, "green", "blue", 1, "the proxy refused the route")
+    rule = RuleResult(
+        "release.route", "route read back", verdict, "green", "blue", 1, "the proxy refused the route"
+    )
     outcome = decide(_live_failed(cases.stage("rollback", 154, 3, [rule])))
     assert outcome.exit_code == ExitCode.ROLLBACK_FAILED
     assert "the proxy refused the route" in outcome.why
@@ -323,7 +325,7 @@ def test_a_pull_request_with_good_gates_is_checked() -> None:
 
 @pytest.mark.parametrize(("verdict", "code"), [(Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3)])
 def test_a_pull_request_with_a_bad_gate_is_not(verdict: Verdict, code: int) -> None:
-    rule = RuleResult("mypy", verdict, "exit 1", "exit 0", 1, "two errors")
+    rule = RuleResult("quality.mypy", "mypy", verdict, "exit 1", "exit 0", 1, "two errors")
     gate = replace(cases.before()[1], verdict=verdict, rules=[rule])
     outcome = decide(cases.run_of(gate, planned=cases.plan()))
     assert (outcome.exit_code, outcome.title.split()[-1]) == (code, "quality-gate")

@@ -142,7 +142,9 @@ def enormous() -> Run:
     """Return a run with far more of everything than fits."""
     run = cases.rejected_at_smoke()
     rules = [
-        RuleResult(f"rule {i} " + "r" * 280, Verdict.FAIL, "m" * 400, "t" * 400, i, "because " + "|" * 280)
+        RuleResult(
+            "a.rule", f"rule {i} " + "r" * 280, Verdict.FAIL, "m" * 400, "t" * 400, i, "because " + "|" * 280
+        )
         for i in range(3000)
     ]
     log = ["`" * 390 for _ in range(4000)]

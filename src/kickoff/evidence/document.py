@@ -1,16 +1,12 @@
-"""Evidence: the one JSON document each stage leaves behind, and the verdicts in it.
+"""The one JSON document that each stage leaves behind.
 
 A report is a pure function of these documents, so they hold inputs, thresholds, samples and timings,
 and never a secret.
 """
 
 import json
-import os
-import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from datetime import UTC, datetime
-from enum import StrEnum
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -19,59 +15,13 @@ from typing import Any, Self
 from jsonschema import Draft202012Validator
 
 from kickoff import masking
-from kickoff.errors import ExitCode, KickoffError
+from kickoff.errors import KickoffError
+from kickoff.evidence.files import now, write_atomic
+from kickoff.evidence.rules import RuleResult
+from kickoff.evidence.verdicts import Verdict
 
-
-class Verdict(StrEnum):
-    """The outcome of a rule or of a stage. Only ``PASS`` lets a release go on."""
-
-    PASS = "pass"  # noqa: S105 - a verdict, not a password
-    FAIL = "fail"
-    INCONCLUSIVE = "inconclusive"
-    NOT_APPLICABLE = "not-applicable"
-
-    @property
-    def exit_code(self) -> ExitCode:
-        """The exit code a check with this verdict ends with."""
-        return {
-            Verdict.PASS: ExitCode.PASS,
-            Verdict.FAIL: ExitCode.REJECTED,
-            Verdict.INCONCLUSIVE: ExitCode.INCONCLUSIVE,
-            Verdict.NOT_APPLICABLE: ExitCode.PASS,
-        }[self]
-
-
-def combine(verdicts: Iterable[Verdict]) -> Verdict:
-    """Fold rule verdicts into one: any failure fails, any doubt is doubt, nothing at all is doubt.
-
-    Rules that do not apply are left out; when none applies, the result is ``INCONCLUSIVE``.
-    """
-    found = set(verdicts) - {Verdict.NOT_APPLICABLE}
-    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS):
-        if verdict in found:
-            return verdict
-    return Verdict.INCONCLUSIVE
-
-
-@dataclass(frozen=True, slots=True)
-class RuleResult:
-    """One gate: its rule, the measured value beside the threshold, and how many samples stand behind it.
-
-    Attributes:
-        rule: What was checked, e.g. ``p95 of POST /predictions``.
-        verdict: The outcome.
-        measured: The value found, with its unit, as people read it (``241 ms``).
-        threshold: The limit, with its unit.
-        samples: Number of observations behind ``measured``; 0 when nothing was measured.
-        reason: One sentence; required unless the rule passed.
-    """
-
-    rule: str
-    verdict: Verdict
-    measured: str
-    threshold: str
-    samples: int
-    reason: str = ""
+VERSION = 2
+"""Version of the documents that are written; older ones are migrated when they are read."""
 
 
 @dataclass(slots=True)
@@ -79,9 +29,7 @@ class Evidence:
     """What one stage did.
 
     Attributes:
-        stage: Stage name, also the file's name: ``validate``, ``quality-gate``, ``build``, ``stage``,
-            ``smoke-candidate``, ``perf-baseline``, ``promote``, ``smoke-live``, ``watch``, ``abort``,
-            ``rollback``, ``start``.
+        stage: Name of the stage in :mod:`kickoff.evidence.stages`, also the file's name.
         environment: Environment name, or empty for stages that belong to none.
         verdict: The stage's outcome.
         summary: The outcome in one sentence.
@@ -123,7 +71,7 @@ class Evidence:
         if not self.finished:
             self.finished = now()
         self._mask()
-        document = asdict(self) | {"version": 1}
+        document = asdict(self) | {"version": VERSION}
         _check(document, self.stage)
         name = f"{self.stage}.{self.environment}.json" if self.environment else f"{self.stage}.json"
         directory.mkdir(parents=True, exist_ok=True)
@@ -157,6 +105,7 @@ class Evidence:
         Raises:
             KickoffError: The document breaks the schema.
         """
+        document = _migrated(document)
         _check(document, source)
         values = {key: value for key, value in document.items() if key != "version"}
         values["verdict"] = Verdict(values["verdict"])
@@ -204,30 +153,18 @@ def read(directory: Path) -> list[Evidence]:
     return sorted(found, key=lambda evidence: evidence.started)
 
 
-def now() -> str:
-    """Return the current time as ISO 8601 UTC with milliseconds."""
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
-
-
-def write_atomic(target: Path, text: str, mode: int = 0o644) -> None:
-    """Write ``text`` so that a reader sees the old file or the new one, and a crash loses neither."""
-    handle, temporary = tempfile.mkstemp(prefix=f".{target.name}.", dir=target.parent)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as stream:
-            stream.write(text)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(temporary).chmod(mode)
-        Path(temporary).replace(target)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+def _migrated(document: Mapping[str, Any]) -> Mapping[str, Any]:
+    """Return a document of an older version in the present form: version 1 had rules without ids."""
+    if document.get("version") != 1:
+        return document
+    rules = [{"id": f"{document.get('stage')}.unnamed", **rule} for rule in document.get("rules", [])]
+    return {**document, "version": VERSION, "rules": rules}
 
 
 @cache
 def _validator() -> Draft202012Validator:
     return Draft202012Validator(
-        json.loads(files("kickoff").joinpath("evidence.schema.json").read_text("utf-8"))
+        json.loads(files("kickoff.evidence").joinpath("evidence.schema.json").read_text("utf-8"))
     )
 
 

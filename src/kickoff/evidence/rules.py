@@ -1,0 +1,38 @@
+"""The result of one rule; its id is what other code reads, its sentence is for people."""
+
+import re
+from dataclasses import dataclass
+
+from kickoff.evidence.verdicts import Verdict
+
+ID = r"^[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$"
+"""Pattern of a rule's id."""
+
+
+@dataclass(frozen=True, slots=True)
+class RuleResult:
+    """One gate: its rule, the measured value beside the threshold, and how many samples stand behind it.
+
+    Attributes:
+        id: Stable name of the rule, ``area.name``: ``perf.p95``, ``judge.users-5xx``.
+        rule: What was checked, in words: ``p95 of POST /predictions``.
+        verdict: The outcome.
+        measured: The value found, with its unit, as people read it (``241 ms``).
+        threshold: The limit, with its unit.
+        samples: Number of observations behind ``measured``; 0 when nothing was measured.
+        reason: One sentence; required unless the rule passed.
+    """
+
+    id: str
+    rule: str
+    verdict: Verdict
+    measured: str
+    threshold: str
+    samples: int
+    reason: str = ""
+
+
+def rule_id(area: str, name: str) -> str:
+    """Return the id of a rule whose name somebody chose freely: ``("quality", "Unit tests")``."""
+    slug = re.sub(r"[^a-z0-9]+", "-", name.lower()).strip("-")
+    return f"{area}.{slug or 'unnamed'}"
