@@ -22,7 +22,7 @@ import yaml
 
 from kickoff import plan
 from kickoff.artifact import ledger
-from kickoff.release import steps, traefik
+from kickoff.release import traefik, traffic
 from kickoff.release.route import Route, render
 from kickoff.release.stores import lines
 from kickoff.release.targets import local
@@ -234,7 +234,7 @@ def overtaken_before_the_shift(scene: Scene) -> Iterator[None]:
             overtaken.append(aborted.stderr)
         return Route(**route)
 
-    with patch.object(steps, "Route", paused):
+    with patch.object(traffic, "Route", paused):
         yield
     assert overtaken, "the release never came to the point where it is overtaken"
 

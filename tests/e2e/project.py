@@ -207,7 +207,9 @@ class Project:
     @property
     def store(self) -> Store:
         """The environment's state."""
-        return self.session().store
+        store = self.session().store
+        assert isinstance(store, Store)
+        return store
 
     @property
     def live(self) -> str:

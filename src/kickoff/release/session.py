@@ -21,13 +21,16 @@ from kickoff.places import state_root, user
 from kickoff.release import recorded, serving
 from kickoff.release.folder import hide_recorded
 from kickoff.release.model import Colour
-from kickoff.release.stores.files import Owner, Store, born
-from kickoff.release.stores.journal import Observer
+from kickoff.release.stores import Observer, StateStore, open_store
+from kickoff.release.stores.lease import Owner, born
 from kickoff.release.targets import Endpoint, Target
 from kickoff.release.targets.local import LocalTarget
 from kickoff.release.traefik import Proxy
 from kickoff.service import CONFIG, Service
 from kickoff.service import load as load_service
+
+STORE = "files"
+"""The store of a host's own state."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +39,7 @@ class Session:
 
     service: Service
     environment: Environment
-    store: Store
+    store: StateStore
     target: Target
     stack_hash: str
 
@@ -143,9 +146,9 @@ class Session:
                 f"{evidence.stage} is about release {evidence.release or 'unknown'}, "
                 f"but attempt {attempt} ships {current.release}"
             )
-        self.store.renew(attempt, self.owner(working=False), self.environment.seconds("LOCK_TTL"))
-        with self.store.fenced(attempt):
-            self.store.journal.append(
+        lease = self.store.join(attempt, self.owner(working=False), self.environment.seconds("LOCK_TTL"))
+        with self.store.transact(lease) as transaction:
+            transaction.note(
                 event="check", attempt=attempt, check=evidence.stage, verdict=str(evidence.verdict)
             )
 
@@ -169,7 +172,7 @@ def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Se
         return open_session(name, root, observer)
     environment, service = found
     hide_recorded(folder / "releases")
-    store = Store(folder, observer)
+    store = open_store(STORE, folder, observer)
     store.upgrade()
     if environment.text("DEPLOY_TARGET") != "compose":
         return Session(service, environment, store, LocalTarget(folder, environment), "")
@@ -196,7 +199,7 @@ def _state_folder(name: str, root: Path) -> Path | None:
 
 def _recorded(folder: Path) -> tuple[Environment, Service] | None:
     """Return what the open attempt's release, the live one, or else the newest, recorded."""
-    store = Store(folder)
+    store = open_store(STORE, folder)
     names = []
     for look in (_attempted, _live):
         with suppress(KickoffError):  # a damaged record is for the command to report, not for the way to it
@@ -206,12 +209,12 @@ def _recorded(folder: Path) -> tuple[Environment, Service] | None:
     return next((found for one in folders if (found := recorded.read(one)) is not None), None)
 
 
-def _attempted(store: Store) -> str:
+def _attempted(store: StateStore) -> str:
     attempt = store.open_attempt()
     return attempt.release if attempt else ""
 
 
-def _live(store: Store) -> str:
+def _live(store: StateStore) -> str:
     state = store.state()
     return state.release_of(state.live)
 
@@ -247,7 +250,7 @@ def open_session(
             hint="set DEPLOY_HOST to a host of yours, or run the job on a self-hosted runner there",
         )
     digest = hashlib.sha256((root / CONFIG).read_bytes() + kind.encode())
-    store = Store(folder, observer)
+    store = open_store(STORE, folder, observer)
     store.upgrade()
     if stack is None:
         return Session(service, environment, store, LocalTarget(folder, environment), digest.hexdigest())

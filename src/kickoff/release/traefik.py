@@ -117,14 +117,6 @@ class Proxy:
             raise
         return time.monotonic() - started
 
-    def ready(self) -> bool:
-        """Whether Traefik answers."""
-        try:
-            with open_client(self.api, {}, seconds=2) as client:
-                return client.get("/ping").status_code == 200
-        except httpx.HTTPError:
-            return False
-
     def metrics(self) -> dict[str, "Traffic"]:
         """Return the counters of each service, by service name without provider.
 

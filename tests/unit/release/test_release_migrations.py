@@ -10,8 +10,9 @@ import pytest
 from kickoff import __version__
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.stores import migrations
-from kickoff.release.stores.files import Owner, Store, born
+from kickoff.release.stores.files import Store
 from kickoff.release.stores.journal import Journal
+from kickoff.release.stores.lease import Owner, born
 from kickoff.release.stores.migrations import CURRENT, FILE, MIGRATIONS, Migration, migrate, version_of
 
 IDLE = Owner("ada@host", "run-1", 0, 0.0)
@@ -79,7 +80,7 @@ def test_an_idle_attempt_of_the_version_before_is_continued(older: Path) -> None
     }
     (older / "lock.json").write_text(json.dumps(lock))
     store = Store(older)
-    store.renew("4-d", IDLE, ttl=600)
+    store.join("4-d", IDLE, ttl=600)
     assert version_of(older) == CURRENT
     assert attempts(older) == ["3-c", "4-d"]
     assert store.lease().token == 4

@@ -8,6 +8,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import psutil
@@ -15,7 +16,8 @@ import pytest
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import EMPTY, Colour, Slot, State
-from kickoff.release.stores.files import Lease, Owner, Store, TakenBack, born
+from kickoff.release.stores.files import Store
+from kickoff.release.stores.lease import Lease, Owner, TakenBack, born
 
 SRC = str(Path(__file__).resolve().parents[3] / "src")
 LIVE = State(Colour.BLUE, None, {Colour.BLUE: Slot("r1", 1)})
@@ -118,11 +120,13 @@ def test_tokens_only_grow_whatever_happens(store: Store, other: Store) -> None:
     note()
     other.take_over(first.attempt, someone(), ttl=600)
     note()
-    other.renew(first.attempt, myself(), ttl=600)  # must not fall back to the token in the attempt's name
-    other.release_lock(first.attempt)
+    taken = other.join(
+        first.attempt, myself(), ttl=600
+    )  # must not fall back to the token in the attempt's name
+    other.release_lock(taken)
     second = store.acquire(someone(), ttl=600)
     note()
-    store.release_lock(second.attempt)
+    store.release_lock(second)
     store.force_unlock("ada@host")
     note()
     third = store.acquire(someone(), ttl=600)
@@ -133,16 +137,17 @@ def test_tokens_only_grow_whatever_happens(store: Store, other: Store) -> None:
 
 def test_release_frees_and_releasing_for_another_attempt_does_not(store: Store) -> None:
     lease = store.acquire(someone(), ttl=600)
-    store.release_lock("99-other")
+    store.release_lock(replace(lease, attempt="99-other"))
+    store.release_lock(replace(lease, token=lease.token - 1))
     assert store.lease().held
-    store.release_lock(lease.attempt)
+    store.release_lock(lease)
     assert not store.lease().held
     assert store.lease().token == lease.token
 
 
 def test_renewing_extends_and_names_the_process(store: Store) -> None:
     lease = store.acquire(someone(), ttl=5)
-    store.renew(lease.attempt, myself(), ttl=500)
+    store.renew(lease, myself(), ttl=500)
     renewed = store.lease()
     assert renewed.expires > lease.expires + 100
     assert renewed.owner == myself()
@@ -153,9 +158,9 @@ def test_force_unlock_fences_the_holder_off_and_says_who_it_was(store: Store, ot
     lease = store.acquire(myself(), ttl=600)
     was = other.force_unlock("ada@host")
     assert was.owner == myself()
-    error = refused(lambda: store.fenced(lease.attempt).__enter__())
+    error = refused(lambda: store.transact(lease).__enter__())
     assert "no longer holds the lock" in str(error)
-    refused(lambda: store.renew(lease.attempt, myself(), ttl=600))
+    refused(lambda: store.renew(lease, myself(), ttl=600))
     assert not store.lease().held
 
 
@@ -181,25 +186,25 @@ def test_an_overtaken_run_can_do_nothing_any_more(
     before = other.lease()
 
     def write() -> None:
-        with store.fenced(lease.attempt):
-            store.save(LIVE)
+        with store.transact(lease) as transaction:
+            transaction.save(LIVE)
 
     refused(write)
-    refused(lambda: store.renew(lease.attempt, someone("run-1"), ttl=600))
-    store.release_lock(lease.attempt)
+    refused(lambda: store.renew(lease, someone("run-1"), ttl=600))
+    store.release_lock(lease)
     assert other.lease() == before
     assert other.state() == EMPTY
-    with other.fenced(before.attempt):
-        other.save(LIVE)
+    with other.transact(before) as transaction:
+        transaction.save(LIVE)
     assert store.state() == LIVE
 
 
 def test_the_next_command_of_an_idle_attempt_continues_it(store: Store, other: Store) -> None:
     lease = store.acquire(someone(), ttl=600)
-    other.renew(lease.attempt, myself(), ttl=600)
+    joined = other.join(lease.attempt, myself(), ttl=600)
     assert other.lease().token == lease.token
-    with other.fenced(lease.attempt):
-        other.save(LIVE)
+    with other.transact(joined) as transaction:
+        transaction.save(LIVE)
     assert store.state() == LIVE
 
 
@@ -208,10 +213,10 @@ def test_an_abort_beside_a_working_promotion_fences_it_off(
 ) -> None:
     working = someone("run-1", process.pid, born(psutil.Process(process.pid)))
     lease = store.acquire(working, ttl=600)
-    other.renew(lease.attempt, myself(), ttl=600)
-    refused(lambda: store.fenced(lease.attempt).__enter__())
-    with other.fenced(lease.attempt):
-        other.save(LIVE)
+    joined = other.join(lease.attempt, myself(), ttl=600)
+    refused(lambda: store.transact(lease).__enter__())
+    with other.transact(joined) as transaction:
+        transaction.save(LIVE)
     assert other.state() == LIVE
 
 
@@ -225,10 +230,10 @@ def test_nobody_takes_over_while_a_writer_is_inside_the_fence(store: Store, othe
         taken.set()
 
     thread = threading.Thread(target=take)
-    with store.fenced(lease.attempt):
+    with store.transact(lease) as transaction:
         thread.start()
         assert not taken.wait(0.2)
-        store.save(LIVE)
+        transaction.save(LIVE)
         order.append("written")
     thread.join(10)
     assert order == ["written", "taken over"]
@@ -239,15 +244,16 @@ import sys
 from pathlib import Path
 from kickoff.errors import KickoffError, run
 from kickoff.release.model import Colour, Slot, State
-from kickoff.release.stores.files import Owner, Store
+from kickoff.release.stores.files import Store
+from kickoff.release.stores.lease import Owner
 
 def main():
     store = Store(Path(sys.argv[1]))
-    attempt = store.acquire(Owner("paused@host", "paused", 0, 0.0), ttl=-1).attempt
-    print(attempt, flush=True)
+    lease = store.acquire(Owner("paused@host", "paused", 0, 0.0), ttl=-1)
+    print(lease.attempt, flush=True)
     sys.stdin.readline()
-    with store.fenced(attempt):
-        store.save(State(Colour.BLUE, None, {Colour.BLUE: Slot("stale", 1)}))
+    with store.transact(lease) as transaction:
+        transaction.save(State(Colour.BLUE, None, {Colour.BLUE: Slot("stale", 1)}))
     return 0
 
 sys.exit(run(main))
@@ -265,9 +271,9 @@ def test_a_process_paused_between_check_and_act_wakes_up_to_nothing(store: Store
         attempt = child.stdout.readline().strip()
         os.kill(child.pid, signal.SIGSTOP)
         try:
-            store.take_over(attempt, myself("run-2"), ttl=600)
-            with store.fenced(attempt):
-                store.save(LIVE)
+            lease = store.take_over(attempt, myself("run-2"), ttl=600)
+            with store.transact(lease) as transaction:
+                transaction.save(LIVE)
         finally:
             os.kill(child.pid, signal.SIGCONT)
         _, errors = child.communicate("\n", timeout=30)
@@ -281,7 +287,8 @@ RACER = """
 import sys, time
 from pathlib import Path
 from kickoff.errors import KickoffError
-from kickoff.release.stores.files import Owner, Store
+from kickoff.release.stores.files import Store
+from kickoff.release.stores.lease import Owner
 
 store = Store(Path(sys.argv[1]))
 print("up", flush=True)
@@ -353,8 +360,8 @@ def test_a_damaged_file_is_named(store: Store, name: str, text: str) -> None:
 
 def test_files_are_readable_by_their_owner_alone(store: Store) -> None:
     lease = store.acquire(myself(), ttl=600)
-    with store.fenced(lease.attempt):
-        store.save(LIVE)
+    with store.transact(lease) as transaction:
+        transaction.save(LIVE)
     for name in ("lock.json", "state.json", "fence"):
         assert (store.root / name).stat().st_mode & 0o777 == 0o600
     assert json.loads((store.root / "lock.json").read_text())["expires"] > time.time()
@@ -395,7 +402,7 @@ def test_a_run_that_was_overtaken_learns_by_whom(store: Store, other: Store) -> 
     lease = store.acquire(someone("run-1"), ttl=600)
     store.journal.append(event="opened", attempt=lease.attempt, kind="release")
     other.take_over(lease.attempt, someone("run-2"), ttl=600, alive=True)
-    error = refused(lambda: store.fenced(lease.attempt).__enter__())
+    error = refused(lambda: store.transact(lease).__enter__())
     assert isinstance(error, TakenBack)
     assert error.by == someone("run-2").who
     assert error.by in str(error)

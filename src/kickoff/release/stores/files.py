@@ -1,9 +1,4 @@
-"""State on the target: the lock, the fence, and every durable write.
-
-All writes of state, route and life cycle happen inside :meth:`Store.fenced`, which under one ``flock``
-compares the caller's fencing token with the current one. A run that was paused and overtaken can
-therefore wake up at any instruction and still change nothing.
-"""
+"""State in files: all writes happen under one ``flock``, after comparing fencing tokens."""
 
 import fcntl
 import json
@@ -12,11 +7,10 @@ import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
 from kickoff import masking
@@ -24,77 +18,54 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.release import rollback_targets
 from kickoff.release.model import EMPTY, State
+from kickoff.release.progress import Progress
 from kickoff.release.route import weights_of
-from kickoff.release.stores import migrations
+from kickoff.release.stores import Observer, migrations
 from kickoff.release.stores.history import History
-from kickoff.release.stores.journal import Attempt, Journal, Observer
+from kickoff.release.stores.journal import Journal
+from kickoff.release.stores.lease import Lease, Owner, TakenBack, held_by
 
 REBUILD = "`scripts/deploy/release.py resume --rebuild-state --env {}` derives it again from what runs"
 UNLOCK = "`scripts/deploy/release.py unlock --force --env {}` writes a new one, once no run is at work"
 
 
-@dataclass(frozen=True, slots=True)
-class Owner:
-    """Who holds the lock.
+class FileTransaction:
+    """Writes into the state folder; made where the fence is held."""
 
-    Attributes:
-        who: ``user@host`` or the run's address, for people.
-        run: Identity of the pipeline run; a run may take over its own lock.
-        pid: Process that works on the attempt now; 0 between two commands of one attempt.
-        born: When that process started (:func:`born`), so that a reused pid is not mistaken for it.
-    """
+    def __init__(self, store: "Store") -> None:
+        self._store = store
 
-    who: str
-    run: str
-    pid: int
-    born: float
+    def save(self, state: State) -> None:
+        """Record who runs where."""
+        write_atomic(self._store.path, json.dumps(state.to_document(), indent=1), mode=0o600)
 
+    def note(self, **record: Any) -> None:  # noqa: ANN401 - records are open JSON objects
+        """Record how far an attempt has come."""
+        self._store.journal.append(**record)
 
-@dataclass(frozen=True, slots=True)
-class Lease:
-    """The lock's content; times are seconds since the epoch.
-
-    Attributes:
-        token: Fencing token: grows with every acquisition and is never reused.
-        attempt: Attempt the lock is held for; empty when free.
-        owner: The holder; ``None`` when free.
-        expires: Instant after which anyone may take over.
-    """
-
-    token: int
-    attempt: str
-    owner: Owner | None
-    expires: float
-
-    @property
-    def held(self) -> bool:
-        """Whether somebody holds the lock, dead or alive."""
-        return self.owner is not None
-
-    def abandoned(self, run: str) -> bool:
-        """Whether ``run`` may take the lock over: expired, of a process that died, or its own and idle.
-
-        A clock that jumps back can only make a lease look younger, never hand it to two runs at once:
-        the fencing token decides about writes.
-        """
-        if self.owner is None or time.time() >= self.expires:
-            return True
-        if self.owner.pid != 0:
-            return not _alive(self.owner.pid, self.owner.born)
-        return self.owner.run == run
+    def record(self, action: str, outcome: str, release: str, previous: str, **data: Any) -> None:  # noqa: ANN401
+        """Add an entry to the history."""
+        self._store.history.append(action, outcome, release, previous, **data)
 
 
-def born(process: psutil.Process) -> float:
-    """Return when ``process`` started, in seconds since the machine did: the clock may jump meanwhile."""
-    return float(process.create_time() - psutil.boot_time())
+class FileChanges:
+    """The state's file, read again when it was replaced."""
 
+    def __init__(self, store: "Store") -> None:
+        self._store = store
+        self._seen: tuple[int, int] | None = None
+        self._state = EMPTY
 
-def _alive(pid: int, since: float) -> bool:
-    try:
-        process = psutil.Process(pid)
-        return abs(born(process) - since) < 1 and process.status() != psutil.STATUS_ZOMBIE
-    except psutil.Error:
-        return False
+    def latest(self) -> State:
+        """Return who runs where now."""
+        try:
+            found = self._store.path.stat()
+            seen = (found.st_ino, found.st_mtime_ns)
+        except FileNotFoundError:
+            seen = None
+        if seen is None or seen != self._seen:
+            self._state, self._seen = self._store.state(), seen
+        return self._state
 
 
 class Store:
@@ -114,10 +85,8 @@ class Store:
         migrations.version_of(root)
         for folder in ("releases", "traefik/dynamic", "supervisor", "logs", "data"):
             (root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.path = root / "state.json"
         self.journal = Journal(root / "journal.jsonl", observer)
-        # The token under which this process works on an attempt. An attempt that is taken over keeps its
-        # id, so the id alone would let the overtaken process through the fence.
-        self._tokens: dict[str, int] = {}
         self.history = History(root / "releases.jsonl")
 
     def upgrade(self) -> None:
@@ -126,8 +95,12 @@ class Store:
             return
         with self._flock():
             owner = self.lease().owner
-            if owner is None or owner.pid == 0 or not _alive(owner.pid, owner.born):
+            if owner is None or not owner.at_work:
                 migrations.migrate(self.root)
+
+    def watch(self) -> FileChanges:
+        """Return the state as it changes from now on."""
+        return FileChanges(self)
 
     def state(self) -> State:
         """Return who runs where.
@@ -183,11 +156,11 @@ class Store:
         except (KeyError, TypeError):
             raise self._damaged("lock.json", "is damaged", UNLOCK) from None
 
-    def open_attempt(self) -> Attempt | None:
+    def open_attempt(self) -> Progress | None:
         """Return the attempt that was begun and not finished, if any."""
         return next((one for one in reversed(self.journal.attempts()) if not one.finished), None)
 
-    def attempt(self, identity: str) -> Attempt:
+    def attempt(self, identity: str) -> Progress:
         """Return the attempt ``identity``.
 
         Raises:
@@ -201,85 +174,58 @@ class Store:
         return attempt
 
     def acquire(self, owner: Owner, ttl: float) -> Lease:
-        """Take the lock, raising the fencing token.
-
-        Args:
-            owner: The new holder.
-            ttl: Seconds until the lease expires unless renewed.
-
-        Raises:
-            KickoffError: Another run holds it (exit code 75, naming the owner).
-        """
+        """Take the lock for a new attempt; the finished ones before the last leave the journal meanwhile."""
         with self._flock():
             current = self.lease()
             if current.owner is not None and not current.abandoned(owner.run):
                 raise held_by(current)
             migrations.migrate(self.root)
+            self.journal.archive_finished()
             token = current.token + 1
-            lease = Lease(token, f"{token}-{secrets.token_hex(3)}", owner, time.time() + ttl)
-            self._write_lease(lease)
-            self._tokens[lease.attempt] = token
-            return lease
+            return self._write_lease(
+                Lease(token, f"{token}-{secrets.token_hex(3)}", owner, time.time() + ttl)
+            )
 
-    def take_over(self, attempt: str, owner: Owner, ttl: float, *, alive: bool = False) -> None:
-        """Continue an open attempt whose run died, fencing that run off should it wake up.
-
-        The token rises, but the attempt keeps its id: it is the same attempt that is finished or undone. The
-        journal says who took it over, so that the run it was taken from can tell.
-
-        Args:
-            attempt: The attempt.
-            owner: The new holder.
-            ttl: Seconds until the lease expires unless renewed.
-            alive: Take it from a living run too; the fence lets that one write nothing more.
-
-        Raises:
-            KickoffError: A living run holds the lock (exit code 75).
-        """
+    def take_over(self, attempt: str, owner: Owner, ttl: float, *, alive: bool = False) -> Lease:
+        """Continue an open attempt of another run under a higher token."""
         with self._flock():
             current = self.lease()
             # Whoever holds another attempt by now is not the run that this one was to be taken from.
             takes = alive and current.attempt == attempt
             if current.owner is not None and not takes and not current.abandoned(owner.run):
                 raise held_by(current)
-            self._write_lease(Lease(current.token + 1, attempt, owner, time.time() + ttl))
-            self._tokens[attempt] = current.token + 1
+            lease = self._write_lease(Lease(current.token + 1, attempt, owner, time.time() + ttl))
             migrations.migrate(self.root)  # only now that the run it was taken from writes nothing more
             self.journal.append(event="taken over", attempt=attempt, by=owner.who)
+            return lease
 
-    def renew(self, attempt: str, owner: Owner, ttl: float) -> None:
-        """Extend the lease of ``attempt`` and name the process that works on it now.
-
-        A process that meets the attempt for the first time while another one is named as working on it
-        (an abort during a promotion) raises the token, which fences that one off.
-
-        Raises:
-            KickoffError: The lock has passed to another attempt or process (exit code 75).
-        """
+    def join(self, attempt: str, owner: Owner, ttl: float) -> Lease:
+        """Continue an attempt that holds the lock in this process."""
         with self._flock():
             current = self.lease()
-            self._check_fence(current, attempt)
-            working = current.owner.pid if current.owner is not None else 0
-            overtakes = attempt not in self._tokens and working not in {0, os.getpid()}
-            token = self._tokens.setdefault(attempt, current.token + overtakes)
-            self._write_lease(Lease(token, attempt, owner, time.time() + ttl))
+            if current.attempt != attempt:
+                raise self._overtaken(current, attempt)
+            overtakes = current.owner is not None and current.owner.pid not in {0, os.getpid()}
+            lease = self._write_lease(Lease(current.token + overtakes, attempt, owner, time.time() + ttl))
             migrations.migrate(self.root)
             if overtakes:
                 self.journal.append(event="taken over", attempt=attempt, by=owner.who)
+            return lease
 
-    def release_lock(self, attempt: str) -> None:
-        """Free the lock if ``attempt`` still holds it; the token stays, so it is never reused."""
+    def renew(self, lease: Lease, owner: Owner, ttl: float) -> None:
+        """Extend a lease, and name the process that works on the attempt now."""
         with self._flock():
-            current = self.lease()
-            if current.attempt == attempt and self._tokens.get(attempt, current.token) == current.token:
-                self._write_lease(Lease(current.token, "", None, 0.0))
+            self._check_fence(lease)
+            self._write_lease(Lease(lease.token, lease.attempt, owner, time.time() + ttl))
+
+    def release_lock(self, lease: Lease) -> None:
+        """Free the lock if this lease still holds it; the token stays, so it is never reused."""
+        with self._flock():
+            if self._holds(lease, self.lease()):
+                self._write_lease(Lease(lease.token, "", None, 0.0))
 
     def force_unlock(self, by: str) -> Lease:
-        """Free the lock whoever holds it, fencing the holder off; return what it was.
-
-        Args:
-            by: Who frees it, for the journal.
-        """
+        """Free the lock whoever holds it, fencing the holder off; return what it was."""
         with self._flock():
             current = self.lease()
             self._write_lease(Lease(current.token + 1, "", None, 0.0))
@@ -288,29 +234,27 @@ class Store:
             return current
 
     @contextmanager
-    def fenced(self, attempt: str) -> Iterator[None]:
-        """Hold the fence while ``attempt`` still owns the lock; write only inside.
-
-        Raises:
-            KickoffError: A newer attempt, or another process on the same one, took over (exit code 75).
-        """
+    def transact(self, lease: Lease) -> Iterator[FileTransaction]:
+        """Hold the fence while this lease owns the lock; write only inside."""
         with self._flock():
-            self._check_fence(self.lease(), attempt)
-            yield
+            self._check_fence(lease)
+            yield FileTransaction(self)
 
     @contextmanager
-    def exclusive(self) -> Iterator[None]:
-        """Keep all other writers out, whoever holds the lock: for records that belong to no attempt."""
+    def exclusive(self) -> Iterator[FileTransaction]:
+        """Keep all other writers out, whoever holds the lock."""
         with self._flock():
-            yield
+            yield FileTransaction(self)
 
-    def save(self, state: State) -> None:
-        """Write the state; call inside :meth:`fenced`."""
-        write_atomic(self.root / "state.json", json.dumps(state.to_document(), indent=1), mode=0o600)
+    def _check_fence(self, lease: Lease) -> None:
+        current = self.lease()
+        if not self._holds(lease, current):
+            raise self._overtaken(current, lease.attempt)
 
-    def _check_fence(self, current: Lease, attempt: str) -> None:
-        if current.attempt != attempt or self._tokens.get(attempt, current.token) != current.token:
-            raise self._overtaken(current, attempt)
+    @staticmethod
+    def _holds(lease: Lease, current: Lease) -> bool:
+        # An attempt that is taken over keeps its id: the token alone keeps the overtaken process out.
+        return (lease.attempt, lease.token) == (current.attempt, current.token)
 
     def _overtaken(self, current: Lease, attempt: str) -> KickoffError:
         """Return the error of a run whose attempt passed to somebody else, naming them where possible."""
@@ -329,8 +273,9 @@ class Store:
         finally:
             os.close(descriptor)
 
-    def _write_lease(self, lease: Lease) -> None:
+    def _write_lease(self, lease: Lease) -> Lease:
         write_atomic(self.root / "lock.json", json.dumps(asdict(lease), indent=1), mode=0o600)
+        return lease
 
     def _route(self) -> dict[str, Any]:
         try:
@@ -364,34 +309,4 @@ class Store:
         )
 
 
-class TakenBack(KickoffError):
-    """The refusal of a run whose attempt was taken over.
-
-    Attributes:
-        by: Who took it over.
-        taken_at: When, ISO 8601.
-    """
-
-    def __init__(self, by: str, taken_at: str, what: str) -> None:
-        super().__init__(
-            f"this run no longer holds the lock: {by} took {what} over at {taken_at[11:19]} UTC",
-            code=ExitCode.LOCK_HELD,
-            hint="this run changed nothing more; `release.py history` says what became of it",
-        )
-        self.by, self.taken_at = by, taken_at
-
-
-def held_by(lease: Lease) -> KickoffError:
-    """Return the error for a lock that belongs to somebody else."""
-    if lease.owner is None:
-        return KickoffError(
-            "this run no longer holds the lock: it was taken over or freed by force",
-            code=ExitCode.LOCK_HELD,
-            hint="nothing was changed; start again",
-        )
-    left = max(0, round(lease.expires - time.time()))
-    return KickoffError(
-        f"{lease.owner.who} is releasing (attempt {lease.attempt}, lock expires in {left} s)",
-        code=ExitCode.LOCK_HELD,
-        hint="wait for it (`--wait SECONDS`), or, if that run is gone for good, `release.py unlock --force`",
-    )
+open_store = Store
