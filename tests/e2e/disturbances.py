@@ -22,8 +22,9 @@ import yaml
 
 from kickoff import plan
 from kickoff.artifact import ledger
-from kickoff.release import traefik, traffic
+from kickoff.release import traffic
 from kickoff.release.route import Route, render
+from kickoff.release.routers import traefik
 from kickoff.release.stores import lines
 from kickoff.release.targets import local
 from kickoff.release.targets.supervision import Supervisor

@@ -31,12 +31,13 @@ from kickoff.release import (
     recording,
     rollback,
     rollback_targets,
-    traefik,
     watch,
 )
 from kickoff.release.attempt import Attempt, Run
 from kickoff.release.progress import Progress
 from kickoff.release.rollback import Answer, Request
+from kickoff.release.routers import MetricsUnreadable, traefik
+from kickoff.release.routers.traefik import Proxy
 from kickoff.release.session import Session
 from kickoff.release.stores.files import Store
 from kickoff.release.stores.history import History
@@ -45,7 +46,6 @@ from kickoff.release.stores.lease import Lease
 from kickoff.release.targets import local
 from kickoff.release.targets.local import LocalTarget
 from kickoff.release.targets.supervision import Supervisor
-from kickoff.release.traefik import MetricsUnreadable, Proxy
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,7 +20,7 @@ from dataclasses import dataclass, field, replace
 
 from kickoff.checks.probe import ProbeCounts
 from kickoff.evidence import RuleResult, Verdict
-from kickoff.release.traefik import Traffic
+from kickoff.release.routers import Traffic
 
 ALPHA = 0.001
 MINIMUM_SAMPLES = 20

@@ -18,6 +18,7 @@ CANDIDATE = "candidate"
 SPLIT = "split"
 MAINTENANCE = "maintenance"
 _IDEMPOTENT = "idempotent"
+_EVERYTHING = "PathPrefix(`/`)"
 SERVICES = frozenset(
     {
         *(PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}", SPLIT, MAINTENANCE),
@@ -119,7 +120,7 @@ def render(route: Route) -> dict[str, Any]:
             services[idempotent] = {"failover": failover | {"errors": {"status": _UNAVAILABLE}}}
         # A router for each: Traefik renames one with several, when any of them has settings of its own.
         for point in route.entry_points:
-            routers[point] = {"entryPoints": [point], "rule": "PathPrefix(`/`)", "service": entry}
+            routers[point] = {"entryPoints": [point], "rule": _EVERYTHING, "service": entry}
             routers[f"{point}-{_IDEMPOTENT}"] = {
                 "entryPoints": [point],
                 "rule": "Method(`GET`) || Method(`HEAD`)",
@@ -131,7 +132,7 @@ def render(route: Route) -> dict[str, Any]:
         # Traefik answers 503 for a service without servers: come back later, where 404 would say never.
         services[MAINTENANCE] = {"loadBalancer": {"servers": []}}
         for point in route.entry_points:
-            routers[point] = {"entryPoints": [point], "rule": "PathPrefix(`/`)", "service": MAINTENANCE}
+            routers[point] = {"entryPoints": [point], "rule": _EVERYTHING, "service": MAINTENANCE}
     http: dict[str, Any] = {
         "middlewares": {
             "retry": {"retry": _RETRY},
@@ -153,3 +154,22 @@ def weights_of(document: dict[str, Any]) -> dict[Colour, int]:
     services = document.get("http", {}).get("services", {})
     split = services.get(SPLIT, {}).get("weighted", {}).get("services", [])
     return {Colour(entry["name"]): int(entry["weight"]) for entry in split}
+
+
+def route_of(document: dict[str, Any]) -> Route:
+    """Read a route back from its dynamic configuration.
+
+    What stands in no part of it comes back as the default: without a server no liveness path is written.
+    """
+    http = document.get("http", {})
+    services, routers = http.get("services", {}), http.get("routers", {})
+    pools = {c: services[str(c)]["loadBalancer"] for c in Colour if str(c) in services}
+    fallback = services.get(PUBLIC, {}).get("failover", {}).get("fallback")
+    return Route(
+        servers={colour: pool["servers"][0]["url"] for colour, pool in pools.items()},
+        weights=weights_of(document),
+        fallback=Colour(fallback) if fallback else None,
+        sticky="sticky" in services.get(SPLIT, {}).get("weighted", {}),
+        live_path=next((pool["healthCheck"]["path"] for pool in pools.values()), "/"),
+        entry_points=tuple(name for name, router in routers.items() if router["rule"] == _EVERYTHING),
+    )

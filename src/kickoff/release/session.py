@@ -21,16 +21,16 @@ from kickoff.places import state_root, user
 from kickoff.release import recorded, serving
 from kickoff.release.folder import hide_recorded
 from kickoff.release.model import Colour
+from kickoff.release.routers import Router, open_router
 from kickoff.release.stores import Observer, StateStore, open_store
 from kickoff.release.stores.lease import Owner, born
 from kickoff.release.targets import Endpoint, Target
 from kickoff.release.targets.local import LocalTarget
-from kickoff.release.traefik import Proxy
 from kickoff.service import CONFIG, Service
 from kickoff.service import load as load_service
 
-STORE = "files"
-"""The store of a host's own state."""
+STORE, ROUTER = "files", "traefik-file"
+"""The store and the router of a host that keeps its own state and route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +44,10 @@ class Session:
     stack_hash: str
 
     @property
-    def proxy(self) -> Proxy:
+    def proxy(self) -> Router:
         """The proxy's control side."""
         with self.target.reach("admin") as endpoint:
-            return Proxy(endpoint.url, self.store.root / "traefik" / "dynamic")
+            return open_router(ROUTER, endpoint.url, self.store.root / "traefik" / "dynamic")
 
     def owner(self, *, working: bool) -> Owner:
         """Return this process as an owner of the lock; ``working`` ties the lock to its life."""

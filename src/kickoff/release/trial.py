@@ -10,8 +10,8 @@ from kickoff.checks.probe import Prober
 from kickoff.evidence import RuleResult, Verdict, combine
 from kickoff.release.judge import GROWTH, Limits, Observation, judge
 from kickoff.release.model import Colour
+from kickoff.release.routers import MetricsUnreadable, Traffic
 from kickoff.release.session import Session
-from kickoff.release.traefik import MetricsUnreadable, Traffic
 
 INTERVAL = 1.0
 

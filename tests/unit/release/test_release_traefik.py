@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release import traefik
 from kickoff.release.model import Colour
 from kickoff.release.route import Route, render
-from kickoff.release.traefik import Proxy, Traffic, difference, parse_metrics, static_configuration
+from kickoff.release.routers import Traffic, traefik
+from kickoff.release.routers.traefik import Proxy, difference, parse_metrics, static_configuration
 
 INF = math.inf
 WANTED = render(
@@ -219,7 +219,7 @@ def test_a_proxy_that_does_not_answer_is_unreachable_and_changes_nothing(
     with pytest.raises(KickoffError, match="previous one was restored") as caught:
         proxy.apply(empty)
     assert caught.value.code is ExitCode.UNREACHABLE
-    assert proxy.current() == {}
+    assert proxy.current() is None
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "route.yml").write_text("http: {}\n")
     with pytest.raises(KickoffError):

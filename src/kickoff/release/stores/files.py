@@ -3,7 +3,6 @@
 import fcntl
 import json
 import os
-import secrets
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,9 +20,10 @@ from kickoff.release.model import EMPTY, State
 from kickoff.release.progress import Progress
 from kickoff.release.route import weights_of
 from kickoff.release.stores import Observer, migrations
+from kickoff.release.stores import lease as leases
 from kickoff.release.stores.history import History
 from kickoff.release.stores.journal import Journal
-from kickoff.release.stores.lease import Lease, Owner, TakenBack, held_by
+from kickoff.release.stores.lease import Lease, Owner
 
 REBUILD = "`scripts/deploy/release.py resume --rebuild-state --env {}` derives it again from what runs"
 UNLOCK = "`scripts/deploy/release.py unlock --force --env {}` writes a new one, once no run is at work"
@@ -176,25 +176,16 @@ class Store:
     def acquire(self, owner: Owner, ttl: float) -> Lease:
         """Take the lock for a new attempt; the finished ones before the last leave the journal meanwhile."""
         with self._flock():
-            current = self.lease()
-            if current.owner is not None and not current.abandoned(owner.run):
-                raise held_by(current)
+            lease = leases.acquired(self.lease(), owner, ttl)
             migrations.migrate(self.root)
             self.journal.archive_finished()
-            token = current.token + 1
-            return self._write_lease(
-                Lease(token, f"{token}-{secrets.token_hex(3)}", owner, time.time() + ttl)
-            )
+            return self._write_lease(lease)
 
     def take_over(self, attempt: str, owner: Owner, ttl: float, *, alive: bool = False) -> Lease:
         """Continue an open attempt of another run under a higher token."""
         with self._flock():
-            current = self.lease()
-            # Whoever holds another attempt by now is not the run that this one was to be taken from.
-            takes = alive and current.attempt == attempt
-            if current.owner is not None and not takes and not current.abandoned(owner.run):
-                raise held_by(current)
-            lease = self._write_lease(Lease(current.token + 1, attempt, owner, time.time() + ttl))
+            lease = leases.taken_over(self.lease(), attempt, owner, ttl, alive=alive)
+            self._write_lease(lease)
             migrations.migrate(self.root)  # only now that the run it was taken from writes nothing more
             self.journal.append(event="taken over", attempt=attempt, by=owner.who)
             return lease
@@ -205,10 +196,9 @@ class Store:
             current = self.lease()
             if current.attempt != attempt:
                 raise self._overtaken(current, attempt)
-            overtakes = current.owner is not None and current.owner.pid not in {0, os.getpid()}
-            lease = self._write_lease(Lease(current.token + overtakes, attempt, owner, time.time() + ttl))
+            lease = self._write_lease(leases.joined(current, owner, ttl))
             migrations.migrate(self.root)
-            if overtakes:
+            if lease.token != current.token:
                 self.journal.append(event="taken over", attempt=attempt, by=owner.who)
             return lease
 
@@ -221,14 +211,15 @@ class Store:
     def release_lock(self, lease: Lease) -> None:
         """Free the lock if this lease still holds it; the token stays, so it is never reused."""
         with self._flock():
-            if self._holds(lease, self.lease()):
-                self._write_lease(Lease(lease.token, "", None, 0.0))
+            current = self.lease()
+            if leases.same(lease, current):
+                self._write_lease(leases.freed(current))
 
     def force_unlock(self, by: str) -> Lease:
         """Free the lock whoever holds it, fencing the holder off; return what it was."""
         with self._flock():
             current = self.lease()
-            self._write_lease(Lease(current.token + 1, "", None, 0.0))
+            self._write_lease(leases.freed(current, by_force=True))
             if current.attempt:
                 self.journal.append(event="taken over", attempt=current.attempt, by=by)
             return current
@@ -248,20 +239,11 @@ class Store:
 
     def _check_fence(self, lease: Lease) -> None:
         current = self.lease()
-        if not self._holds(lease, current):
+        if not leases.same(lease, current):
             raise self._overtaken(current, lease.attempt)
 
-    @staticmethod
-    def _holds(lease: Lease, current: Lease) -> bool:
-        # An attempt that is taken over keeps its id: the token alone keeps the overtaken process out.
-        return (lease.attempt, lease.token) == (current.attempt, current.token)
-
     def _overtaken(self, current: Lease, attempt: str) -> KickoffError:
-        """Return the error of a run whose attempt passed to somebody else, naming them where possible."""
-        known = self.journal.attempt(attempt)
-        if known is None or not known.taken_by:
-            return held_by(current)
-        return TakenBack(known.taken_by, known.taken_at, known.release or attempt)
+        return leases.overtaken(current, attempt, self.journal.attempt(attempt))
 
     @contextmanager
     def _flock(self) -> Iterator[None]:

@@ -1,11 +1,14 @@
 """The lock of an environment: a lease with owner, fencing token and expiry."""
 
+import os
+import secrets
 import time
 from dataclasses import dataclass
 
 import psutil
 
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.release.progress import Progress
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +80,53 @@ def born(process: psutil.Process) -> float:
     return float(process.create_time() - psutil.boot_time())
 
 
+def acquired(current: Lease, owner: Owner, ttl: float) -> Lease:
+    """Return the lease of a new attempt under a higher token.
+
+    Raises:
+        KickoffError: Another run holds the lock (exit 75).
+    """
+    if current.owner is not None and not current.abandoned(owner.run):
+        raise held_by(current)
+    token = current.token + 1
+    return Lease(token, f"{token}-{secrets.token_hex(3)}", owner, time.time() + ttl)
+
+
+def taken_over(current: Lease, attempt: str, owner: Owner, ttl: float, *, alive: bool) -> Lease:
+    """Return the lease of an attempt that is continued in the place of its run, under a higher token.
+
+    Raises:
+        KickoffError: A living run holds the lock, and it is not to be taken from it (exit 75).
+    """
+    # Whoever holds another attempt by now is not the run that this one was to be taken from.
+    takes = alive and current.attempt == attempt
+    if current.owner is not None and not takes and not current.abandoned(owner.run):
+        raise held_by(current)
+    return Lease(current.token + 1, attempt, owner, time.time() + ttl)
+
+
+def joined(current: Lease, owner: Owner, ttl: float) -> Lease:
+    """Return the lease of the attempt that holds the lock, continued in this process.
+
+    The token rises while another process is named as working on it, which fences that one off.
+    """
+    overtakes = current.owner is not None and current.owner.pid not in {0, os.getpid()}
+    return Lease(current.token + overtakes, current.attempt, owner, time.time() + ttl)
+
+
+def freed(current: Lease, *, by_force: bool = False) -> Lease:
+    """Return the lease of a free lock; by force the token rises, which fences the holder off."""
+    return Lease(current.token + by_force, "", None, 0.0)
+
+
+def same(lease: Lease, current: Lease) -> bool:
+    """Whether ``lease`` still holds the lock.
+
+    An attempt that is taken over keeps its id: the token alone keeps the overtaken process out.
+    """
+    return (lease.attempt, lease.token) == (current.attempt, current.token)
+
+
 class TakenBack(KickoffError):
     """The refusal of a run whose attempt was taken over.
 
@@ -108,3 +158,10 @@ def held_by(lease: Lease) -> KickoffError:
         code=ExitCode.LOCK_HELD,
         hint="wait for it (`--wait SECONDS`), or, if that run is gone for good, `release.py unlock --force`",
     )
+
+
+def overtaken(current: Lease, attempt: str, known: Progress | None) -> KickoffError:
+    """Return the error of a run whose attempt passed to somebody else, naming them where they are known."""
+    if known is None or not known.taken_by:
+        return held_by(current)
+    return TakenBack(known.taken_by, known.taken_at, known.release or attempt)

@@ -23,11 +23,11 @@ from kickoff.places import public_port
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
+from kickoff.release.routers.traefik import static_configuration
 from kickoff.release.targets import Endpoint, ProcessState
 from kickoff.release.targets import launch as launch_module
 from kickoff.release.targets.ports import free_port, holder, is_free, require_silence
 from kickoff.release.targets.supervision import Supervisor
-from kickoff.release.traefik import static_configuration
 
 ROOM = 256 << 20
 """Bytes a release may need: its bundle, its Python environment, logs and journal."""
