@@ -5,6 +5,7 @@ import time
 import httpx
 
 from kickoff.checks.http import open_client
+from kickoff.prometheus import samples
 from kickoff.release.attempt import Attempt
 from kickoff.release.model import Colour, State
 from kickoff.release.route import Route
@@ -59,8 +60,7 @@ def _idle(session: Session, colour: Colour) -> bool:
         headers = {**endpoint.headers, **session.check_headers()}
         try:
             with open_client(endpoint.url, headers, seconds=2) as client:
-                answer = client.get(gauge.path)
-        except httpx.HTTPError:
-            return False
-    values = [float(line.split()[-1]) for line in answer.text.splitlines() if line.startswith(gauge.metric)]
+                values = [one.value for one in samples(client.get(gauge.path).text, gauge.metric)]
+        except (httpx.HTTPError, ValueError):
+            return False  # what does not tell is waited for
     return bool(values) and sum(values) <= 1

@@ -4,7 +4,6 @@ The only module that knows Traefik's API.
 """
 
 import os
-import re
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ import yaml
 
 from kickoff.checks.http import open_client
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.prometheus import samples
 from kickoff.release.model import Colour
 from kickoff.release.route import SERVICES, Route, render, route_of, to_yaml, weights_of
 from kickoff.release.routers import MetricsUnreadable, Traffic
@@ -122,11 +122,11 @@ class Proxy:
             with open_client(self.api, {}, seconds=5) as client:
                 answer = client.get("/metrics")
             answer.raise_for_status()
-        except httpx.HTTPError as error:
+            return parse_metrics(answer.text)
+        except (httpx.HTTPError, KeyError, ValueError) as error:
             raise MetricsUnreadable(
                 f"Traefik's metrics cannot be read: {error}", code=ExitCode.UNREACHABLE
             ) from error
-        return parse_metrics(answer.text)
 
     def _document(self) -> dict[str, Any]:
         try:
@@ -193,26 +193,24 @@ def difference(wanted: dict[str, Any], raw: dict[str, Any]) -> str:
     return f"service {sorted(extra)[0]} should be gone" if extra else ""
 
 
-_LINE = re.compile(r"^traefik_service_(requests_total|request_duration_seconds_bucket)\{(.*)\} (\S+)$")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_REQUESTS, _BUCKET = "traefik_service_requests_total", "traefik_service_request_duration_seconds_bucket"
 
 
 def parse_metrics(text: str) -> dict[str, Traffic]:
-    """Read per-service counters from Prometheus text."""
+    """Read per-service counters from Prometheus text.
+
+    Raises:
+        ValueError: It is none.
+    """
     found: dict[str, Traffic] = {}
-    for line in text.splitlines():
-        match = _LINE.match(line)
-        if match is None:
-            continue
-        labels = dict(_LABEL.findall(match[2]))
-        traffic = found.setdefault(labels["service"].split("@")[0], Traffic())
-        value = int(float(match[3]))
-        if match[1] == "requests_total":
-            code = int(labels["code"])
-            traffic.codes[code] = traffic.codes.get(code, 0) + value
+    for sample in samples(text, _REQUESTS, _BUCKET):
+        traffic = found.setdefault(sample.labels["service"].split("@")[0], Traffic())
+        if sample.name == _REQUESTS:
+            code = int(sample.labels["code"])
+            traffic.codes[code] = traffic.codes.get(code, 0) + int(sample.value)
         else:
-            bound = float(labels["le"].replace("+Inf", "inf"))
-            traffic.buckets[bound] = traffic.buckets.get(bound, 0) + value
+            bound = float(sample.labels["le"])
+            traffic.buckets[bound] = traffic.buckets.get(bound, 0) + int(sample.value)
     return found
 
 
