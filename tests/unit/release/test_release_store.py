@@ -145,6 +145,17 @@ def test_a_damaged_file_is_named(store: Store, name: str, text: str) -> None:
     assert caught.value.at.endswith(name)
 
 
+def test_a_damaged_lock_is_written_anew_by_force_and_gives_no_token_twice(store: Store) -> None:
+    lease = store.acquire(myself(), ttl=600)
+    with store.transact(lease) as transaction:
+        transaction.note(event="opened", attempt=lease.attempt, kind="release")
+    (store.root / "lock.json").write_text("{")
+    assert not store.force_unlock("ada@host").held
+    assert store.lease().token > lease.token + 100
+    with pytest.raises(KickoffError), store.transact(lease):
+        raise AssertionError("the holder before writes on")
+
+
 def test_files_are_readable_by_their_owner_alone(store: Store) -> None:
     lease = store.acquire(myself(), ttl=600)
     with store.transact(lease) as transaction:

@@ -28,6 +28,9 @@ from kickoff.release.stores.lease import Lease, Owner
 REBUILD = "`scripts/deploy/release.py resume --rebuild-state --env {}` derives it again from what runs"
 UNLOCK = "`scripts/deploy/release.py unlock --force --env {}` writes a new one, once no run is at work"
 
+_TOKENS_LOST = 1000
+"""More tokens than can have been given since the newest attempt was opened."""
+
 
 class FileTransaction:
     """Writes into the state folder; made where the fence is held."""
@@ -218,7 +221,11 @@ class Store:
     def force_unlock(self, by: str) -> Lease:
         """Free the lock whoever holds it, fencing the holder off; return what it was."""
         with self._flock():
-            current = self.lease()
+            try:
+                current = self.lease()
+            except KickoffError:  # damaged: what it held is lost, but no token may be given twice
+                tokens = [int(one.id.partition("-")[0]) for one in self.journal.attempts()]
+                current = Lease(max(tokens, default=0) + _TOKENS_LOST, "", None, 0.0)
             self._write_lease(leases.freed(current, by_force=True))
             if current.attempt:
                 self.journal.append(event="taken over", attempt=current.attempt, by=by)
