@@ -59,15 +59,8 @@ class Trial:
             ]
 
     def _watch(self, seconds: float, keep_lease: Callable[[], None]) -> list[RuleResult]:
-        session, environment = self.session, self.session.environment
-        limits = Limits(
-            error_rate=environment.fraction("ERROR_RATE_THRESHOLD"),
-            response_seconds=environment.seconds("RESPONSE_TIME_THRESHOLD"),
-            memory=environment.fraction("MEMORY_USAGE_THRESHOLD"),
-            memory_bytes=environment.bytes("MEMORY_LIMIT"),
-            cpu=environment.fraction("CPU_USAGE_THRESHOLD"),
-            expected_client_errors=session.service.expected_client_errors,
-        )
+        session = self.session
+        limits = self._limits()
         results: list[RuleResult] = []
         with ExitStack() as stack:
             state = session.store.state()
@@ -82,7 +75,7 @@ class Trial:
                         session.service.probe,
                         header=session.service.release_header,
                         expected_release=release,
-                        rate=environment.integer("PROBE_RATE"),
+                        rate=session.environment.integer("PROBE_RATE"),
                         marker="probe",
                         pairs=True,
                         slow_seconds=limits.response_seconds,
@@ -122,6 +115,17 @@ class Trial:
                         return results
                     if over:
                         deadline, extended = time.monotonic() + max(seconds / 2, INTERVAL), True
+
+    def _limits(self) -> Limits:
+        environment = self.session.environment
+        return Limits(
+            error_rate=environment.fraction("ERROR_RATE_THRESHOLD"),
+            response_seconds=environment.seconds("RESPONSE_TIME_THRESHOLD"),
+            memory=environment.fraction("MEMORY_USAGE_THRESHOLD"),
+            memory_bytes=environment.bytes("MEMORY_LIMIT"),
+            cpu=environment.fraction("CPU_USAGE_THRESHOLD"),
+            expected_client_errors=self.session.service.expected_client_errors,
+        )
 
     def _record(self, arms: dict[Colour, str], last: dict[str, Traffic], current: dict[str, Traffic]) -> None:
         elapsed = round(time.monotonic() - self.began, 2)
