@@ -1,4 +1,4 @@
-# Every command of the project. `make help` (the default) lists them.
+# What contributors type; users type `kickoff`. `make help` (the default) lists the commands.
 ENV    ?= development
 PYTHON ?= python3
 
@@ -6,7 +6,7 @@ PYTHON ?= python3
 .PHONY: help plan deploy rollback start stop status logs test lint format clean scan doctor
 
 BIN     := .venv/bin
-RELEASE := $(BIN)/python scripts/deploy/release.py
+KICKOFF := $(BIN)/kickoff
 
 help: ## List the commands
 	@echo 'Usage: make COMMAND [ENV=development]'
@@ -19,25 +19,25 @@ help: ## List the commands
 	@$(PYTHON) src/kickoff/bootstrap.py .venv dev
 
 plan: .venv ## Show what a release of HEAD would change in ENV; change nothing
-	@$(RELEASE) plan --env $(ENV) $(ARGS)
+	@$(KICKOFF) plan --env $(ENV) $(ARGS)
 
 deploy: .venv ## Ship the current commit through cd.yml to ENV on this machine
-	@$(BIN)/python scripts/pipeline.py --env $(ENV) $(ARGS)
+	@$(KICKOFF) deploy --env $(ENV) $(ARGS)
 
 rollback: .venv ## Serve the last good release of ENV before again (ARGS='--to RELEASE' for another one)
-	@$(RELEASE) rollback --env $(ENV) $(ARGS)
+	@$(KICKOFF) rollback --env $(ENV) $(ARGS)
 
 status: .venv ## Show what serves ENV
-	@$(RELEASE) status --env $(ENV) $(ARGS)
+	@$(KICKOFF) status --env $(ENV) $(ARGS)
 
 logs: .venv ## Show the log of the service in ENV
-	@$(RELEASE) logs --env $(ENV) $(ARGS)
+	@$(KICKOFF) logs --env $(ENV) $(ARGS)
 
 start: .venv ## Bring up what is recorded as live in ENV, after a stop or a reboot
-	@$(RELEASE) start --env $(ENV) $(ARGS)
+	@$(KICKOFF) start --env $(ENV) $(ARGS)
 
 stop: .venv ## Stop the service of ENV and its proxy
-	@$(RELEASE) stop --env $(ENV) $(ARGS)
+	@$(KICKOFF) stop --env $(ENV) $(ARGS)
 
 test: .venv ## Run every test this machine can run (ARGS='-k name' to choose)
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
@@ -69,4 +69,4 @@ scan: ## Check Dockerfiles, workflows and all files for known misconfigurations 
 	.kickoff/scan/bin/checkov --directory .
 
 doctor: ## Say what this machine has and lacks; with ENV=staging, whether that environment's host is fit
-	@$(PYTHON) scripts/doctor.py $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) $(ARGS)
+	@$(PYTHON) src/kickoff doctor $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) $(ARGS)

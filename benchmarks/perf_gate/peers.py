@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import stats
 
-from kickoff.performance.comparison import Floats
+from kickoff.performance.metrics import Floats
 
 _LEVEL = 0.05
 

@@ -17,8 +17,8 @@ from benchmarks.perf_gate import peers, record
 from benchmarks.perf_gate.machine import ENDPOINT
 from benchmarks.perf_gate.peers import Side
 from kickoff.evidence import Verdict, combine
-from kickoff.performance import comparison, gate, samples
-from kickoff.performance.comparison import Kind, Pairs
+from kickoff.performance import gate, samples
+from kickoff.performance.metrics import Kind, Pairs, pair_up
 
 WINDOW = 2.0
 # What the peers' users measure: one run of the old version, then one of the new.
@@ -59,7 +59,7 @@ def windows(path: Path) -> list[list[Pairs]]:
     groups: list[list[samples.Sample]] = [[] for _ in range(last + 1)]
     for sample in found:
         groups[int((starts[sample.endpoint, sample.pair] - begin) / WINDOW)].append(sample)
-    return [comparison.pair_up(group) for group in groups[:-1]]  # the last one is cut off
+    return [pair_up(group) for group in groups[:-1]]  # the last one is cut off
 
 
 @cache

@@ -1,16 +1,9 @@
 #!/usr/bin/env python3
-"""Build the artefact that the target of a deployment takes: a bundle or an image."""
+"""`kickoff build`: build the bundle or the image of a commit."""
 
+import os
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
-from kickoff import bootstrap
-
-bootstrap.ensure("pipeline")
-
-from kickoff.artifact import cli
-from kickoff.errors import run
-
-if __name__ == "__main__":
-    sys.exit(run(lambda: cli.main(sys.argv[1:], description=__doc__)))
+program = Path(__file__).resolve().parents[2] / "src" / "kickoff"
+os.execv(sys.executable, [sys.executable, str(program), "build", *sys.argv[1:]])

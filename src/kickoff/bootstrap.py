@@ -1,6 +1,6 @@
-"""Run a script under its locked environment, creating that environment the first time.
+"""Run ``kickoff`` under its locked environment, creating that environment the first time.
 
-Every script calls :func:`ensure` before it imports anything that is not in the standard library. This
+A checkout calls :func:`ensure` before it imports anything that is not in the standard library. This
 module therefore imports nothing else either, and parses on old interpreters so that it can refuse them
 with a sentence instead of a syntax error.
 """
@@ -19,24 +19,40 @@ _PLACES = (
     "UV_PREFIX", "UV_PROJECT_ENVIRONMENT", "UV_PYTHON", "UV_SYSTEM_PYTHON", "UV_TARGET", "UV_VENV_SEED",
     "UV_WORKING_DIR", "VIRTUAL_ENV",
 )  # fmt: skip
-ROOT = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+PACKAGE = os.path.dirname(os.path.abspath(__file__))
+ROOT = os.path.dirname(os.path.dirname(PACKAGE))
+# A checkout has the locks at its root; a wheel carries them in the package, for hosts that get its code.
+LOCKS = os.path.join(ROOT, "requirements")
+IN_CHECKOUT = os.path.isfile(os.path.join(LOCKS, "pipeline.txt"))
+if not IN_CHECKOUT:
+    LOCKS = os.path.join(PACKAGE, "requirements")
+# $0 is not resolved unless it is a link itself: an environment that several checkouts share by a link runs
+# the code of the checkout it was reached through.
+_LAUNCHER = """#!/bin/sh
+# Written by src/kickoff/bootstrap.py: the kickoff of the checkout that this environment stands in.
+self=$0
+[ ! -L "$self" ] || self=$(readlink -f "$self")
+bin=$(dirname "$self")
+exec "$bin/python" "$(cd -L "$bin/../.." && pwd -L)/src/kickoff" "$@"
+"""
 
 
-def ensure(purpose: str) -> None:
+def ensure(purpose: str, program: str = "") -> None:
     """Return at once under an environment that serves ``purpose``; otherwise re-execute under one.
 
     Args:
-        purpose: ``pipeline`` or ``performance``: the lock file's name without its suffix.
+        purpose: ``pipeline``, ``performance`` or ``dev``: the lock file's name without its suffix; empty when
+            the standard library is enough.
+        program: What is executed, with the arguments of this process; by default its script.
     """
-    _check_version()
-    if _serves(sys.prefix, purpose):
+    if not purpose or _serves(sys.prefix, purpose):
         return
-    # pipeline.py names its own environment: a job's working copy has no .venv.
+    # `kickoff deploy` names its own environment: a job's working copy has no .venv.
     ready = [os.environ.get("KICKOFF_VENV", ""), os.path.join(ROOT, ".venv")]
     found = [home for home in ready if home and _serves(home, purpose)]
     home = found[0] if found else create(_cache(purpose), [purpose])
     python = os.path.join(home, "bin", "python")
-    os.execv(python, [python, *sys.argv])
+    os.execv(python, [python, program or sys.argv[0], *sys.argv[1:]])
 
 
 def create(home: str, purposes: "list[str]") -> str:
@@ -48,8 +64,9 @@ def create(home: str, purposes: "list[str]") -> str:
     Returns:
         The path of the environment.
     """
-    _check_version()
+    check_version()
     if _stamp(home) == _wanted(purposes):
+        _launcher(home)
         return home
     say("preparing " + home + " from requirements/" + ", ".join(p + ".txt" for p in purposes))
     python = os.path.join(home, "bin", "python")
@@ -68,6 +85,7 @@ def create(home: str, purposes: "list[str]") -> str:
     _call([*command, *(_lock(p) for p in purposes)])
     with open(_stamp_file(home), "w", encoding="utf-8") as stream:
         stream.write(_wanted(purposes))
+    _launcher(home)
     return home
 
 
@@ -85,7 +103,8 @@ def say(message: str) -> None:
     sys.stderr.write(message + "\n")
 
 
-def _check_version() -> None:
+def check_version() -> None:
+    """End the process with a sentence when the interpreter is too old."""
     if sys.version_info[:2] < MINIMUM:
         found = ".".join(str(part) for part in sys.version_info[:3])
         say("error: Python " + found + " is too old: Kickoff needs Python 3.11 or newer")
@@ -93,8 +112,20 @@ def _check_version() -> None:
         sys.exit(2)
 
 
+def _launcher(home: str) -> None:
+    """Put ``kickoff`` into the environment of this checkout; the others are started by its own code."""
+    path = os.path.join(home, "bin", "kickoff")
+    if os.path.dirname(os.path.abspath(home)) != ROOT or os.path.exists(path):
+        return
+    with open(path + ".new", "w", encoding="utf-8") as stream:
+        stream.write(_LAUNCHER)
+    os.chmod(path + ".new", 0o755)
+    os.replace(path + ".new", path)
+    say("`. " + os.path.relpath(home) + "/bin/activate` puts kickoff on the PATH of this shell")
+
+
 def _lock(purpose: str) -> str:
-    return os.path.join(ROOT, "requirements", purpose + ".txt")
+    return os.path.join(LOCKS, purpose + ".txt")
 
 
 def _wanted(purposes: "list[str]") -> str:

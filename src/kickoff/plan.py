@@ -84,7 +84,7 @@ def wanted_revision(inputs: Mapping[str, str]) -> str:
     if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._/+-]{0,199}", release) or ".." in release:
         raise KickoffError(
             f"release {release!r} is no tag, commit or release id",
-            hint="give a tag (v1.4.0), a commit, or an id from `scripts/deploy/release.py history`",
+            hint="give a tag (v1.4.0), a commit, or an id from `kickoff history --env NAME`",
         )
     return release
 

@@ -98,7 +98,7 @@ def _no_process(release: str) -> Mapping[str, str]:
     raise KickoffError(
         f"{release} is recorded as live, and its process does not run",
         code=ExitCode.UNREACHABLE,
-        hint="`release.py status` and `release.py logs` say more",
+        hint="`kickoff status --env NAME` and `kickoff logs --env NAME` say more",
     )
 
 

@@ -15,6 +15,8 @@ from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
 
 CONFIG = Path("configs/service.yml")
+FUNCTIONAL = "functional-candidate"
+"""Stage of the functional test."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,6 +27,23 @@ class Command:
     run: tuple[str, ...]
     timeout_seconds: int
     environment: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class OwnCheck:
+    """A command that tests the candidate; ``environments`` is empty when it runs in all of them."""
+
+    command: Command
+    environments: tuple[str, ...] = ()
+
+    @property
+    def stage(self) -> str:
+        """The stage that holds its evidence, where it stands under ``checks:``."""
+        return f"check-{self.command.name}"
+
+    def runs_in(self, environment: str) -> bool:
+        """Return whether an environment's candidates are tested by it."""
+        return not self.environments or environment in self.environments
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +112,8 @@ class Service:
     smoke: tuple[HttpCheck, ...]
     probe: tuple[HttpCheck, ...]
     quality_gate: tuple[Command, ...]
-    functional: Command | None
+    functional: OwnCheck | None
+    checks: tuple[OwnCheck, ...]
     requirements: str
     pre_deploy: tuple[str, ...]
     schema_revision: tuple[str, ...]
@@ -105,7 +125,14 @@ class Service:
 
     def checks_for(self, environment: str) -> tuple[str, ...]:
         """Return the checks that must have passed before a promotion in ``environment``."""
-        return tuple(dict.fromkeys([*self.required_checks, *self.required_checks_in.get(environment, ())]))
+        named = [*self.required_checks, *self.required_checks_in.get(environment, ())]
+        if self.functional is not None and environment in self.functional.environments:
+            named.append(FUNCTIONAL)
+        return tuple(dict.fromkeys([*named, *(check.stage for check in self.checks_in(environment))]))
+
+    def checks_in(self, environment: str) -> tuple[OwnCheck, ...]:
+        """Return the service's own checks of a candidate in ``environment``."""
+        return tuple(check for check in self.checks if check.runs_in(environment))
 
 
 def load(root: Path) -> Service:
@@ -144,6 +171,7 @@ def parse(text: str, source: str) -> Service:
             at=f"{source}:{line_of(text, list(problem.absolute_path))}",
             hint="docs/reference/service.md lists every key with its type",
         )
+    _agree(text, document, source)
     hooks = document.get("hooks", {})
     performance = document.get("performance", {})
     smoke = tuple(HttpCheck(**check) for check in document["smoke"])
@@ -165,7 +193,8 @@ def parse(text: str, source: str) -> Service:
         probe=tuple(HttpCheck(**check) for check in document.get("probe", []))
         or (HttpCheck(name="ready", path=document["health"]["ready"]),),
         quality_gate=tuple(_command(entry) for entry in document.get("quality_gate", [])),
-        functional=_command(document["functional"]) if "functional" in document else None,
+        functional=_own(document["functional"]) if "functional" in document else None,
+        checks=tuple(_own(entry) for entry in document.get("checks", [])),
         requirements=document.get("requirements", ""),
         pre_deploy=tuple(hooks.get("pre_deploy", ())),
         schema_revision=tuple(hooks.get("schema_revision", ())),
@@ -177,6 +206,22 @@ def parse(text: str, source: str) -> Service:
     )
 
 
+def _agree(text: str, document: Mapping[str, Any], source: str) -> None:
+    """Refuse a functional test that is demanded where it does not run: nothing could be promoted there."""
+    runs = document.get("functional", {}).get("in", [])
+    demanded = {FUNCTIONAL: "every environment"} if FUNCTIONAL in document["required_checks"] else {}
+    for environment, checks in document.get("required_checks_in", {}).items():
+        if FUNCTIONAL in checks and environment not in runs:
+            demanded[FUNCTIONAL] = environment
+    if demanded and runs:
+        raise KickoffError(
+            f"{FUNCTIONAL} is required in {demanded[FUNCTIONAL]}, and the functional test runs in "
+            f"{', '.join(runs)} alone",
+            at=f"{source}:{line_of(text, ['functional', 'in'])}",
+            hint="name the environments in one place: `in:` of the functional test makes it required there",
+        )
+
+
 def _image(entry: Mapping[str, Any], bundle: Sequence[str]) -> ImageSource:
     return ImageSource(
         dockerfile=entry.get("dockerfile", "Dockerfile"),
@@ -184,6 +229,10 @@ def _image(entry: Mapping[str, Any], bundle: Sequence[str]) -> ImageSource:
         repository=entry.get("repository", ""),
         platforms=tuple(entry.get("platforms", ("linux/amd64", "linux/arm64"))),
     )
+
+
+def _own(entry: Mapping[str, Any]) -> OwnCheck:
+    return OwnCheck(_command(entry), tuple(entry.get("in", ())))
 
 
 def _command(entry: Mapping[str, Any]) -> Command:

@@ -22,14 +22,6 @@ ROOT = Path(__file__).resolve().parents[2]
 ACT = shutil.which("act", path=f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', '')}")
 RECORDER = Path(__file__).with_name("recorder.py")
 CHECKOUT = "actions/checkout@3d3c42e5aac5ba805825da76410c181273ba90b1"  # act copies the project instead
-RECORDED = (
-    "deploy/environment-loader.py",
-    "deploy/release.py",
-    "smoke/run_functional_tests.py",
-    "smoke/run_smoke_tests.py",
-    "performance/run_performance_tests.py",
-    "report/build_report.py",
-)
 SERVICE: dict[str, Any] = {
     "name": "demo",
     "bundle": ["app"],
@@ -58,7 +50,7 @@ class Run:
     log: str
 
     def phases(self) -> list[str]:
-        """Return the recorded calls in short, e.g. ``release.py stage``."""
+        """Return the recorded calls in short, e.g. ``smoke candidate``."""
         return [call["name"] for call in self.calls]
 
 
@@ -86,17 +78,14 @@ class Project:
         path.write_text(text, encoding="utf-8")
 
     def add_pipeline(self) -> None:
-        """Copy the real workflows, actions, package and early scripts; put recorders for the rest."""
+        """Copy the real workflows, actions and package; put a recorder before the verbs of later stages."""
         ignore = shutil.ignore_patterns("__pycache__")
         for name in (".github", "actions", "src", "scripts", "requirements"):
             shutil.copytree(ROOT / name, self.root / name, ignore=ignore)
         for name in ("schema.json", "production.env"):
             path = f"configs/environments/{name}"
             self.write(path, (ROOT / path).read_text(encoding="utf-8"))
-        for name in RECORDED:
-            target = self.root / "scripts" / name
-            target.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(RECORDER, target)
+        shutil.copy(RECORDER, self.root / "src" / "kickoff" / "__main__.py")
         # The target of the environment decides what is built.
         environments = "configs/environments"
         shutil.copytree(ROOT / environments, self.root / environments, dirs_exist_ok=True)
@@ -123,9 +112,9 @@ class Project:
         }
         self.proofs.keep(statement)
 
-    def restore(self, name: str) -> None:
-        """Put the real script back where a recorder stands."""
-        shutil.copy(ROOT / "scripts" / name, self.root / "scripts" / name)
+    def restore(self, verb: str) -> None:
+        """Let a verb do what it does, where it would be recorded."""
+        self.write("src/kickoff/unrecorded", verb)
 
     def commit(self) -> str:
         """Commit everything and return the commit's id."""
@@ -184,7 +173,7 @@ class Project:
             event: Name of the event.
             payload: The event; a push to main by default.
             env: Further variables for the workflow.
-            faults: What the recorders shall do, by call, e.g. ``{"release.py stage": {"exit": 1}}``.
+            faults: What the recorders shall do, by call, e.g. ``{"stage": {"exit": 1}}``.
             interrupt_at: The call during which act gets a SIGINT.
             more: Further arguments for act.
         """

@@ -1,6 +1,6 @@
-"""Stands in for a script of the pipeline: records its call, leaves the evidence and outputs of a success.
+"""Stands in for ``kickoff``: records later verbs, leaves the evidence and outputs of a success.
 
-``RECORDER_FAULTS`` names a JSON file: call name (``release.py stage``) → ``exit`` (code), ``sleep``
+``RECORDER_FAULTS`` names a JSON file: call name (``smoke live``) → ``exit`` (code), ``sleep``
 (seconds), ``silent`` (no evidence) or ``outputs`` (other outputs).
 """
 
@@ -10,42 +10,47 @@ import sys
 import time
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+sys.path[0] = str(Path(__file__).resolve().parents[1])
 from kickoff import github
+from kickoff.cli.main import main as real_main
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 
+RECORDED = ("env", "stage", "promote", "watch", "abort", "rollback", "smoke", "functional", "perf", "report")
 STAGES = {
-    "release.py stage": "stage",
-    "release.py promote": "promote",
-    "release.py abort": "abort",
-    "release.py rollback": "rollback",
-    "run_smoke_tests.py candidate": "smoke-candidate",
-    "run_smoke_tests.py live": "smoke-live",
-    "run_functional_tests.py": "functional-candidate",
-    "run_performance_tests.py": "perf-baseline",
+    "stage": "stage",
+    "promote": "promote",
+    "abort": "abort",
+    "rollback": "rollback",
+    "smoke candidate": "smoke-candidate",
+    "smoke live": "smoke-live",
+    "functional": "functional-candidate",
+    "perf": "perf-baseline",
 }
 OUTPUTS = {
-    "release.py stage": {
+    "stage": {
         "attempt": "attempt-1",
         "changed": True,
         "candidate_url": "http://127.0.0.1:1",
         "release": "abc1234-00000000",
         "live_release": "",
     },
-    "release.py promote": {"release": "abc1234-00000000", "url": "http://127.0.0.1:2"},
-    "run_smoke_tests.py candidate": {"verdict": "pass"},
-    "run_smoke_tests.py live": {"verdict": "pass"},
-    "run_functional_tests.py": {"verdict": "pass"},
-    "run_performance_tests.py": {"verdict": "pass"},
-    "build_report.py": {"verdict": "pass", "path": "report.html"},
+    "promote": {"release": "abc1234-00000000", "url": "http://127.0.0.1:2"},
+    "smoke candidate": {"verdict": "pass"},
+    "smoke live": {"verdict": "pass"},
+    "functional": {"verdict": "pass"},
+    "perf": {"verdict": "pass"},
+    "report": {"verdict": "pass", "path": "report.html"},
 }
 
 
 def main() -> int:
-    script, arguments = Path(sys.argv[0]).name, sys.argv[1:]
+    verb, arguments = sys.argv[1], sys.argv[2:]
+    real = Path(__file__).with_name("unrecorded")
+    if verb not in RECORDED or (real.is_file() and real.read_text() == verb):
+        return real_main()
     options = dict(text.removeprefix("--").split("=", 1) for text in arguments if "=" in text)
     word = options.get("phase", "") or next((text for text in arguments if not text.startswith("-")), "")
-    name = f"{script} {word}".strip()
+    name = f"{verb} {word}".strip()
     fault = json.loads(Path(os.environ["RECORDER_FAULTS"]).read_text()).get(name, {})
     outputs = OUTPUTS.get(name, {}) | fault.get("outputs", {})
     for key, value in outputs.items():
@@ -60,7 +65,7 @@ def main() -> int:
     with Path(os.environ["RECORDER_FILE"]).open("a") as stream:
         stream.write(json.dumps(call) + "\n")
     time.sleep(fault.get("sleep", 0))
-    if script == "build_report.py":
+    if verb == "report":
         plan = json.loads(Path(options["planned"]).read_text())
         return int(not set(plan["jobs"].values()) <= {"success", "skipped"})
     if name in STAGES and not fault.get("silent"):

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from tests.actions.conftest import ROOT, Project, Run
+from tests.actions.conftest import Project, Run
 
 HOSTILE = "x\"; touch pwned; $(touch pwned) `touch pwned` '; touch pwned #\n::error::pwned\n--force"
-REPORT = "scripts/report/build_report.py"
 DIGEST = "sha256:" + "0" * 64
 
 
@@ -143,7 +142,7 @@ def test_deploy_runs_the_phase(project: Project, inputs: dict[str, str], expecte
         project, "deploy", {"environment": "staging", **inputs}, job_env={"RUNNER_TRACKING_ID": "github_1"}
     )
     assert run.status == 0, run.log[-3000:]
-    assert [made["arguments"] for made in run.calls] == [expected]
+    assert [[made["name"], *made["arguments"]] for made in run.calls] == [expected]
     assert run.calls[0]["tracked"] is False
 
 
@@ -165,7 +164,7 @@ def test_deploy_fails_with_its_script_and_keeps_the_attempt(project: Project) ->
         project,
         "deploy",
         {"environment": "staging", "phase": "stage"},
-        faults={"release.py stage": {"exit": 1}},
+        faults={"stage": {"exit": 1}},
     )
     assert run.status == 1
     assert outputs(run)["attempt"] == "attempt-1"
@@ -184,7 +183,7 @@ def test_deploy_takes_hostile_input_as_one_argument(project: Project, name: str)
     run = call(project, "deploy", {"environment": "staging", "phase": "stage", name: HOSTILE})
     option = {"environment": "env", "wait-seconds": "wait"}.get(name, name)
     assert f"--{option}={HOSTILE}" in run.calls[0]["arguments"]
-    assert len(run.calls[0]["arguments"]) == 7
+    assert len(run.calls[0]["arguments"]) == 6
     assert not list(project.root.rglob("pwned"))
 
 
@@ -200,7 +199,7 @@ def test_smoke_test_of_live_needs_no_attempt(project: Project) -> None:
 
 
 def test_smoke_test_fails_with_its_script(project: Project) -> None:
-    faults = {"run_smoke_tests.py live": {"exit": 3, "outputs": {"verdict": "inconclusive"}}}
+    faults = {"smoke live": {"exit": 3, "outputs": {"verdict": "inconclusive"}}}
     run = call(project, "smoke-test", {"environment": "staging", "phase": "live"}, faults=faults)
     assert run.status == 1
     assert outputs(run) == {"verdict": "inconclusive"}
@@ -227,7 +226,7 @@ def test_functional_test_passes_inputs_and_verdict_on(project: Project) -> None:
 
 
 def test_functional_test_fails_with_its_script(project: Project) -> None:
-    faults = {"run_functional_tests.py": {"exit": 1, "outputs": {"verdict": "fail"}}}
+    faults = {"functional": {"exit": 1, "outputs": {"verdict": "fail"}}}
     run = call(project, "functional-test", {"environment": "staging", "attempt": "a1"}, faults=faults)
     assert run.status == 1
     assert outputs(run) == {"verdict": "fail"}
@@ -247,7 +246,7 @@ def test_perf_baseline_passes_inputs_and_verdict_on(project: Project) -> None:
 
 
 def test_perf_baseline_fails_with_its_script(project: Project) -> None:
-    faults = {"run_performance_tests.py": {"exit": 1}}
+    faults = {"perf": {"exit": 1}}
     run = call(project, "perf-baseline", {"environment": "staging", "attempt": "a1"}, faults=faults)
     assert run.status == 1
 
@@ -288,9 +287,9 @@ def test_report_enters_the_results_and_builds(project: Project) -> None:
 
 def test_report_is_built_and_fails_without_a_plan(project: Project) -> None:
     project.evidence.mkdir()
-    run = call(project, "report", {"jobs": "{}"}, faults={"build_report.py": {"exit": 1}})
+    run = call(project, "report", {"jobs": "{}"}, faults={"report": {"exit": 1}})
     assert run.status == 1
-    assert run.phases() == ["build_report.py"]
+    assert run.phases() == ["report"]
     assert "the run made no plan" in run.log
 
 
@@ -307,9 +306,8 @@ def test_report_takes_hostile_folders_as_text(project: Project) -> None:
     assert not list(project.root.rglob("pwned"))
 
 
-@pytest.mark.skipif(not (ROOT / REPORT).is_file(), reason=f"{REPORT} is missing")
 def test_the_real_report_refuses_a_planned_deployment_without_evidence(project: Project) -> None:
-    project.restore("report/build_report.py")
+    project.restore("report")
     plan(project, "staging")
     run = call(project, "report", {"jobs": '{"deploy-staging": {"result": "success"}}'})
     assert run.status == 1

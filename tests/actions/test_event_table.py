@@ -20,17 +20,15 @@ JOBS = (
     "deployment-summary",
 )
 RELEASED = [
-    "environment-loader.py validate",
-    "release.py stage",
-    "run_smoke_tests.py candidate",
-    "run_functional_tests.py",
-    "run_performance_tests.py",
-    "release.py promote",
-    "run_smoke_tests.py live",
-    "release.py watch",
+    "env validate",
+    "stage",
+    "smoke candidate",
+    "functional",
+    "perf",
+    "promote",
+    "smoke live",
+    "watch",
 ]
-# The functional test is staging's: what it proved is what production gets.
-RELEASED_ELSEWHERE = [call for call in RELEASED if call != "run_functional_tests.py"]
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,7 @@ class Row:
 TABLE = [
     # Every event.                     checks gate build dev stag prod post summary
     Row("push to main", "sss-s-ss", RELEASED),
-    Row("tag", "sss--sss", RELEASED_ELSEWHERE, ref="refs/tags/v1.2.3", proved="same"),
+    Row("tag", "sss--sss", RELEASED, ref="refs/tags/v1.2.3", proved="same"),
     Row(
         "tag of a commit of which staging proved another artefact",
         "ssf----f",
@@ -77,7 +75,7 @@ TABLE = [
     Row(
         "dispatch of production",
         "sss--sss",
-        RELEASED_ELSEWHERE,
+        RELEASED,
         event="workflow_dispatch",
         inputs={"environment": "production"},
         proved="same",
@@ -91,7 +89,7 @@ TABLE = [
     Row(
         "dispatch of development",
         "ssss--ss",
-        RELEASED_ELSEWHERE,
+        RELEASED,
         event="workflow_dispatch",
         inputs={"environment": "development"},
     ),
@@ -105,7 +103,7 @@ TABLE = [
     Row(
         "dispatch of production from a branch, unproven for a reason",
         "sss--sss",
-        RELEASED_ELSEWHERE,
+        RELEASED,
         event="workflow_dispatch",
         ref="refs/heads/topic",
         inputs={"environment": "production", "unproven-reason": "staging is being rebuilt"},
@@ -121,7 +119,7 @@ TABLE = [
     Row(
         "invalid environment file",
         "f------f",
-        faults={"environment-loader.py validate": {"exit": 2}},
+        faults={"env validate": {"exit": 2}},
     ),
     Row("failing quality gate", "sf-----f", edits={"app/main.py": ""}),
     Row("failing build", "ss-----f", edits={"configs/service.yml": "missing"}),
@@ -129,84 +127,84 @@ TABLE = [
         "stage fails before it has an attempt",
         "sss-f--f",
         RELEASED[:2],
-        faults={"release.py stage": {"exit": 75, "silent": True, "outputs": {"attempt": "", "changed": ""}}},
+        faults={"stage": {"exit": 75, "silent": True, "outputs": {"attempt": "", "changed": ""}}},
     ),
     Row(
         "stage fails",
         "sss-f--f",
-        [*RELEASED[:2], "release.py abort"],
-        faults={"release.py stage": {"exit": 1}},
+        [*RELEASED[:2], "abort"],
+        faults={"stage": {"exit": 1}},
     ),
     Row(
         "smoke test of the candidate fails",
         "sss-f--f",
-        [*RELEASED[:3], "release.py abort"],
-        faults={"run_smoke_tests.py candidate": {"exit": 1}},
+        [*RELEASED[:3], "abort"],
+        faults={"smoke candidate": {"exit": 1}},
     ),
     Row(
         "functional test of the candidate fails",
         "sss-f--f",
-        [*RELEASED[:4], "release.py abort"],
-        faults={"run_functional_tests.py": {"exit": 1}},
+        [*RELEASED[:4], "abort"],
+        faults={"functional": {"exit": 1}},
     ),
     Row(
         "performance baseline is inconclusive",
         "sss-f--f",
-        [*RELEASED[:5], "release.py abort"],
-        faults={"run_performance_tests.py": {"exit": 3}},
+        [*RELEASED[:5], "abort"],
+        faults={"perf": {"exit": 3}},
     ),
     Row(
         "promote fails",
         "sss-f--f",
-        [*RELEASED[:6], "release.py abort"],
-        faults={"release.py promote": {"exit": 5}},
+        [*RELEASED[:6], "abort"],
+        faults={"promote": {"exit": 5}},
     ),
     Row(
         "smoke test of the live release fails",
         "sss-f--f",
-        [*RELEASED[:7], "release.py rollback"],
-        faults={"run_smoke_tests.py live": {"exit": 1}},
+        [*RELEASED[:7], "rollback"],
+        faults={"smoke live": {"exit": 1}},
     ),
     Row(
         "the watch takes the release back",
         "sss-f--f",
         RELEASED,
-        faults={"release.py watch": {"exit": 5}},
+        faults={"watch": {"exit": 5}},
     ),
     Row(
         "exactly this release is live already",
         "sss-s-ss",
         [RELEASED[0], RELEASED[1], RELEASED[6]],
-        faults={"release.py stage": {"outputs": {"changed": False}}},
+        faults={"stage": {"outputs": {"changed": False}}},
     ),
     # Green for having deployed nothing: never.
     Row(
         "promote leaves no evidence",
         "sss-s-ff",
         RELEASED,
-        faults={"release.py promote": {"silent": True}},
+        faults={"promote": {"silent": True}},
     ),
     # Cancelled.
     Row(
         "cancelled during stage",
         "sss-f--f",
-        [*RELEASED[:2], "release.py abort"],
-        faults={"release.py stage": {"sleep": 30}},
-        interrupt_at="release.py stage",
+        [*RELEASED[:2], "abort"],
+        faults={"stage": {"sleep": 30}},
+        interrupt_at="stage",
     ),
     Row(
         "cancelled during promote",
         "sss-f--f",
-        [*RELEASED[:6], "release.py abort"],
-        faults={"release.py promote": {"sleep": 30}},
-        interrupt_at="release.py promote",
+        [*RELEASED[:6], "abort"],
+        faults={"promote": {"sleep": 30}},
+        interrupt_at="promote",
     ),
     Row(
         "cancelled during the live smoke test",
         "sss-f--f",
-        [*RELEASED[:7], "release.py rollback"],
-        faults={"run_smoke_tests.py live": {"sleep": 30}},
-        interrupt_at="run_smoke_tests.py live",
+        [*RELEASED[:7], "rollback"],
+        faults={"smoke live": {"sleep": 30}},
+        interrupt_at="smoke live",
     ),
 ]
 
@@ -257,7 +255,7 @@ def test_a_refusal_names_the_command_that_proves_the_commit(project: Project) ->
     assert run.jobs["pre-deployment-checks"] == "failure"
     assert not [call for call in run.calls if call["job"].startswith("deploy-")]
     assert f"staging never proved {commit[:7]}, so production does not get it" in run.log
-    assert f"make deploy ENV=staging ARGS='--release {commit}'" in run.log
+    assert f"kickoff deploy --env staging --release {commit}" in run.log
     evidence = json.loads((project.evidence / "promotion.json").read_text())
     assert (evidence["verdict"], evidence["facts"]["exit_code"]) == ("fail", 1)
 
@@ -269,7 +267,7 @@ def test_production_ships_what_staging_has_proved_under_act(project: Project) ->
     assert proof is not None
     run = project.act("cd.yml", "push", tagged())
     assert run.status == 0, run.log[-3000:]
-    [staged] = [call["arguments"] for call in run.calls if call["name"] == "release.py stage"]
+    [staged] = [call["arguments"] for call in run.calls if call["name"] == "stage"]
     assert f"--artifact-digest={proof.digest}" in staged
     assert "--unproven-reason=" in staged
 
@@ -279,7 +277,7 @@ def test_a_reason_reaches_the_history_s_writer_and_nothing_else_reaches_the_shel
     inputs = {"environment": "production", "unproven-reason": reason}
     run = project.act("cd.yml", "workflow_dispatch", tagged() | {"inputs": inputs})
     assert run.status == 0, run.log[-3000:]
-    [staged] = [call["arguments"] for call in run.calls if call["name"] == "release.py stage"]
+    [staged] = [call["arguments"] for call in run.calls if call["name"] == "stage"]
     assert f"--unproven-reason={reason}" in staged
     assert not list(project.root.rglob("pwned"))
 

@@ -17,13 +17,13 @@ import httpx
 
 from kickoff import github, places
 from kickoff.artifact import admission, bundle, ledger, promotion, proof
-from kickoff.checks.probe import Prober
-from kickoff.checks.smoke import Readiness, wait_ready
 from kickoff.environment import loader
 from kickoff.environment.loader import inspect
 from kickoff.errors import KickoffError
 from kickoff.evidence import RuleResult, Verdict, combine
 from kickoff.masking import Masker
+from kickoff.probing.prober import Prober
+from kickoff.probing.readiness import Readiness, wait_ready
 from kickoff.release import (
     judge,
     promote,

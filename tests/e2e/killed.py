@@ -9,13 +9,12 @@ import signal
 import sys
 from typing import Any
 
-from kickoff import errors
-from kickoff.release import cli
+from kickoff.cli.main import main as command
 from kickoff.release.stores.journal import Journal
 
 
 def main() -> int:
-    """Arm the journal, then behave like ``release.py``."""
+    """Arm the journal, then behave like ``kickoff``."""
     when, left, number = sys.argv.pop(1), int(sys.argv.pop(1)), signal.Signals[sys.argv.pop(1)]
     # A child inherits that a signal is ignored, as it is for whatever a shell starts in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
@@ -31,7 +30,7 @@ def main() -> int:
             os.kill(os.getpid(), number)
 
     Journal.append = counted  # type: ignore[method-assign, assignment]
-    return errors.run(cli.main)
+    return command()
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from kickoff.release.targets.local import LocalTarget
 from kickoff.release.targets.ports import free_port
 
 REPOSITORY = Path(__file__).resolve().parents[2]
-RELEASE = REPOSITORY / "scripts" / "deploy" / "release.py"
+RELEASE = REPOSITORY / "src" / "kickoff"
 KEY = "open-sesame-open-sesame"
 """A key for those who refer to ``API_KEY`` in an environment file."""
 UNSHIPPED = shutil.ignore_patterns("__pycache__")
@@ -109,7 +109,7 @@ class Project:
         path.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
     def command(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-        """Run ``release.py`` as a user would."""
+        """Run a verb as a user would."""
         name, *rest = arguments
         return subprocess.run(
             [sys.executable, str(RELEASE), name, "--env", "development", *rest],

@@ -24,9 +24,9 @@ from unittest.mock import patch
 import httpx
 import psutil
 
-from kickoff import errors
+from kickoff.cli.main import main
+from kickoff.cli.run import release
 from kickoff.evidence import now
-from kickoff.release import cli
 from kickoff.release.model import Colour
 from tests.e2e.faults import BY_NAME, Fault, Stop
 from tests.e2e.gates import Gate
@@ -167,7 +167,7 @@ def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation)
         found = session.target.find(project.root.parent / "artifacts", digest)
         scene = Scene(project, found, live=session.expected_release("live"))
         stack.enter_context(fault.disturbance(scene))
-        stack.enter_context(patch.object(cli, "_narrate", scene.observe))
+        stack.enter_context(patch.object(release, "_narrate", scene.observe))
         load, answering = None, ""
         if fault.rate:
             answering = _answering(project)
@@ -215,16 +215,15 @@ def _release(scene: Scene, fault: Fault, result: Result, artefact: list[str]) ->
 
 
 def _command(name: str, *arguments: str, encoding: str = "utf-8") -> tuple[int | None, str]:
-    """Run ``release.py`` in this process, where gates can be taken out; a traceback has no exit code."""
+    """Run ``kickoff`` in this process, where gates can be taken out; a traceback has no exit code."""
     output = io.TextIOWrapper(io.BytesIO(), encoding, write_through=True)
-    argv = ["release.py", name, "--env", "development", *arguments]
 
     def said() -> str:
         return output.buffer.getvalue().decode(encoding)
 
-    with patch.object(sys, "argv", argv), redirect_stderr(output), redirect_stdout(output):
+    with redirect_stderr(output), redirect_stdout(output):
         try:
-            return errors.run(cli.main), said()
+            return main([name, "--env", "development", *arguments]), said()
         except Exception:
             return None, f"{said()}\n{traceback.format_exc(limit=-4)}"
 

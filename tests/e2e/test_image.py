@@ -108,7 +108,7 @@ class Shop:
             "PATH": f"{self.tools}{os.pathsep}{os.environ['PATH']}",
         }
         return subprocess.Popen(
-            [sys.executable, str(ROOT / "scripts" / "build" / "build_image.py"), *arguments],
+            [sys.executable, str(ROOT / "src" / "kickoff"), "build", "--kind=image", *arguments],
             cwd=self.root,
             env=os.environ | own | environ,
             stdout=subprocess.PIPE,
@@ -324,7 +324,7 @@ def test_the_service_s_image_runs_confined_and_holds_nothing_but_the_service(tmp
         "KICKOFF_ARTIFACT_DIR": str(tmp_path / "artifacts"),
         "KICKOFF_EVIDENCE_DIR": str(tmp_path / "evidence"),
     }
-    script = [sys.executable, "scripts/build/build_image.py", "--platforms=native"]
+    script = [sys.executable, "src/kickoff", "build", "--kind=image", "--platforms=native"]
     built = subprocess.run(
         script, cwd=ROOT, env=os.environ | own, capture_output=True, text=True, timeout=300, check=False
     )

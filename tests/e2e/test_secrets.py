@@ -21,7 +21,7 @@ from tests.runner_log import commands
 
 pytestmark = pytest.mark.e2e
 
-SCRIPTS = REPOSITORY / "scripts"
+KICKOFF = REPOSITORY / "src" / "kickoff"
 # A test or check that prints whatever it can reach, the environment of its parent included, and fails if asked to.
 TELLS = """
 import os, sys
@@ -123,7 +123,13 @@ class Run:
             for name in ("GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY", "GITHUB_ENV", "GITHUB_PATH")
         }
         done = subprocess.run(
-            [sys.executable, str(SCRIPTS / script), *arguments, *(["--env", "development"] if env else [])],
+            [
+                sys.executable,
+                str(KICKOFF),
+                *script.split(),
+                *arguments,
+                *(["--env", "development"] if env else []),
+            ],
             cwd=self.project.root,
             env=self.project.environ | self.given | files | {"GITHUB_ACTIONS": "true"},
             capture_output=True,
@@ -203,25 +209,25 @@ check_headers: {{X-API-Key: API_KEY}}
 def staged(run: Run, code: int = 0, **faults: object) -> str:
     """Stage a candidate; return the attempt."""
     commit = run.project.commit(**faults)
-    run.step("deploy/release.py", "stage", *run.project.stage_arguments(commit), code=code)
+    run.step("stage", *run.project.stage_arguments(commit), code=code)
     return str(run.project.evidence("stage")["attempt"])
 
 
 def all_is_well(run: Run) -> None:
     checked(run, 0)
     attempt = f"--attempt={staged(run, tells_in='start')}"
-    run.step("quality/run_quality_gate.py", env=False)
-    assert "'CACHE_TTL': '30s'" in run.step("smoke/run_functional_tests.py", attempt)
+    run.step("check", env=False)
+    assert "'CACHE_TTL': '30s'" in run.step("functional", attempt)
     assert "KICKOFF_CHECK_HEADERS" in run.said
-    run.step("smoke/run_smoke_tests.py", "--phase=candidate", attempt)
-    run.step("performance/run_performance_tests.py", "--candidate", attempt, "--report")
-    run.step("deploy/release.py", "promote", attempt)
-    run.step("smoke/run_smoke_tests.py", "--phase=live")
-    assert "API_KEY=***" in run.step("deploy/release.py", "logs")
+    run.step("smoke", "--phase=candidate", attempt)
+    run.step("perf", "--candidate", attempt, "--report")
+    run.step("promote", attempt)
+    run.step("smoke", "--phase=live")
+    assert "API_KEY=***" in run.step("logs")
     for command in ("status", "history", "metrics"):
-        run.step("deploy/release.py", command)
-    run.step("deploy/environment-loader.py", "validate", "--with-secrets")
-    run.step("deploy/environment-loader.py", "load")
+        run.step(command)
+    run.step("env validate", "--with-secrets")
+    run.step("env load")
 
 
 def the_hook_fails(run: Run) -> None:
@@ -237,23 +243,23 @@ def the_candidate_crashes(run: Run) -> None:
 def every_check_and_the_bake_fail(run: Run) -> None:
     checked(run, 1)
     attempt = f"--attempt={staged(run, tells_in='start page', error_share=1)}"
-    run.step("quality/run_quality_gate.py", env=False, code=1)
-    assert "API_KEY=***" in run.step("smoke/run_smoke_tests.py", "--phase=candidate", attempt, code=1)
-    assert "API_KEY=***" in run.step("smoke/run_functional_tests.py", attempt, code=1)
-    run.step("performance/run_performance_tests.py", "--candidate", attempt, "--report", code=1)
-    assert "API_KEY=***" in run.step("deploy/release.py", "promote", attempt, code=5)
-    run.step("deploy/release.py", "logs", "--process=candidate")
+    run.step("check", env=False, code=1)
+    assert "API_KEY=***" in run.step("smoke", "--phase=candidate", attempt, code=1)
+    assert "API_KEY=***" in run.step("functional", attempt, code=1)
+    run.step("perf", "--candidate", attempt, "--report", code=1)
+    assert "API_KEY=***" in run.step("promote", attempt, code=5)
+    run.step("logs", "--process=candidate")
 
 
 def a_person_aborts(run: Run) -> None:
     staged(run, tells_in="start", delay_ms=1)
-    run.step("deploy/release.py", "abort", f"--reason=not with {run.given['API_KEY']}")
+    run.step("abort", f"--reason=not with {run.given['API_KEY']}")
 
 
 def the_secrets_are_changed(run: Run) -> None:
     """What still runs with the old ones says them, and only the record knows them."""
     run.given |= {"API_KEY": secrets.token_urlsafe(24), "DATABASE_URL": "sqlite+aiosqlite:////tmp/other.db"}
-    assert "API_KEY=***" in run.step("deploy/release.py", "logs")
+    assert "API_KEY=***" in run.step("logs")
 
 
 STAGES: tuple[Callable[[Run], None], ...] = (
@@ -269,7 +275,7 @@ def test_no_planted_secret_is_found_in_what_a_run_leaves(
     for stage in STAGES:
         stage(run)
         run.step(
-            "report/build_report.py", "--evidence", str(run.folder / "evidence"),
+            "report", "--evidence", str(run.folder / "evidence"),
             "--output", str(run.folder / f"report-{stage.__name__}"), "--summary", str(run.folder / "summary.md"),
             env=False, code=None,
         )  # fmt: skip

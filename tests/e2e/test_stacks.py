@@ -113,7 +113,7 @@ class Stack:
 
     def script(self, name: str, *arguments: str, code: int = 0, seconds: float = 600) -> str:
         done = subprocess.run(
-            [sys.executable, str(ROOT / "scripts" / "deploy" / name), *arguments, "--env", self.name],
+            [sys.executable, str(ROOT / "src" / "kickoff"), *name.split(), *arguments, "--env", self.name],
             cwd=self.root,
             env=self.environ,
             capture_output=True,
@@ -128,11 +128,9 @@ class Stack:
         """Ship the image."""
         images.keep(self.folder / "artifacts", self.image)
         where = f"--artifact-directory={self.folder / 'artifacts'}"
-        self.script(
-            "release.py", "stage", f"--artifact-digest={self.image.digest}", where, f"--commit={COMMIT}"
-        )
+        self.script("stage", f"--artifact-digest={self.image.digest}", where, f"--commit={COMMIT}")
         staged = json.loads((self.folder / "evidence" / f"stage.{self.name}.json").read_text("utf-8"))
-        self.script("release.py", "promote", "--attempt", staged["attempt"])
+        self.script("promote", "--attempt", staged["attempt"])
         self.released = str(staged["release"])
 
     def client_of(self, port: int | str, scheme: str = "http") -> httpx.Client:
@@ -239,7 +237,7 @@ def test_staging_comes_up_whole_and_coming_up_again_changes_nothing(staging: Sta
     before = staging.containers()
     route = staging.stack.parent / "traefik" / "dynamic" / "route.yml"
     routed = route.read_text()
-    assert "nothing changed" in staging.script("stack.py", "apply")
+    assert "nothing changed" in staging.script("stack apply")
     assert_whole(staging)
     stays = [name for name in before if before[name]["State"] == "running"]
     assert {n: staging.containers()[n]["ID"] for n in stays} == {n: before[n]["ID"] for n in stays}
@@ -259,22 +257,22 @@ def test_a_change_of_the_stack_is_shown_first_and_never_costs_data(staging: Stac
         ),
         edited(rules, "# ", "#  "),
     ):
-        shown = staging.script("stack.py", "plan")
+        shown = staging.script("stack plan")
         assert re.search(r"recreate +alertmanager +hostname changed$", shown, re.MULTILINE), shown
         assert re.search(r"recreate +postgres +mem_limit changed \(holds data\)", shown), shown
         assert re.search(r"restart +prometheus +configs/prometheus/rules changed", shown), shown
-        refused = staging.script("stack.py", "apply", code=1)
+        refused = staging.script("stack apply", code=1)
         assert "postgres holds data and would be recreated" in refused
         assert {s: row["ID"] for s, row in staging.containers().items()} == before
         with edited(common, "mem_limit: 900m\n    pids_limit: 512", "mem_limit: 1g\n    pids_limit: 512"):
-            assert "2 services changed" in staging.script("stack.py", "apply")
+            assert "2 services changed" in staging.script("stack apply")
         after = {service: row["ID"] for service, row in staging.containers().items()}
         assert {service for service in after if after[service] != before[service]} == {"alertmanager"}
         assert_whole(staging)
 
 
 def test_what_runs_in_the_containers_is_what_the_file_says(staging: Stack) -> None:
-    said = staging.script("environment-loader.py", "drift", "--without-secrets")
+    said = staging.script("env drift", "--without-secrets")
     assert f"staging runs what its file says: 13 values of {staging.released} compared" in said
 
 

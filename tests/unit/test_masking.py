@@ -128,7 +128,7 @@ def test_an_error_a_document_and_a_log_hold_no_secret(tmp_path: Path) -> None:
     assert "hunter" not in f"{error!r}{error.render()}"
     said = "hunter22222"
     document = Evidence(
-        "stage", "qa", Verdict.FAIL, said, now(), inputs={"i": said}, facts={said: [said], "n": (said,)},
+        "stage", "qa", Verdict.FAIL, said, now(), inputs={"i": said}, facts={"hint": said, "previous": said},
         rules=[RuleResult("a.rule", said, Verdict.FAIL, said, said, 1, said)], timeline=[{"at": now(), "event": said}],
         series={"s": [{"x": said}]}, log_tail=[said], release="abc1234-00000000",
     )  # fmt: skip

@@ -113,7 +113,7 @@ def test_every_mark_that_is_printed_has_a_spelling() -> None:
 @pytest.mark.parametrize("encoding", ["ascii", "latin-1", "gbk"])
 def test_the_doctor_speaks_in_any_locale(encoding: str) -> None:
     done = subprocess.run(
-        [sys.executable, "scripts/doctor.py"],
+        [sys.executable, "src/kickoff", "doctor"],
         cwd=ROOT,
         env={"PATH": "/usr/bin:/bin", "HOME": "/", "PYTHONIOENCODING": encoding},
         capture_output=True,

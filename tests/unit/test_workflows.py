@@ -17,6 +17,7 @@ import yaml
 
 from kickoff import service as services
 from kickoff.artifact.github_ledger import PREDICATE, WORKFLOW, artifact_name
+from kickoff.cli.verbs import VERBS
 from kickoff.environment.secret_source import BESIDE_SCHEMA
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -192,10 +193,12 @@ def test_published_actions_keep_the_conventions(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.parent.name)
-def test_published_actions_find_their_scripts_beside_themselves(path: Path) -> None:
-    scripts = re.findall(r'"\$GITHUB_ACTION_PATH/\.\./\.\./(scripts/[\w/]+\.py)"', path.read_text())
-    assert scripts
-    assert [name for name in scripts if not (ROOT / name).is_file()] == []
+def test_published_actions_call_the_kickoff_beside_themselves(path: Path) -> None:
+    called = re.findall(r"python3 (\S+) (\S+)", path.read_text())
+    assert called
+    assert {program for program, _ in called} == {'"$GITHUB_ACTION_PATH/../../src/kickoff"'}
+    assert {verb for _, verb in called} <= {*VERBS, '"$PHASE"'}
+    assert (path.parent / "../../src/kickoff/__main__.py").is_file()
 
 
 @pytest.mark.parametrize(
@@ -272,15 +275,13 @@ def test_every_phase_of_a_release_is_a_step_of_its_own() -> None:
     assert [name for name in steps if name in wanted] == wanted
 
 
-def test_the_functional_test_runs_where_the_service_requires_it() -> None:
+def test_the_service_alone_says_where_the_functional_test_runs() -> None:
     steps = load(ROOT / ".github" / "workflows" / "cd.yml")["jobs"]["deploy-staging"]["steps"]
     [step] = [step for step in steps if step.get("uses") == "./actions/functional-test"]
-    named = set(re.findall(r"env\.ENVIRONMENT == '(\w+)'", step["if"]))
+    assert "ENVIRONMENT" not in step["if"]
     service = services.load(ROOT)
-    assert named == {
-        name for name, checks in service.required_checks_in.items() if "functional-candidate" in checks
-    }
-    assert named
+    assert "functional-candidate" in service.checks_for("staging")
+    assert "functional-candidate" not in service.checks_for("production")
 
 
 def test_clean_up_runs_always() -> None:

@@ -57,7 +57,7 @@ def require_proof(
 ) -> Decision | None:
     """Return by which leave an artefact may be staged: its proof, or the reason to do without.
 
-    It looks once and waits for nobody; ``scripts/deploy/promotion.py require`` does.
+    It looks once and waits for nobody; ``kickoff proof find`` does.
 
     Args:
         root: The project.

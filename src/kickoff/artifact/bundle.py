@@ -93,7 +93,7 @@ def verify(path: Path, digest: str) -> None:
         raise KickoffError(
             f"the bundle {digest[:19]}… is not at {path.parent}",
             code=ExitCode.UNREACHABLE,
-            hint="build it again with scripts/build/build_bundle.py; the same commit gives the same digest",
+            hint="build it again with `kickoff build`; the same commit gives the same digest",
         )
     found = _digest_of(path)
     if found != digest:

@@ -55,7 +55,7 @@ def find(store: Path, digest: str) -> Image:
         KickoffError: The digest is malformed, or its record is missing or damaged.
     """
     path = _path(store, digest)
-    hint = "build it again with scripts/build/build_image.py; the registry keeps what is there"
+    hint = "build it again with `kickoff build --kind image`; the registry keeps what is there"
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
         image = Image(**(document | {"platforms": tuple(document["platforms"])}))

@@ -155,7 +155,7 @@ def proving_command(commit: str, *, on_github: bool) -> str:
     """Return the command that ships ``commit`` to staging, and so proves it."""
     if on_github:
         return f"gh workflow run cd.yml -f environment=staging -f release={commit}"
-    return f"make deploy ENV=staging ARGS='--release {commit}'"
+    return f"kickoff deploy --env staging --release {commit}"
 
 
 def require(decision: Decision, commit: str, limit: float) -> None:

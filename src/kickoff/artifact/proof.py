@@ -8,6 +8,7 @@ from kickoff.artifact.bundle import checked
 from kickoff.artifact.image import checked_repository
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, judged, now, promoted_before
+from kickoff.evidence.stages import proving
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +62,7 @@ def state(
     found = {document.stage: document for document in documents if document.environment == environment}
     before = promoted_before(found.get("stage")) if "promote" not in found else None
     # A release that was promoted before went through its checks then; only its health is news.
-    needed = ("stage", "smoke-live") if before else ("stage", *required_checks, "promote", "smoke-live")
+    needed = proving(required_checks, promoted_before=before is not None)
     problems = [problem for name in needed if (problem := _problem(name, found.get(name)))]
     releases = {found[name].release for name in needed if name in found} - {""}
     if len(releases) > 1:

@@ -1,5 +1,1 @@
-"""Requests that ask whether a release works: smoke checks, readiness and the steady probe."""
-
-from kickoff.checks.http import CheckResult, open_client, perform
-
-__all__ = ["CheckResult", "open_client", "perform"]
+"""Checks: what is asked of a commit or a release before it may go on, one object each, and one runner."""

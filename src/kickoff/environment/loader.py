@@ -68,7 +68,7 @@ def inspect(
         raise KickoffError(
             f"there is no environment {named(name)}",
             causes=[f"{FOLDER} has {', '.join(known) or 'none'}"],
-            hint="name one of them, or begin one with `environment-loader.py template --env NAME`",
+            hint="name one of them, or begin one with `kickoff env template --env qa`",
         )
     try:
         text = source.read(path, str(FOLDER / f"{name}.env"))
@@ -98,7 +98,7 @@ def setting(name: str, key: str, root: Path, environ: Mapping[str, str] = os.env
         raise KickoffError(
             f"{name} has no usable {key}",
             at=f"{FOLDER}/{name}.env",
-            hint=f"`scripts/deploy/environment-loader.py validate --env {name}` says what is wrong",
+            hint=f"`kickoff env validate --env {name}` says what is wrong",
         )
     return checked.typed[key]
 
@@ -158,5 +158,7 @@ def _refusal(name: str, findings: list[Finding]) -> KickoffError:
         f"{name} cannot be loaded: {count(len(findings), 'problem')}",
         causes=[f"{first.rule}: {first.message}"] if single else [str(finding) for finding in findings],
         at=first.place,
-        hint=first.fix if single else "each line names its fix; `validate --with-secrets` lists them again",
+        hint=first.fix
+        if single
+        else "each line names its fix; `kickoff env validate --with-secrets` lists them again",
     )

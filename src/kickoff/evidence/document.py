@@ -7,17 +7,17 @@ and never a secret.
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
-from functools import cache
-from importlib.resources import files
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, get_type_hints
 
-from jsonschema import Draft202012Validator
+from jsonschema.exceptions import best_match
 
 from kickoff import masking
 from kickoff.errors import KickoffError
+from kickoff.evidence import fields
 from kickoff.evidence.files import now, write_atomic
 from kickoff.evidence.rules import RuleResult
+from kickoff.evidence.schema import validator
 from kickoff.evidence.verdicts import Verdict
 
 VERSION = 2
@@ -42,7 +42,7 @@ class Evidence:
         rules: The gates that were evaluated.
         timeline: Events ``{"at": ISO 8601, "event": text, ...}`` in order.
         series: Named lists of points for charts; every point is a mapping of numbers or text.
-        facts: What the stage learned (addresses, digests, colours, serving release).
+        facts: What the stage learned, as :mod:`kickoff.evidence.fields` describes it.
         log_tail: Last lines of the log that explains a failure.
     """
 
@@ -154,21 +154,20 @@ def read(directory: Path) -> list[Evidence]:
 
 
 def _migrated(document: Mapping[str, Any]) -> Mapping[str, Any]:
-    """Return a document of an older version in the present form: version 1 had rules without ids."""
+    """Return a document of an older version in the present form.
+
+    Version 1 had rules without ids, and facts that no type described.
+    """
     if document.get("version") != 1:
         return document
-    rules = [{"id": f"{document.get('stage')}.unnamed", **rule} for rule in document.get("rules", [])]
-    return {**document, "version": VERSION, "rules": rules}
-
-
-@cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(
-        json.loads(files("kickoff.evidence").joinpath("evidence.schema.json").read_text("utf-8"))
-    )
+    stage = str(document.get("stage"))
+    rules = [{"id": f"{stage}.unnamed", **rule} for rule in document.get("rules", [])]
+    known = get_type_hints(fields.of(stage))
+    facts = {key: value for key, value in document.get("facts", {}).items() if key in known}
+    return {**document, "version": VERSION, "rules": rules, "facts": facts}
 
 
 def _check(document: Mapping[str, Any], source: str) -> None:
-    error = next(iter(_validator().iter_errors(document)), None)
+    error = best_match(validator().iter_errors(document))
     if error is not None:
         raise KickoffError(f"evidence breaks the schema at {error.json_path}: {error.message}", at=source)

@@ -6,6 +6,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 
+def folder() -> Path:
+    """Return where evidence goes: what ``KICKOFF_EVIDENCE_DIR`` names, or ``.kickoff/evidence``."""
+    return Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence")
+
+
 def now() -> str:
     """Return the current time as ISO 8601 UTC with milliseconds."""
     return datetime.now(UTC).isoformat(timespec="milliseconds")

@@ -31,6 +31,17 @@ class RuleResult:
     samples: int
     reason: str = ""
 
+    @property
+    def limit(self) -> str:
+        """The threshold in words: ``limit 194 ms``, ``at least 20/s``, ``expected exit 0``."""
+        text = self.threshold
+        for sign, word in (("≤", "limit "), ("<", "limit < "), ("≥", "at least "), (">", "more than ")):
+            if re.match(rf"{sign}\s*[+\d]", text):
+                return word + text[1:].strip()
+        if re.match(r"\d[\d.,]*\s*(?:%|x\b|m?s\b|[KMG]iB)", text):
+            return f"limit {text}"
+        return f"expected {text}" if text else "no limit"
+
 
 def rule_id(area: str, name: str) -> str:
     """Return the id of a rule whose name somebody chose freely: ``("quality", "Unit tests")``."""

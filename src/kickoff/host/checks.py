@@ -90,7 +90,7 @@ def network(name: str, driver: str, environment: str) -> Finding:
     return failed(
         "network",
         f"{name} is not there",
-        f"run scripts/deploy/stack.py apply --env {environment} there; a first release makes it, too",
+        f"`kickoff stack apply --env {environment}` makes it; a first release does, too",
     )
 
 

@@ -1,9 +1,8 @@
 """``doctor --env NAME``: is the host of an environment fit for a release?"""
 
-import os
-import sys
 import time
 from collections.abc import Mapping
+from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 
@@ -12,7 +11,7 @@ import httpx
 from kickoff import service, stack
 from kickoff.environment import loader, schema
 from kickoff.environment.check import Checked
-from kickoff.errors import KickoffError
+from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Verdict
 from kickoff.host import checks, reach
 from kickoff.host.checks import Finding, failed, passed, unknown
@@ -23,22 +22,25 @@ CLOCK = "https://github.com"
 _MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
 
-def main(name: str, root: Path) -> int:
-    """Print what was found; return 0 for a fit host, 1 for one that is not, 3 when something is not known.
+def to_document(name: str, findings: list[Finding]) -> dict[str, object]:
+    """Return the findings as JSON has them."""
+    return {
+        "environment": name,
+        "fit": checks.exit_code(findings) == ExitCode.PASS,
+        "findings": [asdict(finding) for finding in findings],
+    }
 
-    Raises:
-        KickoffError: There is no such environment (exit code 2).
-    """
-    findings = examine(name, root, os.environ)
+
+def to_text(name: str, findings: list[Finding]) -> str:
+    """Return what was found, with what to do about it, and whether the host is fit."""
+    lines = []
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        sys.stdout.write(f"{_MARKS[finding.verdict]} {finding.name:<{width}}  {finding.detail}\n")
+        lines.append(f"{_MARKS[finding.verdict]} {finding.name:<{width}}  {finding.detail}")
         if finding.fix:
-            sys.stdout.write(f"  {'':<{width}}  fix: {finding.fix}\n")
-    code = checks.exit_code(findings)
+            lines.append(f"  {'':<{width}}  fix: {finding.fix}")
     words = {0: "is fit for a release", 1: "is not fit yet", 3: "may be fit: not everything could be checked"}
-    sys.stdout.write(f"\nthe host of {name} {words[code]}\n")
-    return code
+    return "\n".join([*lines, "", f"the host of {name} {words[checks.exit_code(findings)]}"])
 
 
 def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:

@@ -1,8 +1,8 @@
-"""The host's side of a hand-over: run one script here, for a runner at the other end of the connection.
+"""The host's side of a hand-over: run one verb here, for a runner at the other end of the connection.
 
 Nothing but the standard library, because it runs before any environment exists. The order comes as one line
 of JSON on standard input, so that no secret stands in an argument; when the input ends, the runner is gone or
-was cancelled, and the script is told so.
+was cancelled, and the verb is told so.
 """
 
 import json
@@ -17,7 +17,7 @@ PATIENCE_SECONDS = 120
 
 
 def main() -> int:
-    """Run the script that the order names; return its exit code."""
+    """Run the verb that the order names; return its exit code."""
     order = json.loads(sys.stdin.readline())
     results = pathlib.Path(order["results"])
     results.mkdir(parents=True, mode=0o700)
@@ -27,7 +27,7 @@ def main() -> int:
     # A child inherits that a signal is ignored, as it is for whatever a shell starts in the background.
     signal.signal(signal.SIGINT, signal.default_int_handler)
     child = subprocess.Popen(
-        [sys.executable, order["script"], *order["arguments"]],
+        [sys.executable, order["program"], *order["arguments"]],
         cwd=order["folder"],
         env={**os.environ, **order["environment"], **own},
         stdin=subprocess.DEVNULL,
@@ -38,7 +38,7 @@ def main() -> int:
 
 
 def _watch(child: "subprocess.Popen[bytes]") -> None:
-    """Interrupt the script once the runner is gone; kill it when that does not help."""
+    """Interrupt the verb once the runner is gone; kill it when that does not help."""
     sys.stdin.read()
     for number in (signal.SIGINT, signal.SIGKILL):
         if child.poll() is not None:

@@ -1,10 +1,11 @@
-"""Handing a script over to the host that its environment runs on.
+"""Handing a parsed verb over to the host that its environment runs on.
 
 With ``DEPLOY_HOST=ssh://user@host`` the files of the project and of the pipeline go to that host, and the
-same script runs there: state, lock, fence, containers and the addresses of the checks are all local to it.
+same verb runs there: state, lock, fence, containers and the addresses of the checks are all local to it.
 The secrets travel on standard input; evidence, outputs and summary come back.
 """
 
+import argparse
 import hashlib
 import io
 import json
@@ -12,19 +13,18 @@ import os
 import secrets
 import shlex
 import subprocess
-import sys
 import tarfile
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from kickoff import bootstrap, errors, git, github, service, stack
+from kickoff import bootstrap, git, github, service, stack
 from kickoff.artifact import admission, source
 from kickoff.environment import secret_source
-from kickoff.environment.loader import inspect, setting
+from kickoff.environment.loader import setting
 from kickoff.environment.schema import read as read_schema
 from kickoff.environment.sealed import Sealed
 from kickoff.errors import ExitCode, KickoffError
@@ -32,7 +32,7 @@ from kickoff.host import reach
 from kickoff.places import HANDED_OVER
 
 _FOLDER = ".cache/kickoff/handed"
-# What a script leaves, and the variable that says where; read back after it has ended.
+# What a verb leaves, and the variable that says where; read back after it has ended.
 _EVIDENCE, _OUTPUT, _SUMMARY = "KICKOFF_EVIDENCE_DIR", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"
 _FILES = {_EVIDENCE: "evidence", _OUTPUT: "output", _SUMMARY: "summary"}
 # About this machine, and so wrong on another one.
@@ -42,66 +42,47 @@ _CONTEXT = ("ACT", "CI", "GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_REF", "GITHUB
 # What opens the connection stays on this side of it.
 _KEYS = ("DEPLOY_KNOWN_HOSTS", "DEPLOY_SSH_KEY")
 _CONNECTION_LOST = 255
-_ARTIFACTS = ".kickoff/artifacts"
+_ARTIFACTS, _KEPT = ".kickoff/artifacts", ".kickoff/evidence"
+_PROGRAM, _LOCKS = "pipeline/src/kickoff", "pipeline/requirements"
 
 
-def run(main: Callable[[], int]) -> int:
-    """Run a script's ``main`` here, or hand the script over to the host of its environment.
-
-    The environment is that of ``--env``; a script that is not about one runs here.
-    """
-    name = environment_named(sys.argv[1:])
-    address = "" if HANDED_OVER in os.environ or not name else _deploy_host(name, Path.cwd())
-    if not address:
-        return errors.run(main)
-    return errors.run(lambda: hand_over(address, name, Path.cwd(), sys.argv))
-
-
-def environment_named(arguments: Sequence[str]) -> str:
-    """Return the environment that a command line is about; empty when it is about none."""
-    return _option(arguments, "--env")
-
-
-def hand_over(address: str, name: str, root: Path, argv: Sequence[str]) -> int:
-    """Run the script of ``argv`` on the host at ``address`` and bring back what it leaves.
+def hand_over(address: str, arguments: argparse.Namespace, words: Sequence[str], root: Path) -> int:
+    """Run a parsed verb on the host at ``address`` and bring back what it leaves.
 
     Args:
         address: ``ssh://user@host[:port]``.
-        name: The environment, whose secrets go along.
+        arguments: The verb and what it was given; the secrets of its environment go along.
+        words: The command line that gives these arguments there, with what :func:`moved` says.
         root: The project.
-        argv: The script and its arguments.
 
     Raises:
         KickoffError: The address is none, or the host cannot be reached or does not take the files (exit 4).
     """
-    script = Path(argv[0]).resolve().relative_to(Path(bootstrap.ROOT).resolve())
-    order, arguments = _environment(name, root), list(argv[1:])
-    directory = _option(arguments, "--artifact-directory")
-    if directory:
-        arguments = [_moved(part, directory) for part in arguments]
-    store = Path(directory or os.environ.get("KICKOFF_ARTIFACT_DIR") or _ARTIFACTS)
-    digest = _option(arguments, "--artifact-digest").removeprefix("sha256:")
+    order = _environment(arguments.env, root)
+    store = Path(
+        _given(arguments, "artifact_directory") or os.environ.get("KICKOFF_ARTIFACT_DIR") or _ARTIFACTS
+    )
+    digest = _given(arguments, "artifact_digest").removeprefix("sha256:")
     artifacts = sorted(store.glob(f"{digest}.*")) if digest.isalnum() else []
-    commit = _option(arguments, "--commit")
     with (
-        _proofs(name, root, arguments if script.name == "release.py" else []) as proofs,
+        _proofs(arguments, root) as proofs,
         connection(address) as host,
-        pack(root, artifacts, proofs, commit) as packed,
+        pack(root, artifacts, proofs, _given(arguments, "commit")) as packed,
     ):
         folder = f"{_FOLDER}/{packed.name}"
         results = f"{_FOLDER}/run-{secrets.token_hex(8)}"
         host.receive(packed, folder)
         home = host.ask("pwd").strip()
         line = {
-            "script": f"{home}/{folder}/pipeline/{script}",
-            "arguments": arguments,
+            "program": f"{home}/{folder}/{_PROGRAM}",
+            "arguments": list(words),
             "folder": f"{home}/{folder}/project",
             "environment": order,
             "results": f"{home}/{results}",
             "files": _FILES,
         }
-        code = host.run(f"exec python3 {folder}/pipeline/src/kickoff/host/handed.py", json.dumps(line) + "\n")
-        take(host.fetch(results))
+        code = host.run(f"exec python3 {folder}/{_PROGRAM}/host/handed.py", json.dumps(line) + "\n")
+        take(host.fetch(results), Path(_given(arguments, "evidence") or os.environ.get(_EVIDENCE) or _KEPT))
         return code
 
 
@@ -126,15 +107,15 @@ def pack(root: Path, artifacts: Sequence[Path], proofs: Sequence[Path], commit: 
         root: The project.
         artifacts: The files of the artefact that is shipped: a bundle, or the record of an image.
         proofs: The files that prove it.
-        commit: A commit that the script asks git for, beside the one checked out; may be empty.
+        commit: A commit that the verb asks git for, beside the one checked out; may be empty.
     """
-    pipeline, head = Path(bootstrap.ROOT), source.resolve(root)
+    head = source.resolve(root)
     wanted = sorted({head, source.resolve(root, commit or "HEAD")})
     known = git.run(root, "ls-files", "-z", "--cached").stdout.split("\0")
     members = {f"project/{name}": root / name for name in filter(None, known)}
-    for part in ("src", "scripts", "requirements"):
-        found = [path for path in sorted((pipeline / part).rglob("*")) if "__pycache__" not in path.parts]
-        members |= {f"pipeline/{path.relative_to(pipeline)}": path for path in found}
+    for folder, source_folder in ((_PROGRAM, bootstrap.PACKAGE), (_LOCKS, bootstrap.LOCKS)):
+        found = [path for path in sorted(Path(source_folder).rglob("*")) if "__pycache__" not in path.parts]
+        members |= {f"{folder}/{path.relative_to(source_folder)}": path for path in found}
     members |= {f"project/{_ARTIFACTS}/{path.name}": path for path in artifacts}
     members |= {f"{admission.CARRIED}/{path.name}": path for path in proofs}
     members = {name: path for name, path in sorted(members.items()) if path.is_file()}
@@ -156,9 +137,8 @@ def pack(root: Path, artifacts: Sequence[Path], proofs: Sequence[Path], commit: 
         yield Packed(digest.hexdigest()[:16], packed)
 
 
-def take(packed: bytes) -> None:
-    """Put what a script left on the host where it would have left it here."""
-    evidence = Path(os.environ.get(_EVIDENCE) or ".kickoff/evidence")
+def take(packed: bytes, folder: Path) -> None:
+    """Put what a verb left on the host where it would have left it here, its evidence into ``folder``."""
     with tarfile.open(fileobj=io.BytesIO(packed)) as tar:
         for member in tar.getmembers():
             stream = tar.extractfile(member) if member.isfile() else None
@@ -166,8 +146,8 @@ def take(packed: bytes) -> None:
                 continue
             text, name = stream.read(), member.name.removeprefix("./")
             if name.startswith("evidence/") and name.count("/") == 1:
-                evidence.mkdir(parents=True, exist_ok=True)
-                (evidence / name.removeprefix("evidence/")).write_bytes(text)
+                folder.mkdir(parents=True, exist_ok=True)
+                (folder / name.removeprefix("evidence/")).write_bytes(text)
             elif name == _FILES[_OUTPUT] and os.environ.get(_OUTPUT):
                 with Path(os.environ[_OUTPUT]).open("ab") as output:
                     output.write(text)
@@ -223,7 +203,7 @@ class Host:
             raise KickoffError(
                 f"the connection to {self.where.name} was lost",
                 code=ExitCode.UNREACHABLE,
-                hint="the script there was interrupted; `release.py resume` finishes or undoes what it began",
+                hint="it was interrupted there; `kickoff resume --env NAME` finishes or undoes what it began",
             )
         return code
 
@@ -274,18 +254,18 @@ def connection(address: str) -> Iterator[Host]:
 
 
 @contextmanager
-def _proofs(name: str, root: Path, arguments: Sequence[str]) -> Iterator[list[Path]]:
-    """Yield the files of the proof with which the environment takes what a command line stages."""
-    commit, reason = _option(arguments, "--commit"), _option(arguments, "--unproven-reason")
-    if arguments[:1] != ["stage"]:
+def _proofs(arguments: argparse.Namespace, root: Path) -> Iterator[list[Path]]:
+    """Yield the files of the proof with which the environment takes what is staged."""
+    if _given(arguments, "command") != "stage":
         yield []
         return
+    name, commit, reason = arguments.env, arguments.commit, arguments.unproven_reason
     with tempfile.TemporaryDirectory(prefix="kickoff-proof-") as folder:
         yield admission.carry(root, service.load(root).name, name, commit, Path(folder), reason=reason)
 
 
 def _environment(name: str, root: Path) -> dict[str, str]:
-    """Return what the script is given there: secrets, the caller's choices, and the run it belongs to."""
+    """Return what the verb is given there: secrets, the caller's choices, and the run it belongs to."""
     values = {key: os.environ[key] for key in _CONTEXT if os.environ.get(key)}
     own = {key: value for key, value in os.environ.items() if key.startswith("KICKOFF_") and value}
     values |= {key: value for key, value in own.items() if key not in _HERE}
@@ -303,30 +283,19 @@ def _environment(name: str, root: Path) -> dict[str, str]:
     return values | {HANDED_OVER: "1"}
 
 
-def _deploy_host(name: str, root: Path) -> str:
-    """Return the host of an environment; empty for this one, and for one whose file is broken."""
-    try:
-        return inspect(name, root, read_schema(root), with_secrets=False).values.get("DEPLOY_HOST", "")
-    except KickoffError:
-        return ""  # the script itself says what is wrong, with all its findings
-
-
 def _digest(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
-def _option(arguments: Sequence[str], name: str) -> str:
-    for index, argument in enumerate(arguments):
-        if argument.startswith(f"{name}="):
-            return argument.partition("=")[2]
-        if argument == name and index + 1 < len(arguments):
-            return arguments[index + 1]
-    return ""
+def _given(arguments: argparse.Namespace, name: str) -> str:
+    return str(getattr(arguments, name, None) or "")
 
 
-def _moved(argument: str, directory: str) -> str:
-    return argument.removesuffix(directory) + _ARTIFACTS if argument.endswith(directory) else argument
+def moved(arguments: argparse.Namespace) -> dict[str, object]:
+    """Return the arguments that name a place of this machine, as the host has them."""
+    places = {"artifact_directory": Path(_ARTIFACTS), "evidence": None}
+    return {name: place for name, place in places.items() if hasattr(arguments, name)}
 
 
 def _option_value(path: str) -> str:

@@ -20,9 +20,9 @@ from scipy import stats
 
 from kickoff.errors import KickoffError
 from kickoff.evidence import RuleResult, Verdict, write_atomic
-from kickoff.performance import comparison
+from kickoff.performance import power
 from kickoff.performance.aggregates import EndpointFigures
-from kickoff.performance.comparison import Kind
+from kickoff.performance.metrics import Kind
 from kickoff.performance.scenarios import ComparisonSettings
 
 AREA = "perf.baseline"
@@ -235,7 +235,7 @@ def _judge(
         return RuleResult(identity, rule, Verdict.INCONCLUSIVE, "nothing", "both measured", 0, reason)
     value = _time(times, kind)
     centre = statistics.fmean(known)
-    effect = comparison.effect_of(settings, kind, math.exp(centre))
+    effect = power.effect_of(settings, kind, math.exp(centre))
     change = math.log(value) - centre
     measured_text = f"{math.expm1(change):+.1%} ({math.exp(centre):.2f} → {value:.2f} ms)"
     count = len(known)
@@ -256,7 +256,7 @@ def _judge(
     if detectable > effect.detect:
         reason = (
             f"after {count} runs that differ by {statistics.stdev(known):.1%} "
-            f"{comparison.shows(detectable)}; {effect.detect:.1%} must"
+            f"{power.shows(detectable)}; {effect.detect:.1%} must"
         )
         return RuleResult(identity, rule, Verdict.INCONCLUSIVE, measured_text, limit, times.samples, reason)
     return RuleResult(identity, rule, Verdict.PASS, measured_text, limit, times.samples)

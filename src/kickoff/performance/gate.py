@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from kickoff.evidence import Verdict
-from kickoff.performance import comparison
-from kickoff.performance.comparison import Kind, Metric, Pairs
+from kickoff.performance import comparison, power
+from kickoff.performance.metrics import Kind, Metric, Pairs, join
 from kickoff.performance.scenarios import ComparisonSettings
 
 _SHORTEST_EXTENSION = 2.0
@@ -64,7 +64,7 @@ def _settle(
         if not longer:
             break
         say(f"{longer:.0f} s more: the noise measured so far asks for more samples")
-        pairs = comparison.join(pairs, measure(longer))
+        pairs = join(pairs, measure(longer))
         seconds += longer
         metrics = comparison.compare(pairs, settings, seed=seed, only=only)
     return metrics, seconds
@@ -72,7 +72,7 @@ def _settle(
 
 def extension(metrics: Sequence[Metric], settings: ComparisonSettings, spent: float) -> float:
     """Return by how many seconds the run should grow (0 when it is long enough, or may not grow)."""
-    wanted = (comparison.planned_pairs(metrics, settings) - 1) * spent
+    wanted = (power.planned_pairs(metrics, settings) - 1) * spent
     if wanted <= 0:
         return 0.0
     allowed = settings.max_duration - spent

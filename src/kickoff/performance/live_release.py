@@ -7,12 +7,13 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
-from kickoff.checks.http import open_client, perform
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.performance import load
-from kickoff.performance.comparison import MOST, Metric
+from kickoff.performance.comparison import MOST
 from kickoff.performance.load import Arm, LoadResult
+from kickoff.performance.metrics import Metric
 from kickoff.performance.samples import CANDIDATE, LIVE
+from kickoff.probing.http import open_client, perform
 from kickoff.service import HttpCheck, Service
 
 COMPARED = "perf.compared"

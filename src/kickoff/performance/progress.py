@@ -1,10 +1,14 @@
-"""The progress line: redrawn in place on a terminal, one line every few seconds elsewhere."""
+"""The progress of a load test: one line redrawn by rich on a terminal, one every few seconds elsewhere."""
 
 import time
 from collections.abc import Callable
 from typing import TextIO
 
-from kickoff.performance.load import Progress
+from rich.console import Console
+from rich.live import Live
+from rich.text import Text
+
+from kickoff.performance.fleet import Progress
 
 _PLAIN_SECONDS = 5.0
 _REDRAW_SECONDS = 0.5
@@ -13,10 +17,10 @@ _REDRAW_SECONDS = 0.5
 def text(progress: Progress) -> str:
     """Return the line for a terminal or a log."""
     left = max(progress.duration - progress.elapsed, 0)
-    failed = f"{progress.failures} failed" if progress.failures else "0 failed"
     return (
         f"{progress.elapsed:4.0f} s  {progress.users} users  {progress.rps:.0f} requests/s  "
-        f"p95 {progress.p95_ms:.0f} ms  {progress.requests} requests, {failed}  {left:.0f} s left"
+        f"p95 {progress.p95_ms:.0f} ms  {progress.requests} requests, {progress.failures} failed  "
+        f"{left:.0f} s left"
     )
 
 
@@ -32,27 +36,32 @@ class Line:
     def __init__(self, stream: TextIO, *, redraw: bool, clock: Callable[[], float] = time.monotonic) -> None:
         self._stream = stream
         self._clock = clock
-        self._terminal = redraw
+        self._console = Console(file=stream, force_terminal=True) if redraw else None
+        self._live: Live | None = None
         self._last = clock()
-        self._open = False
 
     def show(self, progress: Progress) -> None:
         """Show the newest state, if it is time to."""
         now = self._clock()
-        if now - self._last < (_REDRAW_SECONDS if self._terminal else _PLAIN_SECONDS):
+        if now - self._last < (_REDRAW_SECONDS if self._console else _PLAIN_SECONDS):
             return
         self._last = now
-        if self._terminal:
-            self._stream.write(f"\r\x1b[2K  {text(progress)}")
-            self._open = True
-        else:
-            self._stream.write(f"  {text(progress)}\n")
-        self._stream.flush()
+        if self._console is None:
+            self.say(f"  {text(progress)}")
+            return
+        if self._live is None:
+            self._live = Live(console=self._console, auto_refresh=False, transient=True)
+            self._live.start()
+        self._live.update(Text(f"  {text(progress)}", no_wrap=True, overflow="ellipsis"), refresh=True)
 
     def say(self, message: str) -> None:
         """Write a line of its own, below what stands there."""
-        if self._open:
-            self._stream.write("\r\x1b[2K")
-            self._open = False
+        self.close()
         self._stream.write(f"{message}\n")
         self._stream.flush()
+
+    def close(self) -> None:
+        """Take the redrawn line away."""
+        if self._live is not None:
+            self._live.stop()
+            self._live = None

@@ -144,7 +144,7 @@ def _throughput(result: LoadResult, samples: Sequence[Sample]) -> RuleResult:
 def _objectives(result: LoadResult, samples: Sequence[Sample], goal: Objectives) -> list[RuleResult]:
     overall = aggregates.figures(samples, "", CANDIDATE)
     share = overall.failures / overall.requests
-    health = [sample for sample in samples if "/health" in sample.endpoint]
+    health = [sample for sample in samples if sample.endpoint.split()[-1] in goal.health]
     rate, health_count = aggregates.peak_rate(health, result.scenario, result.begun, result.ended)
     users = result.scenario.users
 

@@ -61,7 +61,11 @@ class Scenario:
 
 @dataclass(frozen=True, slots=True)
 class Objectives:
-    """Baseline objectives: times in milliseconds, rates as fractions or per second."""
+    """Baseline objectives: times in milliseconds, rates as fractions or per second.
+
+    ``health`` holds the paths whose requests count as health checks; empty for those of the service's
+    description.
+    """
 
     scenario: str
     mean: float
@@ -69,6 +73,7 @@ class Objectives:
     error_rate: float
     health_rps: float
     concurrent_users: int
+    health: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -272,6 +277,7 @@ def _objectives(entry: Mapping[str, Any]) -> Objectives:
         error_rate=_share(entry["error_rate"]),
         health_rps=float(entry["health_rps"]),
         concurrent_users=entry["concurrent_users"],
+        health=tuple(entry.get("health", ())),
     )
 
 

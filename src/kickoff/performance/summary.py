@@ -5,27 +5,20 @@ import io
 from collections.abc import Mapping
 from typing import Any
 
-from kickoff.evidence import Evidence, Verdict
+from kickoff.evidence import URGENCY, Evidence
 
-_WORDS = {
-    Verdict.PASS: "✓ pass",
-    Verdict.FAIL: "✗ fail",
-    Verdict.INCONCLUSIVE: "? inconclusive",
-    Verdict.NOT_APPLICABLE: "not applicable",
-}
 _FIGURES = ("requests", "failures", "p50_ms", "p95_ms", "p99_ms", "mean_ms", "max_ms")
 
 
 def markdown(evidence: Evidence) -> str:
     """Return the verdict, every rule beside its measured value, and the endpoints' figures."""
-    order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE]
-    lines = [f"## {_WORDS[evidence.verdict]}: {_cell(evidence.summary)}", ""]
+    lines = [f"## {evidence.verdict.sign} {evidence.verdict.word}: {_cell(evidence.summary)}", ""]
     lines += ["| result | rule | measured | limit | samples |", "|---|---|---|---|---:|"]
-    for rule in sorted(evidence.rules, key=lambda rule: order.index(rule.verdict)):
+    for rule in sorted(evidence.rules, key=lambda rule: URGENCY.index(rule.verdict)):
         reason = f"<br>{_cell(rule.reason)}" if rule.reason else ""
         lines.append(
-            f"| {_WORDS[rule.verdict]} | {_cell(rule.rule)}{reason} | {_cell(rule.measured)} "
-            f"| {_cell(rule.threshold)} | {rule.samples} |"
+            f"| {rule.verdict.sign} {rule.verdict.word} | {_cell(rule.rule)}{reason} "
+            f"| {_cell(rule.measured)} | {_cell(rule.threshold)} | {rule.samples} |"
         )
     lines += ["", "| endpoint | side | " + " | ".join(name.replace("_", " ") for name in _FIGURES) + " |"]
     lines.append("|---|---|" + "---:|" * len(_FIGURES))

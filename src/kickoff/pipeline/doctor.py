@@ -7,7 +7,7 @@ import shutil
 import socket
 import subprocess
 import sys
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from kickoff.places import public_port, state_home
@@ -26,7 +26,7 @@ class Finding:
         name: What was looked for.
         found: Whether it is there and usable.
         detail: Version or place, or what its lack means.
-        needed: Whether `make deploy` needs it.
+        needed: Whether `kickoff deploy` needs it.
     """
 
     name: str
@@ -48,9 +48,10 @@ def examine(root: Path, path: str) -> list[Finding]:
     return [
         _python(),
         _tool("git", tools, "install git: only commits are shipped", needed=True),
-        _tool("make", tools, "call scripts/pipeline.py directly", needed=False),
-        _tool("act", tools, "`make deploy` installs it into .venv", needed=True),
-        _tool("traefik", tools, "`make deploy` installs it into .venv", needed=True, version="version"),
+        _tool("make", tools, "contributors use it; `kickoff deploy` does without", needed=False),
+        _command(root, path),
+        _tool("act", tools, "`make .venv` installs it into .venv", needed=True),
+        _tool("traefik", tools, "`make .venv` installs it into .venv", needed=True, version="version"),
         _disk(state),
         _free_port(port),
         _docker(tools),
@@ -58,20 +59,31 @@ def examine(root: Path, path: str) -> list[Finding]:
     ]
 
 
-def main(root: Path) -> int:
-    """Print the findings; return 0, since a lack is a fact and no failure.
+def examine_here(root: Path) -> list[Finding]:
+    """Return what this machine has and lacks.
 
     Raises:
         KickoffError: A variable of the caller is wrong (exit 2).
     """
-    findings = examine(root, os.environ.get("PATH", os.defpath))
+    return examine(root, os.environ.get("PATH", os.defpath))
+
+
+def to_document(findings: list[Finding]) -> dict[str, object]:
+    """Return the findings as JSON has them."""
+    ready = all(finding.found for finding in findings if finding.needed)
+    return {"ready": ready, "findings": [asdict(finding) for finding in findings]}
+
+
+def to_text(findings: list[Finding]) -> str:
+    """Return one line a finding, and what `kickoff deploy` lacks."""
     width = max(len(finding.name) for finding in findings)
+    lines = []
     for finding in findings:
         mark = "✓" if finding.found else "✗" if finding.needed else "-"
-        sys.stdout.write(f"{mark} {finding.name:<{width}}  {finding.detail}\n")
+        lines.append(f"{mark} {finding.name:<{width}}  {finding.detail}")
     lacking = [finding.name for finding in findings if finding.needed and not finding.found]
-    sys.stdout.write(f"\n`make deploy` lacks: {', '.join(lacking)}\n" if lacking else "\nready to deploy\n")
-    return 0
+    lines += ["", f"`kickoff deploy` lacks: {', '.join(lacking)}" if lacking else "ready to deploy"]
+    return "\n".join(lines)
 
 
 def _python() -> Finding:
@@ -91,6 +103,18 @@ def _tool(name: str, path: str, lack: str, *, needed: bool, version: str = "--ve
     if number is None:
         return Finding(name, False, f"{place} does not tell its version", needed)
     return Finding(name, True, f"{number[0]}  {place}", needed)
+
+
+def _command(root: Path, path: str) -> Finding:
+    """Look for the command itself, which hints and reports print as `kickoff`."""
+    own = root / ".venv" / "bin" / "kickoff"
+    place = shutil.which("kickoff", path=path)
+    lack = (
+        "`. .venv/bin/activate` puts it on the PATH"
+        if own.is_file()
+        else "`make .venv` makes .venv/bin/kickoff"
+    )
+    return Finding("kickoff", place is not None, place or f"not on the PATH: {lack}", False)
 
 
 def _docker(path: str) -> Finding:
@@ -122,8 +146,9 @@ def _free_port(port: int) -> Finding:
         try:
             probe.bind(("127.0.0.1", port))
         except OSError as error:
-            text = f"{port} is in use ({error.strerror}): by your own deployment (`make status`), "
-            return Finding("port", False, text + "or set KICKOFF_PORT to another one", False)
+            text = f"{port} is in use ({error.strerror}): by your own deployment, "
+            fix = "which `kickoff status --env development` shows, or set KICKOFF_PORT to another one"
+            return Finding("port", False, text + fix, False)
     return Finding("port", True, f"{port} is free", False)
 
 

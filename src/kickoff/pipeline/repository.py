@@ -54,7 +54,7 @@ def inspect(root: Path, *, allow_dirty: bool) -> Head:
         more = f" and {len(changed) - _SHOWN} more" if len(changed) > _SHOWN else ""
         raise KickoffError(
             f"not everything is committed, and only commits are shipped: {names}{more}",
-            hint=f"commit or stash it, or ship {commit[:7]} without it: `make deploy ARGS=--allow-dirty`",
+            hint=f"commit or stash it, or ship {commit[:7]} without it: `kickoff deploy --allow-dirty`",
         )
     remote = _git(root, "symbolic-ref", "--quiet", "--short", "refs/remotes/origin/HEAD")
     return Head(

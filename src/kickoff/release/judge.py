@@ -18,8 +18,9 @@ import math
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from kickoff.checks.probe import ProbeCounts
 from kickoff.evidence import RuleResult, Verdict
+from kickoff.probing.prober import ProbeCounts
+from kickoff.release.exact_tests import binomial_tail, fisher_greater, placement_tail
 from kickoff.release.routers import Traffic
 
 ALPHA = 0.001
@@ -93,57 +94,6 @@ def spending(look: int) -> float:
     return ALPHA / (look * (look + 1))
 
 
-def binomial_tail(bad: int, total: int, share: float) -> float:
-    """Return ``P(X >= bad)`` for ``X ~ Binomial(total, share)``, summed in logarithms."""
-    if bad <= 0:
-        return 1.0
-    if share <= 0:
-        return 0.0
-    if share >= 1:
-        return 1.0
-    log_p, log_q = math.log(share), math.log1p(-share)
-    return min(
-        1.0,
-        math.fsum(
-            math.exp(_log_choose(total, k) + k * log_p + (total - k) * log_q) for k in range(bad, total + 1)
-        ),
-    )
-
-
-def fisher_greater(bad: int, total: int, other_bad: int, other_total: int) -> float:
-    """Return Fisher's one-sided p-value that the first share is larger than the second by chance."""
-    marked, population = bad + other_bad, total + other_total
-    if marked == 0:
-        return 1.0
-    whole = _log_choose(population, total)
-    return min(
-        1.0,
-        math.fsum(
-            math.exp(_log_choose(marked, k) + _log_choose(population - marked, total - k) - whole)
-            for k in range(bad, min(marked, total) + 1)
-        ),
-    )
-
-
-def placement_tail(slow: int, total: int, rank: int, other_total: int) -> float:
-    """Return the chance of ``slow`` or more of ``total`` beyond the other side's ``rank``-th smallest value.
-
-    When both sides are alike, that count is beta-binomial. A plain binomial would take the other side's
-    quantile for exact and so refuse healthy candidates whenever that side saw few requests.
-    """
-    if slow <= 0:
-        return 1.0
-    above = other_total - rank + 1
-    base = _log_beta(above, rank)
-    return min(
-        1.0,
-        math.fsum(
-            math.exp(_log_choose(total, k) + _log_beta(k + above, total - k + rank) - base)
-            for k in range(slow, total + 1)
-        ),
-    )
-
-
 def judge(candidate: Observation, live: Observation | None, limits: Limits, look: int) -> list[RuleResult]:
     """Judge a candidate beside the live release.
 
@@ -207,39 +157,19 @@ def _share(  # noqa: PLR0917
     if total == 0:
         return RuleResult(identity, rule, Verdict.INCONCLUSIVE, "no data", threshold, 0, otherwise)
     measured = f"{bad / total:.2%} ({bad} of {total})"
+
+    def result(verdict: Verdict, reason: str = "") -> RuleResult:
+        return RuleResult(identity, rule, verdict, measured, threshold, total, reason)
+
     p = binomial_tail(bad, total, limit)
     if p < alpha:
-        reason = f"above the limit beyond doubt (p {p:.1e} < {alpha:.1e})"
-        return RuleResult(
-            identity,
-            rule,
-            Verdict.FAIL,
-            measured,
-            threshold,
-            total,
-            f"{reason}; last failure: {detail}" if detail else reason,
-        )
+        last = f"; last failure: {detail}" if detail else ""
+        return result(Verdict.FAIL, f"above the limit beyond doubt (p {p:.1e} < {alpha:.1e}){last}")
     if total < MINIMUM_SAMPLES:
-        return RuleResult(
-            identity,
-            rule,
-            Verdict.INCONCLUSIVE,
-            measured,
-            threshold,
-            total,
-            f"fewer than {MINIMUM_SAMPLES} requests",
-        )
+        return result(Verdict.INCONCLUSIVE, f"fewer than {MINIMUM_SAMPLES} requests")
     if bad / total > limit:
-        return RuleResult(
-            identity,
-            rule,
-            Verdict.INCONCLUSIVE,
-            measured,
-            threshold,
-            total,
-            f"above the limit, but not beyond doubt (p {p:.1e})",
-        )
-    return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total)
+        return result(Verdict.INCONCLUSIVE, f"above the limit, but not beyond doubt (p {p:.1e})")
+    return result(Verdict.PASS)
 
 
 def _users(traffic: Traffic, limit: float, alpha: float) -> RuleResult:
@@ -460,11 +390,3 @@ def _usage(identity: str, rule: str, share: float, limit: float, samples: int) -
             identity, rule, Verdict.FAIL, f"{share:.0%}", f"{limit:.0%}", samples, "above the limit"
         )
     return RuleResult(identity, rule, Verdict.PASS, f"{share:.0%}", f"{limit:.0%}", samples)
-
-
-def _log_beta(a: float, b: float) -> float:
-    return math.lgamma(a) + math.lgamma(b) - math.lgamma(a + b)
-
-
-def _log_choose(n: int, k: int) -> float:
-    return math.lgamma(n + 1) - math.lgamma(k + 1) - math.lgamma(n - k + 1)

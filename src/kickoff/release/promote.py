@@ -90,13 +90,13 @@ def complete(attempt: Attempt, started: str, rules: list[RuleResult]) -> Evidenc
     progress = attempt.progress
     colour, back = Colour(progress.colour), before(progress, attempt.store.state())
     readiness.verify(attempt.session, progress.release)
-    if back.live is not None:
-        traffic.drain(attempt, back.live, back)
+    drained = traffic.drain(attempt, back.live, back) if back.live else 0.0
     recording.record(attempt, "release", progress.release, colour, back, baked_at=progress.baked_at)
     evidence = outcome.evidence(
         attempt.run, "promote", started, Verdict.PASS,
         f"{progress.release} serves all requests on {colour}", attempt=attempt.id,
         release=progress.release, previous=progress.previous, outcome="released",
+        drain_seconds=round(drained, 3),
     )  # fmt: skip
     evidence.rules = rules or evidence.rules
     return evidence

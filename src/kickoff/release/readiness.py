@@ -4,10 +4,10 @@ import time
 
 import httpx
 
-from kickoff.checks import smoke
-from kickoff.checks.http import open_client
-from kickoff.checks.smoke import wait_live, wait_ready
 from kickoff.evidence import RuleResult, Verdict
+from kickoff.probing import smoke
+from kickoff.probing.http import open_client
+from kickoff.probing.readiness import wait_live, wait_ready
 from kickoff.release.attempt import Attempt, Rejected
 from kickoff.release.model import Colour
 from kickoff.release.route import HEALTH_SECONDS

@@ -129,7 +129,7 @@ def start(run: Run, wait: float) -> Evidence:
         raise KickoffError(
             f"no release is live in {name}, so there is nothing to start",
             code=ExitCode.UNREACHABLE,
-            hint=f"ship one: make deploy ENV={name}",
+            hint=f"ship one: `kickoff deploy --env {name}`",
         )
     if tidy and not session.not_serving():
         return outcome.evidence(
@@ -152,7 +152,7 @@ def start(run: Run, wait: float) -> Evidence:
             f"{release} does not serve: {problem}",
             code=ExitCode.UNREACHABLE,
             causes=session.logs("live"),
-            hint=f"scripts/deploy/release.py rollback --env {name}, or ship a release that works",
+            hint=f"`kickoff rollback --env {name}`, or ship a release that works",
         )
     with attempt.fenced() as transaction:
         transaction.record("start", "recorded", release, "", attempt=attempt.id, by=run.who)

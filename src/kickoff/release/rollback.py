@@ -148,6 +148,7 @@ def _serve(attempt: Attempt, started: str, release: str, request: Request) -> Ev
         run, "rollback", started, Verdict.PASS,
         f"{release} serves again, verified by {readiness.VERIFICATIONS} requests", attempt=attempt.id,
         release=release, previous=state.release_of(state.live), outcome="rolled-back-on-request",
+        reason=request.reason,
     )  # fmt: skip
 
 
@@ -221,7 +222,8 @@ def answer(run: Run, request: Request) -> Answer:
     if not release:
         raise KickoffError(
             f"{run.session.environment.name} has no earlier release to go back to",
-            hint="`release.py history` lists what was released; `stop` stops what serves",
+            hint="`kickoff history --env NAME` lists what was released, "
+            "`kickoff stop --env NAME` stops what serves",
         )
     check_schema(run, _folder(run, release), release)
     return Answer(release)
@@ -246,7 +248,7 @@ def _serving_already(run: Run, text: str) -> str:
     raise KickoffError(
         f"{text}, but it does not serve: {problem}",
         code=ExitCode.UNREACHABLE,
-        hint=f"bring it up: scripts/deploy/release.py start --env {name}",
+        hint=f"bring it up: `kickoff start --env {name}`",
     )
 
 

@@ -33,7 +33,7 @@ def check_id(release: str) -> str:
     if _ID.fullmatch(release) is None:
         raise KickoffError(
             f"not a release id: {release[:60]!r}",
-            hint="an id is <7 hexadecimal digits>-<8>; `release.py history` lists them",
+            hint="an id is <7 hexadecimal digits>-<8>; `kickoff history --env NAME` lists them",
         )
     return release
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import httpx
 
-from kickoff.checks.http import open_client, perform
+from kickoff.probing.http import open_client, perform
 from kickoff.release.targets import Endpoint
 from kickoff.service import Service
 

@@ -152,7 +152,7 @@ def require_known_state(run: Run) -> None:
             code=ExitCode.UNREACHABLE,
             at=str(run.store.root),
             hint="KICKOFF_STATE_ROOT may name another folder than it did; if not: "
-            f"scripts/deploy/release.py resume --rebuild-state --env {run.session.environment.name}",
+            f"`kickoff resume --rebuild-state --env {run.session.environment.name}`",
         )
 
 

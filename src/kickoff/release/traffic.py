@@ -4,7 +4,7 @@ import time
 
 import httpx
 
-from kickoff.checks.http import open_client
+from kickoff.probing.http import open_client
 from kickoff.prometheus import samples
 from kickoff.release.attempt import Attempt
 from kickoff.release.model import Colour, State
@@ -38,17 +38,19 @@ def route(
         session.proxy.apply(wanted)
 
 
-def drain(attempt: Attempt, colour: Colour, state: State) -> None:
-    """Wait until ``colour`` serves nothing any more, at most ``DRAIN_TIMEOUT``."""
+def drain(attempt: Attempt, colour: Colour, state: State) -> float:
+    """Wait until ``colour`` serves nothing any more, at most ``DRAIN_TIMEOUT``; return the seconds."""
     session, slot = attempt.session, state.slots.get(colour)
     if slot is None:
-        return
-    deadline = time.monotonic() + session.environment.seconds("DRAIN_TIMEOUT")
+        return 0.0
+    began = time.monotonic()
+    deadline = began + session.environment.seconds("DRAIN_TIMEOUT")
     with attempt.step("drain", colour=str(colour)):
         while session.target.connections(colour, slot) > 0 and time.monotonic() < deadline:
             if _idle(session, colour):
                 break
             time.sleep(0.1)
+    return time.monotonic() - began
 
 
 def _idle(session: Session, colour: Colour) -> bool:

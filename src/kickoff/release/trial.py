@@ -6,8 +6,8 @@ from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from kickoff.checks.probe import Prober
 from kickoff.evidence import RuleResult, Verdict, combine
+from kickoff.probing.prober import Prober
 from kickoff.release.judge import GROWTH, Limits, Observation, judge
 from kickoff.release.model import Colour
 from kickoff.release.routers import MetricsUnreadable, Traffic

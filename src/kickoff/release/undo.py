@@ -73,8 +73,7 @@ def rollback_failed(run: Run, error: KickoffError, why: str) -> KickoffError:
         f"rollback failed after: {error}",
         code=ExitCode.ROLLBACK_FAILED,
         causes=[why, f"the route gives {shares}"],
-        hint=f"`scripts/deploy/release.py status --env {name}` shows who serves; "
-        f"`scripts/deploy/release.py resume --env {name}` tries again",
+        hint=f"`kickoff status --env {name}` shows who serves; `kickoff resume --env {name}` tries again",
     )
 
 

@@ -70,5 +70,5 @@ def _not_live_any_more(release: str, live: str) -> KickoffError:
     return KickoffError(
         f"{release} is not live: {f'{live} is' if live else 'no release is'}",
         code=ExitCode.INCONCLUSIVE if live else ExitCode.UNREACHABLE,
-        hint="`scripts/deploy/release.py history` says who replaced it or went back",
+        hint="`kickoff history --env NAME` says who replaced it or went back",
     )

@@ -1,12 +1,12 @@
 """Judging one deployment from its evidence, most urgent finding first. Pure functions."""
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, RuleResult, Verdict, promoted_before
+from kickoff.evidence.stages import proving
 from kickoff.report.run import Run, fact
 from kickoff.report.wording import line, number
 
@@ -128,7 +128,7 @@ def _stopped(run: Run, found: Mapping[str, Evidence]) -> Judgement | None:
         return Judgement(RunVerdict.INCONCLUSIVE, ExitCode.INCONCLUSIVE, why, at, doubtful)
     if "abort" in found and (promote is None or promote.verdict is not Verdict.PASS):
         aborted = found["abort"]
-        why = line(fact([aborted], "reason") or aborted.summary)
+        why = line(aborted.summary)
         return Judgement(RunVerdict.REJECTED, ExitCode.REJECTED, why, "before promotion", aborted)
     return None
 
@@ -152,11 +152,7 @@ def missing_evidence(run: Run, environment: str) -> tuple[str, ...]:
     if "rollback" in found and "promote" not in found and "stage" not in found:
         return ()
     unchanged = promoted_before(found.get("stage")) is not None and "promote" not in found
-    needed = (
-        ("stage", "smoke-live")
-        if unchanged
-        else ("stage", *run.required(environment), "promote", "smoke-live")
-    )
+    needed = proving(run.required(environment), promoted_before=unchanged)
     return tuple(
         f"{name}.{environment}"
         for name in needed
@@ -214,17 +210,6 @@ def worst_rule(document: Evidence) -> RuleResult | None:
 
 def rule_sentence(rule: RuleResult) -> str:
     """Return a rule that did not pass with its value, its limit and its reason."""
-    text = f"{line(rule.rule)}: {line(rule.measured)} ({limit(rule)})"
+    text = f"{line(rule.rule)}: {line(rule.measured)} ({line(rule.limit)})"
     counted = f", n={rule.samples:,}" if rule.samples > 1 else ""
     return f"{text}{counted}; {line(rule.reason)}" if rule.reason else text + counted
-
-
-def limit(rule: RuleResult) -> str:
-    """Return a threshold in words: ``limit 194 ms``, ``at least 20/s``, ``expected exit 0``."""
-    text = line(rule.threshold)
-    for sign, word in (("≤", "limit "), ("<", "limit < "), ("≥", "at least "), (">", "more than ")):
-        if re.match(rf"{sign}\s*[+\d]", text):
-            return word + text[1:].strip()
-    if re.match(r"\d[\d.,]*\s*(?:%|x\b|m?s\b|[KMG]iB)", text):
-        return f"limit {text}"
-    return f"expected {text}" if text else "no limit"

@@ -9,16 +9,11 @@ from kickoff.report.charts import lines
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.lines import Chart, Line, Marked
 from kickoff.report.charts.svg import Figure, Table
-from kickoff.report.outcome import live_down
 from kickoff.report.performance_page import Content
+from kickoff.report.serving import live_down
 from kickoff.report.wording import DASH, count, duration, line, milliseconds, moment, number, signed
 
-_TITLES = {
-    Verdict.PASS: "PASSED",
-    Verdict.FAIL: "REJECTED",
-    Verdict.INCONCLUSIVE: "INCONCLUSIVE",
-    Verdict.NOT_APPLICABLE: "NOT APPLICABLE",
-}
+_TITLES = {Verdict.PASS: "PASSED", Verdict.FAIL: "REJECTED"}
 _MOST_POINTS = 300
 _MOST_MARKS = 60
 _SIDES = ("candidate", "live")
@@ -35,7 +30,7 @@ def render(evidence: Evidence) -> str:
     return performance_page.render(
         Content(
             verdict=evidence.verdict,
-            title=_TITLES[evidence.verdict],
+            title=_TITLES.get(evidence.verdict, evidence.verdict.word.upper()),
             subject=f"{', '.join(names)} on {line(evidence.service, 60)}{where}",
             why=line(evidence.summary, 600),
             warnings=[
@@ -74,6 +69,7 @@ def _facts(evidence: Evidence, generator: Mapping[str, Any]) -> list[tuple[str, 
         ("processor", runner.get("processor")),
         ("load generators", generator.get("processes")),
         ("generator's processor", f"{(number(generator.get('cpu')) or 0.0) * 100:.0f}% of a core"),
+        ("generator's lag, p95", milliseconds(number(generator.get("lag_p95_ms")))),
         ("generator's ceiling", f"about {count(able)} requests/s per core" if able else ""),
         ("raw samples", evidence.facts.get("samples_file")),
     ]

@@ -7,53 +7,12 @@ from itertools import pairwise
 from typing import Any
 
 from kickoff.errors import ExitCode
-from kickoff.evidence import Evidence, Verdict
-from kickoff.report.judgement import GOOD, RunVerdict, first_problem, judge, limit
+from kickoff.evidence import Evidence, Verdict, fields
+from kickoff.evidence.stages import BEFORE_A_DEPLOYMENT
+from kickoff.report.judgement import GOOD, RunVerdict, first_problem, judge
 from kickoff.report.run import Run, fact
+from kickoff.report.serving import NOBODY_SAID, Serving, live_down, serving_now
 from kickoff.report.wording import clean, duration, line, moment, number, plural
-
-_BEFORE_A_DEPLOYMENT = ("", "validate", "promotion", "quality-gate", "build", "same-artefact")
-
-
-@dataclass(frozen=True, slots=True)
-class Serving:
-    """Who answers users now, as far as the evidence tells.
-
-    Attributes:
-        known: Whether the evidence tells.
-        release: What is recorded as live; empty for nothing.
-        colour: Its colour.
-        answers: ``yes``, ``no``, or what answered instead when it was asked; empty when nobody asked.
-        note: What to say when it is not known.
-    """
-
-    known: bool
-    release: str = ""
-    colour: str = ""
-    answers: str = ""
-    note: str = "not known from the evidence"
-
-    @property
-    def asked(self) -> bool:
-        """Whether the release itself answered, and is not just recorded."""
-        return self.known and bool(self.release) and self.answers == "yes"
-
-    @property
-    def label(self) -> str:
-        """What may be said of it in front of :meth:`__str__`."""
-        return "Live" if self.known and self.release and not self.asked else "Serving now"
-
-    def __str__(self) -> str:
-        if not self.known:
-            return self.note
-        if not self.release:
-            return "nothing: there was no release before"
-        name = f"{self.release} ({self.colour})" if self.colour else self.release
-        if self.asked:
-            return name
-        if not self.answers:
-            return f"{name}, recorded as live"
-        return f"{name} does not answer{'' if self.answers == 'no' else f': {self.answers}'}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +52,7 @@ class Outcome:
     at: str = ""
     why: str = ""
     fix: str = ""
-    serving: Serving = Serving(known=False)
+    serving: Serving = NOBODY_SAID
     live_down: str = ""
     previous: str = ""
     address: str = ""
@@ -206,14 +165,14 @@ def _deployment(run: Run, environment: str) -> Outcome:
     documents = list(found.values())
     judgement = judge(run, environment)
     verdict = judgement.verdict
-    serving = _serving(documents)
+    serving = serving_now(documents)
     if not documents and (judgement.stage or judgement.at):
         serving = Serving(known=False, note="as before: this run did not get as far as the environment")
     release = line(_release(found), 80)
     stayed = verdict in (RunVerdict.RELEASED, RunVerdict.UNCHANGED)
     if not release and run.plan:
         release = line(run.plan.commit, 200)[:7]
-    previous = line(_name(fact(documents, "previous")), 80)
+    previous = line(fact(documents, "previous"), 80)
     return Outcome(
         verdict=verdict,
         exit_code=judgement.exit_code,
@@ -226,7 +185,7 @@ def _deployment(run: Run, environment: str) -> Outcome:
         serving=serving,
         live_down=live_down(documents),
         previous=previous if verdict is RunVerdict.RELEASED and previous != serving.release else "",
-        address=line(fact(documents, "address", "public_url"), 200),
+        address=line(fact(documents, "address"), 200),
         seconds=seconds([*run.shared, *documents]),
         missing=judgement.missing,
         users="" if stayed or "stage" not in found else _users(found),
@@ -292,47 +251,8 @@ def _release(found: Mapping[str, Evidence]) -> str:
     rollback = found.get("rollback")
     if rollback is not None:
         # A requested rollback is about the release that was taken out of service.
-        taken = _name(rollback.facts.get("previous")) or _name(rollback.facts.get("from"))
-        return taken or rollback.release
+        return fields.read(rollback.facts, fields.RolledBack).get("previous") or rollback.release
     return next((d.release for d in found.values() if d.release), "")
-
-
-def _serving(documents: Sequence[Evidence]) -> Serving:
-    for document in sorted(documents, key=lambda d: d.finished, reverse=True):
-        found = document.facts.get("serving")
-        if isinstance(found, dict):
-            parts = (line(found.get("release"), 80), line(found.get("colour"), 20))
-            return Serving(True, *parts, line(found.get("answers"), 200))
-        if isinstance(found, str) and found:
-            return Serving(True, line(found, 80))
-    if any(document.stage in ("promote", "rollback") for document in documents):
-        return Serving(known=False)  # who was live before says nothing any more
-    for document in documents:
-        if document.stage == "stage" and "live_release" in document.facts:
-            return Serving(True, line(_name(document.facts["live_release"]), 80))
-    return Serving(known=False)
-
-
-def live_down(documents: Sequence[Evidence]) -> str:
-    """Return in words that live was down, since when and why; empty when no evidence says so."""
-    found = [fact for d in documents if isinstance(fact := d.facts.get("live_down"), dict)]
-    if not found:
-        return ""
-    # What was started again served as a baseline, unless a later stage found it down once more.
-    fact = next((entry for entry in found if entry.get("started_again") is not True), found[0])
-    since = next((time for entry in found if (time := moment(line(entry.get("since"), 40)))), None)
-    begun = moment(documents[0].started)
-    same_day = since is not None and begun is not None and since.date() == begun.date()
-    when = f" since {since:{'%H:%M' if same_day else '%Y-%m-%d %H:%M'}} UTC" if since else ""
-    reason = line(fact.get("reason"), 200)
-    end = "started again" if fact.get("started_again") is True else "absolute rules decide"
-    return f"was down{when}{f' ({reason})' if reason else ''}: {end}"
-
-
-def _name(value: object) -> str:
-    if isinstance(value, dict):
-        value = value.get("release")
-    return value if isinstance(value, str) else ""
 
 
 def candidate_requests(promote: Evidence | None) -> float | None:
@@ -359,19 +279,19 @@ def _measures(found: Mapping[str, Evidence]) -> str:
     if perf is None:
         return ""
     parts = []
-    for word, label in (("p95", "p95"), ("error", "errors")):
-        rule = next((r for r in perf.rules if word in r.rule.lower() and r.verdict is Verdict.PASS), None)
+    for identity, label in (("perf.p95", "p95"), ("perf.error-rate", "errors")):
+        rule = next((r for r in perf.rules if r.id == identity and r.verdict is Verdict.PASS), None)
         if rule:
-            parts.append(f"{label} {line(rule.measured, 60)} ({limit(rule)})")
+            parts.append(f"{label} {line(rule.measured, 60)} ({line(rule.limit)})")
     return "   ".join(parts)
 
 
 def _verified(found: Mapping[str, Evidence]) -> str:
-    for name in ("rollback", "promote"):
-        document = found.get(name)
-        rules = [r for r in document.rules if r.verdict is Verdict.PASS] if document else []
-        if rules and document is not None and (name == "rollback" or "roll" in rules[-1].rule.lower()):
-            return f"{line(rules[-1].rule)}: {line(rules[-1].measured)}"
+    shows = {"rollback": ("release.public-address", "rollback.withdrawn"), "promote": ("rollback.verified",)}
+    for name, identities in shows.items():
+        for rule in found[name].rules if name in found else ():
+            if rule.id in identities and rule.verdict is Verdict.PASS:
+                return f"{line(rule.rule)}: {line(rule.measured)}"
     return ""
 
 
@@ -397,20 +317,23 @@ def _broken(run: Run) -> list[str]:
 def _undo(run: Run, environment: str) -> str:
     if run.run_url:
         return f"gh workflow run rollback.yml -f environment={shlex.quote(line(environment, 60))}"
-    return f"scripts/deploy/release.py rollback --env {shlex.quote(line(environment, 60))}"
+    return f"kickoff rollback --env {shlex.quote(line(environment, 60))}"
 
 
 def _next(run: Run, verdict: RunVerdict, environment: str, stage: str) -> tuple[str, ...]:
-    tool, env = "scripts/deploy/release.py", f"--env {shlex.quote(line(environment, 60))}"
-    again = f"make deploy ENV={shlex.quote(line(environment, 60))}" if environment else "make test"
+    name = shlex.quote(line(environment, 60))
+    status, again = f"kickoff status --env {name}", "kickoff check"
+    if environment:
+        again = f"kickoff deploy --env {name}"
     if run.run_url:
         again = f"gh run rerun {run.run_url.rstrip('/').rpartition('/')[2]}"
     if verdict is RunVerdict.ROLLBACK_FAILED:
-        return (f"{tool} status {env}", f"{tool} resume {env}")
+        return (status, f"kickoff resume --env {name}")
     if verdict is RunVerdict.INCONCLUSIVE:
-        return (f"{tool} status {env}", again) if environment else (again,)
-    if verdict is RunVerdict.REJECTED and stage in _BEFORE_A_DEPLOYMENT:
+        return (status, again) if environment else (again,)
+    if verdict is RunVerdict.REJECTED and (not stage or stage in BEFORE_A_DEPLOYMENT):
         return (again,)
     if verdict in (RunVerdict.REJECTED, RunVerdict.ROLLED_BACK):
-        return (f"{tool} logs {env} --process candidate", again) if stage else (f"{tool} status {env}",)
+        logs = f"kickoff logs --env {name} --process candidate"
+        return (logs, again) if stage else (status,)
     return ()

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kickoff.evidence import Verdict
+from kickoff.evidence import SIGNS, WORDS, Verdict
 from kickoff.report import assets, rows, wording
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.svg import Figure
@@ -96,8 +96,8 @@ def _render(run: Run, outcome: Outcome, detail: Detail) -> str:
         run_url=run.run_url if run.run_url.startswith("https://") else "",
         data=data,
         data_note=data_note,
-        icon=rows.ICON,
-        word=rows.WORD,
+        icon=SIGNS,
+        word=WORDS,
         stage_length=rows.stage_length,
         duration=wording.duration,
         milliseconds=wording.milliseconds,
@@ -155,7 +155,8 @@ def _facts(run: Run, outcome: Outcome) -> list[tuple[str, str]]:
 
 def _reproduce(run: Run, outcome: Outcome) -> str:
     commit = run.plan.commit if run.plan else wording.line(fact(run.evidence, "commit"), 64)
-    what = f"make deploy ENV={shlex.quote(outcome.environment)}" if outcome.environment else "make test"
+    name = shlex.quote(outcome.environment)
+    what = f"kickoff deploy --env {name}" if outcome.environment else "kickoff check"
     return f"git checkout {commit} && {what}" if re.fullmatch("[0-9a-f]{7,64}", commit) else ""
 
 

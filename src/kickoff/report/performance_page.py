@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kickoff.evidence import RuleResult, Verdict
-from kickoff.report import assets, rows, wording
+from kickoff.evidence import SIGNS, URGENCY, WORDS, RuleResult, Verdict
+from kickoff.report import assets, wording
 from kickoff.report.charts.svg import Figure, Table
 
 _KINDS = {Verdict.PASS: "pass", Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "doubt"}
@@ -27,7 +27,6 @@ class Content:
 
 def render(content: Content) -> str:
     """Return the page."""
-    order = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE]
     text: str = assets.template("performance.html").render(
         **assets.parts(),
         verdict=content.verdict,
@@ -37,11 +36,11 @@ def render(content: Content) -> str:
         why=content.why,
         warnings=content.warnings,
         facts=content.facts,
-        rules=sorted(content.rules, key=lambda rule: order.index(rule.verdict)),
+        rules=sorted(content.rules, key=lambda rule: URGENCY.index(rule.verdict)),
         sections=content.sections,
         tables=content.tables,
-        icon=rows.ICON,
-        word=rows.WORD,
+        icon=SIGNS,
+        word=WORDS,
         line=wording.line,
         count=wording.count,
     )

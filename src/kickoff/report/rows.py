@@ -1,31 +1,16 @@
 """The tables of a report as plain data, for Markdown and HTML alike. Pure functions."""
 
-import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kickoff.evidence import Evidence, RuleResult, Verdict
+from kickoff.evidence import URGENCY, Evidence, RuleResult, Verdict, fields
+from kickoff.evidence.stages import proving
 from kickoff.report.judgement import missing_evidence
 from kickoff.report.run import Run, fact
 from kickoff.report.wording import DASH, change, duration, line, moment, number, signed
 
-ICON = {
-    Verdict.PASS: "✓",
-    Verdict.FAIL: "✗",
-    Verdict.INCONCLUSIVE: "?",
-    Verdict.NOT_APPLICABLE: DASH,
-}
-WORD = {
-    Verdict.PASS: "pass",
-    Verdict.FAIL: "fail",
-    Verdict.INCONCLUSIVE: "inconclusive",
-    Verdict.NOT_APPLICABLE: "not applicable",
-}
-_ORDER = [Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE]
-_IDENTIFYING = re.compile(r"digest|hash|revision|schema|artifact|attestation|commit$|^stack$", re.IGNORECASE)
 _MOST_IDENTITIES = 30
-_KINDS = {"artifact": "digest", "schema": "revision"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +69,7 @@ def gates(run: Run) -> list[Gate]:
         for d in run.evidence
         for rule in d.rules
     ]
-    return sorted(found, key=lambda gate: _ORDER.index(gate.rule.verdict))
+    return sorted(found, key=lambda gate: URGENCY.index(gate.rule.verdict))
 
 
 def shown_verdict(document: Evidence) -> Verdict:
@@ -96,7 +81,7 @@ def shown_verdict(document: Evidence) -> Verdict:
 def tally(found: Sequence[Gate]) -> str:
     """Return how the gates came out: ``1 failed, 17 passed, 3 not applicable``."""
     words = ("failed", "inconclusive", "passed", "not applicable")
-    amounts = [sum(gate.rule.verdict is verdict for gate in found) for verdict in _ORDER]
+    amounts = [sum(gate.rule.verdict is verdict for gate in found) for verdict in URGENCY]
     parts = [f"{amount:,} {word}" for amount, word in zip(amounts, words, strict=True) if amount]
     return ", ".join(parts) or "none"
 
@@ -163,7 +148,7 @@ def _expected(run: Run, environment: str) -> Sequence[str]:
     before = [*run.shared, *found.values()]
     if any(d.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE) for d in before) or "abort" in found:
         return ()
-    return ("stage", *run.required(environment), "promote", "smoke-live")
+    return proving(run.required(environment))
 
 
 def endpoints(perf: Evidence | None) -> list[Endpoint]:
@@ -200,10 +185,9 @@ def identities(run: Run, documents: Sequence[Evidence]) -> list[tuple[str, str]]
     if run.plan and run.plan.commit:
         found["commit"] = line(run.plan.commit, 64)
     for document in documents:
-        for source in (document.facts, document.inputs):
-            for name, value in _flat(source):
-                if _IDENTIFYING.search(name) and value not in found.values():
-                    found.setdefault(line(name.replace("_", " "), 40), value)
+        for label, value in fields.identities(document.stage, document.facts):
+            if value not in found.values():
+                found.setdefault(label, line(value, 100))
     return list(found.items())[:_MOST_IDENTITIES]
 
 
@@ -216,16 +200,25 @@ def facts(run: Run, outcome_facts: Sequence[tuple[str, str]]) -> list[tuple[str,
     rows = [
         *outcome_facts,
         ("commit", (plan.commit if plan and plan.commit else line(fact(documents, "commit"), 64))[:12]),
-        ("started by", run.actor or line(fact(documents, "actor", "owner"), 80)),
+        ("started by", run.actor),
         ("event", " on ".join(part for part in (plan.event, plan.ref) if part) if plan else ""),
         ("because", plan.reason if plan else ""),
-        ("proved", line(fact(documents, "proved"), 200)),
-        ("unproven because", line(fact(documents, "unproven_reason"), 200)),
+        *_shown(documents),
         ("ran on", where),
-        ("strategy", line(fact(documents, "strategy"), 60)),
         ("started", line(begins[0].replace("T", " ")[:19] + " UTC", 40) if begins else ""),
     ]
     return [(name, line(value)) for name, value in rows if value]
+
+
+def _shown(documents: Sequence[Evidence]) -> list[tuple[str, str]]:
+    """Return the facts that their types mark as shown; of several stages' the last counts."""
+    found: dict[str, str] = {}
+    for document in documents:
+        for mark, value in fields.shown(document.stage, document.facts):
+            length = number(value) if mark.unit == "s" else None
+            text = ", ".join(map(str, value)) if isinstance(value, list) else value
+            found[mark.label] = duration(length) if length is not None else line(text, 200)
+    return list(found.items())
 
 
 def stage_length(row: StageRow) -> str:
@@ -244,16 +237,3 @@ def _percentiles(row: Mapping[str, Any]) -> dict[str, float | None]:
 def _interval(row: Mapping[str, Any]) -> str:
     low, high = number(row.get("low")), number(row.get("high"))
     return "" if low is None or high is None else f"{signed(low * 100)} … {signed(high * 100)}"
-
-
-def _flat(source: Mapping[str, Any], prefix: str = "") -> Iterable[tuple[str, str]]:
-    for key, value in source.items():
-        if isinstance(value, dict) and key == "facts":
-            # The four facts that make a release what it is.
-            for name, part in value.items():
-                if isinstance(part, str) and part:
-                    yield f"{name} {_KINDS.get(name, 'hash')}", line(part, 100)
-        elif isinstance(value, dict) and not prefix:
-            yield from _flat(value, f"{key} ")
-        elif isinstance(value, str) and value:
-            yield f"{prefix}{key}", line(value, 100)

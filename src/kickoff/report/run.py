@@ -8,13 +8,8 @@ from typing import Any
 
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
+from kickoff.evidence.stages import DEFAULT_CHECKS, DEPLOYING
 from kickoff.report.wording import line
-
-CHECKS = ("smoke-candidate", "perf-baseline")
-"""The checks before a promotion when ``configs/service.yml`` names no others."""
-
-DEPLOYING = frozenset({"stage", "promote", "smoke-live", "watch", "abort", "rollback"})
-"""Stages whose evidence means that something was done to an environment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +81,7 @@ class Run:
 
     def required(self, environment: str) -> tuple[str, ...]:
         """Return the checks that must pass before a promotion in ``environment``."""
-        return self.checks.get(environment, CHECKS)
+        return self.checks.get(environment, DEFAULT_CHECKS)
 
     def of(self, environment: str) -> dict[str, Evidence]:
         """Return an environment's documents by stage."""

@@ -170,11 +170,11 @@ def _gates(run: Run) -> _Block | None:
 
     def row(gate: rows.Gate) -> str:
         rule = gate.rule
-        result = rows.WORD[rule.verdict]
+        result = rule.verdict.word
         if rule.verdict is not Verdict.PASS:
             result = f"**{result}**: {text(rule.reason)}" if rule.reason else f"**{result}**"
         cells = (
-            rows.ICON[rule.verdict],
+            rule.verdict.sign,
             text(gate.stage, 80),
             text(rule.rule),
             text(rule.measured, 120),
@@ -192,7 +192,7 @@ def _stages(run: Run) -> _Block:
     head = "### Stages\n\n| | stage | took | outcome |\n| --- | --- | ---: | --- |"
     lines = []
     for row in found:
-        cells = (rows.ICON[row.verdict], text(row.label, 100), rows.stage_length(row), text(row.summary))
+        cells = (row.verdict.sign, text(row.label, 100), rows.stage_length(row), text(row.summary))
         lines.append(f"| {' | '.join(cells)} |")
     return _Block(head, lines, noun="stage")
 

@@ -154,7 +154,7 @@ class Compose:
             raise KickoffError(
                 "docker is not installed here",
                 code=ExitCode.UNREACHABLE,
-                hint="install Docker Engine 28 or newer with compose; `make doctor` says what is missing",
+                hint="install Docker Engine 28 or newer with compose; `kickoff doctor` says what is missing",
             ) from None
         except subprocess.TimeoutExpired:
             raise KickoffError(f"`{what}` did not end within {seconds:g} s", code=code, hint=hint) from None

@@ -169,7 +169,7 @@ def open_stack(name: str, root: Path, environ: Mapping[str, str] = os.environ) -
         raise KickoffError(
             f"this host was not prepared for {name} yet",
             at=str(folder),
-            hint=f"scripts/deploy/stack.py prepare --env {name}; the first release does it, too",
+            hint=f"`kickoff stack prepare --env {name}`; the first release does it, too",
         )
     masking.hide(*(path.read_text("utf-8") for path in (folder / "secrets").glob("*")))
     return Stack(root, name, folder, _routes(folder))

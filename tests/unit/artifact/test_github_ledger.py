@@ -380,8 +380,9 @@ def require(
     return subprocess.run(
         [
             sys.executable,
-            str(ROOT / "scripts" / "deploy" / "promotion.py"),
-            "require",
+            str(ROOT / "src" / "kickoff"),
+            "proof",
+            "find",
             f"--commit={COMMIT}",
             *arguments,
         ],

@@ -253,7 +253,7 @@ def script(stub: Stub, project: Path, *arguments: str, **environ: str) -> subpro
     (project / "configs" / "service.yml").write_text(SERVICE)
     own = {"KICKOFF_EVIDENCE_DIR": str(project / "evidence"), "GITHUB_OUTPUT": str(project / "outputs")}
     return subprocess.run(
-        [sys.executable, str(ROOT / "scripts" / "build" / "build_image.py"), *arguments],
+        [sys.executable, str(ROOT / "src" / "kickoff"), "build", "--kind=image", *arguments],
         cwd=project,
         env=stub.ready() | own | {"KICKOFF_VENV": sys.prefix} | environ,
         capture_output=True,

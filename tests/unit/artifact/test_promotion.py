@@ -216,5 +216,5 @@ def test_the_proving_command_is_exact_where_it_is_needed() -> None:
     on_github = promotion.proving_command(COMMIT, on_github=True)
     assert on_github == f"gh workflow run cd.yml -f environment=staging -f release={COMMIT}"
     assert promotion.proving_command(COMMIT, on_github=False) == (
-        f"make deploy ENV=staging ARGS='--release {COMMIT}'"
+        f"kickoff deploy --env staging --release {COMMIT}"
     )

@@ -16,7 +16,7 @@ from kickoff import service as services
 from kickoff.checks import functional
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, Verdict
-from kickoff.service import Command, Service
+from kickoff.service import Command, OwnCheck, Service
 
 ROOT = Path(__file__).resolve().parents[3]
 SECRET = "0123456789abcdef"
@@ -41,7 +41,7 @@ def test_the_tests_get_address_release_and_headers_and_the_secret_is_hidden(tmp_
     assert outcome.log.read_text() == said + "\n"
     assert outcome.log.name == "functional-candidate-interface.log"
     found = functional.rule(outcome)
-    assert (found.verdict, found.measured) == (Verdict.PASS, f"exit 0: {said}")
+    assert (found.verdict, found.measured) == (Verdict.PASS, f"exit 0 in {outcome.seconds:.1f} s: {said}")
 
 
 @pytest.mark.parametrize(
@@ -133,20 +133,20 @@ def test_a_passing_candidate_is_recorded(
     session: Session, script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = (sys.executable, "-c", ECHO, "{release}")
-    session.service = replace(session.service, functional=Command("interface", run, 60))
+    session.service = replace(session.service, functional=OwnCheck(Command("interface", run, 60)))
     assert script.main() == 0
     ((attempt, document),) = session.recorded
     assert (attempt, document.stage, document.release) == ("a-7", "functional-candidate", "candidate-1")
     assert document.verdict is Verdict.PASS
     text = (tmp_path / "evidence" / "functional-candidate.staging.json").read_text()
-    assert json.loads(text)["rules"][0]["measured"].startswith("exit 0: candidate-1")
+    assert json.loads(text)["rules"][0]["measured"].split(": ", 1)[1].startswith("candidate-1 ")
     assert SECRET not in text + capsys.readouterr().out
     assert session.recorded[0][1].log_tail == []
 
 
 def test_a_failing_candidate_is_rejected_with_its_log(session: Session, script: ModuleType) -> None:
     run = (sys.executable, "-c", "print('1 failed'); exit(1)")
-    session.service = replace(session.service, functional=Command("interface", run, 60))
+    session.service = replace(session.service, functional=OwnCheck(Command("interface", run, 60)))
     assert script.main() == 1
     ((_, document),) = session.recorded
     assert (document.verdict, document.log_tail) == (Verdict.FAIL, ["1 failed"])
@@ -160,7 +160,47 @@ def test_without_a_functional_test_the_step_says_so(session: Session, script: Mo
 
 
 def test_a_verdict_that_cannot_be_recorded_is_no_success(session: Session, script: ModuleType) -> None:
-    session.service = replace(session.service, functional=Command("t", (sys.executable, "-c", ""), 60))
+    session.service = replace(
+        session.service, functional=OwnCheck(Command("t", (sys.executable, "-c", ""), 60))
+    )
     session.lost = True
     with pytest.raises(KickoffError, match="the lock is gone"):
         script.main()
+
+
+def test_it_runs_where_the_description_says_and_nowhere_else(session: Session, script: ModuleType) -> None:
+    command = Command("interface", (sys.executable, "-c", "exit(1)"), 60)
+    session.service = replace(session.service, functional=OwnCheck(command, ("production",)))
+    assert script.main() == 0
+    ((_, document),) = session.recorded
+    assert (document.verdict, document.summary) == (
+        Verdict.NOT_APPLICABLE,
+        "configs/service.yml has no functional test in staging",
+    )
+
+
+def test_the_services_own_checks_run_too_and_each_is_recorded(
+    session: Session, script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    outputs = tmp_path / "outputs"
+    monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
+    good = Command("headers", (sys.executable, "-c", ECHO, "{release}"), 60)
+    bad = Command("contract", (sys.executable, "-c", "print('two paths are gone'); exit(4)"), 60)
+    elsewhere = Command("elsewhere", (sys.executable, "-c", "exit(1)"), 60)
+    session.service = replace(
+        session.service,
+        functional=None,
+        checks=(OwnCheck(bad, ("staging",)), OwnCheck(good), OwnCheck(elsewhere, ("production",))),
+    )
+    assert script.main() == 1
+    found = {document.stage: document.verdict for _, document in session.recorded}
+    assert found == {
+        "functional-candidate": Verdict.NOT_APPLICABLE,
+        "check-contract": Verdict.FAIL,
+        "check-headers": Verdict.PASS,
+    }
+    written = json.loads((tmp_path / "evidence" / "check-contract.staging.json").read_text())
+    assert written["rules"][0]["id"] == "check.contract"
+    assert written["log_tail"] == ["two paths are gone"]
+    assert "fail" in outputs.read_text().split("verdict")[-1]
+    assert session.service.checks_for("staging")[-2:] == ("check-contract", "check-headers")

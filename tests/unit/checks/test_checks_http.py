@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from kickoff.checks import CheckResult, open_client, perform
+from kickoff.probing.http import CheckResult, open_client, perform
 from kickoff.service import HttpCheck
 from tests.unit.checks.web import Answer, Server
 

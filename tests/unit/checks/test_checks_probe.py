@@ -3,8 +3,8 @@ from collections.abc import Callable
 
 import pytest
 
-from kickoff.checks import probe
-from kickoff.checks.probe import ProbeCounts, Prober
+from kickoff.probing import prober as probe
+from kickoff.probing.prober import ProbeCounts, Prober
 from kickoff.service import HttpCheck
 from tests.unit.checks.web import Answer, Seen, Server
 

@@ -14,7 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
-from kickoff.checks.smoke import wait_ready
+from kickoff.probing.readiness import wait_ready
 
 ROOT = Path(__file__).resolve().parents[3]
 FIXTURE = ROOT / "tests" / "e2e" / "service"
@@ -85,7 +85,7 @@ def test_smoke_passes_and_leaves_evidence(project: Path, start: Start) -> None:
     url, _ = start()
     done = smoke(project, f"--base-url={url}", "--expect-release=new-1")
     assert done.returncode == 0, done.stderr
-    assert [line[:6] for line in done.stderr.splitlines()[:2]] == ["✓ root", "✓ echo"]
+    assert [line[:6] for line in done.stdout.splitlines()[:2]] == ["✓ root", "✓ echo"]
     document = json.loads((project / ".kickoff/evidence/smoke-live.development.json").read_text())
     assert (document["stage"], document["verdict"], document["release"]) == ("smoke-live", "pass", "new-1")
     assert len(document["rules"]) == 3
@@ -96,7 +96,7 @@ def test_smoke_of_another_release_is_rejected(project: Path, start: Start) -> No
     url, _ = start(wrong_release=True)
     done = smoke(project, f"--base-url={url}", "--expect-release=new-1")
     assert done.returncode == 1, done.stderr
-    assert "✗ answers come from the expected release  wrong-release" in done.stderr
+    assert "✗ answers come from the expected release: wrong-release" in done.stdout
 
 
 def test_smoke_of_nothing_is_rejected_with_evidence(project: Path, closed_url: str) -> None:

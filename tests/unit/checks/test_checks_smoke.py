@@ -4,8 +4,8 @@ from dataclasses import replace
 import pytest
 
 from kickoff import service as services
-from kickoff.checks import smoke
 from kickoff.evidence import Verdict, combine
+from kickoff.probing import readiness, smoke
 from tests.unit.checks.web import Answer, Seen, Server
 
 SERVICE = services.parse(
@@ -79,13 +79,13 @@ def test_an_unknown_release_is_not_judged(server: Server, header: str, expected:
     assert combine(rule.verdict for rule in rules) is Verdict.PASS
 
 
-def wait(url: str, seconds: float, expected: str = "new-1", crash: str = "") -> smoke.Readiness:
-    return smoke.wait_ready(url, {}, "/ready", "X-Release", expected, seconds, lambda: crash)
+def wait(url: str, seconds: float, expected: str = "new-1", crash: str = "") -> readiness.Readiness:
+    return readiness.wait_ready(url, {}, "/ready", "X-Release", expected, seconds, lambda: crash)
 
 
 def test_liveness_is_asked_as_the_proxy_asks(server: Server) -> None:
     server.answer = lambda _: Answer(status=302 if len(server.seen) > 2 else 503)
-    live = smoke.wait_live(server.url, {}, "/live", 10, lambda: "")
+    live = readiness.wait_live(server.url, {}, "/live", 10, lambda: "")
     assert (live.ok, live.reason) == (True, ""), "a redirect is an answer"
     assert {(seen.method, seen.path) for seen in server.seen} == {("GET", "/live")}
     assert not any("X-Kickoff-Check" in seen.headers for seen in server.seen)
@@ -94,15 +94,18 @@ def test_liveness_is_asked_as_the_proxy_asks(server: Server) -> None:
 @pytest.mark.parametrize("status", [401, 404, 503])
 def test_liveness_that_is_refused_names_path_and_status(server: Server, status: int) -> None:
     server.answer = lambda _: Answer(status=status)
-    live = smoke.wait_live(server.url, {}, "/live", 0.2, lambda: "")
+    live = readiness.wait_live(server.url, {}, "/live", 0.2, lambda: "")
     assert (live.ok, live.reason) == (
         False, f"GET /live, asked without headers as the proxy will ask, answered {status}"
     )  # fmt: skip
 
 
 def test_liveness_that_nobody_answers_says_so(closed_url: str) -> None:
-    assert "did not answer (ConnectError)" in smoke.wait_live(closed_url, {}, "/live", 0.1, lambda: "").reason
-    assert smoke.wait_live(closed_url, {}, "/live", 60, lambda: "it ended").reason == "it ended"
+    assert (
+        "did not answer (ConnectError)"
+        in readiness.wait_live(closed_url, {}, "/live", 0.1, lambda: "").reason
+    )
+    assert readiness.wait_live(closed_url, {}, "/live", 60, lambda: "it ended").reason == "it ended"
 
 
 def test_a_release_that_is_silent_is_asked_no_more(closed_url: str) -> None:
@@ -160,6 +163,6 @@ def test_no_time_still_asks_once(server: Server) -> None:
 
 def test_a_service_that_insists_on_another_release_ends_the_wait_early(server: Server) -> None:
     server.answer = lambda _: Answer(release="other-1")
-    ready = smoke.wait_ready(server.url, {}, "/ready", "X-Release", "new-1", 60, lambda: "", most_wrong=3)
+    ready = readiness.wait_ready(server.url, {}, "/ready", "X-Release", "new-1", 60, lambda: "", most_wrong=3)
     assert (ready.ok, ready.reason) == (False, "wrong release: expected new-1, answered other-1")
     assert len(server.seen) == 3

@@ -7,9 +7,9 @@ from pathlib import Path
 import pytest
 
 from kickoff import running
-from kickoff.environment import cli
+from kickoff.cli.main import main
+from kickoff.cli.run import environment
 from kickoff.environment.drift import Reader
-from kickoff.errors import run
 from tests.unit.environment.support import FOLDER, ROOT, Loader, Outcome, Project
 
 SECRETS = ("API_KEY", "DATABASE_URL", "REDIS_URL")
@@ -39,7 +39,8 @@ def loader(project: Project, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Cap
             for name, value in (environ or {}).items():
                 patch.setenv(name, value)
             capsys.readouterr()
-            code = run(lambda: cli.main(arguments, read_running=read_running))
+            patch.setattr(environment, "read_running", read_running)
+            code = main(["env", *arguments])
         captured = capsys.readouterr()
         return Outcome(int(code), captured.out, captured.err)
 

@@ -97,7 +97,8 @@ def test_secret_that_cannot_be_used(environ: dict[str, str], rule: str, loader: 
         del given["API_KEY"]
     if environ == {}:
         given = {}
-    for command in (["load"], ["export"], ["hash"], ["validate", "--with-secrets"]):
+    demand = "--with-secrets"
+    for command in (["load", demand], ["export", demand], ["hash"], ["validate", demand]):
         outcome = loader(*command, "--env", "production", environ=given)
         assert outcome.code == 2
         assert rule in outcome.out + outcome.err

@@ -10,7 +10,8 @@ from pathlib import Path
 import dotenv
 import pytest
 
-from kickoff.environment import reference
+from kickoff.cli.environment import FORMATS
+from kickoff.environment import export, reference
 from kickoff.environment import schema as schemas
 from tests.unit.environment.support import GIVEN, ROOT, Loader, Project
 
@@ -116,11 +117,27 @@ def test_load_shows_values_and_hides_secrets(loader: Loader) -> None:
 
 
 def test_load_without_the_secret_says_what_to_do(loader: Loader) -> None:
-    outcome = loader("load", "--env", "staging", environ={"DATABASE_URL": GIVEN["DATABASE_URL"]})
+    given = {"DATABASE_URL": GIVEN["DATABASE_URL"]}
+    outcome = loader("load", "--env", "staging", "--with-secrets", environ=given)
     assert outcome.code == 2
     assert outcome.out == ""
     assert "missing-secret: the secret API_KEY is not set" in outcome.err
     assert "hint: export API_KEY=…, or set API_KEY_FILE" in outcome.err
+
+
+def test_what_is_not_set_is_told_and_left_out(loader: Loader, tmp_path: Path) -> None:
+    given = {"DATABASE_URL": GIVEN["DATABASE_URL"]}
+    shown = loader("load", "--env", "staging", environ=given)
+    assert shown.code == 0
+    assert "not set: API_KEY" in shown.out.splitlines()[0]
+    assert "(secret, not set)" in shown.out
+    document = json.loads(loader("load", "--env", "staging", "--json", environ=given).out)
+    assert (document["not_set"], document["hash"]) == (["API_KEY"], "")
+    exported = loader("export", "--env", "staging", environ=given)
+    assert (exported.code, "API_KEY" in exported.out) == (0, False)
+    assert "left out: API_KEY" in exported.err
+    assert loader("export", "--env", "staging", "--quiet", environ=given).err == ""
+    assert loader("load", "--env", "staging", environ={**given, "API_KEY": "short"}).code == 2
 
 
 def test_export_to_standard_output_is_only_data(loader: Loader, tmp_path: Path) -> None:
@@ -147,7 +164,8 @@ def test_export_to_a_file_is_private_and_complete(style: str, loader: Loader, tm
 def test_export_that_fails_leaves_the_old_file(loader: Loader, tmp_path: Path) -> None:
     target = tmp_path / "out"
     target.write_text("old", "utf-8")
-    assert loader("export", "--env", "staging", "--output", str(target)).code == 2
+    demanding = ("export", "--env", "staging", "--with-secrets", "--output", str(target))
+    assert loader(*demanding).code == 2
     assert target.read_text("utf-8") == "old"
 
 
@@ -291,7 +309,7 @@ def test_secrets_names_states_only(loader: Loader, tmp_path: Path) -> None:
 
 def test_the_reference_page_is_up_to_date() -> None:
     page = (ROOT / reference.PAGE).read_text("utf-8")
-    assert page == reference.render(schemas.read(ROOT)), "run scripts/deploy/environment-loader.py docs"
+    assert page == reference.render(schemas.read(ROOT)), "run `kickoff env docs`"
 
 
 def test_docs_writes_and_checks_the_page(project: Project, loader: Loader) -> None:
@@ -301,6 +319,10 @@ def test_docs_writes_and_checks_the_page(project: Project, loader: Loader) -> No
     assert loader("docs").code == 0
     assert loader("docs", "--check").code == 0
     assert (project.root / reference.PAGE).read_text("utf-8").startswith("# Environment files")
+
+
+def test_the_formats_of_an_export_are_those_in_the_help() -> None:
+    assert tuple(export.FORMATS) == FORMATS
 
 
 def test_every_rule_a_finding_can_name_is_documented() -> None:

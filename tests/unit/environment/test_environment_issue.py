@@ -15,7 +15,7 @@ from kickoff.environment.record import Outcome
 from kickoff.evidence import Evidence
 from tests.unit.environment.support import ROOT
 
-SCRIPT = ROOT / "scripts" / "deploy" / "drift_issue.py"
+KICKOFF = ROOT / "src" / "kickoff"
 BOT = {"login": "github-actions[bot]"}
 FINDING = Finding(
     "configs/environments/staging.env",
@@ -92,7 +92,7 @@ class Repository:
             "GH_TOKEN": token,
         }
         done = subprocess.run(
-            [sys.executable, str(SCRIPT), "--evidence", str(kept), f"--planned={planned}"],
+            [sys.executable, str(KICKOFF), "env", "issue", "--evidence", str(kept), f"--planned={planned}"],
             cwd=self.folder,
             env=environ,
             capture_output=True,

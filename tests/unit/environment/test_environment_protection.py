@@ -13,7 +13,7 @@ from kickoff.environment.protection import Found, Protection, Ref, Reviewer
 from tests.unit.environment.support import ROOT
 from tests.unit.gh_stand_in import GitHub
 
-SCRIPT = ROOT / "scripts" / "setup" / "protect_environments.py"
+KICKOFF = ROOT / "src" / "kickoff"
 REPOSITORY = {
     "full_name": "o/r",
     "default_branch": "main",
@@ -70,7 +70,7 @@ def settled(github: GitHub) -> None:
 def protect(github: GitHub, *arguments: str, **environ: str) -> "subprocess.CompletedProcess[str]":
     given = ["--reviewer", "ada", "--reviewer", "o/shippers", "--wait-minutes", "5", *arguments]
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), *given],
+        [sys.executable, str(KICKOFF), "env", "protect", *given],
         cwd=github.folder,
         env=github.environ | environ,
         capture_output=True,

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from kickoff.evidence import Verdict
-from kickoff.performance import check, comparison, gate, scenarios
-from kickoff.performance.comparison import Kind, Metric, Pairs
+from kickoff.performance import check, comparison, gate, power, scenarios, times
+from kickoff.performance.metrics import Kind, Metric, Pairs, join, pair_up
 from kickoff.performance.samples import Sample
 from kickoff.performance.scenarios import Effect
 
@@ -123,7 +123,7 @@ def test_a_rare_tail_is_seen_although_the_95th_percentile_is_not() -> None:
 
 
 def test_too_few_or_too_noisy_pairs_are_inconclusive() -> None:
-    few = comparison.compare(simulate(np.random.default_rng(2), comparison.MINIMUM_PAIRS - 1), SETTINGS)
+    few = comparison.compare(simulate(np.random.default_rng(2), times.MINIMUM_PAIRS - 1), SETTINGS)
     assert {m.verdict for m in few if m.relative} == {Verdict.INCONCLUSIVE}
     assert "too few" in few[0].reason
     noisy = comparison.compare(simulate(np.random.default_rng(2), 60), SETTINGS)[0]
@@ -189,11 +189,11 @@ def test_a_fraction_of_a_millisecond_stops_nobody() -> None:
 def test_the_plan_grows_with_the_noise_until_the_effect_shows() -> None:
     source = np.random.default_rng(6)
     short = comparison.compare(simulate(source, 150), SETTINGS)
-    factor = comparison.planned_pairs(short, SETTINGS)
+    factor = power.planned_pairs(short, SETTINGS)
     assert factor > 1
     planned = comparison.compare(simulate(source, math.ceil(150 * factor)), SETTINGS)
     assert {metric.verdict for metric in planned} == {Verdict.PASS}
-    assert comparison.planned_pairs(planned, SETTINGS) == 1
+    assert power.planned_pairs(planned, SETTINGS) == 1
 
 
 def test_an_extension_stays_within_the_limit() -> None:
@@ -225,11 +225,11 @@ def test_a_busier_core_for_seconds_on_end_does_not_cry_wolf() -> None:
 def test_the_bootstrap_draws_blocks_of_pairs(count: int) -> None:
     live, noise = np.random.default_rng(4).normal(0, 0.5, (2, count))
     candidate = live + 0.1 + noise / 3
-    found = comparison._bootstrap(live, candidate, np.random.default_rng(9))
-    length = comparison.block_length(count)
+    found = times._bootstrap(live, candidate, np.random.default_rng(9))
+    length = times.block_length(count)
     starts = np.random.default_rng(9).integers(0, count, size=(len(found), math.ceil(count / length)))
     pairs = ((starts[:, :, None] + np.arange(length)) % count).reshape(len(found), -1)
-    np.testing.assert_allclose(found, comparison._effects(live[pairs], candidate[pairs]), atol=1e-5)
+    np.testing.assert_allclose(found, times._effects(live[pairs], candidate[pairs]), atol=1e-5)
 
 
 def test_what_two_starts_of_a_release_differ_by_is_allowed_for() -> None:
@@ -244,11 +244,11 @@ def test_what_two_starts_of_a_release_differ_by_is_allowed_for() -> None:
 
 def test_two_runs_join_to_one() -> None:
     first, second = (simulate(np.random.default_rng(seed), 30, endpoints=2) for seed in (1, 2))
-    joined = comparison.join(first, second)
+    joined = join(first, second)
     assert [entry.count for entry in joined] == [60, 60]
     assert joined[0].live_ms.tolist() == [*first[0].live_ms, *second[0].live_ms]
     only = [replace(second[0], endpoint="GET /new")]
-    assert {entry.endpoint for entry in comparison.join(first, only)} == {"GET /0", "GET /1", "GET /new"}
+    assert {entry.endpoint for entry in join(first, only)} == {"GET /0", "GET /1", "GET /new"}
 
 
 def test_holm() -> None:
@@ -263,7 +263,7 @@ def sample(endpoint: str, arm: str, pair: str, ms: float, ok: bool = True) -> Sa
 
 
 def test_pairs_are_joined_and_halves_left_out() -> None:
-    found = comparison.pair_up(
+    found = pair_up(
         [
             sample("GET /a", "live", "1", 2.0),
             sample("GET /a", "candidate", "1", 3.0, ok=False),
@@ -282,7 +282,7 @@ def test_pairs_are_joined_and_halves_left_out() -> None:
 
 @pytest.mark.parametrize(("share", "count", "rank"), [(0.5, 4, 1), (0.5, 5, 2), (0.95, 20, 18), (0.95, 1, 0)])
 def test_ranks(share: float, count: int, rank: int) -> None:
-    assert comparison.rank(share, count) == rank
+    assert times.rank(share, count) == rank
 
 
 def metric(verdict: Verdict, effect: float = 0.3) -> Metric:

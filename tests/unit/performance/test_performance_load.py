@@ -16,8 +16,11 @@ import pytest
 from kickoff import evidence
 from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict, combine
-from kickoff.performance import check, comparison, load, rules, samples
-from kickoff.performance.load import Arm, Progress
+from kickoff.performance import check, load, rules, samples
+from kickoff.performance import document as documents
+from kickoff.performance.fleet import Progress
+from kickoff.performance.load import Arm
+from kickoff.performance.metrics import pair_up
 from kickoff.performance.scenarios import Catalogue, Scenario
 from tests.unit.performance.toy import Toy
 
@@ -90,7 +93,7 @@ def test_both_sides_get_the_same_requests_in_balanced_order(
     assert new.matches
     shared = min(len(new.matches), len(old.matches))
     assert new.matches[:shared] == old.matches[:shared]
-    pairs = comparison.pair_up(result.samples)
+    pairs = pair_up(result.samples)
     assert {entry.endpoint for entry in pairs} == {sample.endpoint for sample in result.samples}
     firsts = sum(s.slot == 0 for s in result.samples if s.arm == "candidate")
     assert abs(firsts - sum(s.slot == 0 for s in result.samples if s.arm == "live")) <= 4
@@ -132,7 +135,7 @@ def test_several_generators_share_users_and_rate(
     assert {sample.pair.split(".")[0] for sample in result.samples} == {"0", "1"}
     times = [sample.time for sample in result.samples]
     assert times == sorted(times)
-    for entry in comparison.pair_up(result.samples):
+    for entry in pair_up(result.samples):
         asked = sum(s.endpoint == entry.endpoint and s.arm == "live" for s in result.samples)
         assert entry.count >= asked - 3  # what the end cut off
     # A user's pace does not depend on how many generators there are.
@@ -307,7 +310,7 @@ def test_ctrl_c_keeps_partial_results(candidate: Toy, tmp_path: Path) -> None:
     assert process.returncode == 130, output + errors
     assert "Traceback" not in errors
     found = evidence.read(tmp_path)[0]
-    assert found.facts["partial"] is True
+    assert found.facts["exit_code"] == 130
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "partial" in found.summary
     assert sum(entry["requests"] for entry in found.facts["endpoints"]) > 0
@@ -339,9 +342,9 @@ def test_the_generator_does_not_outlive_its_parent(candidate: Toy, tmp_path: Pat
     ("arguments", "message"),
     [
         (["--scenario", "smoky", "--host", "http://127.0.0.1:1"], "no scenario named `smoky`"),
-        (["--host", "127.0.0.1:1"], "is no address"),
+        (["--host", "127.0.0.1:1"], "is not an address"),
         (["--host", "http://127.0.0.1:1", "--duration", "10"], "is no duration"),
-        (["--host", "http://127.0.0.1:1", "--header", "no"], "is no header"),
+        (["--host", "http://127.0.0.1:1", "--header", "no"], "is not a header"),
         (["--scenario", "smoke"], "no address to test"),
         (["--candidate", "--env", "development"], "--attempt"),
         (["--host", "http://127.0.0.1:1", "--workers", "0"], "at least 1"),
@@ -386,7 +389,7 @@ def test_evidence_of_a_first_release_says_what_does_not_apply(
 ) -> None:
     setup = check.Setup(Arm("candidate", candidate.url, {}, "new"), None, locustfile)
     outcome = check.run(smoke, setup, catalogue)
-    document = check.to_evidence(
+    document = documents.to_evidence(
         [outcome],
         environment="staging",
         service="football",

@@ -14,9 +14,11 @@ from types import ModuleType
 import pytest
 
 from kickoff import evidence
+from kickoff import service as services
 from kickoff.errors import run
 from kickoff.evidence import Evidence, Verdict
 from kickoff.performance import live_release
+from kickoff.service import Service
 from tests.unit.performance.toy import Toy
 
 ROOT = Path(__file__).parents[3]
@@ -57,6 +59,7 @@ class FakeSession:
     environment: FakeEnvironment
     target: FakeTarget = field(default_factory=FakeTarget)
     recorded: list[tuple[str, Evidence]] = field(default_factory=list)
+    service: Service = field(default_factory=lambda: services.load(ROOT))
 
     def colour_of(self, which: str) -> str | None:
         return None if which == "live" and self.live is None else "blue"

@@ -22,7 +22,9 @@ from kickoff.performance import (
     scenarios,
     summary,
 )
+from kickoff.performance import document as documents
 from kickoff.performance.load import LoadResult
+from kickoff.performance.metrics import pair_up
 from kickoff.performance.samples import CANDIDATE, Sample
 from kickoff.performance.trend import trends
 from kickoff.report import load_page, page, trend_page
@@ -80,7 +82,7 @@ def judged(samples: list[Sample], rate: float, silent: float) -> tuple[check.Out
         log=[],
         live_silent=silent,
     )
-    metrics = comparison.compare(comparison.pair_up(samples), CATALOGUE.comparison)
+    metrics = comparison.compare(pair_up(samples), CATALOGUE.comparison)
     found = rules.evaluate(run, OBJECTIVES)
     found += [comparison.to_rule(metric, CATALOGUE.comparison) for metric in metrics]
     outcome = check.Outcome(SMOKE, found, [run], metrics)
@@ -128,7 +130,7 @@ def read(document: Evidence, folder: Path) -> dict[str, str]:
 
 
 def documented(outcomes: list[check.Outcome]) -> Evidence:
-    return check.to_evidence(
+    return documents.to_evidence(
         outcomes,
         environment="staging",
         service="shop",

@@ -15,7 +15,7 @@ from kickoff.performance import trend
 from kickoff.performance.trend import Shape, Trend
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "scripts/performance/trend.py"
+KICKOFF = ROOT / "src/kickoff"
 
 
 def of(effects: Sequence[float], error: float = 0.01, margin: float = 0.05) -> Trend:
@@ -106,7 +106,7 @@ def test_the_script_reads_evidence_and_leaves_a_page(
         document(number, effect).write(tmp_path / "runs" / str(number))
     out = tmp_path / "out"
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--evidence", str(tmp_path / "runs"), "--output", str(out)],
+        [sys.executable, str(KICKOFF), "trend", "--evidence", str(tmp_path / "runs"), "--output", str(out)],
         cwd=ROOT,
         capture_output=True,
         text=True,
@@ -121,7 +121,15 @@ def test_the_script_reads_evidence_and_leaves_a_page(
 
 def test_the_script_says_when_there_is_no_folder(tmp_path: Path) -> None:
     done = subprocess.run(
-        [sys.executable, str(SCRIPT), "--evidence", str(tmp_path / "none"), "--output", str(tmp_path)],
+        [
+            sys.executable,
+            str(KICKOFF),
+            "trend",
+            "--evidence",
+            str(tmp_path / "none"),
+            "--output",
+            str(tmp_path),
+        ],
         cwd=ROOT,
         capture_output=True,
         text=True,

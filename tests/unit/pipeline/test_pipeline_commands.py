@@ -6,9 +6,11 @@ import pytest
 
 from kickoff import plan
 from kickoff.artifact.ledger import FolderLedger
+from kickoff.cli.main import main
+from kickoff.cli.run import deploy
+from kickoff.cli.run.deploy import exit_code, find_secrets
 from kickoff.errors import KickoffError
-from kickoff.pipeline import cli, doctor
-from kickoff.pipeline.cli import exit_code, find_secrets
+from kickoff.pipeline import doctor
 from kickoff.pipeline.inputs import Folders
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -60,7 +62,7 @@ def test_a_run_that_may_prove_a_commit_is_seen_by_those_who_wait_for_it(
     ledger = FolderLedger(tmp_path / "state" / "demo" / "proofs", "staging")
     for environment, seen in (("staging", 1), ("production", 0), ("development", 0)):
         decision = plan.Plan((environment,), "push", "refs/heads/main", commit, "because")
-        with cli._claim("demo", decision, folders):
+        with deploy._claim("demo", decision, folders):
             assert len(ledger.running(commit)) == seen
         assert ledger.running(commit) == []
 
@@ -78,5 +80,6 @@ def test_the_doctor_ends_well_even_when_things_are_missing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
-    assert doctor.main(tmp_path) == 0
+    monkeypatch.chdir(tmp_path)
+    assert main(["doctor"]) == 0
     assert "lacks: git, act, traefik" in capsys.readouterr().out

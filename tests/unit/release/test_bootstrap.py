@@ -1,6 +1,7 @@
-"""Every script runs under its locked environment."""
+"""The command runs under its locked environment, and stands in that of its checkout."""
 
 import os
+import subprocess
 import sys
 from pathlib import Path
 
@@ -19,6 +20,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         "a==1 \\\n    --hash=sha256:00\nuv==2 \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\nz==3\n"
     )
     monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    monkeypatch.setattr(bootstrap, "LOCKS", str(tmp_path / "requirements"))
     monkeypatch.setenv("RUNNER_TOOL_CACHE", str(tmp_path / "cache"))
     return tmp_path
 
@@ -43,7 +45,7 @@ def test_an_environment_that_serves_is_kept(
     project: Path, executed: list[list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys, "prefix", str(environment(project / "here", ["performance"])))
-    bootstrap.ensure("performance")
+    bootstrap.ensure("performance", "src/kickoff")
     assert executed == []
 
 
@@ -53,8 +55,35 @@ def test_the_projects_environment_is_preferred(
 ) -> None:
     monkeypatch.setattr(sys, "prefix", "/usr")
     home = environment(project / ".venv", purposes)
-    bootstrap.ensure("pipeline")
-    assert executed == [[str(home / "bin" / "python"), "script.py", "--env", "development"]]
+    bootstrap.ensure("pipeline", "src/kickoff")
+    assert executed == [[str(home / "bin" / "python"), "src/kickoff", "--env", "development"]]
+
+
+def test_what_needs_nothing_needs_no_environment(
+    project: Path, executed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "prefix", "/usr")
+    bootstrap.ensure("", "src/kickoff")
+    assert executed == []
+
+
+@pytest.mark.parametrize("name", ["checkout", "a folder with spaces"])
+def test_the_command_of_a_checkout_runs_its_own_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    shared = environment(tmp_path / "shared", ["dev"])
+    (shared / "bin" / "python").write_text('#!/bin/sh\necho "$@"\n')
+    (shared / "bin" / "python").chmod(0o755)
+    said = []
+    for root in (tmp_path / name, tmp_path / f"{name} 2"):
+        root.mkdir()
+        (root / ".venv").symlink_to(shared)
+        monkeypatch.setattr(bootstrap, "ROOT", str(root))
+        bootstrap._launcher(str(root / ".venv"))
+        command = [str(root / ".venv" / "bin" / "kickoff"), "status"]
+        done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=tmp_path)
+        said.append(done.stdout == f"{root}/src/kickoff status\n")
+    assert said == [True, True]
 
 
 def test_otherwise_one_is_made_from_the_locks_and_only_once(
@@ -71,7 +100,7 @@ def test_otherwise_one_is_made_from_the_locks_and_only_once(
             (home / "bin" / "uv").touch()
 
     monkeypatch.setattr(bootstrap, "_call", call)
-    bootstrap.ensure("pipeline")
+    bootstrap.ensure("pipeline", "src/kickoff")
     assert home.is_relative_to(project / "cache")
     venv, pip, sync = commands
     assert venv[1:] == ["-m", "venv", str(home)]
@@ -79,9 +108,9 @@ def test_otherwise_one_is_made_from_the_locks_and_only_once(
     assert (home / "uv.txt").read_text() == "uv==2 \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\n"
     assert "--require-hashes" in sync
     assert sync[-1] == str(project / "requirements" / "pipeline.txt")
-    bootstrap.ensure("pipeline")
+    bootstrap.ensure("pipeline", "src/kickoff")
     assert len(commands) == 3, "the second time nothing is installed"
-    assert executed == [[str(home / "bin" / "python"), *sys.argv]] * 2
+    assert executed == [[str(home / "bin" / "python"), "src/kickoff", *sys.argv[1:]]] * 2
 
 
 def test_a_changed_lock_makes_another_environment(project: Path) -> None:
@@ -148,6 +177,6 @@ def test_an_old_interpreter_is_refused_with_a_sentence(
 ) -> None:
     monkeypatch.setattr(sys, "version_info", (3, 9, 2, "final", 0))
     with pytest.raises(SystemExit) as caught:
-        bootstrap.ensure("pipeline")
+        bootstrap.check_version()
     assert caught.value.code == 2
     assert "Python 3.9.2 is too old" in capsys.readouterr().err

@@ -70,10 +70,10 @@ def test_a_bad_name_or_time_is_refused(tmp_path: Path, stage: str, started: str)
 
 
 def test_documents_are_read_oldest_first_and_attachments_skipped(tmp_path: Path) -> None:
-    evidence(stage="b", started="2026-01-01T00:00:00").write(tmp_path)
-    evidence(stage="a", started="2026-01-02T00:00:00").write(tmp_path / "deeper")
+    evidence(stage="watch", started="2026-01-01T00:00:00").write(tmp_path)
+    evidence(stage="abort", started="2026-01-02T00:00:00").write(tmp_path / "deeper")
     (tmp_path / "raw.json").write_text("[1, 2]")
-    assert [found.stage for found in read(tmp_path)] == ["b", "a"]
+    assert [found.stage for found in read(tmp_path)] == ["watch", "abort"]
 
 
 def test_broken_documents_are_named(tmp_path: Path) -> None:

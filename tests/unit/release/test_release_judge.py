@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
-from kickoff.checks.probe import ProbeCounts
 from kickoff.evidence import RuleResult, Verdict, combine
+from kickoff.probing.prober import ProbeCounts
+from kickoff.release.exact_tests import binomial_tail, fisher_greater, placement_tail
 from kickoff.release.judge import (
     ALPHA,
     GROWTH,
@@ -18,10 +19,7 @@ from kickoff.release.judge import (
     MINIMUM_SAMPLES,
     Limits,
     Observation,
-    binomial_tail,
-    fisher_greater,
     judge,
-    placement_tail,
     spending,
 )
 from kickoff.release.routers import Traffic

@@ -30,7 +30,7 @@ def test_the_project_describes_its_service() -> None:
     assert service.required_checks == ("smoke-candidate", "perf-baseline")
     assert service.smoke
     assert service.functional is not None
-    assert {"--base-url={url}", "--expect-release={release}"} <= set(service.functional.run)
+    assert {"--base-url={url}", "--expect-release={release}"} <= set(service.functional.command.run)
 
 
 def test_what_is_left_out_has_a_default() -> None:
@@ -105,3 +105,19 @@ def test_a_missing_file_is_named(tmp_path: Path) -> None:
     with pytest.raises(KickoffError, match=r"service\.yml is missing") as caught:
         load(tmp_path)
     assert caught.value.at == str(tmp_path / CONFIG)
+
+
+def test_a_functional_test_that_is_demanded_where_it_does_not_run_is_refused() -> None:
+    text = MINIMAL.replace(
+        "required_checks: []",
+        "required_checks: [functional-candidate]\nfunctional: {name: x, run: [x], in: [staging]}",
+    )
+    with pytest.raises(KickoffError, match=r"required in every environment, and .* staging alone"):
+        parse(text, "configs/service.yml")
+
+
+def test_own_checks_are_demanded_where_they_run() -> None:
+    own = "checks: [{name: one, run: [x]}, {name: two, run: [x], in: [staging]}]"
+    found = parse(MINIMAL.replace("required_checks: []", f"required_checks: []\n{own}"), "x")
+    assert found.checks_for("staging") == ("check-one", "check-two")
+    assert found.checks_for("production") == ("check-one",)

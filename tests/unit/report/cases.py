@@ -6,9 +6,9 @@ import random
 from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from kickoff.evidence import Evidence, RuleResult, Verdict, combine
+from kickoff.evidence import Evidence, RuleResult, Verdict, combine, fields
 from kickoff.report.run import Plan, Run
 
 COMMIT = "4f2c1ab" + "0" * 33
@@ -26,14 +26,23 @@ def at(seconds: float) -> str:
     return (ZERO + timedelta(seconds=seconds)).isoformat(timespec="milliseconds")
 
 
-def ok(rule: str, measured: str, threshold: str, samples: int = 1) -> RuleResult:
+def _identity(rule: str) -> str:
+    """Return the id that a stage gives a rule of this kind."""
+    if ": p95 of" in rule:
+        return "perf.p95"
+    if ": error rate" in rule:
+        return "perf.error-rate"
+    return "rollback.verified" if "after rolling back" in rule else "a.rule"
+
+
+def ok(rule: str, measured: str, threshold: str, samples: int = 1, identity: str = "") -> RuleResult:
     """Return a rule that passed."""
-    return RuleResult("a.rule", rule, Verdict.PASS, measured, threshold, samples)
+    return RuleResult(identity or _identity(rule), rule, Verdict.PASS, measured, threshold, samples)
 
 
 def bad(rule: str, measured: str, threshold: str, reason: str, samples: int = 1) -> RuleResult:
     """Return a rule that failed."""
-    return RuleResult("a.rule", rule, Verdict.FAIL, measured, threshold, samples, reason)
+    return RuleResult(_identity(rule), rule, Verdict.FAIL, measured, threshold, samples, reason)
 
 
 def stage(name: str, begin: float, length: float, rules: Iterable[RuleResult] = (), **more: Any) -> Evidence:
@@ -96,7 +105,6 @@ def staged(changed: bool = True, live: str = OLD, **more: Any) -> Evidence:
         [ok("ready within READY_TIMEOUT", "2.4 s", "≤ 60 s", 9)],
         summary="4f2c1ab is ready on green",
         facts={
-            "attempt": "a-17",
             "changed": changed,
             "live_release": live,
             "candidate_url": "http://127.0.0.1:41873",
@@ -166,7 +174,12 @@ def measured(compared: bool = True, *rules: RuleResult, **more: Any) -> Evidence
             )
         )
     series = {"latency_histogram": _histogram(9.0, 0.55, 2405)}
-    facts: dict[str, Any] = {"endpoints": rows(1.03, "candidate"), "endpoints_live": [], "comparison": []}
+    facts: dict[str, Any] = {
+        "endpoints": rows(1.03, "candidate"),
+        "endpoints_live": [],
+        "comparison": [],
+        "scenarios": [{"name": "smoke", "max_response_ms": 1000.0}],
+    }
     if compared:
         series["latency_histogram_live"] = _histogram(8.6, 0.5, 2400)
         facts["endpoints_live"] = rows(1.0, "live")
@@ -384,6 +397,17 @@ def hostile() -> Run:
     points: list[dict[str, Any]] = [
         {"t": t, "release": text, "colour": text, "rps": 5, "failed": 1, "p95_ms": text} for t in range(5)
     ]
+    facts: dict[str, Any] = {
+        "serving": {"release": text, "colour": text, "answers": text},
+        "live_down": {"release": text, "since": text, "reason": text, "started_again": False},
+        "previous": text,
+        "address": text,
+        "strategy": text,
+        "reason": text,
+        "live_release": text,
+        "facts": dict.fromkeys(("artifact", "environment", "stack", "schema"), text),
+        "endpoints": [{"name": text, "requests": 9, "p50_ms": 1, "p95_ms": 2, "p99_ms": 3}],
+    }
     documents = [
         stage(
             name,
@@ -396,18 +420,7 @@ def hostile() -> Run:
             attempt=text,
             summary=text,
             inputs={text: text, "digest": text},
-            facts={
-                "serving": {"release": text, "colour": text, "answers": text},
-                "live_down": {"release": text, "since": text, "reason": text, "started_again": text},
-                "previous": text,
-                "address": text,
-                "strategy": text,
-                "actor": text,
-                "reason": text,
-                "live_release": text,
-                "digest": text,
-                "endpoints": [{"name": text, "requests": 9, "p50_ms": 1, "p95_ms": 2, "p99_ms": 3}],
-            },
+            facts={key: value for key, value in facts.items() if key in get_type_hints(fields.of(name))},
             series={
                 "traffic": points,
                 "weights": [{"t": 0, "candidate_percent": 50}, {"t": 2, "candidate_percent": 0}],

@@ -197,7 +197,8 @@ def test_percentiles_name_the_endpoint_that_moved_most() -> None:
 
 
 def test_a_limit_within_reach_is_drawn() -> None:
-    perf = cases.measured(True, cases.ok("smoke: p95 of POST /predictions", "25.8 ms", "≤ 60 ms", 99))
+    perf = cases.measured()
+    perf.facts["scenarios"] = [{"name": "smoke", "max_response_ms": 60.0}]
     found = percentiles(perf, rows.endpoints(perf), "0")
     assert found is not None
     assert ">limit 60.0 ms<" in found.drawings[0]

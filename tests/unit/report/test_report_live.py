@@ -8,8 +8,9 @@ import pytest
 
 from kickoff.evidence import Evidence
 from kickoff.report import load_page, page, summary
-from kickoff.report.outcome import decide, live_down
+from kickoff.report.outcome import decide
 from kickoff.report.run import Run
+from kickoff.report.serving import live_down
 from kickoff.report.terminal import closing_block
 from tests.unit.report import cases
 
@@ -38,15 +39,13 @@ def shown(run: Run) -> tuple[str, str, str]:
     ("answers", "row", "sentence"),
     [
         ("yes", f"  serving   {cases.NEW} (green) 100%   previous", "Serving now to everybody: **"),
-        (None, f"  live      {cases.NEW} (green), recorded as live   previous", "Live: **"),
         ("", f"  live      {cases.NEW} (green), recorded as live   previous", "Live: **"),
         ("no", f"  live      {cases.NEW} (green) does not answer   previous", "Live: **"),
         ("status 502", f"  live      {cases.NEW} (green) does not answer: status 502   previous", "Live: **"),
-        (True, f"  serving   {cases.NEW} (green) 100%   previous", "Serving now to everybody: **"),
     ],
 )
-def test_only_what_answered_just_now_serves(answers: object, row: str, sentence: str) -> None:
-    serving = {"release": cases.NEW, "colour": "green"} | ({} if answers is None else {"answers": answers})
+def test_only_what_answered_just_now_serves(answers: str, row: str, sentence: str) -> None:
+    serving = {"release": cases.NEW, "colour": "green", "answers": answers}
     block, text, html = shown(changed(cases.released(), "promote", serving=serving))
     assert row in block
     assert sentence in text

@@ -144,7 +144,7 @@ def test_the_page_tells_its_story_in_order() -> None:
     assert places == sorted(places)
     for fact in (cases.NEW, cases.OLD, "ada", "canary", cases.DIGEST, "http://127.0.0.1:8100", "staging"):
         assert fact in text
-    assert f"git checkout {cases.COMMIT} && make deploy ENV=staging" in text
+    assert f"git checkout {cases.COMMIT} && kickoff deploy --env staging" in text
 
 
 def test_the_journal_and_the_provenance_hold_the_details() -> None:

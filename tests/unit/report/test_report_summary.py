@@ -54,9 +54,7 @@ def test_the_log_is_folded_and_the_next_command_is_last() -> None:
     text = rendered(cases.rejected_at_smoke())
     assert "<details><summary>Last 19 lines of the log of smoke-candidate</summary>" in text
     assert "KeyError: 'ratings'" in text
-    assert text.index("### Stages") < text.index(
-        "Next: `scripts/deploy/release.py logs --env staging --process candidate`"
-    )
+    assert text.index("### Stages") < text.index("Next: `kickoff logs --env staging --process candidate`")
 
 
 def test_a_good_run_shows_no_log() -> None:
@@ -175,7 +173,7 @@ def test_any_limit_holds_and_leaves_whole_blocks(limit: int) -> None:
     text = rendered(enormous(), limit)
     assert len(text.encode()) <= limit
     assert text.startswith("**✗ REJECTED at smoke-candidate**")
-    assert "Next: `scripts/deploy/release.py logs --env staging --process candidate`" in text
+    assert "Next: `kickoff logs --env staging --process candidate`" in text
     assert text.count("<details>") == text.count("</details>")
 
 

@@ -15,7 +15,7 @@ def test_the_block_of_a_release() -> None:
         "  address   http://127.0.0.1:8100",
         "  checks    p95 25.8 ms (limit 1000 ms)   errors 0.00% (0 of 2405) (limit 1%)",
         "  report    .kickoff/report/report.html",
-        "  undo      scripts/deploy/release.py rollback --env staging",
+        "  undo      kickoff rollback --env staging",
     ]
 
 
@@ -29,7 +29,7 @@ def test_the_block_of_a_rejection_ends_with_the_log_and_what_to_do() -> None:
     assert lines[-3] == "            KeyError: 'ratings'"
     assert (
         lines[-1]
-        == "  next      scripts/deploy/release.py logs --env staging --process candidate   ·   make deploy ENV=staging"
+        == "  next      kickoff logs --env staging --process candidate   ·   kickoff deploy --env staging"
     )
 
 

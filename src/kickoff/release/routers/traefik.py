@@ -12,8 +12,8 @@ from typing import Any
 import httpx
 import yaml
 
-from kickoff.checks.http import open_client
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.probing.http import open_client
 from kickoff.prometheus import samples
 from kickoff.release.model import Colour
 from kickoff.release.route import SERVICES, Route, render, route_of, to_yaml, weights_of
@@ -161,7 +161,7 @@ class Proxy:
             "the proxy did not take the new route over, so the previous one was restored",
             code=ExitCode.UNREACHABLE,
             causes=[problem],
-            hint="`release.py logs --process traefik` shows what Traefik objected to",
+            hint="`kickoff logs --env NAME --process traefik` shows what Traefik objected to",
         )
 
 

@@ -25,8 +25,8 @@ from kickoff.release.stores.history import History
 from kickoff.release.stores.journal import Journal
 from kickoff.release.stores.lease import Lease, Owner
 
-REBUILD = "`scripts/deploy/release.py resume --rebuild-state --env {}` derives it again from what runs"
-UNLOCK = "`scripts/deploy/release.py unlock --force --env {}` writes a new one, once no run is at work"
+REBUILD = "`kickoff resume --rebuild-state --env {}` derives it again from what runs"
+UNLOCK = "`kickoff unlock --force --env {}` writes a new one, once no run is at work"
 
 _TOKENS_LOST = 1000
 """More tokens than can have been given since the newest attempt was opened."""

@@ -139,7 +139,7 @@ class TakenBack(KickoffError):
         super().__init__(
             f"this run no longer holds the lock: {by} took {what} over at {taken_at[11:19]} UTC",
             code=ExitCode.LOCK_HELD,
-            hint="this run changed nothing more; `release.py history` says what became of it",
+            hint="this run changed nothing more; `kickoff history --env NAME` says what became of it",
         )
         self.by, self.taken_at = by, taken_at
 
@@ -156,7 +156,7 @@ def held_by(lease: Lease) -> KickoffError:
     return KickoffError(
         f"{lease.owner.who} is releasing (attempt {lease.attempt}, lock expires in {left} s)",
         code=ExitCode.LOCK_HELD,
-        hint="wait for it (`--wait SECONDS`), or, if that run is gone for good, `release.py unlock --force`",
+        hint="wait for it (`--wait SECONDS`); when it is gone for good: `kickoff unlock --force --env NAME`",
     )
 
 

@@ -100,7 +100,7 @@ class LocalTarget:
         write_atomic(self.root / "traefik" / "traefik.yml", configuration)
         binary = shutil.which("traefik", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
         if binary is None:
-            raise KickoffError("traefik is not installed", hint="`make doctor` says what is missing")
+            raise KickoffError("traefik is not installed", hint="`kickoff doctor` says what is missing")
         self.supervisor.add(
             "traefik",
             [binary, f"--configFile={self.root}/traefik/traefik.yml"],
@@ -139,7 +139,7 @@ class LocalTarget:
             return
         uv = shutil.which("uv", path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
         if uv is None:
-            raise KickoffError("uv is not installed", hint="`make doctor` says what is missing")
+            raise KickoffError("uv is not installed", hint="`kickoff doctor` says what is missing")
         shutil.rmtree(home, ignore_errors=True)
         python = str(home / "bin" / "python")
         for command in (

@@ -230,8 +230,8 @@ files=supervisor/*.conf
 
     @property
     def _hint(self) -> str:
-        command = f"`release.py {{}} --env {self.root.name}`"
-        stop, start = command.format("stop"), command.format("start")
+        name = self.root.name
+        stop, start = f"`kickoff stop --env {name}`", f"`kickoff start --env {name}`"
         return f"run {stop}, which ends it with all that it started, then {start}"
 
     @property

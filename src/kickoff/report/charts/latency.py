@@ -1,12 +1,11 @@
 """How long requests took: the candidate's distribution and percentiles beside those of the live release."""
 
 import math
-import re
 from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from kickoff.evidence import Evidence
+from kickoff.evidence import Evidence, fields
 from kickoff.report.charts.svg import NARROW, Figure, Table, draw, label, marker, path, tag, ticks
 from kickoff.report.rows import Endpoint
 from kickoff.report.wording import DASH, change, count, milliseconds, number, plural
@@ -63,7 +62,7 @@ def percentiles(perf: Evidence | None, endpoints: Sequence[Endpoint], environmen
     title = _finding(drawn, compared)
     said = "; ".join(f"{e.name}: {_said(e)}" for e in drawn)
     description = f"Percentiles of the response time of each endpoint. {said}."
-    limit = _limit(perf, drawn)
+    limit = _limit(perf)
     values = [v for e in drawn for side in (e.candidate, e.live) for v in side.values() if v is not None]
     top = max(values)
     within = limit is not None and limit <= top * 2.5
@@ -98,14 +97,11 @@ def _said(endpoint: Endpoint) -> str:
     return f"candidate {candidate}" + (f"; live {live}" if live else "")
 
 
-def _limit(perf: Evidence, drawn: Sequence[Endpoint]) -> float | None:
-    """Return the limit that the p95 rules state, when they all state the same."""
-    found = set()
-    for rule in perf.rules:
-        match = re.fullmatch(r"[≤<]\s*([\d.]+) ms", rule.threshold.strip())
-        if match and re.search(r"\bp95\b", rule.rule) and any(e.name in rule.rule for e in drawn):
-            found.add(float(match[1]) if match[1].count(".") <= 1 and match[1] != "." else math.nan)
-    return found.pop() if len(found) == 1 and not any(map(math.isnan, found)) else None
+def _limit(perf: Evidence) -> float | None:
+    """Return the limit of the p95 in milliseconds, when all scenarios have the same."""
+    scenarios = fields.read(perf.facts, fields.Measured).get("scenarios", [])
+    found = {number(scenario.get("max_response_ms")) for scenario in scenarios}
+    return found.pop() if len(found) == 1 else None
 
 
 def _histogram(points: Sequence[Mapping[str, object]]) -> list[Bucket]:

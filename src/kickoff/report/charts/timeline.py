@@ -6,7 +6,7 @@ from markupsafe import Markup
 
 from kickoff.evidence import Verdict
 from kickoff.report.charts.svg import NARROW, Figure, Table, draw, label, short_time, tag, time_ticks
-from kickoff.report.rows import ICON, WORD, StageRow
+from kickoff.report.rows import StageRow
 from kickoff.report.wording import DASH, duration
 
 _KIND = {
@@ -31,7 +31,7 @@ def timeline(rows: Sequence[StageRow], most: int) -> Figure:
         [
             (row.label, DASH, DASH, "left no evidence")
             if row.missing
-            else (row.label, duration(row.begin), duration(row.length), WORD[row.verdict])
+            else (row.label, duration(row.begin), duration(row.length), row.verdict.word)
             for row in rows[: most * 2]
         ],
         frozenset({1, 2}),
@@ -49,7 +49,7 @@ def timeline(rows: Sequence[StageRow], most: int) -> Figure:
         title = (
             f"{doubtful.label} was inconclusive {duration(doubtful.begin + doubtful.length)} after the start"
         )
-    said = "; ".join(f"{row.label}: {duration(row.length)}, {WORD[row.verdict]}" for row in ran[:30])
+    said = "; ".join(f"{row.label}: {duration(row.length)}, {row.verdict.word}" for row in ran[:30])
     description = f"One bar for each stage from its begin to its end. {said}."
 
     def paint(width: int) -> tuple[float, list[Markup]]:
@@ -67,7 +67,7 @@ def _wide(rows: Sequence[StageRow], total: float, width: int) -> tuple[float, li
         y = 8 + step * index
         x, length = left + row.begin * scale, max(row.length * scale, 3.0)
         content += [
-            label(2, y + 17.5, ICON[row.verdict], f"icon {_KIND[row.verdict]}-text"),
+            label(2, y + 17.5, row.verdict.sign, f"icon {_KIND[row.verdict]}-text"),
             label(22, y + 17.5, row.label[:30]),
             tag("rect", x=x, y=y + 6, width=length, height=15, rx=3, class_=f"bar {_KIND[row.verdict]}"),
             label(x + length + 6, y + 17.5, duration(row.length), "quiet num"),
@@ -83,7 +83,7 @@ def _narrow(rows: Sequence[StageRow], total: float, width: int) -> tuple[float, 
     for index, row in enumerate(rows):
         y = 4 + step * index
         content += [
-            label(0, y + 13, ICON[row.verdict], f"icon {_KIND[row.verdict]}-text"),
+            label(0, y + 13, row.verdict.sign, f"icon {_KIND[row.verdict]}-text"),
             label(18, y + 13, row.label[:30]),
             label(width - 2, y + 13, duration(row.length), "quiet num", "end"),
             tag(

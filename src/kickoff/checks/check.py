@@ -1,0 +1,174 @@
+"""A check: one object that looks at a commit or at a release and returns evidence."""
+
+import argparse
+import os
+import tempfile
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from enum import Flag, auto
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar
+
+from kickoff import foreign
+from kickoff import service as services
+from kickoff.artifact import source
+from kickoff.checks import commands
+from kickoff.evidence import Evidence, Verdict, now
+from kickoff.evidence.files import folder
+from kickoff.service import Service
+
+if TYPE_CHECKING:
+    from kickoff.release.session import Session
+
+
+class Need(Flag):
+    """The subject of a check, which decides the arguments that its command takes."""
+
+    COMMIT = auto()
+    CANDIDATE = auto()
+
+
+@dataclass(frozen=True)
+class Context:
+    """What a check may look at.
+
+    Attributes:
+        arguments: The parsed arguments of its command.
+        root: The project.
+        evidence: The folder that receives evidence and logs.
+    """
+
+    arguments: argparse.Namespace
+    root: Path
+    evidence: Path
+
+    @property
+    def service(self) -> Service:
+        """The service's description: the session's, once there is one."""
+        return self.session.service if "session" in self.__dict__ else self._described
+
+    @cached_property
+    def _described(self) -> Service:
+        return services.load(self.root)
+
+    @cached_property
+    def session(self) -> "Session":
+        """The environment that ``--env`` names, opened when it is first needed."""
+        # Only here, so that testing an address needs neither an environment file nor the engine.
+        from kickoff.release.session import open_session  # noqa: PLC0415
+
+        return open_session(self.environment, self.root)
+
+    @property
+    def environment(self) -> str:
+        """Name of the environment; empty for checks of a commit."""
+        return getattr(self.arguments, "env", None) or ""
+
+    @property
+    def attempt(self) -> str:
+        """The attempt that gets the verdict; empty when none does."""
+        return getattr(self.arguments, "attempt", None) or ""
+
+    @property
+    def commit(self) -> str:
+        """The commit in question, resolved."""
+        return source.resolve(self.root, self.arguments.commit or "HEAD")
+
+    @contextmanager
+    def checkout(self, commit: str) -> Iterator[tuple[Path, dict[str, str]]]:
+        """Yield a folder with the files of ``commit``, and the variables for commands that run there.
+
+        The files come from git's objects, which are what ships: those checked out may be filtered or changed.
+        """
+        environ = foreign.environment()
+        if self.arguments.requirements:
+            tools = commands.tools(self.root / self.arguments.requirements, commands.cache_folder(os.environ))
+            environ["PATH"] = f"{tools}{os.pathsep}{environ.get('PATH', '')}"
+        with tempfile.TemporaryDirectory(prefix="kickoff-check-") as name:
+            where = Path(name) / "tree"
+            source.checkout(self.root, commit, where)
+            yield where, environ
+
+    def document(self, stage: str, *, release: str = "") -> Evidence:
+        """Return evidence that begins now; it says nothing yet."""
+        return Evidence(
+            stage=stage,
+            environment=self.environment,
+            verdict=Verdict.INCONCLUSIVE,
+            summary="the check did not end",
+            started=now(),
+            service=self.service.name,
+            release=release,
+            attempt=self.attempt,
+        )
+
+
+class Check:
+    """What every check is; a check of its own overrides :meth:`run` and what else it needs.
+
+    Attributes:
+        name: Name of the check; also of its command.
+        title: What annotations and help call it.
+        needs: The subject, which decides the common arguments.
+    """
+
+    name: ClassVar[str]
+    title: ClassVar[str]
+    needs: ClassVar[Need]
+
+    def add_arguments(self, parser: argparse.ArgumentParser) -> None:
+        """Add the arguments of the check's command."""
+        add_common(parser, self.needs)
+
+    def verify(self, arguments: argparse.Namespace) -> None:
+        """Refuse arguments that contradict each other.
+
+        Raises:
+            KickoffError: They do (exit 2).
+        """
+
+    def run(self, context: Context) -> Evidence:
+        """Look, and return what was found; the runner does the rest."""
+        raise NotImplementedError
+
+    def documents(self, context: Context) -> Iterable[Evidence]:
+        """Yield the evidence of everything that the check comes to; most are one."""
+        yield self.run(context)
+
+    def attach(
+        self,
+        context: Context,  # noqa: ARG002 - for checks that write more than evidence
+        document: Evidence,  # noqa: ARG002
+        path: Path,  # noqa: ARG002
+    ) -> list[tuple[str, Path]]:
+        """Write what belongs beside the evidence at ``path``; return each file with its label."""
+        return []
+
+
+def add_common(parser: argparse.ArgumentParser, needs: Need) -> None:
+    """Add the arguments that follow from what a check needs."""
+    if Need.CANDIDATE in needs:
+        parser.add_argument("--env", required=True, metavar="NAME", help="environment to test")
+        parser.add_argument(
+            "--attempt", required=True, metavar="ID", help="the attempt that gets the verdict"
+        )
+    if Need.COMMIT in needs:
+        parser.add_argument("--commit", help="the commit whose files count (default: the one checked out)")
+        parser.add_argument(
+            "--requirements",
+            help="hash-locked file with the tools of the commands (default: what is on PATH)",
+        )
+    add_evidence(parser)
+
+
+def add_evidence(parser: argparse.ArgumentParser) -> None:
+    """Add the option that says where evidence goes."""
+    parser.add_argument(
+        "--evidence",
+        type=Path,
+        default=folder(),
+        metavar="DIR",
+        help="where the evidence goes (default: %(default)s)",
+    )

@@ -1,0 +1,212 @@
+"""Commands of the service's own: run without a shell, logged line by line, nothing left running."""
+
+import hashlib
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from kickoff import foreign, masking
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import RuleResult, Verdict, rule_id
+from kickoff.places import cache_home
+from kickoff.service import Command
+
+TAIL = 40
+"""Lines of a failing command's log that the evidence keeps."""
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """How one command ended.
+
+    Attributes:
+        command: The command.
+        status: Its exit code; ``None`` when it was not found or ran out of time.
+        problem: Why there is no exit code; empty otherwise.
+        seconds: How long it ran.
+        log: Where its output is.
+    """
+
+    command: Command
+    status: int | None
+    problem: str
+    seconds: float
+    log: Path
+
+    @property
+    def passed(self) -> bool:
+        """Whether the command ended with exit code 0."""
+        return self.status == 0
+
+    def rule(self, area: str) -> RuleResult:
+        """Return the rule for the report; its id begins with ``area``."""
+        identity = rule_id(area, self.command.name)
+        if self.passed:
+            measured = f"exit 0 in {self.seconds:.1f} s"
+            return RuleResult(identity, self.command.name, Verdict.PASS, measured, "exit 0", 1)
+        measured = "no exit code" if self.status is None else f"exit {self.status}"
+        line = " ".join(self.command.run)
+        reason = self.problem or f"`{line}` ended with exit code {self.status}"
+        return RuleResult(
+            identity, self.command.name, Verdict.FAIL, measured, "exit 0", int(not self.problem), reason
+        )
+
+    def tail(self) -> list[str]:
+        """Return the last lines of the log."""
+        return self.log.read_text(encoding="utf-8").splitlines()[-TAIL:] if self.log.is_file() else []
+
+
+def execute(
+    command: Command,
+    *,
+    root: Path,
+    logs: Path,
+    environ: Mapping[str, str],
+    show: Callable[[str], object],
+    stage: str,
+) -> Outcome:
+    """Run one command in ``root`` without a shell, and leave nothing of it running; its output is masked.
+
+    Args:
+        command: What to run, and its time limit in seconds.
+        root: The folder it runs in.
+        logs: The folder its log goes to, line by line.
+        environ: Its environment.
+        show: Called with each line of its output, line end included.
+        stage: Begins the name of the log.
+    """
+    log = logs / f"{stage}-{re.sub(r'[^A-Za-z0-9]+', '-', command.name).strip('-').lower()}.log"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    begin = time.monotonic()
+
+    def outcome(status: int | None, problem: str = "") -> Outcome:
+        return Outcome(command, status, problem, time.monotonic() - begin, log)
+
+    program = _program(command, root, environ)
+    with log.open("w", encoding="utf-8") as stream:
+
+        def write(raw: str) -> None:
+            line = masking.text(raw)
+            stream.write(line)
+            show(line)
+
+        if program is None:
+            problem = f"`{command.run[0]}` is not on PATH on this machine"
+            write(f"{problem}\n")
+            return outcome(None, problem)
+        status = _watch([program, *command.run[1:]], command.timeout_seconds, root, environ, write)
+    if status is None:
+        return outcome(None, f"did not end within {command.timeout_seconds} s and was stopped")
+    return outcome(status)
+
+
+def _program(command: Command, root: Path, environ: Mapping[str, str]) -> str | None:
+    """Return the program's path: on PATH, or a file of the project named with its folder."""
+    found = shutil.which(command.run[0], path=environ.get("PATH"))
+    if found is None and "/" in command.run[0] and os.access(root / command.run[0], os.X_OK):
+        return str(root / command.run[0])
+    return found
+
+
+def _watch(
+    line: Sequence[str], seconds: int, root: Path, environ: Mapping[str, str], write: Callable[[str], None]
+) -> int | None:
+    """Run a program and pass its lines on; return its exit code, or ``None`` when its time ran out."""
+    with subprocess.Popen(
+        line,
+        cwd=root,
+        env=dict(environ),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
+
+        def copy() -> None:
+            for raw in process.stdout or ():
+                write(raw)
+
+        reader = threading.Thread(target=copy, daemon=True)
+        reader.start()
+        try:
+            return process.wait(timeout=seconds)
+        except subprocess.TimeoutExpired:
+            return None
+        finally:
+            # Whatever the command started and left behind holds the pipe open, and the machine busy.
+            _stop(process)
+            reader.join()
+
+
+def variables(command: Command) -> dict[str, str]:
+    """Return the variables of this process that a command asks for by name."""
+    return {key: os.environ[key] for key in command.environment if key in os.environ}
+
+
+def cache_folder(environ: Mapping[str, str]) -> Path:
+    """Return where tools are kept between runs."""
+    given = environ.get("RUNNER_TOOL_CACHE")
+    return (Path(given) if given else cache_home(environ)) / "kickoff"
+
+
+def tools(requirements: Path, cache: Path) -> Path:
+    """Return the ``bin`` folder of an environment with exactly what a hash-locked file names.
+
+    The folder in ``cache`` is named by the lock's content, so the second call does nothing.
+
+    Raises:
+        KickoffError: The file is missing, or the installation fails.
+    """
+    if not requirements.is_file():
+        raise KickoffError(f"{requirements} is missing", hint="name the lock of the quality gate's tools")
+    version = "{}.{}".format(*sys.version_info[:2]).encode()
+    name = hashlib.sha256(version + requirements.read_bytes()).hexdigest()[:16]
+    home = cache / f"quality-gate-{name}"
+    complete = home / "complete"
+    if not complete.is_file():
+        _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(home))
+        python = str(home / "bin" / "python")
+        _uv("pip", "sync", "--quiet", "--require-hashes", "--python", python, str(requirements))
+        complete.touch()
+    return home / "bin"
+
+
+def _uv(*arguments: str) -> None:
+    beside = Path(sys.executable).parent / "uv"
+    program = str(beside) if beside.is_file() else shutil.which("uv")
+    if program is None:
+        raise KickoffError("uv is not installed", hint="it is part of requirements/pipeline.txt")
+    done = subprocess.run(
+        [program, *arguments],
+        env=foreign.installing(),
+        capture_output=True,
+        encoding="utf-8",
+        errors="replace",
+        check=False,
+    )
+    if done.returncode != 0:
+        raise KickoffError(
+            f"cannot prepare the quality gate's tools: uv {arguments[0]} failed",
+            code=ExitCode.UNREACHABLE,
+            causes=done.stderr.strip().splitlines()[-5:],
+            hint="check the network and the lock's hashes",
+        )
+
+
+def _stop(process: "subprocess.Popen[str]") -> None:
+    try:
+        os.killpg(process.pid, signal.SIGKILL)
+    except ProcessLookupError:
+        return
+    finally:
+        process.wait()

@@ -1,0 +1,1 @@
+"""The command ``kickoff``: arguments parsed once, handed over once, results printed once."""

@@ -1,0 +1,141 @@
+"""From the typed words to the exit code: parse once, hand over to the environment's host or run here."""
+
+import argparse
+import importlib
+import os
+import re
+import shlex
+import shutil
+import sys
+import time
+from collections.abc import Callable, Sequence
+from difflib import get_close_matches
+from pathlib import Path
+
+from kickoff import bootstrap, errors
+from kickoff.cli import command_line, output
+from kickoff.cli.parser import Command, Parser
+from kickoff.cli.verbs import VERBS
+from kickoff.errors import KickoffError
+from kickoff.places import HANDED_OVER
+
+DESCRIPTION = "Ship a service without failed requests; prove each release before users meet it."
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the verb that the arguments name; return its exit code.
+
+    Args:
+        argv: The arguments without the program's name; by default those of the process.
+    """
+    given = list(sys.argv[1:] if argv is None else argv)
+    return errors.run(lambda: _runnable(lambda: run(parse(given))))
+
+
+def parse(argv: Sequence[str]) -> argparse.Namespace:
+    """Return the parsed arguments.
+
+    Raises:
+        KickoffError: They are not those of any verb (exit 2).
+    """
+    first = argv[0] if argv else ""
+    if first and not first.startswith("-") and first not in VERBS:
+        near = get_close_matches(first, VERBS, 1)
+        hint = f"did you mean `kickoff {near[0]}`?" if near else "`kickoff --help` lists the verbs"
+        raise KickoffError(f"kickoff has no verb {first!r}", hint=hint)
+    # The help and the version need no group, so the lightest one does.
+    return build(first if first in VERBS else "doctor").parse_args(argv or ["--help"])
+
+
+def build(only: str = "") -> Parser:
+    """Return the parser of one verb's group, or of all verbs."""
+    command = Command(prog="kickoff", description=DESCRIPTION)
+    command.add_argument("--version", action=_Version, nargs=0, help="show the version")
+    verbs = command.add_subparsers(metavar="VERB", required=True, parser_class=Parser)
+    groups = [VERBS[only].group] if only in VERBS else dict.fromkeys(verb.group for verb in VERBS.values())
+    for group in groups:
+        importlib.import_module(f"kickoff.cli.{group}").add(verbs)
+    return command
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Run a parsed verb: on the host of its environment where that is another machine, otherwise here."""
+    output.configure(arguments)
+    began = time.monotonic()
+    host = _host(arguments)
+    output.detail(f"kickoff {version()}, {Path.cwd()}, {f'on {host}' if host else 'on this machine'}")
+    if host:
+        from kickoff.host import handover
+
+        words = command_line.render(arguments, handover.moved(arguments))
+        code = handover.hand_over(host, arguments, words, Path.cwd())
+    else:
+        code = _run_here(arguments)
+    output.detail(f"ended with exit code {code} after {time.monotonic() - began:.1f} s")
+    return code
+
+
+def _runnable(body: Callable[[], int]) -> int:
+    """Run the body; the commands in an error's hint are written as they can be typed here."""
+    try:
+        return body()
+    except KickoffError as error:
+        error.hint = re.sub(r"`kickoff (?=[a-z-])", f"`{program()} ", error.hint)
+        raise
+
+
+def program() -> str:
+    """Return how this command is typed here: by its name where it is on the PATH, otherwise by its place."""
+    own = Path(bootstrap.ROOT, ".venv", "bin", "kickoff")
+    if shutil.which("kickoff") or not bootstrap.IN_CHECKOUT:
+        return "kickoff"
+    place = os.path.relpath(own if own.is_file() else bootstrap.PACKAGE)
+    return shlex.quote(place) if own.is_file() else f"python3 {shlex.quote(place)}"
+
+
+def _run_here(arguments: argparse.Namespace) -> int:
+    """Run the verb; a hint that needs an environment names this one."""
+    try:
+        return int(arguments.run(arguments))
+    except KickoffError as error:
+        name = getattr(arguments, "env", "")
+        error.hint = error.hint.replace("--env NAME", f"--env {shlex.quote(name)}") if name else error.hint
+        raise
+
+
+def version() -> str:
+    """Return the version of this package, from its own file: a checkout has no metadata."""
+    from kickoff import __version__
+
+    return __version__
+
+
+def _host(arguments: argparse.Namespace) -> str:
+    """Return the address of the other machine that the verb belongs to; empty for this one."""
+    name = getattr(arguments, "env", "")
+    if not name or HANDED_OVER in os.environ or not arguments.at_target(arguments):
+        return ""
+    from kickoff.environment import loader, schema
+
+    root = Path.cwd()
+    try:
+        checked = loader.inspect(name, root, schema.read(root), with_secrets=False)
+    except KickoffError:
+        return _written(root / schema.FOLDER / f"{name}.env")
+    return checked.values.get("DEPLOY_HOST", "")
+
+
+def _written(path: Path) -> str:
+    """Return the host that a file names, when the schema or another file cannot be read.
+
+    A verb for emergencies works all the same then, and must not do so on the wrong machine.
+    """
+    text = path.read_text(encoding="utf-8", errors="replace") if path.is_file() else ""
+    found = re.search(r"""^DEPLOY_HOST=(["']?)(.*?)\1\s*(#.*)?$""", text, re.MULTILINE)
+    return os.path.expandvars(found[2]) if found else ""
+
+
+class _Version(argparse.Action):
+    def __call__(self, parser: argparse.ArgumentParser, *_rest: object) -> None:
+        sys.stdout.write(f"kickoff {version()}\n")
+        parser.exit()

@@ -1,0 +1,51 @@
+"""How a verb speaks: results on standard output, everything else on standard error, as the options say."""
+
+import argparse
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+_options = argparse.Namespace(json=False, quiet=False, verbose=False)
+
+
+def configure(arguments: argparse.Namespace) -> None:
+    """Speak as the options of this command say, until the next call."""
+    for name in vars(_options):
+        setattr(_options, name, bool(getattr(arguments, name, False)))
+
+
+def is_json() -> bool:
+    """Return whether the result is wanted as one JSON document."""
+    return bool(_options.json)
+
+
+def is_quiet() -> bool:
+    """Return whether only results and errors are wanted."""
+    return bool(_options.quiet)
+
+
+def say(text: str) -> None:
+    """Print progress on standard error, unless only results are wanted."""
+    if not _options.quiet:
+        sys.stderr.write(f"{text}\n")
+
+
+def detail(text: str) -> None:
+    """Print on standard error what only a curious reader wants."""
+    if _options.verbose:
+        sys.stderr.write(f"{text}\n")
+
+
+def result(document: Any, text: str = "") -> None:  # noqa: ANN401 - what JSON can hold
+    """Print the result on standard output: the document with ``--json``, otherwise the text."""
+    if _options.json:
+        sys.stdout.write(json.dumps(document, indent=1, ensure_ascii=False) + "\n")
+    elif text:
+        sys.stdout.write(f"{text}\n")
+
+
+def evidence_folder() -> Path:
+    """Return where evidence is kept: ``KICKOFF_EVIDENCE_DIR``, by default ``.kickoff/evidence``."""
+    return Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence")

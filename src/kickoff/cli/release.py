@@ -1,0 +1,147 @@
+"""The verbs of a release on one environment, and the phases that a pipeline runs one by one."""
+
+import argparse
+from collections.abc import Sequence
+from functools import partial
+from pathlib import Path
+
+from kickoff.cli.parser import READ_CODES, RELEASE_CODES, Parser, Verbs, add_verb
+from kickoff.cli.verbs import VERBS
+
+FORMAT = "how the result is written (default: text)"
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verbs."""
+    verb = partial(_verb, verbs)
+    plan = verb("plan", "plan --env staging", "plan --env development --commit v1.4.0", codes=(0, 1, 2, 4))
+    plan.add_argument("--commit", default="HEAD", help="tag, branch or commit (default: HEAD)")
+    _artefact(plan, "built from the commit by default", required=False)
+    verb("status", "status --env production", "status --env staging --json", codes=READ_CODES)
+    logs = verb(
+        "logs",
+        "logs --env staging",
+        "logs --env staging --process candidate --lines 200",
+        "logs --env staging --process 4f2c1ab-9d3e1f20",
+        codes=READ_CODES,
+    )
+    logs.add_argument(
+        "--process",
+        default="",
+        metavar="NAME",
+        help="live (default), candidate (also the last one), blue, green, traefik, or a refused release's id",
+    )
+    logs.add_argument("--lines", type=int, default=50, metavar="N", help="how many (default: 50)")
+    _rollback(verb)
+    start = verb("start", "start --env production")
+    _wait(start, 0, "another run's lock")
+    verb("stop", "stop --env development", codes=(0, 2, 4, 75))
+    resume = verb("resume", "resume --env production", "resume --env production --rebuild-state")
+    resume.add_argument(
+        "--rebuild-state", action="store_true", help="first derive a lost state.json again from what runs"
+    )
+    history = verb(
+        "history", "history --env production", "history --env production --verify", codes=(0, 1, 2)
+    )
+    history.add_argument("--verify", action="store_true", help="check that nobody rewrote it")
+    metrics = verb(
+        "metrics",
+        "metrics --env production --days 90",
+        "metrics --env production --format prometheus",
+        codes=(0, 2),
+    )
+    metrics.add_argument("--days", type=_days, default=30.0, help="length of the window (default: 30)")
+    metrics.add_argument("--format", choices=["text", "json", "prometheus"], default="text", help=FORMAT)
+    unlock = verb("unlock", "unlock --env staging --force", codes=(0, 2))
+    unlock.add_argument("--force", action="store_true", help="the run that holds it is gone for good")
+    _phases(verb)
+
+
+def _phases(verb: "partial[Parser]") -> None:
+    stage = verb("stage", "stage --env staging --artifact-digest sha256:… --commit 4f2c1ab")
+    _artefact(stage, "the artefact to deploy", required=True)
+    stage.add_argument("--commit", required=True, help="the commit it was built from")
+    _wait(stage, 0, "another run's lock")
+    stage.add_argument("--force", action="store_true", help="ship even when this release is live already")
+    stage.add_argument(
+        "--unproven-reason", default="", metavar="TEXT", help="why this ships without a proof; recorded"
+    )
+    promote = verb("promote", "promote --env staging --attempt 7-ab12")
+    promote.add_argument("--attempt", required=True, metavar="ID", help="what `stage` began")
+    watch = verb("watch", "watch --env production", "watch --env production --release 4f2c1ab-9d3e1f20")
+    watch.add_argument(
+        "--release", default="", metavar="ID", help="the release that must be live (default: whichever is)"
+    )
+    abort = verb("abort", "abort --env staging --reason 'found a mistake'")
+    abort.add_argument("--attempt", default="", metavar="ID", help="only this one (default: the open one)")
+    abort.add_argument("--reason", default="", metavar="TEXT", help="why; recorded")
+
+
+def _rollback(verb: "partial[Parser]") -> None:
+    rollback = verb(
+        "rollback",
+        "rollback --env production",
+        "rollback --env production --to 4f2c1ab-9d3e1f20 --reason 'wrong price'",
+        "rollback --env production --failed 4f2c1ab-9d3e1f20",
+    )
+    rollback.add_argument(
+        "--to", default="", metavar="ID", help="release id (default: the last good one before)"
+    )
+    rollback.add_argument(
+        "--failed",
+        default="",
+        metavar="ID",
+        help="take back this release and no other; a first one then serves no more",
+    )
+    rollback.add_argument("--force", action="store_true", help="go to a release that never was good")
+    rollback.add_argument(
+        "--reason", default="", metavar="TEXT", help="why; recorded; must be given with --force"
+    )
+    rollback.add_argument(
+        "--unproven-reason",
+        default="",
+        metavar="TEXT",
+        help="with --force, where only proved releases serve: why; recorded",
+    )
+    _wait(rollback, 60, "another command's lock")
+
+
+def _verb(verbs: Verbs, name: str, *examples: str, codes: Sequence[int] = RELEASE_CODES) -> Parser:
+    child = add_verb(verbs, name, VERBS[name].text, _run, examples=examples, codes=codes, at_target=True)
+    child.set_defaults(command=name)
+    return child
+
+
+def _artefact(parser: Parser, text: str, *, required: bool) -> None:
+    parser.add_argument(
+        "--artifact-digest", required=required, default="", metavar="SHA256", help=f"{text}: sha256:…"
+    )
+    parser.add_argument(
+        "--artifact-directory",
+        type=Path,
+        metavar="DIR",
+        help="folder that holds it (default: $KICKOFF_ARTIFACT_DIR, else .kickoff/artifacts)",
+    )
+
+
+def _wait(parser: Parser, default: float, what: str) -> None:
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=default,
+        metavar="SECONDS",
+        help=f"how long to wait for {what} (default: {default:g})",
+    )
+
+
+def _days(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError("a window has at least some days")
+    return value
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from kickoff.cli.run import release
+
+    return release.run(arguments)

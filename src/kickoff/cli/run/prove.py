@@ -1,0 +1,57 @@
+"""State that what was deployed passed every check, from the evidence of this run alone."""
+
+import argparse
+import json
+from pathlib import Path
+
+from kickoff import evidence, github, plan, service
+from kickoff.artifact import proof
+from kickoff.artifact.ledger import FolderLedger
+from kickoff.cli import output
+from kickoff.errors import KickoffError
+from kickoff.places import state_root
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Write ``proof.<environment>.json`` for each deployment.
+
+    Raises:
+        KickoffError: The evidence proves nothing; the message says why.
+    """
+    folder = output.evidence_folder()
+    proofs, lines = [], []
+    documents = evidence.read(folder)
+    described = service.load(Path.cwd())
+    for environment in _names(arguments.deployments):
+        statement = proof.state(
+            documents,
+            environment=environment,
+            digest=arguments.digest,
+            commit=arguments.commit,
+            required_checks=described.checks_for(environment),
+            repository=arguments.repository,
+        )
+        path = folder / f"proof.{environment}.json"
+        evidence.write_atomic(path, json.dumps(statement, indent=1) + "\n")
+        github.set_output(f"{environment}-proof", path)
+        # On a machine that lasts the proof is found there; a runner of GitHub's is gone in a moment.
+        if environment in plan.PROVED_IN.values() and not github.context().hosted:
+            FolderLedger(state_root(described.name, "proofs"), environment).keep(statement)
+        proofs.append({"environment": environment, "release": statement["release"], "file": str(path)})
+        stages = len(statement["stages"])
+        lines.append(f"✓ {statement['release']} is proved in {environment}: {stages} stages passed")
+    output.result({"proofs": proofs}, "\n".join(lines))
+    return 0
+
+
+def _names(text: str) -> list[str]:
+    try:
+        names = json.loads(text)
+    except ValueError:
+        names = None
+    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+        raise KickoffError(
+            f"--deployments {text!r} is no JSON list of environments",
+            hint="pass the output deployments of `kickoff workflow plan`",
+        )
+    return names

@@ -1,0 +1,37 @@
+"""The verbs of ``kickoff stack``: the containers around the service."""
+
+import argparse
+
+from kickoff.cli.parser import Verbs, add_group, add_verb
+from kickoff.cli.verbs import VERBS
+
+_TEXTS = {
+    "prepare": "make the secrets and files that are missing; change nothing that is there",
+    "plan": "show what applying would do to each service; change nothing",
+    "apply": "make the stack what the project says; the service itself is not touched",
+}
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verbs."""
+    group = add_group(verbs, "stack", VERBS["stack"].text)
+    for name, text in _TEXTS.items():
+        more = ("stack apply --env staging --recreate postgres",) if name == "apply" else ()
+        examples = (f"stack {name} --env staging", *more)
+        codes = (0, 1, 2, 4, 75)
+        child = add_verb(group, name, text, _run, examples=examples, codes=codes, at_target=True)
+        child.set_defaults(command=name)
+        if name == "apply":
+            child.add_argument(
+                "--recreate",
+                action="append",
+                default=[],
+                metavar="SERVICE",
+                help="a service that holds data and may be recreated all the same",
+            )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    from kickoff.cli.run import stack
+
+    return stack.run(arguments)

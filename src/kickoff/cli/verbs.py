@@ -1,0 +1,102 @@
+"""The table of all verbs: which module adds each, what it needs installed, and its line in the help.
+
+Nothing but the standard library: it is read before any environment exists.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+
+class Verb(NamedTuple):
+    """One verb of the command.
+
+    Attributes:
+        group: The module of :mod:`kickoff.cli` that adds its arguments.
+        text: One line about it.
+        needs: The lock whose packages it needs; empty for the standard library alone.
+    """
+
+    group: str
+    text: str
+    needs: str = "pipeline"
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Verbs that stand together in the help."""
+
+    title: str
+    verbs: dict[str, Verb]
+
+
+SECTIONS = (
+    Section(
+        "release",
+        {
+            "deploy": Verb("deploy", "ship a commit through cd.yml on this machine", "dev"),
+            "plan": Verb("release", "show what a release would change; change nothing"),
+            "status": Verb("release", "show who serves, asked just now"),
+            "logs": Verb("release", "show the log of a process or of a refused release"),
+            "rollback": Verb("release", "serve an earlier good release again"),
+            "start": Verb("release", "bring up what is recorded as live, after a stop or a reboot"),
+            "stop": Verb("release", "stop both colours and the proxy; releases are kept"),
+            "resume": Verb("release", "finish or undo what a run that died left behind"),
+            "history": Verb("release", "list what was released, rolled back or refused"),
+            "metrics": Verb("release", "show delivery figures: frequency, lead time, failures, recovery"),
+            "unlock": Verb("release", "free the lock of a run that is gone for good"),
+        },
+    ),
+    Section(
+        "check",
+        {
+            "check": Verb("checks", "run the quality gate on a commit"),
+            "smoke": Verb("checks", "send the service's smoke requests and judge the answers"),
+            "functional": Verb("checks", "run the service's interface tests against the candidate"),
+            "perf": Verb("checks", "load a service with scenarios and judge it", "performance"),
+            "trend": Verb("checks", "show how response times moved over past releases"),
+            "probe": Verb("checks", "wait until an address is ready, then probe it"),
+            "report": Verb("checks", "turn a run's evidence into its report"),
+        },
+    ),
+    Section(
+        "artefact",
+        {
+            "build": Verb("build", "build the bundle or the image of a commit"),
+            "prove": Verb("build", "state that what was deployed passed every check"),
+            "proof": Verb("build", "look a proof up, or compare an artefact with it"),
+        },
+    ),
+    Section(
+        "environment",
+        {
+            "env": Verb("environment", "validate, load, export, compare and explain environments"),
+            "stack": Verb("stack", "plan, prepare or apply the containers around the service"),
+            "doctor": Verb("doctor", "examine this machine, or the host of an environment", ""),
+        },
+    ),
+    Section(
+        "phases and steps of a pipeline",
+        {
+            "stage": Verb("release", "start a candidate on the idle colour, without public traffic"),
+            "promote": Verb("release", "move public traffic to the candidate, judged"),
+            "watch": Verb("release", "judge the live release for WATCH_TIME"),
+            "abort": Verb("release", "undo the open attempt"),
+            "workflow": Verb("workflow", "decide what an event deploys; record how the jobs ended"),
+            "completion": Verb("completion", "print the completion script of a shell"),
+        },
+    ),
+)
+VERBS: dict[str, Verb] = {name: verb for section in SECTIONS for name, verb in section.verbs.items()}
+
+
+def needs(argv: Sequence[str]) -> str:
+    """Return the lock whose packages a command line needs; empty when the standard library is enough.
+
+    Checks say themselves what they take, so even their help needs them; and a host is asked for its facts by
+    more than the standard library, so ``doctor --env`` needs the pipeline's.
+    """
+    verb = VERBS.get(argv[0]) if argv else None
+    if verb is None or (verb.group != "checks" and {"-h", "--help"} & set(argv)):
+        return ""
+    return verb.needs or ("pipeline" if any(part.startswith("--env") for part in argv) else "")

@@ -1,0 +1,46 @@
+"""The verbs of ``kickoff workflow``: what cd.yml asks at its beginning and at its end."""
+
+import argparse
+
+from kickoff.cli.parser import Verbs, add_group, add_verb
+from kickoff.cli.verbs import VERBS
+
+
+def add(verbs: Verbs) -> None:
+    """Add the verbs."""
+    group = add_group(verbs, "workflow", VERBS["workflow"].text)
+    plan = add_verb(
+        group,
+        "plan",
+        "decide what an event deploys; write plan.json and the step outputs",
+        _plan,
+        examples=(
+            "workflow plan",
+            "workflow plan --event workflow_dispatch --input environment=staging",
+        ),
+        env="",
+    )
+    plan.add_argument("--event", metavar="NAME", help="event name (default: GITHUB_EVENT_NAME)")
+    plan.add_argument("--ref", help="full ref (default: GITHUB_REF)")
+    plan.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="dispatch input")
+    results = add_verb(
+        group,
+        "results",
+        "enter into plan.json how each job ended",
+        _results,
+        examples=('workflow results --jobs \'{"build-and-push": {"result": "success"}}\'',),
+        env="",
+    )
+    results.add_argument("--jobs", required=True, metavar="JSON", help="GitHub's `needs` as JSON")
+
+
+def _plan(arguments: argparse.Namespace) -> int:
+    from kickoff.cli.run import workflow
+
+    return workflow.plan_event(arguments)
+
+
+def _results(arguments: argparse.Namespace) -> int:
+    from kickoff.cli.run import workflow
+
+    return workflow.results(arguments)

@@ -1,0 +1,1 @@
+"""Requests that ask whether a release works: readiness, smoke requests and the steady probe."""

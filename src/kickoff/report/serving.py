@@ -1,0 +1,82 @@
+"""The release that answers users now, as far as the evidence tells. Pure functions."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kickoff.evidence import Evidence, fields
+from kickoff.report.wording import line, moment
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """Who answers users now, as far as the evidence tells.
+
+    Attributes:
+        known: Whether the evidence tells.
+        release: What is recorded as live; empty for nothing.
+        colour: Its colour.
+        answers: ``yes``, ``no``, or what answered instead when it was asked; empty when nobody asked.
+        note: What to say when it is not known.
+    """
+
+    known: bool
+    release: str = ""
+    colour: str = ""
+    answers: str = ""
+    note: str = "not known from the evidence"
+
+    @property
+    def asked(self) -> bool:
+        """Whether the release itself answered, and is not just recorded."""
+        return self.known and bool(self.release) and self.answers == "yes"
+
+    @property
+    def label(self) -> str:
+        """What may be said of it in front of :meth:`__str__`."""
+        return "Live" if self.known and self.release and not self.asked else "Serving now"
+
+    def __str__(self) -> str:
+        if not self.known:
+            return self.note
+        if not self.release:
+            return "nothing: there was no release before"
+        name = f"{self.release} ({self.colour})" if self.colour else self.release
+        if self.asked:
+            return name
+        if not self.answers:
+            return f"{name}, recorded as live"
+        return f"{name} does not answer{'' if self.answers == 'no' else f': {self.answers}'}"
+
+
+NOBODY_SAID = Serving(known=False)
+
+
+def serving_now(documents: Sequence[Evidence]) -> Serving:
+    """Return who serves: what the last stage that asked found, or what the first one saw."""
+    for document in sorted(documents, key=lambda d: d.finished, reverse=True):
+        found = fields.read(document.facts, fields.Phase).get("serving")
+        if found is not None:
+            parts = (line(found["release"], 80), line(found["colour"], 20))
+            return Serving(True, *parts, line(found["answers"], 200))
+    if any(document.stage in ("promote", "rollback") for document in documents):
+        return Serving(known=False)  # who was live before says nothing any more
+    for document in documents:
+        if document.stage == "stage" and "live_release" in document.facts:
+            return Serving(True, line(document.facts["live_release"], 80))
+    return Serving(known=False)
+
+
+def live_down(documents: Sequence[Evidence]) -> str:
+    """Return in words that live was down, since when and why; empty when no evidence says so."""
+    found = [fact for d in documents if isinstance(fact := d.facts.get("live_down"), dict)]
+    if not found:
+        return ""
+    # What was started again served as a baseline, unless a later stage found it down once more.
+    fact = next((entry for entry in found if entry.get("started_again") is not True), found[0])
+    since = next((time for entry in found if (time := moment(line(entry.get("since"), 40)))), None)
+    begun = moment(documents[0].started)
+    same_day = since is not None and begun is not None and since.date() == begun.date()
+    when = f" since {since:{'%H:%M' if same_day else '%Y-%m-%d %H:%M'}} UTC" if since else ""
+    reason = line(fact.get("reason"), 200)
+    end = "started again" if fact.get("started_again") is True else "absolute rules decide"
+    return f"was down{when}{f' ({reason})' if reason else ''}: {end}"
