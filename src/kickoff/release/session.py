@@ -173,7 +173,6 @@ def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Se
     environment, service = found
     hide_recorded(folder / "releases")
     store = open_store(STORE, folder, observer)
-    store.upgrade()
     if environment.text("DEPLOY_TARGET") != "compose":
         return Session(service, environment, store, LocalTarget(folder, environment), "")
     from kickoff.release.targets.compose import ComposeTarget  # noqa: PLC0415 - see open_session
@@ -251,7 +250,6 @@ def open_session(
         )
     digest = hashlib.sha256((root / CONFIG).read_bytes() + kind.encode())
     store = open_store(STORE, folder, observer)
-    store.upgrade()
     if stack is None:
         return Session(service, environment, store, LocalTarget(folder, environment), digest.hexdigest())
     # Loaded only where it is needed: Docker's library doubles the time a command takes to start.

@@ -174,7 +174,7 @@ class StateStore(Protocol):
 
 
 def open_store(kind: str, root: Path, observer: Observer | None = None) -> StateStore:
-    """Open a store.
+    """Open a store; what an older version wrote is brought up to date, unless a run is at work.
 
     Args:
         kind: One of ``STORES``.
@@ -185,4 +185,5 @@ def open_store(kind: str, root: Path, observer: Observer | None = None) -> State
         KickoffError: A newer version of Kickoff wrote what is there (exit 2).
     """
     store: StateStore = importlib.import_module(STORES[kind]).open_store(root, observer)
+    store.upgrade()
     return store
