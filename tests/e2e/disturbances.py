@@ -22,8 +22,10 @@ import yaml
 
 from kickoff import plan
 from kickoff.artifact import ledger
-from kickoff.release import journal, steps, traefik
+from kickoff.release import traffic
 from kickoff.release.route import Route, render
+from kickoff.release.routers import traefik
+from kickoff.release.stores import lines
 from kickoff.release.targets.local import target
 from kickoff.release.targets.local.supervision import Supervisor
 from kickoff.service import CONFIG
@@ -175,7 +177,7 @@ def no_room_for_the_journal(scene: Scene) -> Iterator[None]:
     def refuse(_descriptor: int, _data: bytes) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    full = patch.object(journal, "write_fully", refuse)
+    full = patch.object(lines, "write_fully", refuse)
     scene.at("intent", "start", full.start)
     yield
     full.stop()
@@ -233,7 +235,7 @@ def overtaken_before_the_shift(scene: Scene) -> Iterator[None]:
             overtaken.append(aborted.stderr)
         return Route(**route)
 
-    with patch.object(steps, "Route", paused):
+    with patch.object(traffic, "Route", paused):
         yield
     assert overtaken, "the release never came to the point where it is overtaken"
 

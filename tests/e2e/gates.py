@@ -24,18 +24,29 @@ from kickoff.evidence import RuleResult, Verdict, combine
 from kickoff.masking import Masker
 from kickoff.probing.prober import Prober
 from kickoff.probing.readiness import Readiness, wait_ready
-from kickoff.release import engine, judge, roll_out, rollback_targets, steps, traefik
-from kickoff.release.engine import Engine
-from kickoff.release.history import History
-from kickoff.release.journal import Attempt, Journal
-from kickoff.release.rollback import Answer, Request, Rollback
+from kickoff.release import (
+    judge,
+    promote,
+    readiness,
+    recording,
+    rollback,
+    rollback_targets,
+    watch,
+)
+from kickoff.release.attempt import Attempt, Run
+from kickoff.release.progress import Progress
+from kickoff.release.rollback import Answer, Request
+from kickoff.release.routers import MetricsUnreadable, traefik
+from kickoff.release.routers.traefik import Proxy
 from kickoff.release.session import Session
-from kickoff.release.store import Lease, Store
+from kickoff.release.stores.files import Store
+from kickoff.release.stores.history import History
+from kickoff.release.stores.journal import Journal
+from kickoff.release.stores.lease import Lease
 from kickoff.release.targets.local import target as local
 from kickoff.release.targets.local import usage
 from kickoff.release.targets.local.supervision import Supervisor
 from kickoff.release.targets.local.target import LocalTarget
-from kickoff.release.traefik import MetricsUnreadable, Proxy
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,19 +131,19 @@ def _baked() -> property:
     return property(lambda _attempt: "12:00", lambda _attempt, _value: None)
 
 
-_answer = Rollback._answer
+_answer = rollback.answer
 
 
-def _taken_back_first(rollback: Rollback, request: Request) -> Answer:
-    rollback._take_back(rollback._in_progress())
-    return _answer(rollback, request)
+def _taken_back_first(run: Run, request: Request) -> Answer:
+    rollback.take_back(run, rollback.in_progress(run))
+    return _answer(run, request)
 
 
-def _pruned_by_age(engine: steps.Steps, _attempt: str, spare: str = "") -> None:
-    running = {slot.release for slot in engine.store.state().slots.values()} | {spare}
-    folders = [f for f in (engine.store.root / "releases").iterdir() if f.name not in running]
+def _pruned_by_age(attempt: Attempt, spare: str = "") -> None:
+    running = {slot.release for slot in attempt.store.state().slots.values()} | {spare}
+    folders = [f for f in attempt.store.release_folder("").iterdir() if f.name not in running]
     folders.sort(key=lambda folder: folder.stat().st_mtime, reverse=True)
-    for folder in folders[engine.session.environment.integer("KEEP_RELEASES") :]:
+    for folder in folders[attempt.session.environment.integer("KEEP_RELEASES") :]:
         shutil.rmtree(folder)
 
 
@@ -152,15 +163,15 @@ def _no_findings(*arguments: Any, **options: Any) -> Any:
 # fmt: off
 GATES = (
     Gate("the candidate is ready",
-         replaced(steps, "wait_ready", lambda *_, **__: Readiness(True, "", 0.0)),
+         replaced(readiness, "wait_ready", lambda *_, **__: Readiness(True, "", 0.0)),
          ("never ready", "candidate gone before it is promoted")),
-    Gate("the ready candidate is the expected release", replaced(steps, "wait_ready", _any_release),
+    Gate("the ready candidate is the expected release", replaced(readiness, "wait_ready", _any_release),
          ("ready but wrong release", "release header missing")),
     Gate("the hook succeeds", swallowing(LocalTarget, "run_hook", KickoffError, ""),
          ("migration fails", "migration hangs")),
-    Gate("the live release works after the hook", replaced(steps.Steps, "_live_checks", lambda *_: {}),
+    Gate("the live release works after the hook", replaced(readiness, "live_checks", lambda *_: {}),
          ("migration not backward compatible",)),
-    Gate("required checks passed", replaced(Engine, "_require_checks", lambda *_: None),
+    Gate("required checks passed", replaced(promote, "require_checks", lambda *_: None),
          ("required check missing",)),
     Gate("error rate", passing("_share", "judge.error-rate"), ("500 on half of the requests, first release",)),
     Gate("error rate of users", passing("_users"), ("a few users' errors beside a busy probe",)),
@@ -172,12 +183,12 @@ GATES = (
     Gate("cpu", passing("_usage", "judge.cpu"), ("CPU burning",)),
     Gate("the probe expects the release", passing("_release"), ("stray answers of another release",)),
     Gate("enough requests", replaced(judge, "MINIMUM_SAMPLES", 0), ("too few requests to tell",)),
-    Gate("doubt is no pass", replaced(roll_out, "combine", _doubt_passes), ("too few requests to tell",)),
+    Gate("doubt is no pass", replaced(promote, "combine", _doubt_passes), ("too few requests to tell",)),
     Gate("the metrics can be read", swallowing(Proxy, "metrics", MetricsUnreadable, {}),
          ("metrics endpoint down",)),
-    Gate("a verdict outlives a crash", replaced(Attempt, "condemned", _never_condemned()),
+    Gate("a verdict outlives a crash", replaced(Progress, "condemned", _never_condemned()),
          ("Traefik down in the bake",)),
-    Gate("the public address answers as the release", replaced(steps.Steps, "_verify", lambda *_: None),
+    Gate("the public address answers as the release", replaced(readiness, "verify", lambda *_: None),
          ("wrong release for users alone",)),
     Gate("the environment is valid", replaced(loader, "inspect", _no_findings),
          ("environment key missing",)),
@@ -201,28 +212,28 @@ GATES = (
          ("stop beside a foreign process on the port",)),
     Gate("the state folder's path can be written everywhere", replaced(paths, "_UNFIT", re.compile(r"(?!)")),
          ("state folder with a colon",)),
-    Gate("the schema allows going back", replaced(Engine, "_check_schema", lambda *_: None),
+    Gate("the schema allows going back", replaced(rollback, "check_schema", lambda *_: None),
          ("rollback past a schema change",)),
-    Gate("released means judged", replaced(Attempt, "baked_at", _baked()),
+    Gate("released means judged", replaced(Progress, "baked_at", _baked()),
          ("Ctrl-C in the bake", "SIGTERM in the bake")),
-    Gate("one goes back to good releases only", replaced(Rollback, "_require_target", lambda *_: None),
+    Gate("one goes back to good releases only", replaced(rollback, "require_target", lambda *_: None),
          ("rollback to a refused release", "rollback to what was rolled back from")),
     Gate("a rollback is done once", replaced(rollback_targets, "last_return", lambda _: None),
          ("rollback twice", "rollback after the judge went back")),
     Gate("a release id names no path", replaced(rollback_targets, "check_id", lambda release: release),
          ("rollback to a path",)),
-    Gate("arguments come first", replaced(Rollback, "_answer", _taken_back_first),
+    Gate("arguments come first", replaced(rollback, "answer", _taken_back_first),
          ("rollback to nowhere beside another deploy",)),
     Gate("serving is asked", replaced(Session, "not_serving", lambda _: ""),
          ("status of what was killed", "status while another release answers")),
-    Gate("refused releases push no good one out", replaced(steps.Steps, "_prune", _pruned_by_age),
+    Gate("refused releases push no good one out", replaced(recording, "prune", _pruned_by_age),
          ("good releases beside refused ones",)),
     Gate("a lost state is no first release", replaced(Store, "_named_live", lambda _: False),
          ("state is lost",)),
     Gate("a damaged state is no first release", all_of(
         replaced(Store, "_json", lambda *_: None), replaced(Store, "_named_live", lambda _: False)),
          ("state is {}", "state is null")),
-    Gate("the watch judges", replaced(engine, "combine", lambda _: Verdict.PASS), ("bad after it went live",)),
+    Gate("the watch judges", replaced(watch, "combine", lambda _: Verdict.PASS), ("bad after it went live",)),
     # --- what users see and our checks do not, and live that is down ------------------------------------
     Gate("client errors of users", passing("_client_errors_of_users"), ("401 to users alone, first release",)),
     Gate("client errors against live", passing("_client_errors_against_live"),
@@ -231,7 +242,7 @@ GATES = (
     Gate("probes go out unmarked, too", replaced(Prober, "_paired", lambda *_: False),
          ("401 to all unmarked requests, first release",)),
     Gate("the proxy finds the candidate healthy",
-         replaced(steps, "wait_live", lambda *_: Readiness(True, "", 0.0)), ("liveness path is not there",)),
+         replaced(readiness, "wait_live", lambda *_: Readiness(True, "", 0.0)), ("liveness path is not there",)),
     Gate("all checks send the headers", replaced(Session, "check_headers", lambda _: {}),
          ("ready path wants a key",)),
     Gate("p95 of the probe", passing("_p95"), ("p95 above its limit, and no traffic at all",)),
@@ -247,7 +258,7 @@ GATES = (
     Gate("the proof is undamaged", replaced(ledger, "_hash", lambda _: ANY), ("proof damaged",)),
     Gate("the proof names a promotion that passed", replaced(proof, "judged", lambda _: {"verdict": "pass"}),
          ("proof of a release that nobody promoted",)),
-    Gate("the attempt was let in by a proof", replaced(Engine, "_require_leave", lambda *_: None),
+    Gate("the attempt was let in by a proof", replaced(promote, "require_leave", lambda *_: None),
          ("proof demanded after it was staged",)),
     # --- secrets, and commands to the runner, in what others print ---------------------------------------
     Gate("secrets are masked", replaced(Masker, "text", lambda _, text: text),

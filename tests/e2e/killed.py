@@ -10,7 +10,7 @@ import sys
 from typing import Any
 
 from kickoff.cli.main import main as command
-from kickoff.release.journal import Journal
+from kickoff.release.stores.journal import Journal
 
 
 def main() -> int:

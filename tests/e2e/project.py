@@ -24,7 +24,7 @@ from kickoff.evidence import Evidence
 from kickoff.release.engine import Engine
 from kickoff.release.model import Colour
 from kickoff.release.session import Session, open_session
-from kickoff.release.store import Store
+from kickoff.release.stores.files import Store
 from kickoff.release.targets.local import usage
 from kickoff.release.targets.local.target import LocalTarget
 from kickoff.release.targets.ports import free_port
@@ -207,7 +207,9 @@ class Project:
     @property
     def store(self) -> Store:
         """The environment's state."""
-        return self.session().store
+        store = self.session().store
+        assert isinstance(store, Store)
+        return store
 
     @property
     def live(self) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from kickoff.artifact.ledger import FolderLedger
-from kickoff.release.store import Store
+from kickoff.release.stores.files import Store
 from tests.e2e.project import RELEASE, Project
 from tests.e2e.ssh_host import SshHost, ssh_host
 from tests.unit.artifact.test_ledger import STATEMENT

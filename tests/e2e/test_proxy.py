@@ -15,10 +15,10 @@ import httpx
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release import traefik
 from kickoff.release.model import Colour
 from kickoff.release.route import COLOUR_HEADER, Route
-from kickoff.release.traefik import Proxy, static_configuration
+from kickoff.release.routers import Traffic, traefik
+from kickoff.release.routers.traefik import Proxy, static_configuration
 
 pytestmark = pytest.mark.e2e
 
@@ -107,7 +107,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         try:
             proxy = Proxy(f"http://127.0.0.1:{admin}", tmp_path / "dynamic")
             deadline = time.monotonic() + 30
-            while not proxy.ready():
+            while not answers(f"http://127.0.0.1:{admin}/ping"):
                 assert process.poll() is None, log.read_text()
                 assert time.monotonic() < deadline, log.read_text()
                 time.sleep(0.05)
@@ -115,6 +115,13 @@ def running(tmp_path: Path) -> Iterator[Running]:
         finally:
             process.terminate()
             process.wait(20)
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=2).status_code == 200
+    except httpx.HTTPError:
+        return False
 
 
 def route(servers: dict[Colour, str], weights: dict[Colour, int], fallback: Colour | None = None) -> Route:
@@ -150,7 +157,7 @@ def test_public_requests_are_counted_by_colour_and_private_ones_apart(
     running: Running, servers: dict[Colour, str]
 ) -> None:
     running.proxy.apply(route(servers, {Colour.BLUE: 100}))
-    before = running.proxy.metrics().get("blue", traefik.Traffic())
+    before = running.proxy.metrics().get("blue", Traffic())
     assert running.answers(10) == {"blue"}
     assert httpx.get(f"{running.public}/fail").status_code == 500
     httpx.get(running.candidate, headers={COLOUR_HEADER: "blue"})

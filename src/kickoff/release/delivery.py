@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
-from kickoff.release.history import Entry
+from kickoff.release.stores.history import Entry
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,7 +21,7 @@ from dataclasses import dataclass, field, replace
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.probing.prober import ProbeCounts
 from kickoff.release.exact_tests import binomial_tail, fisher_greater, placement_tail
-from kickoff.release.traefik import Traffic
+from kickoff.release.routers import Traffic
 
 ALPHA = 0.001
 MINIMUM_SAMPLES = 20

@@ -52,11 +52,6 @@ class Release:
         """Return the JSON form."""
         return {"id": self.id, "commit": self.commit, "facts": asdict(self.facts)}
 
-    @classmethod
-    def from_document(cls, document: dict[str, Any]) -> Self:
-        """Rebuild a release from its JSON form."""
-        return cls(commit=document["commit"], facts=Facts(**document["facts"]))
-
 
 @dataclass(frozen=True, slots=True)
 class Slot:

@@ -5,11 +5,11 @@ the watch after the release. A release that the gates refused was never live and
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from kickoff.errors import KickoffError
-from kickoff.release.history import Entry
+from kickoff.release.stores.history import Entry
 
 _ID = re.compile(r"[0-9a-f]{7}-[0-9a-f]{8}")
 
@@ -38,44 +38,59 @@ def check_id(release: str) -> str:
     return release
 
 
-def good(entries: Sequence[Entry]) -> list[str]:
-    """Return the good releases, the one that was live last first."""
-    found: dict[str, None] = {}
-    for entry in entries:
-        left = _left(entry)
-        if left:
-            found.pop(left, None)
-        if entry.outcome == "live":
-            found.pop(entry.release, None)
-            found[entry.release] = None
-    return list(reversed(found))
+def good(newest_first: Iterable[Entry]) -> Iterator[str]:
+    """Yield the good releases, the one that was live last first; reads as much as is asked for."""
+    seen: set[str] = set()
+    for entry in newest_first:
+        # Whatever happened to a release last decides.
+        if entry.outcome == "live" and entry.release not in seen:
+            yield entry.release
+        seen |= {entry.release} if entry.outcome == "live" else set()
+        seen |= {left} if (left := _left(entry)) else set()
 
 
-def worth_keeping(entries: Sequence[Entry]) -> list[str]:
-    """Return every release that was live, in the order in which it is kept: good ones first, then the others.
+def worth_keeping(newest_first: Iterable[Entry]) -> Iterator[str]:
+    """Yield every release that was live, in the order in which it is kept: good ones first, then the others.
 
     A release that was rolled back from may be wanted again by a person, but takes no good one's place.
     """
-    was_live = dict.fromkeys(entry.release for entry in reversed(entries) if entry.outcome == "live")
-    return list(dict.fromkeys([*good(entries), *was_live]))
+    good_ones: set[str] = set()
+    others: dict[str, None] = {}
+
+    def noted() -> Iterator[Entry]:
+        for entry in newest_first:
+            if entry.outcome == "live":
+                others[entry.release] = None
+            yield entry
+
+    for release in good(noted()):
+        good_ones.add(release)
+        yield release
+    yield from (release for release in others if release not in good_ones)
 
 
-def live(entries: Sequence[Entry]) -> str:
+def live(newest_first: Iterable[Entry]) -> str:
     """Return the release that the history names as live; empty for none."""
-    last = next((entry for entry in reversed(entries) if entry.outcome == "live" or _left(entry)), None)
-    if last is None:
-        return ""
-    return last.release if last.outcome == "live" else last.previous
+    return _serving_after(_last_change(newest_first))
 
 
-def last_return(entries: Sequence[Entry]) -> Return | None:
+def last_return(newest_first: Iterable[Entry]) -> Return | None:
     """Return how the live release came back, when the last change of who is live was a return to it."""
-    last = next((entry for entry in reversed(entries) if entry.outcome == "live" or _left(entry)), None)
+    last = _last_change(newest_first)
     left = _left(last) if last else ""
     if last is None or not left:
         return None
-    to = last.release if last.outcome == "live" else last.previous
-    return Return(left, to, str(last.data.get("by", "")), last.at)
+    return Return(left, _serving_after(last), str(last.data.get("by", "")), last.at)
+
+
+def _last_change(newest_first: Iterable[Entry]) -> Entry | None:
+    return next((entry for entry in newest_first if entry.outcome == "live" or _left(entry)), None)
+
+
+def _serving_after(change: Entry | None) -> str:
+    if change is None:
+        return ""
+    return change.release if change.outcome == "live" else change.previous
 
 
 def _left(entry: Entry) -> str:

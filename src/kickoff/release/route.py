@@ -18,6 +18,7 @@ CANDIDATE = "candidate"
 SPLIT = "split"
 MAINTENANCE = "maintenance"
 _IDEMPOTENT = "idempotent"
+_EVERYTHING = "PathPrefix(`/`)"
 SERVICES = frozenset(
     {
         *(PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}", SPLIT, MAINTENANCE),
@@ -103,35 +104,7 @@ def render(route: Route) -> dict[str, Any]:
             "followRedirects": False,
         }
         services[str(colour)] = {"loadBalancer": pool}
-    if route.weights:
-        split: dict[str, Any] = {
-            "services": [{"name": str(c), "weight": w} for c, w in sorted(route.weights.items()) if w > 0],
-            "healthCheck": {},
-        }
-        if route.sticky:
-            split["sticky"] = {"cookie": {"name": "kickoff_colour", "httpOnly": True, "sameSite": "lax"}}
-        services[SPLIT] = {"weighted": split}
-        entry = idempotent = SPLIT
-        if route.fallback is not None:
-            failover = {"service": SPLIT, "fallback": str(route.fallback), "healthCheck": {}}
-            entry, idempotent = PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}"
-            services[entry] = {"failover": failover}
-            services[idempotent] = {"failover": failover | {"errors": {"status": _UNAVAILABLE}}}
-        # A router for each: Traefik renames one with several, when any of them has settings of its own.
-        for point in route.entry_points:
-            routers[point] = {"entryPoints": [point], "rule": "PathPrefix(`/`)", "service": entry}
-            routers[f"{point}-{_IDEMPOTENT}"] = {
-                "entryPoints": [point],
-                "rule": "Method(`GET`) || Method(`HEAD`)",
-                "priority": 1000,
-                "middlewares": ["retry"],
-                "service": idempotent,
-            }
-    else:
-        # Traefik answers 503 for a service without servers: come back later, where 404 would say never.
-        services[MAINTENANCE] = {"loadBalancer": {"servers": []}}
-        for point in route.entry_points:
-            routers[point] = {"entryPoints": [point], "rule": "PathPrefix(`/`)", "service": MAINTENANCE}
+    public_services, public_routers = _public(route) if route.weights else _maintenance(route)
     http: dict[str, Any] = {
         "middlewares": {
             "retry": {"retry": _RETRY},
@@ -140,7 +113,47 @@ def render(route: Route) -> dict[str, Any]:
         # Shorter than any server's keep-alive, so that a request is never sent down a closing connection.
         "serversTransports": {"kickoff": {"forwardingTimeouts": {"idleConnTimeout": "3s"}}},
     }
-    return {"http": http | {"services": services, "routers": routers}}
+    return {"http": http | {"services": services | public_services, "routers": routers | public_routers}}
+
+
+def _public(route: Route) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the services and routers of users' requests."""
+    services: dict[str, Any] = {}
+    routers: dict[str, Any] = {}
+    split: dict[str, Any] = {
+        "services": [{"name": str(c), "weight": w} for c, w in sorted(route.weights.items()) if w > 0],
+        "healthCheck": {},
+    }
+    if route.sticky:
+        split["sticky"] = {"cookie": {"name": "kickoff_colour", "httpOnly": True, "sameSite": "lax"}}
+    services[SPLIT] = {"weighted": split}
+    entry = idempotent = SPLIT
+    if route.fallback is not None:
+        failover = {"service": SPLIT, "fallback": str(route.fallback), "healthCheck": {}}
+        entry, idempotent = PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}"
+        services[entry] = {"failover": failover}
+        services[idempotent] = {"failover": failover | {"errors": {"status": _UNAVAILABLE}}}
+    # A router for each: Traefik renames one with several, when any of them has settings of its own.
+    for point in route.entry_points:
+        routers[point] = {"entryPoints": [point], "rule": _EVERYTHING, "service": entry}
+        routers[f"{point}-{_IDEMPOTENT}"] = {
+            "entryPoints": [point],
+            "rule": "Method(`GET`) || Method(`HEAD`)",
+            "priority": 1000,
+            "middlewares": ["retry"],
+            "service": idempotent,
+        }
+    return services, routers
+
+
+def _maintenance(route: Route) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Return the services and routers of users' requests while nothing is live."""
+    # Traefik answers 503 for a service without servers: come back later, where 404 would say never.
+    services: dict[str, Any] = {MAINTENANCE: {"loadBalancer": {"servers": []}}}
+    return services, {
+        point: {"entryPoints": [point], "rule": _EVERYTHING, "service": MAINTENANCE}
+        for point in route.entry_points
+    }
 
 
 def to_yaml(route: Route) -> str:
@@ -153,3 +166,22 @@ def weights_of(document: dict[str, Any]) -> dict[Colour, int]:
     services = document.get("http", {}).get("services", {})
     split = services.get(SPLIT, {}).get("weighted", {}).get("services", [])
     return {Colour(entry["name"]): int(entry["weight"]) for entry in split}
+
+
+def route_of(document: dict[str, Any]) -> Route:
+    """Read a route back from its dynamic configuration.
+
+    What stands in no part of it comes back as the default: without a server no liveness path is written.
+    """
+    http = document.get("http", {})
+    services, routers = http.get("services", {}), http.get("routers", {})
+    pools = {c: services[str(c)]["loadBalancer"] for c in Colour if str(c) in services}
+    fallback = services.get(PUBLIC, {}).get("failover", {}).get("fallback")
+    return Route(
+        servers={colour: pool["servers"][0]["url"] for colour, pool in pools.items()},
+        weights=weights_of(document),
+        fallback=Colour(fallback) if fallback else None,
+        sticky="sticky" in services.get(SPLIT, {}).get("weighted", {}),
+        live_path=next((pool["healthCheck"]["path"] for pool in pools.values()), "/"),
+        entry_points=tuple(name for name, router in routers.items() if router["rule"] == _EVERYTHING),
+    )

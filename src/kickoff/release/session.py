@@ -20,13 +20,16 @@ from kickoff.evidence import Evidence
 from kickoff.paths import state_base, state_root, user
 from kickoff.release import recorded, serving, targets
 from kickoff.release.folder import hide_recorded
-from kickoff.release.journal import Observer
 from kickoff.release.model import Colour
-from kickoff.release.store import Owner, Store, born
+from kickoff.release.routers import Router, open_router
+from kickoff.release.stores import Observer, StateStore, open_store
+from kickoff.release.stores.lease import Owner, born
 from kickoff.release.targets import Endpoint, Target
-from kickoff.release.traefik import Proxy
 from kickoff.service import CONFIG, Service
 from kickoff.service import load as load_service
+
+STORE, ROUTER = "files", "traefik-file"
+"""The store and the router of a host that keeps its own state and route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,15 +38,15 @@ class Session:
 
     service: Service
     environment: Environment
-    store: Store
+    store: StateStore
     target: Target
     stack_hash: str
 
     @property
-    def proxy(self) -> Proxy:
+    def proxy(self) -> Router:
         """The proxy's control side."""
         with self.target.reach("admin") as endpoint:
-            return Proxy(endpoint.url, self.store.root / "traefik" / "dynamic")
+            return open_router(ROUTER, endpoint.url, self.store.root / "traefik" / "dynamic")
 
     def owner(self, *, working: bool) -> Owner:
         """Return this process as an owner of the lock; ``working`` ties the lock to its life."""
@@ -142,9 +145,9 @@ class Session:
                 f"{evidence.stage} is about release {evidence.release or 'unknown'}, "
                 f"but attempt {attempt} ships {current.release}"
             )
-        self.store.renew(attempt, self.owner(working=False), self.environment.seconds("LOCK_TTL"))
-        with self.store.fenced(attempt):
-            self.store.journal.append(
+        lease = self.store.join(attempt, self.owner(working=False), self.environment.seconds("LOCK_TTL"))
+        with self.store.transact(lease) as transaction:
+            transaction.note(
                 event="check", attempt=attempt, check=evidence.stage, verdict=str(evidence.verdict)
             )
 
@@ -168,8 +171,9 @@ def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Se
         return open_session(name, root, observer)
     environment, service = found
     hide_recorded(folder / "releases")
+    store = open_store(STORE, folder, observer)
     kind, place = targets.kind_of(environment.text(targets.KEY)), targets.Place(root, name, folder)
-    return Session(service, environment, Store(folder, observer), kind.target(place, environment), "")
+    return Session(service, environment, store, kind.target(place, environment), "")
 
 
 def _state_folder(name: str, root: Path) -> Path | None:
@@ -189,7 +193,7 @@ def _state_folder(name: str, root: Path) -> Path | None:
 
 def _recorded(folder: Path) -> tuple[Environment, Service] | None:
     """Return what the open attempt's release, the live one, or else the newest, recorded."""
-    store = Store(folder)
+    store = open_store(STORE, folder)
     names = []
     for look in (_attempted, _live):
         with suppress(KickoffError):  # a damaged record is for the command to report, not for the way to it
@@ -199,12 +203,12 @@ def _recorded(folder: Path) -> tuple[Environment, Service] | None:
     return next((found for one in folders if (found := recorded.read(one)) is not None), None)
 
 
-def _attempted(store: Store) -> str:
+def _attempted(store: StateStore) -> str:
     attempt = store.open_attempt()
     return attempt.release if attempt else ""
 
 
-def _live(store: Store) -> str:
+def _live(store: StateStore) -> str:
     state = store.state()
     return state.release_of(state.live)
 
@@ -238,7 +242,8 @@ def open_session(
             hint="set DEPLOY_HOST to a host of yours, or run the job on a self-hosted runner there",
         )
     digest = hashlib.sha256((root / CONFIG).read_bytes() + chosen.encode())
+    store = open_store(STORE, folder, observer)
     for path in kind.described_by(root, name):
         digest.update((root / path).read_bytes())
     target = kind.target(place, environment)
-    return Session(service, environment, Store(folder, observer), target, digest.hexdigest())
+    return Session(service, environment, store, target, digest.hexdigest())

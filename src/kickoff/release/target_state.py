@@ -8,7 +8,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.paths import state_root
 from kickoff.release import recorded, targets
 from kickoff.release.folder import DESCRIPTION, read_object
-from kickoff.release.store import Store
+from kickoff.release.stores.files import Store
 
 
 def read(root: Path, name: str, secret: bytes) -> Running:

@@ -1,150 +1,74 @@
-"""Watching both colours while traffic moves: probe, proxy counters and process usage, sampled each second."""
+"""Judging the live release on after it counts as good."""
 
-import time
-from collections.abc import Callable
-from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
-from typing import Any
-
-from kickoff.evidence import RuleResult, Verdict, combine
-from kickoff.probing.prober import Prober
-from kickoff.release.judge import GROWTH, Limits, Observation, judge
-from kickoff.release.model import Colour
-from kickoff.release.session import Session
-from kickoff.release.traefik import MetricsUnreadable, Traffic
-
-INTERVAL = 1.0
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import Evidence, Verdict, combine, now
+from kickoff.release import outcome
+from kickoff.release.attempt import Rejected, Run
+from kickoff.release.rollback import Request, rollback
+from kickoff.release.trial import Trial
+from kickoff.release.undo import rollback_failed
 
 
-@dataclass(slots=True)
-class Watch:
-    """One judged step.
+def watch(run: Run, release: str) -> Evidence:
+    """Judge the live release for ``WATCH_TIME`` by the rules of the bake; take it back when it fails.
 
-    Attributes:
-        session: The environment.
-        candidate: Colour on trial.
-        live: Colour it is compared with; ``None`` on a first release.
-        pid: Process id the candidate had when it was found ready.
-        points: Traffic per second and release, for the report.
-        began: Monotonic time that counts as zero in ``points``.
+    It holds no lock: another release may come and a person may go back. Then the watch ends undecided.
+
+    Args:
+        run: The command.
+        release: The release that must be live; empty for whichever is.
+
+    Raises:
+        KickoffError: Another release is live, or became live (exit 3); none is (4); taking the release
+            back failed (6).
     """
+    started, session = now(), run.session
+    changes, seconds = run.store.watch(), session.environment.seconds("WATCH_TIME")
+    state = changes.latest()
+    live = state.release_of(state.live)
+    if state.live is None or (release and release != live):
+        raise _not_live_any_more(release or "a release", live)
+    if seconds == 0:
+        return outcome.evidence(
+            run, "watch", started, Verdict.NOT_APPLICABLE, "WATCH_TIME is 0: the release is not watched",
+            release=live, outcome="unwatched",
+        )  # fmt: skip
 
-    session: Session
-    candidate: Colour
-    live: Colour | None
-    pid: int
-    began: float = field(default_factory=time.monotonic)
-    points: list[dict[str, Any]] = field(default_factory=list)
+    def still_live() -> None:
+        latest = changes.latest()
+        if latest.release_of(latest.live) != live:
+            raise _not_live_any_more(live, latest.release_of(latest.live))
 
-    def hold(self, seconds: float, keep_lease: Callable[[], None]) -> list[RuleResult]:
-        """Watch for ``seconds`` and judge; return early once a rule has failed beyond doubt.
+    warm = state.warm if state.warm and session.target.state(state.warm).running else None
+    trial = Trial(session, state.live, warm, session.target.state(state.live).pid)
+    rules = trial.hold(seconds, still_live)
+    verdict = combine(rule.verdict for rule in rules)
+    ended, code, summary, hint = "watched", verdict.exit_code, f"{live} held for {seconds:g} s", ""
+    if verdict is not Verdict.PASS:
+        worst = next(rule for rule in rules if rule.verdict is verdict)
+        summary = f"{worst.rule} in the watch: {worst.measured} against a limit of {worst.threshold}"
+    log = session.logs("live") if verdict is Verdict.FAIL else []
+    if verdict is Verdict.FAIL:
+        back = _take_back(run, live, summary)
+        ended, code, hint = "rolled-back", ExitCode.ROLLED_BACK, back.summary
+    evidence = outcome.evidence(
+        run, "watch", started, verdict, summary,
+        release=live, previous=state.release_of(warm), outcome=ended, exit_code=int(code), hint=hint,
+    )  # fmt: skip
+    evidence.rules, evidence.log_tail, evidence.series = rules, log, {"traffic": trial.points}
+    return evidence
 
-        Doubt at the end is given half the time again, once: the exact tests often need only more requests.
-        Counters that cannot be read are doubt at once.
-        """
-        try:
-            return self._watch(seconds, keep_lease)
-        except MetricsUnreadable as error:
-            reason = f"{error}; the requests of users cannot be judged"
-            return [
-                RuleResult(
-                    "judge.metrics",
-                    "metrics of the proxy",
-                    Verdict.INCONCLUSIVE,
-                    "no data",
-                    "readable",
-                    0,
-                    reason,
-                )
-            ]
 
-    def _watch(self, seconds: float, keep_lease: Callable[[], None]) -> list[RuleResult]:
-        session, environment = self.session, self.session.environment
-        limits = Limits(
-            error_rate=environment.fraction("ERROR_RATE_THRESHOLD"),
-            response_seconds=environment.seconds("RESPONSE_TIME_THRESHOLD"),
-            memory=environment.fraction("MEMORY_USAGE_THRESHOLD"),
-            memory_bytes=environment.bytes("MEMORY_LIMIT"),
-            cpu=environment.fraction("CPU_USAGE_THRESHOLD"),
-            expected_client_errors=session.service.expected_client_errors,
-        )
-        results: list[RuleResult] = []
-        with ExitStack() as stack:
-            state = session.store.state()
-            arms = {c: state.release_of(c) for c in (self.candidate, self.live) if c is not None}
-            probers = {}
-            for colour, release in arms.items():
-                endpoint = stack.enter_context(session.target.reach(str(colour)))
-                probers[colour] = stack.enter_context(
-                    Prober(
-                        endpoint.url,
-                        {**endpoint.headers, **session.check_headers()},
-                        session.service.probe,
-                        header=session.service.release_header,
-                        expected_release=release,
-                        rate=environment.integer("PROBE_RATE"),
-                        marker="probe",
-                        pairs=True,
-                        slow_seconds=limits.response_seconds,
-                    )
-                )
-            start = last = session.proxy.metrics()
-            observed = {colour: Observation() for colour in arms}
-            cpu_start = session.target.state(self.candidate).cpu_seconds
-            began = time.monotonic()
-            deadline, extended = began + seconds, False
-            look, judged_at = 0, 0
-            while True:
-                time.sleep(max(0.0, min(INTERVAL, deadline - time.monotonic())))
-                current = session.proxy.metrics()
-                self._record(arms, last, current)
-                last = current
-                for colour, prober in probers.items():
-                    seen = observed[colour]
-                    seen.probe = prober.snapshot()
-                    if unsent := session.unsent_headers(seen.probe.last_error):
-                        error = f"{seen.probe.last_error} ({unsent})"
-                        seen.probe = replace(seen.probe, last_error=error)
-                    seen.traffic = current.get(str(colour), Traffic()).since(
-                        start.get(str(colour), Traffic())
-                    )
-                self._usage(observed[self.candidate], cpu_start, time.monotonic() - began)
-                keep_lease()
-                over = time.monotonic() >= deadline
-                count = observed[self.candidate].requests
-                # Restarts and wrong releases need no statistics, so they are looked at every second.
-                if over or count >= judged_at * GROWTH + 1:
-                    look, judged_at = look + 1, count
-                    other = observed[self.live] if self.live is not None else None
-                    results = judge(observed[self.candidate], other, limits, look)
-                    verdict = combine(rule.verdict for rule in results)
-                    if verdict is Verdict.FAIL or (over and (verdict is Verdict.PASS or extended)):
-                        return results
-                    if over:
-                        deadline, extended = time.monotonic() + max(seconds / 2, INTERVAL), True
+def _take_back(run: Run, live: str, why: str) -> Evidence:
+    try:
+        return rollback(run, Request(failed=live, reason=why), wait=run.ttl)
+    except KickoffError as error:
+        raise rollback_failed(run, Rejected(why), str(error)) from error
 
-    def _record(self, arms: dict[Colour, str], last: dict[str, Traffic], current: dict[str, Traffic]) -> None:
-        elapsed = round(time.monotonic() - self.began, 2)
-        for colour, release in arms.items():
-            delta = current.get(str(colour), Traffic()).since(last.get(str(colour), Traffic()))
-            quantile = delta.quantile(0.95)
-            self.points.append(
-                {
-                    "t": elapsed,
-                    "release": release,
-                    "colour": str(colour),
-                    "rps": delta.requests,
-                    "failed": delta.errors,
-                    "p95_ms": None if quantile != quantile or quantile == float("inf") else quantile * 1000,  # noqa: PLR0124
-                }
-            )
 
-    def _usage(self, seen: Observation, cpu_start: float, elapsed: float) -> None:
-        process = self.session.target.state(self.candidate)
-        if not process.running or process.pid != self.pid:
-            seen.restarts = max(1, seen.restarts)
-            return
-        seen.memory_bytes = max(seen.memory_bytes, process.memory_bytes)
-        used = max(0.0, process.cpu_seconds - cpu_start) / max(elapsed, 0.1)
-        seen.cpu = used / process.processors
-        seen.usage_samples += 1
+def _not_live_any_more(release: str, live: str) -> KickoffError:
+    return KickoffError(
+        f"{release} is not live: {f'{live} is' if live else 'no release is'}",
+        code=ExitCode.INCONCLUSIVE if live else ExitCode.UNREACHABLE,
+        hint="`kickoff history --env NAME` says who replaced it or went back",
+    )

@@ -6,7 +6,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from kickoff.release.delivery import Figures, measure, to_lines, to_prometheus
-from kickoff.release.history import Entry
+from kickoff.release.stores.history import Entry
 
 END = datetime(2026, 3, 31, 12, tzinfo=UTC)
 

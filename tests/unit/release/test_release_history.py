@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.history import GENESIS, History
+from kickoff.release.stores.history import GENESIS, History
 
 
 @pytest.fixture
@@ -100,3 +100,15 @@ def test_a_reason_with_unusual_line_separators_stays_one_entry(history: History)
     history.append("release", "live", "r6", "r4")
     assert history.verify() == 6
     assert history.entries()[4].data == {"reason": reason}
+
+
+def test_newest_first_is_the_reverse_and_names_the_line_that_is_damaged(history: History) -> None:
+    assert list(history.newest_first()) == history.entries()[::-1]
+    lines = history.path.read_bytes().splitlines()
+    history.path.write_bytes(b"\n".join(not_json(lines)) + b"\n")
+    found = history.newest_first()
+    assert [next(found).release, next(found).release] == ["r4", "r3"]
+    with pytest.raises(KickoffError, match="entry 2"):
+        next(found)
+    history.append("release", "live", "r5", "r4")
+    assert next(history.newest_first()).release == "r5", "an old damage does not stop an emergency"

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.journal import Journal, fold
+from kickoff.release.progress import fold
+from kickoff.release.stores.journal import Journal
 
 
 @pytest.fixture

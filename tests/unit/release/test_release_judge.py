@@ -22,7 +22,8 @@ from kickoff.release.judge import (
     judge,
     spending,
 )
-from kickoff.release.traefik import BUCKETS, Traffic
+from kickoff.release.routers import Traffic
+from kickoff.release.routers.traefik import BUCKETS
 
 LIMITS = Limits(error_rate=0.01, response_seconds=1.0, memory=0.85, memory_bytes=1000, cpu=0.8)
 PROBE = {field.name for field in fields(ProbeCounts)}

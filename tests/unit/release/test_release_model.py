@@ -20,11 +20,6 @@ def test_every_fact_changes_the_id(fact: str) -> None:
     assert Release("0123456", other).id != Release("0123456", FACTS).id
 
 
-def test_a_release_survives_its_document() -> None:
-    release = Release("0123456789", FACTS)
-    assert Release.from_document(release.to_document()) == release
-
-
 def test_the_first_release_goes_to_blue_and_the_next_to_the_other_colour() -> None:
     assert EMPTY.idle is Colour.BLUE
     assert State(Colour.BLUE, None, {}).idle is Colour.GREEN

@@ -3,8 +3,8 @@
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.history import Entry
-from kickoff.release.rollback_targets import Return, check_id, good, last_return, live
+from kickoff.release.rollback_targets import Return, check_id, good, last_return, live, worth_keeping
+from kickoff.release.stores.history import Entry
 
 AT = "2026-01-01T12:00:00.000+00:00"
 
@@ -50,15 +50,25 @@ A, B, C = released("a"), released("b", "a"), released("c", "b")
 def test_good_is_what_was_live_and_not_rolled_back_from(
     entries: list[Entry], expected: list[str], serving: str
 ) -> None:
-    assert good(entries) == expected
-    assert live(entries) == serving
+    assert list(good(reversed(entries))) == expected
+    assert live(reversed(entries)) == serving
 
 
 def test_the_last_return_is_known_until_another_release_goes_live() -> None:
-    assert last_return([A, B]) is None
-    assert last_return([A, B, back("a", "b")]) == Return("b", "a", "ada@host", AT)
-    assert last_return([A, B, taken("c", "b"), refused("x"), note("stop")]) == Return("c", "b", "a run", AT)
-    assert last_return([A, B, back("a", "b"), released("d", "a")]) is None
+    assert last_return(reversed([A, B])) is None
+    assert last_return(reversed([A, B, back("a", "b")])) == Return("b", "a", "ada@host", AT)
+    assert last_return(reversed([A, B, taken("c", "b"), refused("x"), note("stop")])) == Return(
+        "c", "b", "a run", AT
+    )
+    assert last_return(reversed([A, B, back("a", "b"), released("d", "a")])) is None
+
+
+def test_good_ones_are_kept_first_and_no_more_is_read_than_is_asked_for() -> None:
+    entries = [A, B, C, back("b", "c"), taken("d", "b"), refused("x")]
+    assert list(worth_keeping(reversed(entries))) == ["b", "a", "c"]
+    unread = reversed(entries)
+    assert next(worth_keeping(unread)) == "b"
+    assert list(unread) == [C, B, A]
 
 
 @pytest.mark.parametrize(

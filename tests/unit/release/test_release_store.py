@@ -1,13 +1,11 @@
-"""The lock and the fence: who may take over, and that an overtaken run changes nothing."""
+"""The store of files among processes, and with files that are lost or damaged."""
 
 import json
 import os
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import psutil
@@ -15,7 +13,8 @@ import pytest
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import EMPTY, Colour, Slot, State
-from kickoff.release.store import Lease, Owner, Store, TakenBack, born
+from kickoff.release.stores.files import Store
+from kickoff.release.stores.lease import Lease, Owner, born
 
 SRC = str(Path(__file__).resolve().parents[3] / "src")
 LIVE = State(Colour.BLUE, None, {Colour.BLUE: Slot("r1", 1)})
@@ -34,26 +33,6 @@ def store(tmp_path: Path) -> Store:
     return Store(tmp_path / "state")
 
 
-@pytest.fixture
-def other(store: Store) -> Store:
-    """The same folder, as another process sees it."""
-    return Store(store.root)
-
-
-@pytest.fixture
-def process() -> Iterator["subprocess.Popen[bytes]"]:
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as child:
-        yield child
-        child.kill()
-
-
-def refused(act: Callable[[], object]) -> KickoffError:
-    with pytest.raises(KickoffError) as caught:
-        act()
-    assert caught.value.code is ExitCode.LOCK_HELD
-    return caught.value
-
-
 def test_a_fresh_folder_is_free_private_and_empty(store: Store) -> None:
     assert store.lease() == Lease(0, "", None, 0.0)
     assert not store.lease().held
@@ -62,192 +41,21 @@ def test_a_fresh_folder_is_free_private_and_empty(store: Store) -> None:
     assert (store.root / "releases").stat().st_mode & 0o777 == 0o700
 
 
-def test_a_held_lock_names_its_owner_and_attempt(store: Store, other: Store) -> None:
-    lease = store.acquire(someone("run-1"), ttl=600)
-    error = refused(lambda: other.acquire(someone("run-2"), ttl=600))
-    assert "run-1@host" in str(error)
-    assert lease.attempt in str(error)
-    assert other.lease().owner == someone("run-1")
-
-
-def test_an_expired_lease_passes_on(store: Store, other: Store) -> None:
-    store.acquire(someone("run-1"), ttl=-1)
-    assert other.acquire(someone("run-2"), ttl=600).token == 2
-
-
-def test_a_run_takes_over_its_own_idle_lock_only(store: Store, other: Store) -> None:
-    store.acquire(someone("run-1"), ttl=600)
-    refused(lambda: other.acquire(someone("run-2"), ttl=600))
-    assert other.acquire(someone("run-1"), ttl=600).token == 2
-
-
-def test_a_living_process_keeps_its_lock_even_from_its_own_run(
-    store: Store, other: Store, process: "subprocess.Popen[bytes]"
-) -> None:
-    since = born(psutil.Process(process.pid))
-    store.acquire(someone("run-1", process.pid, since), ttl=600)
-    refused(lambda: other.acquire(someone("run-1"), ttl=600))
-    refused(lambda: other.take_over("1-x", someone("run-1"), ttl=600))
-    process.kill()
-    process.wait()
-    assert other.acquire(someone("run-2"), ttl=600).token == 2
-
-
-def test_a_reused_pid_is_not_mistaken_for_the_owner(store: Store, other: Store) -> None:
-    mine = myself()
-    store.acquire(someone("run-1", mine.pid, mine.born - 1000), ttl=600)
-    assert other.acquire(someone("run-2"), ttl=600).token == 2
-
-
-def test_a_clock_that_jumps_does_not_make_the_owner_look_dead(
-    store: Store, other: Store, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    booted = psutil.boot_time()
-    store.acquire(myself(), ttl=600)
-    monkeypatch.setattr("psutil._psplatform.boot_time", lambda: booted - 300)
-    refused(lambda: other.acquire(someone("run-2"), ttl=600))
-
-
-def test_tokens_only_grow_whatever_happens(store: Store, other: Store) -> None:
-    seen = []
-
-    def note() -> None:
-        seen.append(other.lease().token)
-
-    first = store.acquire(someone(), ttl=600)
-    note()
-    other.take_over(first.attempt, someone(), ttl=600)
-    note()
-    other.renew(first.attempt, myself(), ttl=600)  # must not fall back to the token in the attempt's name
-    other.release_lock(first.attempt)
-    second = store.acquire(someone(), ttl=600)
-    note()
-    store.release_lock(second.attempt)
-    store.force_unlock("ada@host")
-    note()
-    third = store.acquire(someone(), ttl=600)
-    note()
-    assert seen == sorted(set(seen)), "every acquisition has a token of its own"
-    assert len({first.attempt, second.attempt, third.attempt}) == 3
-
-
-def test_release_frees_and_releasing_for_another_attempt_does_not(store: Store) -> None:
-    lease = store.acquire(someone(), ttl=600)
-    store.release_lock("99-other")
-    assert store.lease().held
-    store.release_lock(lease.attempt)
-    assert not store.lease().held
-    assert store.lease().token == lease.token
-
-
-def test_renewing_extends_and_names_the_process(store: Store) -> None:
-    lease = store.acquire(someone(), ttl=5)
-    store.renew(lease.attempt, myself(), ttl=500)
-    renewed = store.lease()
-    assert renewed.expires > lease.expires + 100
-    assert renewed.owner == myself()
-    assert renewed.token == lease.token
-
-
-def test_force_unlock_fences_the_holder_off_and_says_who_it_was(store: Store, other: Store) -> None:
-    lease = store.acquire(myself(), ttl=600)
-    was = other.force_unlock("ada@host")
-    assert was.owner == myself()
-    error = refused(lambda: store.fenced(lease.attempt).__enter__())
-    assert "no longer holds the lock" in str(error)
-    refused(lambda: store.renew(lease.attempt, myself(), ttl=600))
-    assert not store.lease().held
-
-
-def by_a_new_attempt(other: Store, _attempt: str) -> None:
-    other.acquire(someone("run-2"), ttl=600)
-
-
-def by_resuming_the_same_attempt(other: Store, attempt: str) -> None:
-    other.take_over(attempt, someone("run-2"), ttl=600)
-
-
-def by_force_and_resuming(other: Store, attempt: str) -> None:
-    other.force_unlock("ada@host")
-    other.take_over(attempt, someone("run-2"), ttl=600)
-
-
-@pytest.mark.parametrize("overtake", [by_a_new_attempt, by_resuming_the_same_attempt, by_force_and_resuming])
-def test_an_overtaken_run_can_do_nothing_any_more(
-    store: Store, other: Store, overtake: Callable[[Store, str], None]
-) -> None:
-    lease = store.acquire(someone("run-1"), ttl=-1)
-    overtake(other, lease.attempt)
-    before = other.lease()
-
-    def write() -> None:
-        with store.fenced(lease.attempt):
-            store.save(LIVE)
-
-    refused(write)
-    refused(lambda: store.renew(lease.attempt, someone("run-1"), ttl=600))
-    store.release_lock(lease.attempt)
-    assert other.lease() == before
-    assert other.state() == EMPTY
-    with other.fenced(before.attempt):
-        other.save(LIVE)
-    assert store.state() == LIVE
-
-
-def test_the_next_command_of_an_idle_attempt_continues_it(store: Store, other: Store) -> None:
-    lease = store.acquire(someone(), ttl=600)
-    other.renew(lease.attempt, myself(), ttl=600)
-    assert other.lease().token == lease.token
-    with other.fenced(lease.attempt):
-        other.save(LIVE)
-    assert store.state() == LIVE
-
-
-def test_an_abort_beside_a_working_promotion_fences_it_off(
-    store: Store, other: Store, process: "subprocess.Popen[bytes]"
-) -> None:
-    working = someone("run-1", process.pid, born(psutil.Process(process.pid)))
-    lease = store.acquire(working, ttl=600)
-    other.renew(lease.attempt, myself(), ttl=600)
-    refused(lambda: store.fenced(lease.attempt).__enter__())
-    with other.fenced(lease.attempt):
-        other.save(LIVE)
-    assert other.state() == LIVE
-
-
-def test_nobody_takes_over_while_a_writer_is_inside_the_fence(store: Store, other: Store) -> None:
-    lease = store.acquire(someone("run-1"), ttl=-1)  # expired: only the fence holds the other one off
-    taken, order = threading.Event(), []
-
-    def take() -> None:
-        other.acquire(someone("run-2"), ttl=600)
-        order.append("taken over")
-        taken.set()
-
-    thread = threading.Thread(target=take)
-    with store.fenced(lease.attempt):
-        thread.start()
-        assert not taken.wait(0.2)
-        store.save(LIVE)
-        order.append("written")
-    thread.join(10)
-    assert order == ["written", "taken over"]
-
-
 WRITER = """
 import sys
 from pathlib import Path
 from kickoff.errors import KickoffError, run
 from kickoff.release.model import Colour, Slot, State
-from kickoff.release.store import Owner, Store
+from kickoff.release.stores.files import Store
+from kickoff.release.stores.lease import Owner
 
 def main():
     store = Store(Path(sys.argv[1]))
-    attempt = store.acquire(Owner("paused@host", "paused", 0, 0.0), ttl=-1).attempt
-    print(attempt, flush=True)
+    lease = store.acquire(Owner("paused@host", "paused", 0, 0.0), ttl=-1)
+    print(lease.attempt, flush=True)
     sys.stdin.readline()
-    with store.fenced(attempt):
-        store.save(State(Colour.BLUE, None, {Colour.BLUE: Slot("stale", 1)}))
+    with store.transact(lease) as transaction:
+        transaction.save(State(Colour.BLUE, None, {Colour.BLUE: Slot("stale", 1)}))
     return 0
 
 sys.exit(run(main))
@@ -265,9 +73,9 @@ def test_a_process_paused_between_check_and_act_wakes_up_to_nothing(store: Store
         attempt = child.stdout.readline().strip()
         os.kill(child.pid, signal.SIGSTOP)
         try:
-            store.take_over(attempt, myself("run-2"), ttl=600)
-            with store.fenced(attempt):
-                store.save(LIVE)
+            lease = store.take_over(attempt, myself("run-2"), ttl=600)
+            with store.transact(lease) as transaction:
+                transaction.save(LIVE)
         finally:
             os.kill(child.pid, signal.SIGCONT)
         _, errors = child.communicate("\n", timeout=30)
@@ -281,7 +89,8 @@ RACER = """
 import sys, time
 from pathlib import Path
 from kickoff.errors import KickoffError
-from kickoff.release.store import Owner, Store
+from kickoff.release.stores.files import Store
+from kickoff.release.stores.lease import Owner
 
 store = Store(Path(sys.argv[1]))
 print("up", flush=True)
@@ -323,21 +132,6 @@ def test_of_many_processes_exactly_one_gets_the_lock(store: Store) -> None:
     assert store.lease().token == 1
 
 
-def test_threads_that_race_never_share_a_token(store: Store) -> None:
-    tokens: list[int] = []
-
-    def take() -> None:
-        mine = Store(store.root)
-        tokens.extend(mine.acquire(someone(), ttl=-1).token for _ in range(5))
-
-    threads = [threading.Thread(target=take) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(30)
-    assert sorted(tokens) == list(range(1, 21))
-
-
 @pytest.mark.parametrize("name", ["state.json", "lock.json"])
 @pytest.mark.parametrize("text", ['{"live":', "", "{}", "[]", "null", "1", '"x"'])
 def test_a_damaged_file_is_named(store: Store, name: str, text: str) -> None:
@@ -351,26 +145,24 @@ def test_a_damaged_file_is_named(store: Store, name: str, text: str) -> None:
     assert caught.value.at.endswith(name)
 
 
+def test_a_damaged_lock_is_written_anew_by_force_and_gives_no_token_twice(store: Store) -> None:
+    lease = store.acquire(myself(), ttl=600)
+    with store.transact(lease) as transaction:
+        transaction.note(event="opened", attempt=lease.attempt, kind="release")
+    (store.root / "lock.json").write_text("{")
+    assert not store.force_unlock("ada@host").held
+    assert store.lease().token > lease.token + 100
+    with pytest.raises(KickoffError), store.transact(lease):
+        raise AssertionError("the holder before writes on")
+
+
 def test_files_are_readable_by_their_owner_alone(store: Store) -> None:
     lease = store.acquire(myself(), ttl=600)
-    with store.fenced(lease.attempt):
-        store.save(LIVE)
+    with store.transact(lease) as transaction:
+        transaction.save(LIVE)
     for name in ("lock.json", "state.json", "fence"):
         assert (store.root / name).stat().st_mode & 0o777 == 0o600
     assert json.loads((store.root / "lock.json").read_text())["expires"] > time.time()
-
-
-def test_the_open_attempt_is_the_one_not_finished(store: Store) -> None:
-    store.journal.append(event="opened", attempt="1-a", kind="release")
-    store.journal.append(event="finished", attempt="1-a", outcome="aborted")
-    assert store.open_attempt() is None
-    store.journal.append(event="opened", attempt="2-b", kind="rollback")
-    found = store.open_attempt()
-    assert found is not None
-    assert found.id == "2-b"
-    assert store.attempt("1-a").finished == "aborted"
-    with pytest.raises(KickoffError, match="no attempt '3-c'"):
-        store.attempt("3-c")
 
 
 def test_a_lost_state_is_no_first_release_while_the_history_names_one(store: Store) -> None:
@@ -389,22 +181,3 @@ def test_a_lost_state_is_no_first_release_while_the_route_gives_traffic(store: S
     (store.root / "traefik" / "dynamic" / "route.yml").write_text(route)
     with pytest.raises(KickoffError, match="is lost"):
         store.state()
-
-
-def test_a_run_that_was_overtaken_learns_by_whom(store: Store, other: Store) -> None:
-    lease = store.acquire(someone("run-1"), ttl=600)
-    store.journal.append(event="opened", attempt=lease.attempt, kind="release")
-    other.take_over(lease.attempt, someone("run-2"), ttl=600, alive=True)
-    error = refused(lambda: store.fenced(lease.attempt).__enter__())
-    assert isinstance(error, TakenBack)
-    assert error.by == someone("run-2").who
-    assert error.by in str(error)
-    assert error.taken_at[11:19] in str(error)
-
-
-def test_logs_of_refused_releases_are_kept_and_bounded(store: Store) -> None:
-    for number in range(5):
-        store.keep_log(f"000000{number}-aaaaaaaa", [f"line {number}"], most=3)
-    assert len(list((store.root / "refused").iterdir())) == 3
-    assert store.kept_log("0000004-aaaaaaaa") == ["line 4"]
-    assert store.kept_log("0000000-aaaaaaaa") is None

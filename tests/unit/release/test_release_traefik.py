@@ -10,10 +10,10 @@ import pytest
 import yaml
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release import traefik
 from kickoff.release.model import Colour
 from kickoff.release.route import Route, render
-from kickoff.release.traefik import Proxy, Traffic, difference, parse_metrics, static_configuration
+from kickoff.release.routers import Traffic, traefik
+from kickoff.release.routers.traefik import Proxy, difference, parse_metrics, static_configuration
 
 INF = math.inf
 WANTED = render(
@@ -212,7 +212,6 @@ def test_a_proxy_that_does_not_answer_is_unreachable_and_changes_nothing(
 ) -> None:
     monkeypatch.setattr(traefik, "APPLY_SECONDS", 0.05)
     proxy = Proxy("http://127.0.0.1:9", tmp_path)  # the discard port: nothing listens there
-    assert not proxy.ready()
     with pytest.raises(KickoffError, match="metrics cannot be read") as caught:
         proxy.metrics()
     assert caught.value.code is ExitCode.UNREACHABLE
@@ -220,7 +219,7 @@ def test_a_proxy_that_does_not_answer_is_unreachable_and_changes_nothing(
     with pytest.raises(KickoffError, match="previous one was restored") as caught:
         proxy.apply(empty)
     assert caught.value.code is ExitCode.UNREACHABLE
-    assert proxy.current() == {}
+    assert proxy.current() is None
     assert list(tmp_path.iterdir()) == []
     (tmp_path / "route.yml").write_text("http: {}\n")
     with pytest.raises(KickoffError):

@@ -14,7 +14,7 @@ from kickoff.environment.loader import inspect
 from kickoff.environment.schema import read
 from kickoff.environment.values import duration
 from kickoff.release.route import CANDIDATE, PUBLIC
-from kickoff.release.traefik import BUCKETS
+from kickoff.release.routers.traefik import BUCKETS
 from tests.unit.stack.stack_support import BIN, ROOT
 
 ONCE = {"init", "migrate", "redis-cluster"}

@@ -18,12 +18,12 @@ from kickoff.paths import public_port
 from kickoff.release.folder import ENVIRONMENT, describe, read_object
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
+from kickoff.release.routers.traefik import static_configuration
 from kickoff.release.targets import Applied, Endpoint, ProcessState
 from kickoff.release.targets.local import launch, runtime
 from kickoff.release.targets.local.supervision import Supervisor
 from kickoff.release.targets.local.usage import usage
 from kickoff.release.targets.ports import free_port, holder, is_free, require_silence
-from kickoff.release.traefik import static_configuration
 
 ROOM = 256 << 20
 """Bytes a release may need: its bundle, its Python environment, logs and journal."""

@@ -1,104 +1,12 @@
-"""The journal: every step's intent and completion, on disk before and after it happens.
+"""How far an attempt has come, folded from the records of its steps. Pure."""
 
-Attempts are folded from it, so a crash loses at most the line being written: a torn last line is ignored
-by readers and cut off by the next writer.
-"""
-
-import json
-import os
-from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
-
-from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import now
-
-Observer = Callable[[dict[str, Any]], None]
-
-
-class Journal:
-    """An append-only file of JSON lines.
-
-    Args:
-        path: The file; created by the first append.
-        observer: Called after each record is on disk (progress display, rehearsals).
-    """
-
-    def __init__(self, path: Path, observer: Observer | None = None) -> None:
-        self.path = path
-        self.observer = observer
-
-    def read(self) -> list[dict[str, Any]]:
-        """Return the complete records, oldest first.
-
-        Raises:
-            KickoffError: A line other than a torn last one is damaged.
-        """
-        try:
-            raw = self.path.read_bytes()
-        except FileNotFoundError:
-            return []
-        lines = raw.split(b"\n")[:-1]  # what follows the last newline is empty or torn
-        records = []
-        for number, line in enumerate(lines, 1):
-            record = _parsed(line)
-            if record is None:
-                raise KickoffError(
-                    f"the journal is damaged at line {number}",
-                    code=ExitCode.UNREACHABLE,
-                    at=f"{self.path}:{number}",
-                    hint="restore the file from a backup, or move it away: `status` shows what runs",
-                )
-            records.append(record)
-        return records
-
-    def append(self, **record: Any) -> None:  # noqa: ANN401 - records are open JSON objects
-        """Add one record durably."""
-        record = {"at": now(), **record}
-        line = json.dumps(record, ensure_ascii=False, separators=(",", ":")).encode() + b"\n"
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            cut_torn_line(descriptor)
-            write_fully(descriptor, line)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        if self.observer is not None:
-            self.observer(record)
-
-
-def _parsed(line: bytes) -> dict[str, Any] | None:
-    """Return the record in a line; ``None`` when it is not one."""
-    try:
-        record = json.loads(line)
-    except ValueError:
-        return None
-    return record if isinstance(record, dict) and {"at", "event"} <= record.keys() else None
-
-
-def write_fully(descriptor: int, data: bytes) -> None:
-    """Write all of ``data``: on a full disk the first write may be short and only the next one fails.
-
-    Raises:
-        OSError: The rest could not be written.
-    """
-    while data:
-        data = data[os.write(descriptor, data) :]
-
-
-def cut_torn_line(descriptor: int) -> None:
-    """Remove what follows the last newline: a line that a crash left incomplete."""
-    size = os.fstat(descriptor).st_size
-    if size == 0 or os.pread(descriptor, 1, size - 1) == b"\n":
-        return
-    block = os.pread(descriptor, size, 0)
-    os.ftruncate(descriptor, block.rfind(b"\n") + 1)
 
 
 @dataclass(slots=True)
-class Attempt:
-    """One attempt at a release, folded from the journal.
+class Progress:
+    """One attempt at a release or a rollback, as its records tell it.
 
     Attributes:
         id: ``<fencing token>-<random>``.
@@ -146,13 +54,13 @@ class Attempt:
         return bool(self.shifted_at)
 
 
-def fold(records: list[dict[str, Any]]) -> list[Attempt]:
+def fold(records: list[dict[str, Any]]) -> list[Progress]:
     """Rebuild the attempts, oldest first."""
-    attempts: dict[str, Attempt] = {}
+    attempts: dict[str, Progress] = {}
     for record in records:
         identity = record.get("attempt", "")
         if record["event"] == "opened":
-            attempts[identity] = Attempt(id=identity, kind=record["kind"])
+            attempts[identity] = Progress(id=identity, kind=record["kind"])
         attempt = attempts.get(identity)
         if attempt is None:
             continue
@@ -160,7 +68,7 @@ def fold(records: list[dict[str, Any]]) -> list[Attempt]:
     return list(attempts.values())
 
 
-def _apply(attempt: Attempt, record: dict[str, Any]) -> None:
+def _apply(attempt: Progress, record: dict[str, Any]) -> None:
     match record["event"], record.get("step"):
         case "planned", _:
             attempt.release, attempt.colour = record["release"], record["colour"]
@@ -179,7 +87,7 @@ def _apply(attempt: Attempt, record: dict[str, Any]) -> None:
             _apply_step(attempt, record, step)
 
 
-def _apply_step(attempt: Attempt, record: dict[str, Any], step: str) -> None:
+def _apply_step(attempt: Progress, record: dict[str, Any], step: str) -> None:
     match record["event"], step:
         case "done", "ready":
             attempt.staged = True

@@ -6,14 +6,14 @@ proves integrity to its reader, not authorship: whoever can write the folder can
 
 import hashlib
 import json
-import os
-from dataclasses import dataclass
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import now
-from kickoff.release.journal import cut_torn_line, write_fully
+from kickoff.release.stores import lines
 
 GENESIS = "0" * 64
 _KEYS = {"seq", "at", "action", "outcome", "release", "previous", "data", "parent", "hash"}
@@ -48,25 +48,27 @@ class History:
 
     def append(self, action: str, outcome: str, release: str, previous: str, **data: Any) -> None:  # noqa: ANN401
         """Add an entry durably; call inside the fence."""
-        documents = self._documents()
+        last = next(self._newest_first(), None)
         body = {
-            "seq": len(documents) + 1,
+            "seq": last["seq"] + 1 if last else 1,
             "at": now(),
             "action": action,
             "outcome": outcome,
             "release": release,
             "previous": previous,
             "data": data,
-            "parent": documents[-1]["hash"] if documents else GENESIS,
+            "parent": last["hash"] if last else GENESIS,
         }
         text = json.dumps(body | {"hash": _hash(body)}, ensure_ascii=False, separators=(",", ":"))
-        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o600)
-        try:
-            cut_torn_line(descriptor)
-            write_fully(descriptor, text.encode() + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        lines.append(self.path, text.encode())
+
+    def newest_first(self) -> Iterator[Entry]:
+        """Yield the entries, newest first, reading no more of the file than is asked for.
+
+        Raises:
+            KickoffError: A line on the way is not an entry (exit code 1).
+        """
+        yield from map(_entry, self._newest_first())
 
     def entries(self) -> list[Entry]:
         """Return the entries, oldest first.
@@ -74,10 +76,7 @@ class History:
         Raises:
             KickoffError: A line is not an entry (exit code 1).
         """
-        return [
-            Entry(d["action"], d["outcome"], d["release"], d["previous"], d["at"], d["data"])
-            for d in self._documents()
-        ]
+        return [_entry(document) for document in self._documents()]
 
     def verify(self) -> int:
         """Check the chain and return the number of entries.
@@ -95,22 +94,22 @@ class History:
         return len(documents)
 
     def _documents(self) -> list[dict[str, Any]]:
+        # A torn last line was never acknowledged, and the next resume writes it again.
+        return [self._document(line, number) for number, line in enumerate(lines.read(self.path), 1)]
+
+    def _newest_first(self) -> Iterator[dict[str, Any]]:
+        for age, line in enumerate(lines.newest_first(self.path)):
+            yield self._document(line, -age)
+
+    def _document(self, line: bytes, number: int) -> dict[str, Any]:
+        """Return the document of a line; ``number`` counts from 1, or from 0 down for the newest ones."""
         try:
-            raw = self.path.read_bytes()
-        except FileNotFoundError:
-            return []
-        documents = []
-        # What follows the last newline was torn by a crash: the entry was never acknowledged, and the next
-        # resume writes it again. Only a writer cuts it off: here it may be a line that is being written.
-        for number, line in enumerate(raw.split(b"\n")[:-1], 1):
-            try:
-                document = json.loads(line)
-            except ValueError:
-                raise self._tampered(number) from None
-            if not isinstance(document, dict) or not document.keys() >= _KEYS:
-                raise self._tampered(number)
-            documents.append(document)
-        return documents
+            document = json.loads(line)
+        except ValueError:
+            document = None
+        if not isinstance(document, dict) or not document.keys() >= _KEYS:
+            raise self._tampered(number if number > 0 else len(lines.read(self.path)) + number)
+        return document
 
     def _tampered(self, number: int) -> KickoffError:
         return KickoffError(
@@ -119,6 +118,10 @@ class History:
             at=f"{self.path}:{number}",
             hint="compare with a backup; entries before this one are intact",
         )
+
+
+def _entry(document: dict[str, Any]) -> Entry:
+    return Entry(**{field.name: document[field.name] for field in fields(Entry)})
 
 
 def _hash(body: dict[str, Any]) -> str:

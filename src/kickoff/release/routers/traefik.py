@@ -4,9 +4,8 @@ The only module that knows Traefik's API.
 """
 
 import os
-import re
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +14,10 @@ import yaml
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.probing.http import open_client
+from kickoff.prometheus import samples
 from kickoff.release.model import Colour
-from kickoff.release.route import SERVICES, Route, render, to_yaml, weights_of
+from kickoff.release.route import SERVICES, Route, render, route_of, to_yaml, weights_of
+from kickoff.release.routers import MetricsUnreadable, Traffic
 
 # Boundaries in seconds, about 25 % apart: a quantile is known to one bucket.
 BUCKETS = (
@@ -64,10 +65,6 @@ def static_configuration(root: Path, *, public: int, candidate: int, admin: int,
     )
 
 
-class MetricsUnreadable(KickoffError):
-    """The proxy's counters cannot be read, so nobody knows how a release does."""
-
-
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """A running Traefik.
@@ -84,16 +81,14 @@ class Proxy:
     def _file(self) -> Path:
         return self.folder / "route.yml"
 
-    def current(self) -> dict[str, Any]:
-        """Return the route file's content; empty before the first route."""
-        try:
-            return dict(yaml.safe_load(self._file.read_text(encoding="utf-8")) or {})
-        except FileNotFoundError:
-            return {}
+    def current(self) -> Route | None:
+        """Return the route that the file describes; ``None`` before the first one, or when it is emptied."""
+        document = self._document()
+        return route_of(document) if document else None
 
     def weights(self) -> dict[Colour, int]:
         """Return the public weights in the route file."""
-        return weights_of(self.current())
+        return weights_of(self._document())
 
     def apply(self, route: Route) -> float:
         """Make ``route`` what Traefik does, or leave what it did before.
@@ -117,15 +112,7 @@ class Proxy:
             raise
         return time.monotonic() - started
 
-    def ready(self) -> bool:
-        """Whether Traefik answers."""
-        try:
-            with open_client(self.api, {}, seconds=2) as client:
-                return client.get("/ping").status_code == 200
-        except httpx.HTTPError:
-            return False
-
-    def metrics(self) -> dict[str, "Traffic"]:
+    def metrics(self) -> dict[str, Traffic]:
         """Return the counters of each service, by service name without provider.
 
         Raises:
@@ -135,11 +122,17 @@ class Proxy:
             with open_client(self.api, {}, seconds=5) as client:
                 answer = client.get("/metrics")
             answer.raise_for_status()
-        except httpx.HTTPError as error:
+            return parse_metrics(answer.text)
+        except (httpx.HTTPError, KeyError, ValueError) as error:
             raise MetricsUnreadable(
                 f"Traefik's metrics cannot be read: {error}", code=ExitCode.UNREACHABLE
             ) from error
-        return parse_metrics(answer.text)
+
+    def _document(self) -> dict[str, Any]:
+        try:
+            return dict(yaml.safe_load(self._file.read_text(encoding="utf-8")) or {})
+        except FileNotFoundError:
+            return {}
 
     def _write(self, text: str) -> None:
         # A hidden name: Traefik's watcher never reads the half-written file.
@@ -200,75 +193,25 @@ def difference(wanted: dict[str, Any], raw: dict[str, Any]) -> str:
     return f"service {sorted(extra)[0]} should be gone" if extra else ""
 
 
-@dataclass(slots=True)
-class Traffic:
-    """Counters of one service since Traefik started.
-
-    Attributes:
-        codes: Requests by status code.
-        buckets: Cumulative request counts by upper bound in seconds (``inf`` included).
-    """
-
-    codes: dict[int, int] = field(default_factory=dict)
-    buckets: dict[float, int] = field(default_factory=dict)
-
-    @property
-    def requests(self) -> int:
-        """Requests answered."""
-        return sum(self.codes.values())
-
-    @property
-    def timed(self) -> int:
-        """Requests whose duration was counted; 0 without a histogram, whatever the codes say."""
-        return self.buckets.get(float("inf"), 0)
-
-    @property
-    def errors(self) -> int:
-        """Requests answered with 5xx."""
-        return sum(count for code, count in self.codes.items() if code >= 500)
-
-    def since(self, earlier: "Traffic") -> "Traffic":
-        """Return what came after ``earlier``; a restart of the proxy (counters fell) counts from zero."""
-        fell = any(self.codes.get(code, 0) < count for code, count in earlier.codes.items())
-        if fell or any(self.buckets.get(bound, 0) < count for bound, count in earlier.buckets.items()):
-            return self
-        return Traffic(
-            {c: n - earlier.codes.get(c, 0) for c, n in self.codes.items()},
-            {b: n - earlier.buckets.get(b, 0) for b, n in self.buckets.items()},
-        )
-
-    def slower_than(self, seconds: float) -> int:
-        """Return how many requests took longer than the smallest boundary at or above ``seconds``."""
-        total = self.buckets.get(float("inf"), 0)
-        bound = min((b for b in self.buckets if b >= seconds), default=float("inf"))
-        return total - self.buckets.get(bound, total)
-
-    def quantile(self, q: float) -> float:
-        """Return the bucket boundary in seconds at or above the ``q`` quantile; NaN without requests."""
-        total = self.buckets.get(float("inf"), 0)
-        if total == 0:
-            return float("nan")
-        return next(bound for bound in sorted(self.buckets) if self.buckets[bound] >= q * total)
-
-
-_LINE = re.compile(r"^traefik_service_(requests_total|request_duration_seconds_bucket)\{(.*)\} (\S+)$")
-_LABEL = re.compile(r'(\w+)="((?:[^"\\]|\\.)*)"')
+_REQUESTS, _BUCKET = "traefik_service_requests_total", "traefik_service_request_duration_seconds_bucket"
 
 
 def parse_metrics(text: str) -> dict[str, Traffic]:
-    """Read per-service counters from Prometheus text."""
+    """Read per-service counters from Prometheus text.
+
+    Raises:
+        ValueError: It is none.
+    """
     found: dict[str, Traffic] = {}
-    for line in text.splitlines():
-        match = _LINE.match(line)
-        if match is None:
-            continue
-        labels = dict(_LABEL.findall(match[2]))
-        traffic = found.setdefault(labels["service"].split("@")[0], Traffic())
-        value = int(float(match[3]))
-        if match[1] == "requests_total":
-            code = int(labels["code"])
-            traffic.codes[code] = traffic.codes.get(code, 0) + value
+    for sample in samples(text, _REQUESTS, _BUCKET):
+        traffic = found.setdefault(sample.labels["service"].split("@")[0], Traffic())
+        if sample.name == _REQUESTS:
+            code = int(sample.labels["code"])
+            traffic.codes[code] = traffic.codes.get(code, 0) + int(sample.value)
         else:
-            bound = float(labels["le"].replace("+Inf", "inf"))
-            traffic.buckets[bound] = traffic.buckets.get(bound, 0) + value
+            bound = float(sample.labels["le"])
+            traffic.buckets[bound] = traffic.buckets.get(bound, 0) + int(sample.value)
     return found
+
+
+open_router = Proxy

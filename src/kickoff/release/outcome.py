@@ -1,0 +1,77 @@
+"""The evidence that a command leaves, and the verdict and exit code of one that ended in an error."""
+
+from typing import Any
+
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import Evidence, RuleResult, Verdict, combine
+from kickoff.release.attempt import Rejected, Run
+from kickoff.release.stores.lease import TakenBack
+
+_OUTCOMES = {ExitCode.ROLLBACK_FAILED: "rollback-failed", ExitCode.INTERRUPTED: "interrupted"}
+_RULES = {
+    "stage": ("stage.ready", "candidate gets ready and names its release"),
+    "promote": ("release.public-address", "the public address answers with the release"),
+    "rollback": ("release.public-address", "the public address answers with the release"),
+    "start": ("release.public-address", "the public address answers with the release"),
+    "watch": ("watch.serves", "the release still serves when the watch ends"),
+}
+
+
+def evidence(
+    run: Run, stage: str, started: str, verdict: Verdict, summary: str, *, release: str, attempt: str = "",
+    **facts: Any,  # noqa: ANN401
+) -> Evidence:  # fmt: skip
+    """Return the evidence of a command, with who serves at this moment.
+
+    Args:
+        run: The command.
+        stage: Name of the stage.
+        started: When the command began, ISO 8601.
+        verdict: Its outcome.
+        summary: The outcome in one sentence.
+        release: The release it is about; may be empty.
+        attempt: Id of the attempt; empty for none.
+        facts: Further evidence fields.
+    """
+    session, state = run.session, run.store.state()
+    with session.target.reach("live") as endpoint:
+        address = endpoint.url
+    serving = {
+        "release": state.release_of(state.live),
+        "colour": str(state.live or ""),
+        "answers": session.not_serving() or "yes",
+    }
+    passed = verdict is Verdict.PASS
+    return Evidence(
+        stage=stage,
+        environment=session.environment.name,
+        verdict=verdict,
+        summary=summary,
+        started=started,
+        service=session.service.name,
+        release=release,
+        attempt=attempt,
+        rules=[RuleResult(*_RULES[stage], Verdict.PASS, "yes", "yes", 1)] if passed else [],
+        timeline=run.timeline,
+        facts={"serving": serving, "address": address, **facts},
+    )
+
+
+def refusal(run: Run, stage: str, started: str, error: KickoffError) -> Evidence:
+    """Return the evidence of a phase that ended in an error before it could leave any of its own."""
+    outcome = _OUTCOMES.get(error.code, "refused")
+    taken = {"taken_by": error.by, "taken_at": error.taken_at} if isinstance(error, TakenBack) else {}
+    refused = evidence(
+        run, stage, started, verdict_of(error), str(error),
+        release="", outcome=outcome, exit_code=int(error.code), hint=error.hint, **taken,
+    )  # fmt: skip
+    refused.log_tail = list(error.causes)
+    return refused
+
+
+def verdict_of(error: KickoffError) -> Verdict:
+    """Return the verdict of a command that ended in ``error``."""
+    if isinstance(error, Rejected) and error.rules:
+        return combine(rule.verdict for rule in error.rules)
+    doubt = error.code in (ExitCode.INCONCLUSIVE, ExitCode.INTERRUPTED)
+    return Verdict.INCONCLUSIVE if doubt else Verdict.FAIL

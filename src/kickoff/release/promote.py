@@ -1,0 +1,156 @@
+"""Moving the traffic to a staged candidate, judged step by step, until it is the recorded live release."""
+
+import time
+from typing import Any
+
+from kickoff.artifact import admission
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
+from kickoff.release import baseline, outcome, readiness, recording, strategy, traffic
+from kickoff.release.attempt import Attempt, Rejected, Run
+from kickoff.release.model import Colour
+from kickoff.release.progress import Progress
+from kickoff.release.session import Session
+from kickoff.release.stores.lease import TakenBack
+from kickoff.release.trial import Trial
+from kickoff.release.undo import before, undo
+
+
+def promote(run: Run, identity: str) -> Evidence:
+    """Move public traffic to the candidate by the environment's strategy, judged, then bake.
+
+    Raises:
+        KickoffError: The attempt is not staged, a required check did not pass (exit 3), or the lock is
+            lost (75).
+    """
+    started = now()
+    progress = run.store.attempt(identity)
+    if progress.finished and progress.taken_by:
+        raise TakenBack(progress.taken_by, progress.taken_at, progress.release)
+    if progress.finished or not progress.staged:
+        raise KickoffError(
+            f"attempt {identity} cannot be promoted: it {progress.finished or 'is not staged'}",
+            hint="stage the release first",
+        )
+    attempt = run.join(identity)
+    try:
+        require_leave(run.session, progress)
+        require_checks(run.session, progress)
+        readiness.ready(attempt, progress.release, Colour(progress.colour))
+        return roll_out(attempt, started)
+    except KickoffError as error:
+        if error.code in (ExitCode.LOCK_HELD, ExitCode.ROLLBACK_FAILED):
+            raise
+        return undo(attempt, "promote", started, error)
+
+
+def roll_out(attempt: Attempt, started: str, *, at_once: bool = False) -> Evidence:
+    """Move the traffic by the environment's strategy, judge every step, record what passed.
+
+    Args:
+        attempt: The attempt.
+        started: When the command began, ISO 8601.
+        at_once: Give the candidate everything and bake it whole.
+    """
+    session, state = attempt.session, attempt.store.state()
+    colour = Colour(attempt.progress.colour)
+    down = baseline.down(attempt.run, state)
+    # Users whom live fails lose nothing by meeting the candidate; the rest would only go on failing.
+    steps = strategy.steps(session.environment, at_once=at_once or bool(down) or state.live is None)
+    trial = Trial(session, colour, state.live, session.target.state(colour).pid)
+    series: dict[str, list[dict[str, Any]]] = {
+        "traffic": trial.points,
+        "weights": [{"t": 0.0, "candidate_percent": 0}],
+    }
+    rules: list[RuleResult] = []
+    for step in steps:
+        weights = {colour: step.percent}
+        if state.live is not None and step.percent < 100:
+            weights[state.live] = 100 - step.percent
+        traffic.shift(attempt, weights, state.live)
+        elapsed = round(time.monotonic() - trial.began, 2)
+        series["weights"].append({"t": elapsed, "candidate_percent": step.percent})
+        try:
+            # A verdict against the candidate is journalled, so that no crash can turn it into a release.
+            with attempt.step("bake" if step.percent == 100 else "judge", percent=step.percent):
+                rules = trial.hold(step.hold_seconds, attempt.renew)
+                _demand_pass(session, rules, f"at {step.percent}%", colour)
+        except Rejected as error:
+            return undo(attempt, "promote", started, error, series)
+    evidence = complete(attempt, started, rules)
+    if down:
+        evidence.facts["live_down"] = down
+    evidence.facts["strategy"] = session.environment.text("RELEASE_STRATEGY")
+    evidence.series = series
+    return evidence
+
+
+def complete(attempt: Attempt, started: str, rules: list[RuleResult]) -> Evidence:
+    """Record a candidate that has all the traffic and whose bake ended with a passing verdict."""
+    progress = attempt.progress
+    colour, back = Colour(progress.colour), before(progress, attempt.store.state())
+    readiness.verify(attempt.session, progress.release)
+    drained = traffic.drain(attempt, back.live, back) if back.live else 0.0
+    recording.record(attempt, "release", progress.release, colour, back, baked_at=progress.baked_at)
+    evidence = outcome.evidence(
+        attempt.run, "promote", started, Verdict.PASS,
+        f"{progress.release} serves all requests on {colour}", attempt=attempt.id,
+        release=progress.release, previous=progress.previous, outcome="released",
+        drain_seconds=round(drained, 3),
+    )  # fmt: skip
+    evidence.rules = rules or evidence.rules
+    return evidence
+
+
+def require_leave(session: Session, progress: Progress) -> None:
+    """Refuse an attempt that was staged without the proof that the environment demands.
+
+    Raises:
+        Rejected: It was.
+    """
+    led_in = progress.proved_by or progress.unproven_reason
+    if admission.needed(session.environment.name) and not led_in:
+        raise Rejected(
+            "not promoted: it was staged without the proof that this environment demands",
+            hint="stage it again",
+        )
+
+
+def require_checks(session: Session, progress: Progress) -> None:
+    """Refuse an attempt for which a required check has not passed.
+
+    Raises:
+        Rejected: One has not (exit 3).
+    """
+    missing = [
+        (name, str(progress.checks.get(name, "no verdict")))
+        for name in session.service.checks_for(session.environment.name)
+        if progress.checks.get(name) != Verdict.PASS
+    ]
+    if missing:
+        raise Rejected(
+            f"not promoted: required checks have not passed ({', '.join(map(': '.join, missing))})",
+            code=ExitCode.INCONCLUSIVE,
+            rules=[
+                RuleResult(
+                    "promote.required-check", f"required check {name}",
+                    Verdict.INCONCLUSIVE, verdict, "pass", 0,
+                    "every check that service.yml requires must have passed for this attempt",
+                )
+                for name, verdict in missing
+            ],
+        )  # fmt: skip
+
+
+def _demand_pass(session: Session, rules: list[RuleResult], when: str, colour: Colour) -> None:
+    verdict = combine(rule.verdict for rule in rules)
+    if verdict is Verdict.PASS:
+        return
+    decisive = next(rule for rule in rules if rule.verdict is verdict)
+    raise Rejected(
+        f"{decisive.rule} {when}: {decisive.measured} against a limit of "
+        f"{decisive.threshold}, {decisive.samples} samples",
+        rules=rules,
+        log_tail=session.logs(str(colour)),
+        code=ExitCode.ROLLED_BACK,
+    )

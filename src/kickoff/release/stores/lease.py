@@ -1,0 +1,167 @@
+"""The lock of an environment: a lease with owner, fencing token and expiry."""
+
+import os
+import secrets
+import time
+from dataclasses import dataclass
+
+import psutil
+
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.release.progress import Progress
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who holds the lock.
+
+    Attributes:
+        who: ``user@host`` or the run's address, for people.
+        run: Identity of the pipeline run; a run may take over its own lock.
+        pid: Process that works on the attempt now; 0 between two commands of one attempt.
+        born: When that process started (:func:`born`), so that a reused pid is not mistaken for it.
+    """
+
+    who: str
+    run: str
+    pid: int
+    born: float
+
+    @property
+    def at_work(self) -> bool:
+        """Whether the process that works on the attempt lives."""
+        try:
+            process = psutil.Process(self.pid) if self.pid else None
+            return (
+                process is not None
+                and abs(born(process) - self.born) < 1
+                and process.status() != psutil.STATUS_ZOMBIE
+            )
+        except psutil.Error:
+            return False
+
+
+@dataclass(frozen=True, slots=True)
+class Lease:
+    """The lock's content; times are seconds since the epoch.
+
+    Attributes:
+        token: Fencing token: grows with every acquisition and is never reused.
+        attempt: Attempt the lock is held for; empty when free.
+        owner: The holder; ``None`` when free.
+        expires: Instant after which anyone may take over.
+    """
+
+    token: int
+    attempt: str
+    owner: Owner | None
+    expires: float
+
+    @property
+    def held(self) -> bool:
+        """Whether somebody holds the lock, dead or alive."""
+        return self.owner is not None
+
+    def abandoned(self, run: str) -> bool:
+        """Whether ``run`` may take the lock over: expired, of a process that died, or its own and idle.
+
+        A clock that jumps back can only make a lease look younger, never hand it to two runs at once:
+        the fencing token decides about writes.
+        """
+        if self.owner is None or time.time() >= self.expires:
+            return True
+        if self.owner.pid != 0:
+            return not self.owner.at_work
+        return self.owner.run == run
+
+
+def born(process: psutil.Process) -> float:
+    """Return when ``process`` started, in seconds since the machine did: the clock may jump meanwhile."""
+    return float(process.create_time() - psutil.boot_time())
+
+
+def acquired(current: Lease, owner: Owner, ttl: float) -> Lease:
+    """Return the lease of a new attempt under a higher token.
+
+    Raises:
+        KickoffError: Another run holds the lock (exit 75).
+    """
+    if current.owner is not None and not current.abandoned(owner.run):
+        raise held_by(current)
+    token = current.token + 1
+    return Lease(token, f"{token}-{secrets.token_hex(3)}", owner, time.time() + ttl)
+
+
+def taken_over(current: Lease, attempt: str, owner: Owner, ttl: float, *, alive: bool) -> Lease:
+    """Return the lease of an attempt that is continued in the place of its run, under a higher token.
+
+    Raises:
+        KickoffError: A living run holds the lock, and it is not to be taken from it (exit 75).
+    """
+    # Whoever holds another attempt by now is not the run that this one was to be taken from.
+    takes = alive and current.attempt == attempt
+    if current.owner is not None and not takes and not current.abandoned(owner.run):
+        raise held_by(current)
+    return Lease(current.token + 1, attempt, owner, time.time() + ttl)
+
+
+def joined(current: Lease, owner: Owner, ttl: float) -> Lease:
+    """Return the lease of the attempt that holds the lock, continued in this process.
+
+    The token rises while another process is named as working on it, which fences that one off.
+    """
+    overtakes = current.owner is not None and current.owner.pid not in {0, os.getpid()}
+    return Lease(current.token + overtakes, current.attempt, owner, time.time() + ttl)
+
+
+def freed(current: Lease, *, by_force: bool = False) -> Lease:
+    """Return the lease of a free lock; by force the token rises, which fences the holder off."""
+    return Lease(current.token + by_force, "", None, 0.0)
+
+
+def same(lease: Lease, current: Lease) -> bool:
+    """Whether ``lease`` still holds the lock.
+
+    An attempt that is taken over keeps its id: the token alone keeps the overtaken process out.
+    """
+    return (lease.attempt, lease.token) == (current.attempt, current.token)
+
+
+class TakenBack(KickoffError):
+    """The refusal of a run whose attempt was taken over.
+
+    Attributes:
+        by: Who took it over.
+        taken_at: When, ISO 8601.
+    """
+
+    def __init__(self, by: str, taken_at: str, what: str) -> None:
+        super().__init__(
+            f"this run no longer holds the lock: {by} took {what} over at {taken_at[11:19]} UTC",
+            code=ExitCode.LOCK_HELD,
+            hint="this run changed nothing more; `kickoff history --env NAME` says what became of it",
+        )
+        self.by, self.taken_at = by, taken_at
+
+
+def held_by(lease: Lease) -> KickoffError:
+    """Return the error for a lock that belongs to somebody else."""
+    if lease.owner is None:
+        return KickoffError(
+            "this run no longer holds the lock: it was taken over or freed by force",
+            code=ExitCode.LOCK_HELD,
+            hint="nothing was changed; start again",
+        )
+    left = max(0, round(lease.expires - time.time()))
+    return KickoffError(
+        f"{lease.owner.who} is releasing (attempt {lease.attempt}, lock expires in {left} s)",
+        code=ExitCode.LOCK_HELD,
+        hint="wait for it (`--wait SECONDS`); when it is gone for good: `kickoff unlock --force --env NAME`",
+    )
+
+
+def overtaken(current: Lease, attempt: str, known: Progress | None) -> KickoffError:
+    """Return the error of a run whose attempt passed to somebody else, naming them where they are known."""
+    if known is None or not known.taken_by:
+        return held_by(current)
+    return TakenBack(known.taken_by, known.taken_at, known.release or attempt)

@@ -1,0 +1,68 @@
+"""Moving public traffic between the colours, inside the fence."""
+
+import time
+
+import httpx
+
+from kickoff.probing.http import open_client
+from kickoff.prometheus import samples
+from kickoff.release.attempt import Attempt
+from kickoff.release.model import Colour, State
+from kickoff.release.route import Route
+from kickoff.release.session import Session
+
+
+def shift(attempt: Attempt, weights: dict[Colour, int], fallback: Colour | None) -> None:
+    """Give the colours these shares of the traffic, as a step of the attempt."""
+    with attempt.step("shift", weights={str(colour): weight for colour, weight in weights.items()}):
+        route(attempt, weights, attempt.store.state(), fallback=fallback)
+
+
+def route(
+    attempt: Attempt, weights: dict[Colour, int], state: State, *, fallback: Colour | None = None
+) -> None:
+    """Apply the route for ``state``; the fallback is the running colour users could return to."""
+    session = attempt.session
+    spare = fallback if fallback in state.slots else state.warm
+    if spare in weights or spare not in state.slots:
+        spare = None
+    wanted = Route(
+        servers={colour: session.target.server(colour, slot) for colour, slot in state.slots.items()},
+        weights=weights,
+        fallback=spare if weights else None,
+        sticky=session.environment.boolean("STICKY_SESSIONS"),
+        live_path=session.service.live_path,
+        entry_points=session.target.entry_points,
+    )
+    with attempt.fenced():
+        session.proxy.apply(wanted)
+
+
+def drain(attempt: Attempt, colour: Colour, state: State) -> float:
+    """Wait until ``colour`` serves nothing any more, at most ``DRAIN_TIMEOUT``; return the seconds."""
+    session, slot = attempt.session, state.slots.get(colour)
+    if slot is None:
+        return 0.0
+    began = time.monotonic()
+    deadline = began + session.environment.seconds("DRAIN_TIMEOUT")
+    with attempt.step("drain", colour=str(colour)):
+        while session.target.connections(colour, slot) > 0 and time.monotonic() < deadline:
+            if _idle(session, colour):
+                break
+            time.sleep(0.1)
+    return time.monotonic() - began
+
+
+def _idle(session: Session, colour: Colour) -> bool:
+    """Whether the service's own gauge says that nothing but this question is in flight."""
+    gauge = session.service.in_flight
+    if gauge is None or session.environment.values.get("API_WORKERS", "1") != "1":
+        return False
+    with session.target.reach(str(colour)) as endpoint:
+        headers = {**endpoint.headers, **session.check_headers()}
+        try:
+            with open_client(endpoint.url, headers, seconds=2) as client:
+                values = [one.value for one in samples(client.get(gauge.path).text, gauge.metric)]
+        except (httpx.HTTPError, ValueError):
+            return False  # what does not tell is waited for
+    return bool(values) and sum(values) <= 1

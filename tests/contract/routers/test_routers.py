@@ -1,0 +1,125 @@
+"""Each router: a route that was applied is read back, and one that was not taken over changes nothing."""
+
+import json
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+import yaml
+
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.release.model import Colour
+from kickoff.release.route import Route
+from kickoff.release.routers import ROUTERS, MetricsUnreadable, Router, open_router, traefik
+from tests.contract.routers.memory import MemoryRouter
+
+BLUE, GREEN = Colour.BLUE, Colour.GREEN
+SERVERS = {BLUE: "http://127.0.0.1:9001", GREEN: "http://127.0.0.1:9002"}
+ROUTES = {
+    "maintenance": Route({}, {}, None, False, "/"),
+    "first candidate": Route({BLUE: SERVERS[BLUE]}, {}, None, False, "/health/live"),
+    "live": Route({BLUE: SERVERS[BLUE]}, {BLUE: 100}, None, False, "/health/live"),
+    "canary": Route(SERVERS, {BLUE: 95, GREEN: 5}, None, True, "/live"),
+    "with a fallback": Route(SERVERS, {GREEN: 100}, BLUE, False, "/live", ("web", "websecure")),
+}
+
+
+class Case:
+    """A router, and the switch that makes its proxy deaf to new routes."""
+
+    def __init__(self, router: Router, deafen: Callable[[], None]) -> None:
+        self.router, self.deafen = router, deafen
+
+
+@contextmanager
+def _memory(_folder: Path, _monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+    router = MemoryRouter()
+    yield Case(router, lambda: setattr(router, "stubborn", True))
+
+
+@contextmanager
+def _traefik_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+    """The provider of files with a stand-in that reports what the file says, as Traefik's API does."""
+    heard = [True]
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            if self.path == "/metrics":
+                labels = 'code="200",method="GET",protocol="http",service="blue@file"'
+                body = f"# TYPE traefik_service_requests_total counter\ntraefik_service_requests_total{{{labels}}} 1\n"
+            else:
+                text = (folder / "route.yml").read_text() if heard[0] else "http: {services: {}, routers: {}}"
+                http = yaml.safe_load(text)["http"]
+                services = {f"{name}@file": service for name, service in http["services"].items()}
+                routers = {f"{name}@file": {"status": "enabled"} for name in http["routers"]}
+                body = json.dumps({"services": services, "routers": routers})
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(body.encode())
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep the test's output clean."""
+
+    def deafen() -> None:
+        heard[0] = False
+        monkeypatch.setattr(traefik, "APPLY_SECONDS", 0.1)
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_address[1]}"
+        yield Case(open_router("traefik-file", address, folder), deafen)
+        server.shutdown()
+        thread.join(10)
+
+
+@pytest.fixture(params=[*ROUTERS, "memory"])
+def case(request: pytest.FixtureRequest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
+    makers = {"traefik-file": _traefik_file, "memory": _memory}
+    with makers[request.param](tmp_path, monkeypatch) as made:
+        yield made
+
+
+def test_before_the_first_route_there_is_none(case: Case) -> None:
+    assert case.router.current() is None
+    assert case.router.weights() == {}
+
+
+@pytest.mark.parametrize("name", ROUTES)
+def test_a_route_that_was_applied_is_read_back_as_it_was(case: Case, name: str) -> None:
+    assert case.router.apply(ROUTES[name]) >= 0
+    assert case.router.current() == ROUTES[name]
+    assert case.router.weights() == ROUTES[name].weights
+
+
+def test_each_route_replaces_the_one_before(case: Case) -> None:
+    for route in ROUTES.values():
+        case.router.apply(route)
+        assert case.router.current() == route
+
+
+@pytest.mark.parametrize("before", [None, "live"])
+def test_a_route_that_is_not_taken_over_leaves_the_one_before(case: Case, before: str | None) -> None:
+    if before is not None:
+        case.router.apply(ROUTES[before])
+    case.deafen()
+    with pytest.raises(KickoffError, match="previous") as caught:
+        case.router.apply(ROUTES["canary"])
+    assert caught.value.code is ExitCode.UNREACHABLE
+    assert case.router.current() == (ROUTES[before] if before else None)
+
+
+def test_counters_come_by_the_name_of_the_colour(case: Case) -> None:
+    case.router.apply(ROUTES["live"])
+    assert set(case.router.metrics()) == {"blue"}
+
+
+@pytest.mark.parametrize("kind", ROUTERS)
+def test_counters_that_cannot_be_read_are_no_zero(kind: str, tmp_path: Path) -> None:
+    router = open_router(kind, "http://127.0.0.1:9", tmp_path)  # the discard port: nothing listens there
+    with pytest.raises(MetricsUnreadable) as caught:
+        router.metrics()
+    assert caught.value.code is ExitCode.UNREACHABLE
