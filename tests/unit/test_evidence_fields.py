@@ -18,7 +18,7 @@ from tests.unit.report import cases
 
 SOURCE = Path(__file__).resolve().parents[2] / "src" / "kickoff"
 VOCABULARY = SOURCE / "evidence"
-READERS = ("report", "artifact/proof.py", "evidence/document.py", "environment/issue.py", "cli/run/release.py",
+READERS = ("report", "artifact/proof.py", "evidence/document.py", "environment/drift/issue.py", "cli/run/release.py",
            "performance/summary.py", "performance/trend.py", "checks", "artifact/admission.py")  # fmt: skip
 
 

@@ -120,24 +120,24 @@ def _report(verbs: Verbs) -> None:
     )
     child.add_argument(
         "--evidence",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="folder with the evidence, searched in depth (default: $KICKOFF_EVIDENCE_DIR)",
     )
     child.add_argument(
         "--output",
-        type=Path,
+        type=_path,
         metavar="DIR",
         help="folder that receives the three files (default: $KICKOFF_REPORT_DIR, else beside the evidence)",
     )
     child.add_argument(
         "--planned",
-        type=Path,
+        type=_path,
         metavar="FILE",
         help="the plan with the results of the jobs (default: plan.json beside the evidence)",
     )
     child.add_argument(
-        "--summary", type=Path, metavar="FILE", help="file the summary is appended to ($GITHUB_STEP_SUMMARY)"
+        "--summary", type=_path, metavar="FILE", help="file the summary is appended to ($GITHUB_STEP_SUMMARY)"
     )
 
 
@@ -160,3 +160,7 @@ def _positive(text: str) -> float:
     if not math.isfinite(value) or value <= 0:
         raise argparse.ArgumentTypeError("must be a number above 0")
     return value
+
+
+def _path(text: str) -> Path | None:
+    return Path(text) if text else None  # a workflow gives an empty text for nothing

@@ -15,7 +15,7 @@ class RuleResult:
 
     Attributes:
         id: Stable name of the rule, ``area.name``: ``perf.p95``, ``judge.users-5xx``.
-        rule: What was checked, in words: ``p95 of POST /predictions``.
+        rule: What was checked, in words: ``p95 of POST /orders``.
         verdict: The outcome.
         measured: The value found, with its unit, as people read it (``241 ms``).
         threshold: The limit, with its unit.

@@ -51,7 +51,7 @@ def read(root: Path, name: str, secret: bytes) -> Running:
         raise KickoffError(
             f"{release} is recorded as live, and its process does not run",
             code=ExitCode.UNREACHABLE,
-            hint="`release.py status` and `release.py logs` say more",
+            hint="`kickoff status --env NAME` and `kickoff logs --env NAME` say more",
         )
     if store.state() != state:
         raise KickoffError(

@@ -197,7 +197,7 @@ class Stack:
                 f"{self._applied.name} is damaged: what was applied last is not known",
                 code=ExitCode.UNREACHABLE,
                 at=str(self._applied),
-                hint="remove it, then `stack.py apply` makes every service anew; volumes stay",
+                hint="remove it, then `kickoff stack apply --env NAME` makes all services anew; volumes stay",
             ) from None
 
     def _mounted(self, resolved: Mapping[str, Any], files: Path) -> dict[str, str]:

@@ -22,7 +22,7 @@ def test_a_missing_record_says_how_to_get_one(tmp_path: Path) -> None:
     with pytest.raises(KickoffError) as caught:
         image.find(tmp_path, DIGEST)
     assert caught.value.code is ExitCode.UNREACHABLE
-    assert "build_image.py" in caught.value.hint
+    assert "kickoff build --kind image" in caught.value.hint
 
 
 def test_a_record_under_another_digest_is_refused(tmp_path: Path) -> None:

@@ -1,19 +1,19 @@
 """The functional test: what the tests are given, what is hidden, and what is recorded."""
 
-import importlib.util
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
 
 from kickoff import masking
 from kickoff import service as services
 from kickoff.checks import functional
+from kickoff.cli import main as cli
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, Verdict
 from kickoff.service import Command, OwnCheck, Service
@@ -116,25 +116,17 @@ def session(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Session:
 
 
 @pytest.fixture
-def script(session: Session, monkeypatch: pytest.MonkeyPatch) -> ModuleType:
-    path = ROOT / "scripts" / "smoke" / "run_functional_tests.py"
-    spec = importlib.util.spec_from_file_location("functional_script_under_test", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setattr("kickoff.bootstrap.ensure", lambda _purpose: None)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    spec.loader.exec_module(module)
-    monkeypatch.setattr(sys, "argv", ["run_functional_tests.py", "--env=staging", "--attempt=a-7"])
+def run(session: Session, monkeypatch: pytest.MonkeyPatch) -> Callable[[], int]:
     monkeypatch.chdir(ROOT)
-    return module
+    return lambda: cli.run(cli.parse(["functional", "--env=staging", "--attempt=a-7"]))
 
 
 def test_a_passing_candidate_is_recorded(
-    session: Session, script: ModuleType, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    session: Session, run: Callable[[], int], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    run = (sys.executable, "-c", ECHO, "{release}")
-    session.service = replace(session.service, functional=OwnCheck(Command("interface", run, 60)))
-    assert script.main() == 0
+    command = (sys.executable, "-c", ECHO, "{release}")
+    session.service = replace(session.service, functional=OwnCheck(Command("interface", command, 60)))
+    assert run() == 0
     ((attempt, document),) = session.recorded
     assert (attempt, document.stage, document.release) == ("a-7", "functional-candidate", "candidate-1")
     assert document.verdict is Verdict.PASS
@@ -144,34 +136,36 @@ def test_a_passing_candidate_is_recorded(
     assert session.recorded[0][1].log_tail == []
 
 
-def test_a_failing_candidate_is_rejected_with_its_log(session: Session, script: ModuleType) -> None:
-    run = (sys.executable, "-c", "print('1 failed'); exit(1)")
-    session.service = replace(session.service, functional=OwnCheck(Command("interface", run, 60)))
-    assert script.main() == 1
+def test_a_failing_candidate_is_rejected_with_its_log(session: Session, run: Callable[[], int]) -> None:
+    command = (sys.executable, "-c", "print('1 failed'); exit(1)")
+    session.service = replace(session.service, functional=OwnCheck(Command("interface", command, 60)))
+    assert run() == 1
     ((_, document),) = session.recorded
     assert (document.verdict, document.log_tail) == (Verdict.FAIL, ["1 failed"])
 
 
-def test_without_a_functional_test_the_step_says_so(session: Session, script: ModuleType) -> None:
+def test_without_a_functional_test_the_step_says_so(session: Session, run: Callable[[], int]) -> None:
     session.service = replace(session.service, functional=None)
-    assert script.main() == 0
+    assert run() == 0
     ((_, document),) = session.recorded
     assert document.verdict is Verdict.NOT_APPLICABLE
 
 
-def test_a_verdict_that_cannot_be_recorded_is_no_success(session: Session, script: ModuleType) -> None:
+def test_a_verdict_that_cannot_be_recorded_is_no_success(session: Session, run: Callable[[], int]) -> None:
     session.service = replace(
         session.service, functional=OwnCheck(Command("t", (sys.executable, "-c", ""), 60))
     )
     session.lost = True
     with pytest.raises(KickoffError, match="the lock is gone"):
-        script.main()
+        run()
 
 
-def test_it_runs_where_the_description_says_and_nowhere_else(session: Session, script: ModuleType) -> None:
+def test_it_runs_where_the_description_says_and_nowhere_else(
+    session: Session, run: Callable[[], int]
+) -> None:
     command = Command("interface", (sys.executable, "-c", "exit(1)"), 60)
     session.service = replace(session.service, functional=OwnCheck(command, ("production",)))
-    assert script.main() == 0
+    assert run() == 0
     ((_, document),) = session.recorded
     assert (document.verdict, document.summary) == (
         Verdict.NOT_APPLICABLE,
@@ -180,7 +174,7 @@ def test_it_runs_where_the_description_says_and_nowhere_else(session: Session, s
 
 
 def test_the_services_own_checks_run_too_and_each_is_recorded(
-    session: Session, script: ModuleType, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    session: Session, run: Callable[[], int], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     outputs = tmp_path / "outputs"
     monkeypatch.setenv("GITHUB_OUTPUT", str(outputs))
@@ -192,7 +186,7 @@ def test_the_services_own_checks_run_too_and_each_is_recorded(
         functional=None,
         checks=(OwnCheck(bad, ("staging",)), OwnCheck(good), OwnCheck(elsewhere, ("production",))),
     )
-    assert script.main() == 1
+    assert run() == 1
     found = {document.stage: document.verdict for _, document in session.recorded}
     assert found == {
         "functional-candidate": Verdict.NOT_APPLICABLE,

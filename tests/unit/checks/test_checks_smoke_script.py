@@ -1,6 +1,5 @@
 """The smoke script inside the pipeline: what it asks of the session and what it records there."""
 
-import importlib.util
 import json
 import sys
 from collections.abc import Callable, Iterator
@@ -12,6 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from kickoff import service as services
+from kickoff.cli import main as cli
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.service import Service
@@ -65,17 +65,10 @@ def session(server: Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> 
 
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch) -> Run:
-    path = ROOT / "scripts" / "smoke" / "run_smoke_tests.py"
-    spec = importlib.util.spec_from_file_location("smoke_script_under_test", path)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    monkeypatch.setattr("kickoff.bootstrap.ensure", lambda purpose: None)
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    spec.loader.exec_module(module)
+    monkeypatch.chdir(ROOT)
 
     def call(*arguments: str) -> int:
-        monkeypatch.setattr(sys, "argv", ["run_smoke_tests.py", "--env=development", *arguments])
-        return int(module.main())
+        return cli.run(cli.parse(["smoke", "--env=development", *arguments]))
 
     return call
 

@@ -15,7 +15,7 @@ from kickoff.cli.verbs import VERBS
 ROOT = Path(__file__).resolve().parents[3]
 PROSE = [*(ROOT / "docs").rglob("*.md"), *ROOT.glob("*.md"), *(ROOT / "actions").rglob("*.md")]
 GONE = re.compile(
-    r"(release|environment-loader|stack|promotion|prove|plan|pipeline|doctor|build_image|build_bundle"
+    r"(?<!\w)(release|environment-loader|stack|promotion|prove|plan|pipeline|doctor|build_image|build_bundle"
     r"|drift_issue|protect_environments)\.py\b"
 )
 # What is quoted, or stands after the word that a block of text puts before a command.

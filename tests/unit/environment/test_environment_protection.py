@@ -90,7 +90,7 @@ def test_what_is_right_already_is_left_alone(github: GitHub) -> None:
     settled(github)
     done = protect(github)
     assert done.returncode == 0, done.stderr
-    assert done.stdout.count("as it should be") == 2
+    assert done.stderr.count("as it should be") == 2
     assert changes(github) == []
 
 
@@ -98,7 +98,7 @@ def test_a_dry_run_prints_every_call_and_makes_none(github: GitHub) -> None:
     done = protect(github, "--dry-run")
     assert done.returncode == 0, done.stderr
     assert changes(github) == []
-    calls = [line.strip() for line in done.stdout.splitlines() if line.startswith(("  PUT", "  POST"))]
+    calls = [line.strip() for line in done.stderr.splitlines() if line.startswith(("  PUT", "  POST"))]
     assert [call.partition(" {")[0] for call in calls] == [
         f"PUT {BASE}/staging",
         f"POST {BASE}/staging/deployment-branch-policies",

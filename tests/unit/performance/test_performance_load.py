@@ -338,6 +338,21 @@ def test_the_generator_does_not_outlive_its_parent(candidate: Toy, tmp_path: Pat
     assert not Path(f"/proc/{children[0]}").exists()
 
 
+def test_where_nothing_serves_the_way_to_start_it_is_shown(tmp_path: Path) -> None:
+    done = subprocess.run(
+        command(tmp_path, "--scenario", "smoke"),
+        cwd=ROOT,
+        env=os.environ | {"KICKOFF_STATE_ROOT": str(tmp_path / "state")},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 4, done.stderr
+    assert "no address was given, and development does not serve" in done.stderr
+    assert "deploy --env development`" in done.stderr
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
@@ -345,7 +360,6 @@ def test_the_generator_does_not_outlive_its_parent(candidate: Toy, tmp_path: Pat
         (["--host", "127.0.0.1:1"], "is not an address"),
         (["--host", "http://127.0.0.1:1", "--duration", "10"], "is no duration"),
         (["--host", "http://127.0.0.1:1", "--header", "no"], "is not a header"),
-        (["--scenario", "smoke"], "no address to test"),
         (["--candidate", "--env", "development"], "--attempt"),
         (["--host", "http://127.0.0.1:1", "--workers", "0"], "at least 1"),
         (["--host", "http://127.0.0.1:1", "--against", "http://127.0.0.1:2", "--baseline"], "--against"),

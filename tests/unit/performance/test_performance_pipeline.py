@@ -1,7 +1,6 @@
 """The script as the pipeline calls it: ``--candidate``, with a stand-in for the release engine's session."""
 
 import os
-import runpy
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -15,14 +14,13 @@ import pytest
 
 from kickoff import evidence
 from kickoff import service as services
-from kickoff.errors import run
+from kickoff.cli.main import main
 from kickoff.evidence import Evidence, Verdict
 from kickoff.performance import live_release
 from kickoff.service import Service
 from tests.unit.performance.toy import Toy
 
 ROOT = Path(__file__).parents[3]
-SCRIPT = ROOT / "scripts/performance/run_performance_tests.py"
 
 
 @dataclass
@@ -91,8 +89,7 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
         monkeypatch.setitem(sys.modules, "kickoff.release.session", module)
         monkeypatch.chdir(ROOT)
         given = ["--candidate", "--env", "development", "--attempt", "a7", "--evidence", str(tmp_path)]
-        monkeypatch.setattr(sys, "argv", [str(SCRIPT), *given, "--duration", "2s"])
-        return run(runpy.run_path(str(SCRIPT))["main"])
+        return main(["perf", *given, "--duration", "2s"])
 
     before = signal.getsignal(signal.SIGTERM)
     yield invoke
