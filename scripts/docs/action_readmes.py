@@ -14,8 +14,9 @@ import argparse
 import yaml
 
 from kickoff import action_docs
-from kickoff.errors import ExitCode, KickoffError, run
+from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
+from kickoff.program import run
 
 
 def main() -> int:

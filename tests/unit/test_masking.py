@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from kickoff import masking
-from kickoff.errors import KickoffError, run
+from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 from kickoff.masking import MASK, Masker
+from kickoff.program import run
 
 SECRET = 'a"b\\c é/1234'
 

@@ -15,7 +15,8 @@ from typing import NoReturn
 import pytest
 
 from kickoff import paths
-from kickoff.errors import ExitCode, KickoffError, write_in_any_locale
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.program import write_in_any_locale
 
 ROOT = Path(__file__).resolve().parents[2]
 CODE = [path for folder in ("src", "scripts", "app", "benchmarks") for path in (ROOT / folder).rglob("*.py")]

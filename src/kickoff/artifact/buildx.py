@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kickoff.artifact.recipe import Recipe
+from kickoff.artifact.build_key import Recipe
 from kickoff.docker_cli import Docker
 from kickoff.errors import ExitCode, KickoffError
 

@@ -10,9 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff.artifact import buildx, bundle, image, recipe, registry, sbom
+from kickoff.artifact import build_key, buildx, bundle, image, registry, sbom
+from kickoff.artifact.build_key import Recipe
 from kickoff.artifact.image import Image
-from kickoff.artifact.recipe import Recipe
 from kickoff.artifact.registry import Index, PlatformImage
 from kickoff.docker_cli import Docker
 from kickoff.errors import ExitCode, KickoffError
@@ -103,7 +103,7 @@ def build(
             hint=f"write linux/amd64, linux/arm64 or {NATIVE}, with commas between",
         )
     wanted = tuple(sorted({buildx.native(docker) if name == NATIVE else name for name in platforms}))
-    made = recipe.read(root, commit, source)
+    made = build_key.read(root, commit, source)
     tag = made.tag(wanted)
     index = registry.find(docker, repository, tag)
     created = index is None

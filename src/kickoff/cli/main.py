@@ -12,12 +12,13 @@ from collections.abc import Callable, Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
-from kickoff import bootstrap, errors
+from kickoff import bootstrap
 from kickoff.cli import command_line, output
 from kickoff.cli.parser import Command, Parser
 from kickoff.cli.verbs import VERBS
 from kickoff.errors import KickoffError
 from kickoff.paths import HANDED_OVER
+from kickoff.program import run as guarded
 
 DESCRIPTION = "Ship a service without failed requests; prove each release before users meet it."
 
@@ -29,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments without the program's name; by default those of the process.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    return errors.run(lambda: _runnable(lambda: run(parse(given))))
+    return guarded(lambda: _runnable(lambda: run(parse(given))))
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -65,10 +66,10 @@ def run(arguments: argparse.Namespace) -> int:
     host = _host(arguments)
     output.detail(f"kickoff {version()}, {Path.cwd()}, {f'on {host}' if host else 'on this machine'}")
     if host:
-        from kickoff.host import handover
+        from kickoff.host import remote
 
-        words = command_line.render(arguments, handover.moved(arguments))
-        code = handover.hand_over(host, arguments, words, Path.cwd())
+        words = command_line.render(arguments, remote.moved(arguments))
+        code = remote.hand_over(host, arguments, words, Path.cwd())
     else:
         code = _run_here(arguments)
     output.detail(f"ended with exit code {code} after {time.monotonic() - began:.1f} s")

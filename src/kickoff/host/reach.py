@@ -35,7 +35,7 @@ class Answer:
     """What a host said.
 
     Attributes:
-        facts: The document of :mod:`kickoff.host.facts`.
+        facts: The document of :mod:`kickoff.host.host_facts`.
         offset: Seconds its clock is ahead of this machine's; 0 for this machine.
         doubt: Half the time the question took, in seconds: the offset is not known better.
     """
@@ -73,7 +73,7 @@ def ask(where: Address, question: dict[str, Any]) -> Answer:
     Raises:
         KickoffError: It cannot be reached, its key is not known, or it has no Python 3 (exit code 4).
     """
-    program = files("kickoff.host").joinpath("facts.py").read_text("utf-8")
+    program = files("kickoff.host").joinpath("host_facts.py").read_text("utf-8")
     text = json.dumps(question)
     command = [sys.executable, "-", text]
     if where.host:

@@ -147,8 +147,7 @@ def run(
         rate: Requests a second for each side at the peak; 0 leaves the pacing to the user classes.
         release_header: The response header that names the release; empty for none.
         environ: Additional environment variables of the load generator.
-        workers: One command per load generator that shares the users and the rate; an empty command is a
-            process on this machine. A command for another host starts this package's generator there.
+        workers: One command per load generator, which share users and rate; an empty one is a process here.
         probes: Read what each side of the service uses.
         on_progress: Called about twice a second.
 
@@ -162,10 +161,10 @@ def run(
         fleet = Fleet(Path(folder), scenario.duration, _STOP_TIMEOUT)
         counts = _shares(scenario.users, len(workers))
         for number, (command, users) in enumerate(zip(workers, counts, strict=True)):
-            share = users / scenario.users
             # Elsewhere the project may stand in another folder.
             file = os.path.relpath(locustfile) if command else str(locustfile.resolve())
-            own = {"worker": number, "users": users, "rate": rate * share, "locustfile": file}
+            pace = rate * users / scenario.users
+            own = {"worker": number, "users": users, "rate": pace, "locustfile": file}
             fleet.start(command, plan | own)
         interrupted = fleet.follow(on_progress)
         log, measured = fleet.log(), fleet.samples()
@@ -176,13 +175,13 @@ def run(
             causes=log[-3:],
             hint=f"run it by hand to see more: locust -f {locustfile}",
         )
-    result = _merge(scenario, rate, measured, list(fleet.summaries.values()))
+    merged = _merge(scenario, rate, measured, list(fleet.summaries.values()))
     result = replace(
-        result,
-        partial=result.partial or interrupted,
+        merged,
+        partial=merged.partial or interrupted,
         log=log,
         generators=len(workers),
-        usage=[entry for entry in monitor.usage if result.begun <= entry.time <= result.ended + 1.0],
+        usage=[entry for entry in monitor.usage if merged.begun <= entry.time <= merged.ended + 1.0],
     )
     if interrupted:
         raise Interrupted(result)

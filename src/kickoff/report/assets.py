@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from kickoff.report import wording
+from kickoff.report import messages
 
 
 def parts() -> dict[str, str]:
@@ -43,7 +43,7 @@ def _visible(value: object) -> object:
     """Write nothing for ``None``, and no terminal sequences or directional marks."""
     if value is None:
         return ""
-    return wording.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
+    return messages.clean(value) if isinstance(value, str) and not isinstance(value, Markup) else value
 
 
 @cache

@@ -7,8 +7,8 @@ from enum import StrEnum
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, RuleResult, Verdict, promoted_before
 from kickoff.evidence.stages import proving
+from kickoff.report.messages import line, number
 from kickoff.report.run import Run, fact
-from kickoff.report.wording import line, number
 
 
 class RunVerdict(StrEnum):

@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from kickoff.evidence import Evidence, Verdict
-from kickoff.report import performance_page, rows
+from kickoff.report import performance_page, tables
 from kickoff.report.charts import lines
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.lines import Chart, Line, Marked
 from kickoff.report.charts.svg import Figure, Table
+from kickoff.report.messages import DASH, count, duration, line, milliseconds, moment, number, signed
 from kickoff.report.performance_page import Content
 from kickoff.report.serving import live_down
-from kickoff.report.wording import DASH, count, duration, line, milliseconds, moment, number, signed
 
 _TITLES = {Verdict.PASS: "PASSED", Verdict.FAIL: "REJECTED"}
 _MOST_POINTS = 300
@@ -23,7 +23,7 @@ def render(evidence: Evidence) -> str:
     """Return the page of one performance check."""
     facts = evidence.facts
     generator = _mapping(facts.get("generator"))
-    endpoints = rows.endpoints(evidence)
+    endpoints = tables.endpoints(evidence)
     latency = [distribution(evidence, "load"), percentiles(evidence, endpoints, "load")]
     names = [line(entry.get("name"), 40) for entry in _mappings(facts.get("scenarios"))]
     where = f" in {line(evidence.environment, 40)}" if evidence.environment else ""

@@ -10,9 +10,9 @@ from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, Verdict, fields
 from kickoff.evidence.stages import BEFORE_A_DEPLOYMENT
 from kickoff.report.judgement import GOOD, RunVerdict, first_problem, judge
+from kickoff.report.messages import clean, duration, line, moment, number, plural
 from kickoff.report.run import Run, fact
 from kickoff.report.serving import NOBODY_SAID, Serving, live_down, serving_now
-from kickoff.report.wording import clean, duration, line, moment, number, plural
 
 
 @dataclass(frozen=True, slots=True)

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from kickoff.evidence import SIGNS, WORDS, Verdict
-from kickoff.report import assets, rows, wording
+from kickoff.report import assets, messages, tables
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.svg import Figure
 from kickoff.report.charts.timeline import timeline
@@ -69,8 +69,8 @@ def render(run: Run, outcome: Outcome, limit: int = LIMIT) -> str:
 
 
 def _render(run: Run, outcome: Outcome, detail: Detail) -> str:
-    found = rows.gates(run)
-    stages = rows.stages(run)
+    found = tables.gates(run)
+    stages = tables.stages(run)
     jobs = run.plan.jobs if run.plan else {}
     data, data_note = _data(run, outcome, detail.data)
     text: str = assets.template("page.html").render(
@@ -79,30 +79,30 @@ def _render(run: Run, outcome: Outcome, detail: Detail) -> str:
         kind=_kind(outcome),
         good=outcome.verdict in GOOD,
         others=[entry for entry in each(run) if len(run.environments) > 1],
-        facts=rows.facts(run, _facts(run, outcome)),
+        facts=tables.facts(run, _facts(run, outcome)),
         gates=found[: detail.rows],
         gates_left=max(0, len(found) - detail.rows),
-        tally=rows.tally(found),
+        tally=tables.tally(found),
         stages=stages[: detail.rows],
         stages_left=max(0, len(stages) - detail.rows),
         timeline=timeline(stages, min(detail.rows, 60)),
         deployments=[_deployment(run, name, detail) for name in run.environments[:4]],
         logs=_logs(run, outcome, detail),
-        events=[(at[11:], *rest) for at, *rest in rows.events(run)[-detail.events :]],
-        jobs=[(wording.line(job, 80), wording.line(end, 40)) for job, end in jobs.items()],
-        problems=[wording.line(problem) for problem in run.problems[:20]],
-        identities=rows.identities(run, run.evidence),
+        events=[(at[11:], *rest) for at, *rest in tables.events(run)[-detail.events :]],
+        jobs=[(messages.line(job, 80), messages.line(end, 40)) for job, end in jobs.items()],
+        problems=[messages.line(problem) for problem in run.problems[:20]],
+        identities=tables.identities(run, run.evidence),
         reproduce=_reproduce(run, outcome),
         run_url=run.run_url if run.run_url.startswith("https://") else "",
         data=data,
         data_note=data_note,
         icon=SIGNS,
         word=WORDS,
-        stage_length=rows.stage_length,
-        duration=wording.duration,
-        milliseconds=wording.milliseconds,
-        count=wording.count,
-        line=wording.line,
+        stage_length=tables.stage_length,
+        duration=messages.duration,
+        milliseconds=messages.milliseconds,
+        count=messages.count,
+        line=messages.line,
     )
     return text
 
@@ -115,19 +115,19 @@ class _Shown:
     heading: str
     traffic: Figure
     latency: Sequence[Figure]
-    endpoints: Sequence[rows.Endpoint]
+    endpoints: Sequence[tables.Endpoint]
     compared: bool
 
 
 def _deployment(run: Run, environment: str, detail: Detail) -> _Shown:
     found = run.of(environment)
     perf = found.get("perf-baseline")
-    endpoints = rows.endpoints(perf)[: detail.rows]
+    endpoints = tables.endpoints(perf)[: detail.rows]
     key = f"{run.environments.index(environment)}"
     figures = [distribution(perf, key), percentiles(perf, endpoints, key)]
     return _Shown(
-        environment=wording.line(environment, 60),
-        heading=f" in {wording.line(environment, 60)}" if len(run.environments) > 1 else "",
+        environment=messages.line(environment, 60),
+        heading=f" in {messages.line(environment, 60)}" if len(run.environments) > 1 else "",
         traffic=traffic(found.get("promote"), key, detail.points, detail.table),
         latency=[figure for figure in figures if figure is not None],
         endpoints=endpoints,
@@ -149,12 +149,12 @@ def _facts(run: Run, outcome: Outcome) -> list[tuple[str, str]]:
         ("release", outcome.release),
         ("previous", outcome.previous),
         ("environment", outcome.environment),
-        ("took", wording.duration(outcome.seconds)),
+        ("took", messages.duration(outcome.seconds)),
     ]
 
 
 def _reproduce(run: Run, outcome: Outcome) -> str:
-    commit = run.plan.commit if run.plan else wording.line(fact(run.evidence, "commit"), 64)
+    commit = run.plan.commit if run.plan else messages.line(fact(run.evidence, "commit"), 64)
     name = shlex.quote(outcome.environment)
     what = f"kickoff deploy --env {name}" if outcome.environment else "kickoff check"
     return f"git checkout {commit} && {what}" if re.fullmatch("[0-9a-f]{7,64}", commit) else ""
@@ -168,7 +168,7 @@ def _logs(run: Run, outcome: Outcome, detail: Detail) -> list[tuple[str, bool, s
             continue
         name = f"{document.stage} · {document.environment}" if document.environment else document.stage
         explains = document.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
-        text = wording.clean("\n".join(entry[:2000] for entry in document.log_tail[-detail.log :])).strip(
+        text = messages.clean("\n".join(entry[:2000] for entry in document.log_tail[-detail.log :])).strip(
             "\n"
         )
         shown = "\n".join(entry.rstrip()[:400] for entry in text.split("\n")[-detail.log :])

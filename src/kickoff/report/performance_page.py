@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from kickoff.evidence import SIGNS, URGENCY, WORDS, RuleResult, Verdict
-from kickoff.report import assets, wording
+from kickoff.report import assets, messages
 from kickoff.report.charts.svg import Figure, Table
 
 _KINDS = {Verdict.PASS: "pass", Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "doubt"}
@@ -41,7 +41,7 @@ def render(content: Content) -> str:
         tables=content.tables,
         icon=SIGNS,
         word=WORDS,
-        line=wording.line,
-        count=wording.count,
+        line=messages.line,
+        count=messages.count,
     )
     return text

@@ -9,7 +9,7 @@ from typing import Any
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.evidence.stages import DEFAULT_CHECKS, DEPLOYING
-from kickoff.report.wording import line
+from kickoff.report.messages import line
 
 
 @dataclass(frozen=True, slots=True)

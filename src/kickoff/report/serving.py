@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kickoff.evidence import Evidence, fields
-from kickoff.report.wording import line, moment
+from kickoff.report.messages import line, moment
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,11 +5,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kickoff.evidence import Verdict
-from kickoff.report import rows
+from kickoff.report import tables
 from kickoff.report.judgement import GOOD, RunVerdict
+from kickoff.report.messages import duration, line, moment
 from kickoff.report.outcome import Outcome, each
 from kickoff.report.run import Run
-from kickoff.report.wording import duration, line, moment
 
 LIMIT = 200_000
 """Bytes. GitHub drops a summary of more than 1 MiB without a word, and nobody reads a fifth of that."""
@@ -159,16 +159,16 @@ def _address(address: str) -> str:
 
 
 def _gates(run: Run) -> _Block | None:
-    found = rows.gates(run)
+    found = tables.gates(run)
     if not found:
         return None
     head = (
-        f"### Gates: {rows.tally(found)}\n\n"
+        f"### Gates: {tables.tally(found)}\n\n"
         "| | gate | rule | measured | threshold | samples | result |\n"
         "| --- | --- | --- | --- | --- | ---: | --- |"
     )
 
-    def row(gate: rows.Gate) -> str:
+    def row(gate: tables.Gate) -> str:
         rule = gate.rule
         result = rule.verdict.word
         if rule.verdict is not Verdict.PASS:
@@ -188,11 +188,11 @@ def _gates(run: Run) -> _Block | None:
 
 
 def _stages(run: Run) -> _Block:
-    found = rows.stages(run)
+    found = tables.stages(run)
     head = "### Stages\n\n| | stage | took | outcome |\n| --- | --- | ---: | --- |"
     lines = []
     for row in found:
-        cells = (row.verdict.sign, text(row.label, 100), rows.stage_length(row), text(row.summary))
+        cells = (row.verdict.sign, text(row.label, 100), tables.stage_length(row), text(row.summary))
         lines.append(f"| {' | '.join(cells)} |")
     return _Block(head, lines, noun="stage")
 
@@ -216,7 +216,9 @@ def _gantt(run: Run) -> str:
             lines.append(f"  section {name}")
         first = round(begin.timestamp() * 1000)
         last = max(round(end.timestamp() * 1000), first + 1)
-        lines.append(f"  {document.stage[:60]} :{mark.get(rows.shown_verdict(document), '')}{first}, {last}")
+        lines.append(
+            f"  {document.stage[:60]} :{mark.get(tables.shown_verdict(document), '')}{first}, {last}"
+        )
     lines.append("```")
     chart = "\n".join(lines)
     return f"<details><summary>Timeline</summary>\n\n{chart}\n\n</details>"

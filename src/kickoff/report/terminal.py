@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from kickoff.report.wording import clean, line
+from kickoff.report.messages import clean, line
 
 LOG_LINES = 20
 """Lines of the failing log that the block repeats; the report holds more."""

@@ -9,8 +9,8 @@ from kickoff.report import performance_page
 from kickoff.report.charts import lines
 from kickoff.report.charts.lines import Chart, Line, Marked
 from kickoff.report.charts.svg import Figure, Table
+from kickoff.report.messages import line, plural, signed
 from kickoff.report.performance_page import Content
-from kickoff.report.wording import line, plural, signed
 
 _MOST_FIGURES = 24
 _NORMAL_95 = 1.959964

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
 
-from kickoff.artifact.kind import Kind
+from kickoff.artifact.artifact_type import Kind
 from kickoff.release import targets
 from kickoff.release.assembly import assemble
 from kickoff.release.folder import describe

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from kickoff.artifact import recipe, source
-from kickoff.artifact.recipe import Recipe
+from kickoff.artifact import build_key, source
+from kickoff.artifact.build_key import Recipe
 from kickoff.errors import KickoffError
 from kickoff.service import ImageSource
 
@@ -38,7 +38,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def of(root: Path, revision: str = "HEAD", image: ImageSource = IMAGE) -> Recipe:
-    return recipe.read(root, source.resolve(root, revision), image)
+    return build_key.read(root, source.resolve(root, revision), image)
 
 
 def test_a_commit_that_touches_nothing_of_the_image_changes_neither_key_nor_labels(root: Path) -> None:

@@ -15,7 +15,7 @@ from kickoff.cli import command_line, main
 from kickoff.cli.parser import Parser
 from kickoff.cli.verbs import SECTIONS, VERBS
 from kickoff.errors import KickoffError
-from kickoff.host import handover
+from kickoff.host import remote
 
 ROOT = Path(__file__).resolve().parents[3]
 SERVICE = "name: demo\n"
@@ -140,7 +140,7 @@ def test_a_place_is_moved_and_nothing_that_merely_ends_like_it() -> None:
         "--artifact-directory=docs",
     ]
     arguments = main.parse([*given, "--unproven-reason=see docs"])
-    words = command_line.render(arguments, handover.moved(arguments))
+    words = command_line.render(arguments, remote.moved(arguments))
     assert "--unproven-reason=see docs" in words
     assert "--artifact-directory=.kickoff/artifacts" in words
     assert words[:2] == ["stage", "--env=staging"]
@@ -148,7 +148,7 @@ def test_a_place_is_moved_and_nothing_that_merely_ends_like_it() -> None:
 
 def test_evidence_comes_back_to_where_it_was_wanted() -> None:
     arguments = main.parse(["env", "drift", "--env=staging", "--evidence=here", "--without-secrets"])
-    words = command_line.render(arguments, handover.moved(arguments))
+    words = command_line.render(arguments, remote.moved(arguments))
     assert words == ["env", "drift", "--env=staging", "--without-secrets"]
 
 
@@ -172,7 +172,7 @@ def handed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, l
         calls.append((address, words))
         return 0
 
-    monkeypatch.setattr(handover, "hand_over", hand_over)
+    monkeypatch.setattr(remote, "hand_over", hand_over)
     monkeypatch.delenv("KICKOFF_HANDED_OVER", raising=False)
     (tmp_path / "configs").mkdir()
     environments = tmp_path / "configs" / "environments"

@@ -12,7 +12,7 @@ import pytest
 
 from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict
-from kickoff.host import doctor, facts, reach
+from kickoff.host import doctor, host_facts, reach
 from kickoff.host.checks import Finding
 from kickoff.paths import STATE_HOME
 from tests.unit.environment.support import ROOT
@@ -188,10 +188,12 @@ def test_only_an_address_is_an_address(text: str) -> None:
 
 
 def test_the_facts_need_nothing_but_a_bare_python(tmp_path: Path) -> None:
-    text = Path(facts.__file__).read_text(encoding="utf-8")
+    text = Path(host_facts.__file__).read_text(encoding="utf-8")
     assert "import kickoff" not in text
     assert "from kickoff" not in text
-    document = json.loads(json.dumps(facts.collect(QUESTION | {"state": str(tmp_path / "new" / "state")})))
+    document = json.loads(
+        json.dumps(host_facts.collect(QUESTION | {"state": str(tmp_path / "new" / "state")}))
+    )
     assert document["state"]["there"] is False
     assert document["state"]["writable"] is True
     assert document["state"]["free"] > 0

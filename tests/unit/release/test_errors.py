@@ -6,7 +6,8 @@ from typing import NoReturn
 
 import pytest
 
-from kickoff.errors import ExitCode, KickoffError, run
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.program import run
 
 
 def raising(error: BaseException) -> Callable[[], int]:

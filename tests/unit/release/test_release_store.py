@@ -44,7 +44,8 @@ def test_a_fresh_folder_is_free_private_and_empty(store: Store) -> None:
 WRITER = """
 import sys
 from pathlib import Path
-from kickoff.errors import KickoffError, run
+from kickoff.errors import KickoffError
+from kickoff.program import run
 from kickoff.release.model import Colour, Slot, State
 from kickoff.release.stores.files import Store
 from kickoff.release.stores.lease import Owner

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kickoff.artifact.kind import Kind
+from kickoff.artifact.artifact_type import Kind
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release import targets
 

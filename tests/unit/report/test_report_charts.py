@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from kickoff.evidence import Verdict
-from kickoff.report import rows
+from kickoff.report import tables
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.svg import tag, ticks, time_ticks
 from kickoff.report.charts.timeline import timeline
@@ -46,21 +46,21 @@ def test_times_on_an_axis_stay_within_it(length: float) -> None:
 
 
 def test_the_timeline_names_the_longest_stage_or_the_failure() -> None:
-    assert timeline(rows.stages(cases.released()), 60).title == "promote took longest: 1m 06s of 2m 34s"
+    assert timeline(tables.stages(cases.released()), 60).title == "promote took longest: 1m 06s of 2m 34s"
     assert (
-        timeline(rows.stages(cases.rejected_at_smoke()), 60).title
+        timeline(tables.stages(cases.rejected_at_smoke()), 60).title
         == "smoke-candidate failed 54 s after the start"
     )
 
 
 def test_an_abort_is_no_failure_of_its_own() -> None:
-    found = rows.stages(cases.inconclusive())
+    found = tables.stages(cases.inconclusive())
     assert (found[-1].name, found[-1].verdict) == ("abort", Verdict.NOT_APPLICABLE)
     assert timeline(found, 60).title == "perf-baseline was inconclusive 1m 25s after the start"
 
 
 def test_a_timeline_of_one_stage_is_not_drawn() -> None:
-    found = timeline(rows.stages(cases.run_of(cases.before()[0], planned=cases.plan())), 60)
+    found = timeline(tables.stages(cases.run_of(cases.before()[0], planned=cases.plan())), 60)
     assert found.drawings == ()
     assert found.title == "Only validate left evidence: nothing to draw a timeline of"
 
@@ -183,14 +183,14 @@ def test_odd_buckets_draw_finite_places(buckets: list[dict[str, Any]]) -> None:
 
 def test_percentiles_name_the_endpoint_that_moved_most() -> None:
     perf = cases.measured()
-    found = percentiles(perf, rows.endpoints(perf), "0")
+    found = percentiles(perf, tables.endpoints(perf), "0")
     assert found is not None
     assert found.title.startswith(
         "Against live, p95 moved at worst +3.0%: POST /predictions, 25.8 ms → 26.5 ms"
     )
     assert found.note == "The limit of 1,000 ms lies beyond the chart."
     first = cases.measured(compared=False)
-    alone = percentiles(first, rows.endpoints(first), "0")
+    alone = percentiles(first, tables.endpoints(first), "0")
     assert alone is not None
     assert alone.title == "Slowest endpoint: POST /predictions with a p95 of 26.5 ms"
     assert "mark two" not in alone.drawings[0]
@@ -199,7 +199,7 @@ def test_percentiles_name_the_endpoint_that_moved_most() -> None:
 def test_a_limit_within_reach_is_drawn() -> None:
     perf = cases.measured()
     perf.facts["scenarios"] = [{"name": "smoke", "max_response_ms": 60.0}]
-    found = percentiles(perf, rows.endpoints(perf), "0")
+    found = percentiles(perf, tables.endpoints(perf), "0")
     assert found is not None
     assert ">limit 60.0 ms<" in found.drawings[0]
 
@@ -212,7 +212,7 @@ def test_endpoints_of_any_shape_give_rows() -> None:
             "comparison": {"a": 1},
         },
     )
-    found = rows.endpoints(odd)
+    found = tables.endpoints(odd)
     assert len(found) == 2
     assert percentiles(odd, found, "0") is None
     assert {endpoint.change for endpoint in found} == {"\N{EN DASH}"}

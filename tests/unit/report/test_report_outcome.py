@@ -10,8 +10,8 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.report.judgement import RunVerdict
 from kickoff.report.outcome import decide, each
-from kickoff.report.rows import facts
 from kickoff.report.run import Plan, Run
+from kickoff.report.tables import facts
 from tests.unit.report import cases
 
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from kickoff.errors import KickoffError
+from kickoff.report.messages import clean, duration, line, milliseconds, moment, number
 from kickoff.report.run import Plan, collect, read_plan
-from kickoff.report.wording import clean, duration, line, milliseconds, moment, number
 from tests.unit.report import cases
 
 

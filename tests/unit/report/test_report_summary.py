@@ -10,9 +10,9 @@ from markdown_it.token import Token
 
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.report import summary
+from kickoff.report.messages import line
 from kickoff.report.outcome import decide
 from kickoff.report.run import Run
-from kickoff.report.wording import line
 from tests.unit.report import cases
 
 

@@ -8,10 +8,10 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from kickoff import github, service
-from kickoff.artifact import bundle, image_build, kind, registry, source
+from kickoff.artifact import artifact_type, bundle, image_build, registry, source
+from kickoff.artifact.artifact_type import Kind
 from kickoff.artifact.buildx import BuildFailed
 from kickoff.artifact.image_build import Built
-from kickoff.artifact.kind import Kind
 from kickoff.cli import output
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
@@ -30,7 +30,7 @@ def run(given: argparse.Namespace) -> int:
 
 def _kind(given: argparse.Namespace) -> Kind:
     if given.env or given.deployments:
-        names = [given.env] if given.env else kind.parse(given.deployments)
+        names = [given.env] if given.env else artifact_type.parse(given.deployments)
         return targets.artifact_for(Path.cwd(), names)
     try:
         return Kind(given.kind)

@@ -12,7 +12,7 @@ from typing import Any
 
 from kickoff import github
 from kickoff.artifact import bundle, source
-from kickoff.artifact.kind import Kind
+from kickoff.artifact.artifact_type import Kind
 from kickoff.cli import output
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, now

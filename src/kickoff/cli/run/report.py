@@ -13,9 +13,9 @@ from kickoff.evidence import write_atomic
 from kickoff.plan import FILE as PLAN
 from kickoff.report import outcome as outcomes
 from kickoff.report import page, summary
+from kickoff.report.messages import line
 from kickoff.report.run import Run, collect, read_plan
 from kickoff.report.terminal import closing_block
-from kickoff.report.wording import line
 
 
 def run(arguments: argparse.Namespace) -> int:

@@ -19,7 +19,7 @@ from kickoff.paths import public_port
 
 # The registry is read by whoever checks an environment, who needs none of these.
 if TYPE_CHECKING:
-    from kickoff.artifact.kind import Kind
+    from kickoff.artifact.artifact_type import Kind
     from kickoff.environment import Environment
     from kickoff.release.model import Colour, Slot
 
@@ -252,7 +252,7 @@ def artifact_for(root: Path, environments: Sequence[str]) -> Kind:
     Raises:
         KickoffError: A target is unknown, or two environments take different kinds (exit 2).
     """
-    from kickoff.artifact.kind import Kind  # noqa: PLC0415
+    from kickoff.artifact.artifact_type import Kind  # noqa: PLC0415
 
     kinds = {chosen(root, environment).artifact for environment in environments}
     if len(kinds) > 1:

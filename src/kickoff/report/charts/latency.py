@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 from kickoff.evidence import Evidence, fields
 from kickoff.report.charts.svg import NARROW, Figure, Table, draw, label, marker, path, tag, ticks
-from kickoff.report.rows import Endpoint
-from kickoff.report.wording import DASH, change, count, milliseconds, number, plural
+from kickoff.report.messages import DASH, change, count, milliseconds, number, plural
+from kickoff.report.tables import Endpoint
 
 _ENOUGH = 20
 """Fewer requests have no shape worth drawing."""

@@ -6,8 +6,8 @@ from markupsafe import Markup
 
 from kickoff.evidence import Verdict
 from kickoff.report.charts.svg import NARROW, Figure, Table, draw, label, short_time, tag, time_ticks
-from kickoff.report.rows import StageRow
-from kickoff.report.wording import DASH, duration
+from kickoff.report.messages import DASH, duration
+from kickoff.report.tables import StageRow
 
 _KIND = {
     Verdict.PASS: "pass",

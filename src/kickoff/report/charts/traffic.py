@@ -23,8 +23,8 @@ from kickoff.report.charts.svg import (
     ticks,
     time_ticks,
 )
+from kickoff.report.messages import count, duration, line, milliseconds, number, plural
 from kickoff.report.run import fact
-from kickoff.report.wording import count, duration, line, milliseconds, number, plural
 
 _MOST_RELEASES = 3
 _STYLES = (("one", "circle"), ("two", "square"), ("three", "triangle"))

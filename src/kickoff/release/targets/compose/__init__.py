@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Final
 
 from kickoff import stack
-from kickoff.artifact.kind import Kind
+from kickoff.artifact.artifact_type import Kind
 from kickoff.environment import Environment
 from kickoff.paths import public_port
 from kickoff.release.targets import HostNeeds, Place, Target, TargetKind, own_port

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from kickoff.artifact.kind import Kind
+from kickoff.artifact.artifact_type import Kind
 from kickoff.environment import Environment
 from kickoff.release.targets import Place, Target, TargetKind
 

@@ -81,7 +81,7 @@ def hand_over(address: str, arguments: argparse.Namespace, words: Sequence[str],
             "results": f"{home}/{results}",
             "files": _FILES,
         }
-        code = host.run(f"exec python3 {folder}/{_PROGRAM}/host/handed.py", json.dumps(line) + "\n")
+        code = host.run(f"exec python3 {folder}/{_PROGRAM}/host/agent.py", json.dumps(line) + "\n")
         take(host.fetch(results), Path(_given(arguments, "evidence") or os.environ.get(_EVIDENCE) or _KEPT))
         return code
 

@@ -7,8 +7,8 @@ from typing import Any
 from kickoff.evidence import URGENCY, Evidence, RuleResult, Verdict, fields
 from kickoff.evidence.stages import proving
 from kickoff.report.judgement import missing_evidence
+from kickoff.report.messages import DASH, change, duration, line, moment, number, signed
 from kickoff.report.run import Run, fact
-from kickoff.report.wording import DASH, change, duration, line, moment, number, signed
 
 _MOST_IDENTITIES = 30
 
