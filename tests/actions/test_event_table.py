@@ -309,12 +309,12 @@ def test_rollback_serves_the_named_release_and_tests_it(project: Project) -> Non
     payload = {"ref": "refs/heads/main", "inputs": inputs}
     run = project.act("rollback.yml", "workflow_dispatch", payload)
     assert run.jobs == {"rollback": "success"}, run.log[-3000:]
-    assert [call["arguments"] for call in run.calls] == [
+    assert [[call["name"], *call["arguments"]] for call in run.calls] == [
         [
             *("rollback", "--env=production", "--to=abc1234-00000000"),
             *("--failed=", "--reason=", "--unproven-reason="),
         ],
-        ["--env=production", "--phase=live"],
+        ["smoke live", "--env=production", "--phase=live"],
     ]
 
 

@@ -15,7 +15,7 @@ from tests.e2e.project import KEY, REPOSITORY, Project
 
 pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("containers")]
 STACK = Path(__file__).parent / "orders"
-SCRIPTS = REPOSITORY / "scripts" / "deploy"
+KICKOFF = REPOSITORY / "src" / "kickoff"
 ENVIRONMENTS = ("staging", "production")
 # Run in a colour, with nothing but what the release was given.
 ASKED = """
@@ -59,14 +59,14 @@ class Orders(Project):
         given = super().environ | {"DATABASE_URL": "sqlite+aiosqlite:////tmp/orders.db", "API_KEY": KEY}
         return {key: value for key, value in given.items() if key not in moved}
 
-    def script(self, script: str, *arguments: str, env: str, code: int = 0) -> str:
+    def run(self, *arguments: str, env: str, code: int = 0) -> str:
         """Run a command as a person does; return what it prints."""
         done = subprocess.run(
-            [sys.executable, str(SCRIPTS / script), *arguments, "--env", env],
+            [sys.executable, str(KICKOFF), *arguments, "--env", env],
             cwd=self.root, env=self.environ, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
         assert done.returncode == code, (
-            f"{script} {arguments} {env}: {done.returncode} {done.stdout}{done.stderr}"
+            f"{arguments} {env}: {done.returncode} {done.stdout}{done.stderr}"
         )
         return done.stdout + done.stderr
 
@@ -74,9 +74,9 @@ class Orders(Project):
         """Stage and promote an artefact; return the release that users then meet."""
         what = (f"--artifact-digest={digest}", f"--artifact-directory={self.root.parent / 'artifacts'}")
         reason = ("--unproven-reason=a rehearsal",) if env == "production" else ()
-        self.script("release.py", "stage", *what, f"--commit={commit}", *reason, env=env)
+        self.run("stage", *what, f"--commit={commit}", *reason, env=env)
         staged = json.loads((self.root.parent / "evidence" / f"stage.{env}.json").read_text("utf-8"))
-        self.script("release.py", "promote", "--attempt", staged["attempt"], env=env)
+        self.run("promote", "--attempt", staged["attempt"], env=env)
         answer = httpx.get(f"http://127.0.0.1:{self.ports[env]}/", timeout=10, trust_env=False)
         assert answer.headers["X-Release"] == staged["release"]
         assert answer.json()["service"] == "fixture"
@@ -127,14 +127,14 @@ def test_processes(tmp_path: Path) -> None:
         commit = project.commit()
         digest = project.build(commit)
         for name in ENVIRONMENTS:
-            assert f"{name} has no stack" in project.script("stack.py", "prepare", env=name)
+            assert f"{name} has no stack" in project.run("stack", "prepare", env=name)
             first = project.released(name, digest, commit)
             newer = project.commit(delay_ms=1)
             second = project.released(name, project.build(newer), newer)
             assert first != second
     finally:
         for name in ENVIRONMENTS:
-            project.script("release.py", "stop", env=name)
+            project.run("stop", env=name)
 
 
 @pytest.fixture(scope="module")
@@ -165,20 +165,20 @@ def test_containers(orders: OrdersInContainers, name: str) -> None:
 
 def assert_stack(orders: OrdersInContainers, name: str) -> None:
     """Prepare, plan and apply, each once more than needed."""
-    assert "this host was not prepared" in orders.script("stack.py", "plan", env=name, code=2)
-    prepared = orders.script("stack.py", "prepare", env=name)
+    assert "this host was not prepared" in orders.run("stack", "plan", env=name, code=2)
+    prepared = orders.run("stack", "prepare", env=name)
     assert "secrets made: api_key, clerk_password, database_url\n" in prepared
     held = orders.held(name)
     assert held["database_url"] == f"postgresql://clerk:{held['clerk_password']}@ledger:5432/orders"
     limits = orders.state / "fixture" / name / "stack" / "limits.txt"
     assert limits.read_text("utf-8") == "slow after 1 s, full at 268435456 bytes, wrong above 0.01\n"
-    assert "secrets made: none, all were there" in orders.script("stack.py", "prepare", env=name)
-    planned = [line.split()[:2] for line in orders.script("stack.py", "plan", env=name).splitlines()]
+    assert "secrets made: none, all were there" in orders.run("stack", "prepare", env=name)
+    planned = [line.split()[:2] for line in orders.run("stack", "plan", env=name).splitlines()]
     assert planned == [["create", "ledger"], ["create", "traefik"]]
-    applied = orders.script("stack.py", "apply", env=name)
+    applied = orders.run("stack", "apply", env=name)
     assert f"network {orders.project(name)}-front: created" in applied
     assert "2 services changed" in applied
-    assert "nothing would change" in orders.script("stack.py", "plan", env=name)
+    assert "nothing would change" in orders.run("stack", "plan", env=name)
     assert orders.held(name) == held
     running = docker("ps", "--filter", f"name=^{orders.project(name)}", "--format", "{{.Names}} {{.Image}}")
     assert sorted(line.split()[0] for line in running.splitlines()) == [
@@ -191,7 +191,7 @@ def assert_change(orders: OrdersInContainers, name: str) -> None:
     """What holds data is planned, refused, and made when it is named."""
     file = orders.compose(name)
     file.write_text(file.read_text("utf-8").replace("mem_limit: 256m\n", "mem_limit: 300m\n"), "utf-8")
-    planned = " ".join(orders.script("stack.py", "plan", env=name).split())
+    planned = " ".join(orders.run("stack", "plan", env=name).split())
     assert planned == "recreate ledger mem_limit changed (holds data)"
-    assert "ledger holds data and would be recreated" in orders.script("stack.py", "apply", env=name, code=1)
-    assert "1 services changed" in orders.script("stack.py", "apply", "--recreate", "ledger", env=name)
+    assert "ledger holds data and would be recreated" in orders.run("stack", "apply", env=name, code=1)
+    assert "1 services changed" in orders.run("stack", "apply", "--recreate", "ledger", env=name)

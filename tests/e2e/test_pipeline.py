@@ -1,4 +1,4 @@
-"""``scripts/pipeline.py`` as `make deploy` runs it: the real cd.yml under act, shipping the real service."""
+"""``kickoff deploy``: the real cd.yml under act, shipping the real service."""
 
 import json
 import os
@@ -70,7 +70,7 @@ class Shop:
     def start(self) -> "subprocess.Popen[str]":
         """Start the pipeline for the current commit."""
         return subprocess.Popen(
-            [sys.executable, "scripts/pipeline.py", "--env", "development", "--plain"],
+            [sys.executable, "src/kickoff", "deploy", "--env", "development", "--plain"],
             cwd=self.root,
             env=self.environ,
             stdout=subprocess.PIPE,
@@ -85,9 +85,9 @@ class Shop:
         return process.returncode, output
 
     def status(self) -> dict[str, Any]:
-        """What `release.py status` says."""
+        """What `kickoff status` says."""
         done = subprocess.run(
-            [sys.executable, "scripts/deploy/release.py", "status", "--env", "development", "--json"],
+            [sys.executable, "src/kickoff", "status", "--env", "development", "--json"],
             cwd=self.root,
             env=self.environ,
             capture_output=True,
