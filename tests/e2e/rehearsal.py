@@ -355,5 +355,6 @@ def _end_process(project: Project) -> None:
         pass
     lock = project.store.root / "lock.json"
     document = json.loads(lock.read_text(encoding="utf-8"))
-    document["owner"]["pid"] = ended.pid
+    if document["owner"]:  # otherwise the command ended with its attempt closed, which the row judges
+        document["owner"]["pid"] = ended.pid
     lock.write_text(json.dumps(document), encoding="utf-8")
