@@ -65,9 +65,7 @@ class Orders(Project):
             [sys.executable, str(KICKOFF), *arguments, "--env", env],
             cwd=self.root, env=self.environ, capture_output=True, text=True, timeout=240, check=False,
         )  # fmt: skip
-        assert done.returncode == code, (
-            f"{arguments} {env}: {done.returncode} {done.stdout}{done.stderr}"
-        )
+        assert done.returncode == code, f"{arguments} {env}: {done.returncode} {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
     def released(self, env: str, digest: str, commit: str) -> str:

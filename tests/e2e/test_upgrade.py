@@ -1,5 +1,6 @@
 """An upgrade under load: what an older Kickoff released goes on serving while this one takes over."""
 
+import contextlib
 import shutil
 import signal
 import subprocess
@@ -14,7 +15,7 @@ import pytest
 from kickoff.errors import ExitCode
 from kickoff.release.stores.migrations import CURRENT, version_of
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
-from tests.e2e.project import REPOSITORY, UNSHIPPED, Load, Project
+from tests.e2e.project import REPOSITORY, Load, Project
 
 pytestmark = pytest.mark.e2e
 OLD = "e0dc57b0eaa2d13912fd633af073040a8ad813cf"
@@ -69,36 +70,27 @@ class Older:
         return str(self.project.evidence("promote")["release"])
 
 
-def refill(project: Project, source: Path) -> None:
-    """Replace the project's files by those that came with another version of Kickoff."""
-    kept = project.root / ".git"
-    for path in project.root.iterdir():
-        if path != kept:
-            shutil.rmtree(path) if path.is_dir() else path.unlink()
-    service = source / "tests" / "e2e" / "service"
-    shutil.copytree(service, project.root, ignore=UNSHIPPED, dirs_exist_ok=True)
+def describe(project: Project, source: Path) -> None:
+    """Give the project the schema of its environments that came with another version of Kickoff."""
     schema = Path("configs") / "environments" / "schema.json"
-    if (source / schema).exists():
-        shutil.copyfile(source / schema, project.root / schema)
+    shutil.copyfile(source / schema, project.root / schema)
 
 
 @pytest.fixture(params=["local", "compose"])
 def older(request: pytest.FixtureRequest, old: Path, tmp_path: Path) -> Iterator[Older]:
-    if request.param == "local":
-        project = Project(tmp_path)
-        with project.entered():
-            refill(project, old)
-            yield Older(project, old)
-            project.close()
-        return
-    if engine_problem():
-        pytest.skip(engine_problem())
-    docker("build", "--quiet", "--tag", BASE, ".", seconds=600)
-    with registry() as address:
-        contained = ContainerProject(tmp_path, address)
-        with contained.entered():
-            yield Older(contained, old)
-            contained.close()
+    with contextlib.ExitStack() as stack:
+        if request.param == "local":
+            project = Project(tmp_path)
+        else:
+            if engine_problem():
+                pytest.skip(engine_problem())
+            docker("build", "--quiet", "--tag", BASE, ".", seconds=600)
+            project = ContainerProject(tmp_path, stack.enter_context(registry()))
+        stack.enter_context(project.entered())
+        describe(project, old)
+        yield Older(project, old)
+        describe(project, REPOSITORY)
+        project.close()
 
 
 def quick(project: Project) -> None:
@@ -113,12 +105,13 @@ def test_an_upgrade_under_load_loses_no_request(older: Older) -> None:
         second = older.ship(delay_ms=1)
         folder = project.state / "fixture" / "development"
         assert version_of(folder) == 1
-        # This code takes over, while yesterday's files are still there.
+        # This code takes over, while yesterday's schema is still there.
         status = project.command("status")
         assert status.returncode == 0, status.stdout + status.stderr
         assert second in status.stdout
         assert version_of(folder) == CURRENT
         assert "chain intact" in project.command("history", "--verify").stdout
+        describe(project, REPOSITORY)
         third = project.ship(delay_ms=2)
         assert third.facts["outcome"] == "released", third.summary
         back = project.command("rollback")
@@ -127,10 +120,6 @@ def test_an_upgrade_under_load_loses_no_request(older: Older) -> None:
         cold = project.command("rollback", f"--to={first}")
         assert cold.returncode == 0, cold.stderr
         project.assert_settled(first)
-        # Today's files follow, and what they describe is shipped.
-        if not isinstance(project, ContainerProject):
-            refill(project, REPOSITORY)
-            quick(project)
         fourth = project.ship(delay_ms=3)
         assert fourth.facts["outcome"] == "released", fourth.summary
         project.assert_settled(fourth.release)
@@ -146,6 +135,7 @@ def test_an_attempt_that_the_old_version_staged_is_promoted(older: Older) -> Non
     older.ship()
     with Load(project.address, 100, slow_seconds=0.5) as load:
         attempt = older.stage(delay_ms=1)
+        describe(project, REPOSITORY)
         promoted = project.command("promote", "--attempt", attempt)
         assert promoted.returncode == 0, promoted.stderr
     assert load.failed == []
@@ -173,5 +163,6 @@ def test_an_old_run_that_died_in_the_bake_is_taken_back(older: Older) -> None:
             dying.send_signal(signal.SIGKILL)
         resumed = project.command("resume")
         assert resumed.returncode == ExitCode.PASS, resumed.stderr
+        describe(project, REPOSITORY)
         project.assert_settled(first)
     assert load.failed == []
