@@ -7,7 +7,7 @@ from kickoff import masking
 
 
 class ExitCode(IntEnum):
-    """What a command's exit code says; scripts and workflows branch on these."""
+    """Exit codes of every command; scripts and workflows branch on these."""
 
     PASS = 0
     REJECTED = 1

@@ -33,7 +33,7 @@ class GitHubError(KickoffError):
 
     @property
     def passing(self) -> bool:
-        """Whether asking again in a moment may help."""
+        """True when asking again in a moment may help."""
         return self.status in (0, 429) or self.status >= 500
 
 

@@ -40,7 +40,7 @@ _PRIVATE = {
 
 @dataclass(frozen=True, slots=True)
 class Context:
-    """Where this process runs and why.
+    """The run that this process belongs to, and its event.
 
     Attributes:
         active: Inside a workflow, on GitHub or under act.

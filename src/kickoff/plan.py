@@ -1,4 +1,4 @@
-"""What an event deploys, and where: a pure decision that every job of ``cd.yml`` follows."""
+"""The plan of a run: what an event deploys, and where. Pure; every job of ``cd.yml`` follows it."""
 
 import json
 import re
@@ -41,7 +41,7 @@ class Plan:
 
     @property
     def needs_proof(self) -> bool:
-        """Whether the commit must have been proved before it is shipped."""
+        """True when the commit must have been proved before it is shipped."""
         return any(name in PROVED_IN for name in self.deployments)
 
     @property

@@ -71,7 +71,7 @@ class HttpCheck:
 
 @dataclass(frozen=True, slots=True)
 class InFlight:
-    """Where the service tells how many requests it is working on: a path and a Prometheus gauge."""
+    """The service's own count of requests in flight: a path and a Prometheus gauge."""
 
     path: str
     metric: str
@@ -79,7 +79,7 @@ class InFlight:
 
 @dataclass(frozen=True, slots=True)
 class ImageSource:
-    """How the service's image is made.
+    """The build of the service's image.
 
     Attributes:
         dockerfile: Path of the Dockerfile.

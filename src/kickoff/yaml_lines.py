@@ -1,4 +1,4 @@
-"""Where in a YAML file something stands, for errors that name the line."""
+"""Lines of a YAML file's entries, for errors that name the line."""
 
 from collections.abc import Sequence
 from functools import lru_cache

@@ -1,4 +1,4 @@
-"""What an image is made of: the part of a commit that reaches the builder, and the name that follows from it.
+"""Key of a build: the part of a commit that reaches the builder, and the name that follows from it.
 
 The key covers the content of every file the builder can see, and nothing else: neither the commit's id
 nor its time. A commit that touches none of these files therefore has the key, and so the image, of the

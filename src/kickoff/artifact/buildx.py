@@ -31,14 +31,14 @@ class BuildFailed(KickoffError):
 
 @dataclass(frozen=True, slots=True)
 class Builder:
-    """What builds: its name among buildx's builders, and its driver."""
+    """The builder: its name among buildx's builders, and its driver."""
 
     name: str
     driver: str
 
     @property
     def embedded(self) -> bool:
-        """Whether it is the engine's own: it keeps its cache, and cannot rewrite the times in layers."""
+        """True when it is the engine's own: it keeps its cache, and cannot rewrite the times in layers."""
         return self.driver == "docker"
 
 

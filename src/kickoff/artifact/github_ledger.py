@@ -105,7 +105,7 @@ class GitHubLedger:
                 return
 
     def _own(self, run: Mapping[str, Any]) -> bool:
-        """Whether a run is one that only people who may write to the repository can have started."""
+        """True when a run is one that only people who may write to the repository can have started."""
         path = str(run["path"]).partition("@")[0]
         return (
             path == _PATH
@@ -116,7 +116,7 @@ class GitHubLedger:
         )
 
     def _on_branch(self, run: Mapping[str, Any]) -> bool:
-        """Whether a run was on a commit of the default branch.
+        """True when a run was on a commit of the default branch.
 
         ``head_branch`` is but a name, which a tag may have as well.
 
@@ -145,7 +145,7 @@ class GitHubLedger:
             raise
 
     def _about(self, run: Mapping[str, Any], commit: str) -> bool:
-        """Whether a run ships ``commit`` to the environment; a dispatch says so in its title."""
+        """True when a run ships ``commit`` to the environment; a dispatch says so in its title."""
         if run["event"] == "push":
             return bool(run["head_sha"] == commit)
         what, _, where = str(run["display_title"]).partition(" → ")

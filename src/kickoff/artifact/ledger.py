@@ -1,4 +1,4 @@
-"""Where proofs are kept and found again: a folder of the machine that ran the environment, by commit.
+"""Ledger of proofs: a folder of the machine that ran the environment, by commit.
 
 GitHub is the other place, in :mod:`kickoff.artifact.github_ledger`.
 """

@@ -22,7 +22,7 @@ _ATTEMPTS = 3
 
 
 class Standing(StrEnum):
-    """How a commit stands before production."""
+    """Standing of a commit before production."""
 
     PROVEN = "proven"
     BYPASSED = "bypassed"
@@ -33,7 +33,7 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What is known, and what follows from it.
+    """The answer about a commit: its standing, and the decision.
 
     Attributes:
         standing: What follows.

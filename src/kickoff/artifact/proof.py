@@ -13,7 +13,7 @@ from kickoff.evidence.stages import proving
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What a statement says that was found and checked.
+    """The content of a proof that was found and checked.
 
     Attributes:
         environment: Where the artefact was proved.

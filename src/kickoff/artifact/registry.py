@@ -1,4 +1,4 @@
-"""What a registry holds under a name, and a login that leaves nothing behind. Through Docker's CLI alone."""
+"""A registry's content under a name, and a login that leaves nothing behind. Through Docker's CLI alone."""
 
 import hashlib
 import json

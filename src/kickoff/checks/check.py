@@ -32,7 +32,7 @@ class Need(Flag):
 
 @dataclass(frozen=True)
 class Context:
-    """What a check may look at.
+    """Everything that a check may look at.
 
     Attributes:
         arguments: The parsed arguments of its command.
@@ -106,7 +106,7 @@ class Context:
 
 
 class Check:
-    """What every check is; a check of its own overrides :meth:`run` and what else it needs.
+    """The base of every check; one overrides :meth:`run` and what else it needs.
 
     Attributes:
         name: Name of the check; also of its command.

@@ -25,7 +25,7 @@ TAIL = 40
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """How one command ended.
+    """The end of one command.
 
     Attributes:
         command: The command.
@@ -43,7 +43,7 @@ class Outcome:
 
     @property
     def passed(self) -> bool:
-        """Whether the command ended with exit code 0."""
+        """True when the command ended with exit code 0."""
         return self.status == 0
 
     def rule(self, area: str) -> RuleResult:

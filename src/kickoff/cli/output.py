@@ -1,4 +1,4 @@
-"""How a verb speaks: results on standard output, everything else on standard error, as the options say."""
+"""Output of the verbs: results on standard output, everything else on standard error, as the options say."""
 
 import argparse
 import json

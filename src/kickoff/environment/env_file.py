@@ -56,7 +56,7 @@ class Entry:
 
 @dataclass(slots=True)
 class Source:
-    """What a file holds.
+    """The content of an environment file.
 
     Attributes:
         file: Path relative to the project, as findings show it.

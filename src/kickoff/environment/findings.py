@@ -1,4 +1,4 @@
-"""What is wrong in an environment file, where, and how to put it right; and how that is shown."""
+"""Findings about an environment file: rule, place and fix, and the forms they are shown in."""
 
 import json
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""What a broken JSON Schema keyword means, in words.
+"""Messages for broken JSON Schema keywords.
 
 Only the schema's words are used: jsonschema's own messages quote the value, which may be a secret.
 """

@@ -11,7 +11,7 @@ from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now, rule_i
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a check of environment files found. No part of it ever holds a secret.
+    """The findings of a check of environment files. No part of it ever holds a secret.
 
     Attributes:
         found: What is wrong.

@@ -59,12 +59,12 @@ class Key:
 
     @property
     def description(self) -> str:
-        """What the key is for."""
+        """The key's purpose, in words."""
         return str(self.rules["description"])
 
     @property
     def secret(self) -> bool:
-        """Whether its value is never shown and never stands in a file."""
+        """True when its value is never shown and never stands in a file."""
         return bool(self.rules["x-across"] == "secret")
 
     @property
@@ -86,7 +86,7 @@ class Key:
 
     @property
     def may_be_empty(self) -> bool:
-        """Whether an empty value has a meaning."""
+        """True when an empty value has a meaning."""
         return bool(self.rules.get("x-empty", False))
 
     @property

@@ -1,4 +1,4 @@
-"""What a secret, a placeholder and a default credential look like; pure functions."""
+"""Patterns of secrets, placeholders and default credentials; pure functions."""
 
 import math
 import re

@@ -1,4 +1,4 @@
-"""Where secrets come from: the process environment, the file that ``KEY_FILE`` names, or a sealed file."""
+"""Sources of secrets: the process environment, the file that ``KEY_FILE`` names, or a sealed file."""
 
 from collections.abc import Mapping
 from pathlib import Path

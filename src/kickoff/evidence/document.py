@@ -26,7 +26,7 @@ VERSION = 2
 
 @dataclass(slots=True)
 class Evidence:
-    """What one stage did.
+    """The record of one stage.
 
     Attributes:
         stage: Name of the stage in :mod:`kickoff.evidence.stages`, also the file's name.

@@ -1,4 +1,4 @@
-"""What a host says of itself, as one JSON document.
+"""Facts of a host, as one JSON document.
 
 This file is also sent to hosts where nothing of this project is installed, and is run there by whatever
 Python 3 they have: it imports the standard library alone, and tells what it saw without judging it.

@@ -18,7 +18,7 @@ _CONNECT = 10
 
 @dataclass(frozen=True, slots=True)
 class Address:
-    """Where an environment's host is; an empty ``host`` is this machine."""
+    """Address of an environment's host; an empty ``host`` is this machine."""
 
     host: str = ""
     user: str = ""
@@ -32,7 +32,7 @@ class Address:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What a host said.
+    """The answer of a host.
 
     Attributes:
         facts: The document of :mod:`kickoff.host.host_facts`.

@@ -88,7 +88,7 @@ def hand_over(address: str, arguments: argparse.Namespace, words: Sequence[str],
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """What a host is sent.
+    """The archive that a host is sent.
 
     Attributes:
         name: Changes with any file, and with nothing else: who has it is not sent it again.

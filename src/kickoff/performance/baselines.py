@@ -38,7 +38,7 @@ _ANY = "default"
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """What a baseline belongs to; the environment may be empty."""
+    """The key of a baseline; the environment may be empty."""
 
     environment: str
     scenario: str

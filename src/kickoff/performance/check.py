@@ -18,7 +18,7 @@ from kickoff.performance.scenarios import Catalogue, ComparisonSettings, Scenari
 
 @dataclass(frozen=True, slots=True)
 class Setup:
-    """Where the load goes and how.
+    """The sides of a load test, and how they are reached.
 
     Attributes:
         candidate: The side that is judged.
@@ -51,7 +51,7 @@ class Setup:
 
 @dataclass(slots=True)
 class Outcome:
-    """What one scenario brought; ``live_down`` holds the fact about a live release that was down."""
+    """The results of one scenario; ``live_down`` holds the fact about a live release that was down."""
 
     scenario: Scenario
     rules: list[RuleResult]

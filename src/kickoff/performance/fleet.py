@@ -26,7 +26,7 @@ _PACKAGE_ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class Progress:
-    """How a run is going.
+    """Progress of a run.
 
     Attributes:
         elapsed: Seconds since the first user started.

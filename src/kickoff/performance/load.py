@@ -48,7 +48,7 @@ class Arm:
 
 @dataclass(slots=True)
 class LoadResult:
-    """What a run brought.
+    """The results of a run.
 
     Attributes:
         scenario: The scenario that ran (with the duration that was planned).
@@ -91,7 +91,7 @@ class LoadResult:
 
     @property
     def saturated(self) -> str:
-        """Why the generator itself was the bottleneck; empty when it was not."""
+        """Reason why the generator itself was the bottleneck; empty when it was not."""
         if self.generator_cpu >= 0.9:
             return f"the load generator used {self.generator_cpu:.0%} of its processor"
         if self.generator_lag_ms >= 100:
@@ -106,7 +106,7 @@ class LoadResult:
 
     @property
     def near_ceiling(self) -> str:
-        """Why the plan asks too much of the generators, and what to do; empty when it does not."""
+        """Reason why the plan asks too much of the generators, and what to do; empty when it does not."""
         wanted = self.rate * (2 if any(sample.pair for sample in self.samples) else 1)
         able = self.ceiling * self.generators
         if not able or wanted <= NEAR_CEILING * able:

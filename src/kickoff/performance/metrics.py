@@ -18,7 +18,7 @@ ALL = "all endpoints"
 
 
 class Kind(StrEnum):
-    """What a metric measures."""
+    """Kinds of metrics."""
 
     P50 = "p50"
     P95 = "p95"
@@ -84,7 +84,7 @@ class Metric:
 
     @property
     def relative(self) -> bool:
-        """Whether ``effect`` is relative (times) or a difference (shares)."""
+        """True when ``effect`` is relative (times) or a difference (shares)."""
         return self.kind in QUANTILE
 
 
@@ -108,7 +108,7 @@ class Raw:
 
     @property
     def better(self) -> bool:
-        """Whether the whole interval says that the candidate is better."""
+        """True when the whole interval says that the candidate is better."""
         blocks = self.estimate + float(stats.t.isf(0.025, self.freedom)) * self.clustered
         return max(self.high, blocks) < 0
 

@@ -1,4 +1,4 @@
-"""What the service itself used while the load ran: processor and memory, sampled once a second."""
+"""Resources of the service while the load ran: processor and memory, sampled once a second."""
 
 import threading
 import time

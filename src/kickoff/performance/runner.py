@@ -1,4 +1,4 @@
-"""What kind of machine this is: absolute times compare within one class of runner only."""
+"""The class of this machine: absolute times compare within one class of runner only."""
 
 import os
 import platform

@@ -91,7 +91,7 @@ class Effect:
 
 @dataclass(frozen=True, slots=True)
 class ComparisonSettings:
-    """How candidate and live are compared.
+    """The settings of the comparison of candidate and live.
 
     Attributes:
         pairs_per_second: Upper bound of the pairs sent per second.

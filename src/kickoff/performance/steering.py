@@ -119,7 +119,7 @@ class Recorder:
 
 
 class Steering:
-    """What one user does next: which side it talks to, and how many requests it has sent."""
+    """The next step of one user: which side it talks to, and how many requests it has sent."""
 
     def __init__(self, user: Any, number: str, arms: list[Arm], rate: float) -> None:
         self.arms = arms

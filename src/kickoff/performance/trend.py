@@ -25,7 +25,7 @@ _NORMAL_95 = 1.959964
 
 
 class Shape(StrEnum):
-    """How a drift came about."""
+    """Kinds of drift."""
 
     STEP = "step"
     CREEP = "creep"

@@ -27,7 +27,7 @@ _MARKS: dict[State, tuple[str, str]] = {
 
 
 class Display(Protocol):
-    """Where events go."""
+    """The receiver of events."""
 
     def show(self, events: list[Event]) -> None:
         """Show what happened."""

@@ -1,4 +1,4 @@
-"""What this machine has and lacks. Needs nothing but the standard library."""
+"""Examination of this machine: what it has and lacks. Needs nothing but the standard library."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""What act is given: the event, the variables, the secrets, the command line and a minimal environment."""
+"""The inputs of act: the event, the variables, the secrets, the command line and a minimal environment."""
 
 import json
 import os
@@ -20,7 +20,7 @@ _PATHS = ("KICKOFF_STATE_ROOT", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 
 @dataclass(frozen=True, slots=True)
 class Folders:
-    """Where one run keeps its things.
+    """The folders of one run.
 
     Attributes:
         run: ``.kickoff/runs/<number>``.

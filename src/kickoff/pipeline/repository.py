@@ -1,4 +1,4 @@
-"""What the pipeline asks git: which commit would ship, and whether it is all there is."""
+"""Questions of the pipeline to git: which commit would ship, and whether it is all there is."""
 
 from dataclasses import dataclass
 from pathlib import Path

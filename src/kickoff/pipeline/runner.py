@@ -53,7 +53,7 @@ class Runner:
 
     @property
     def interrupted(self) -> bool:
-        """Whether somebody asked to stop."""
+        """True when somebody asked to stop."""
         return self._wishes > 0
 
     def run(self, on_line: Callable[[str], None], on_tick: Callable[[], None]) -> int:

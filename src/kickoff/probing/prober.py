@@ -19,7 +19,7 @@ _SAFE = ("GET", "HEAD")
 
 @dataclass(frozen=True, slots=True)
 class ProbeCounts:
-    """What the probe has seen since it was started.
+    """The probe's samples since it was started.
 
     Attributes:
         probes: Requests that were answered or failed.

@@ -14,7 +14,7 @@ _REQUEST_SECONDS = 2.0
 
 
 class Readiness(NamedTuple):
-    """Whether a service became ready, why not, and after how many seconds that was known."""
+    """The end of a wait for readiness: ready or not, why not, and after how many seconds that was known."""
 
     ok: bool
     reason: str

@@ -120,7 +120,7 @@ class Attempt:
 
     @property
     def progress(self) -> Progress:
-        """How far the attempt has come, by the records of now."""
+        """The attempt's progress, by the records of now."""
         return self.store.attempt(self.id)
 
     def fenced(self) -> AbstractContextManager[Transaction]:

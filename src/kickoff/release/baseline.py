@@ -1,4 +1,4 @@
-"""Whether the live release is one that a candidate may be compared with, and go back to."""
+"""The live release as a baseline: one that a candidate may be compared with, and go back to, or none."""
 
 from typing import Any
 

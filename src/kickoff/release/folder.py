@@ -1,4 +1,4 @@
-"""What a release folder says of itself; written by :mod:`kickoff.release.assembly`."""
+"""The description in a release folder; written by :mod:`kickoff.release.assembly`."""
 
 import json
 from contextlib import suppress

@@ -55,7 +55,7 @@ class Limits:
 
 @dataclass(slots=True)
 class Observation:
-    """What was seen of one colour since the step began.
+    """Observations of one colour since the step began.
 
     Attributes:
         traffic: Public requests, from the proxy's counters.
@@ -85,7 +85,7 @@ class Observation:
 
     @property
     def down(self) -> bool:
-        """Whether most requests failed, or none was answered at all."""
+        """True when most requests failed, or none was answered at all."""
         return self.requests == 0 or 2 * self.errors > self.requests
 
 

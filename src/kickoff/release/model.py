@@ -1,4 +1,4 @@
-"""What a release is, and where it runs: plain data, no side effects."""
+"""The model of releases and the colours they run in: plain data, no side effects."""
 
 import hashlib
 from dataclasses import asdict, dataclass, replace
@@ -55,7 +55,7 @@ class Release:
 
 @dataclass(frozen=True, slots=True)
 class Slot:
-    """What a colour holds: a release id and the loopback port its process listens on."""
+    """The content of a colour: a release id and the loopback port its process listens on."""
 
     release: str
     port: int
@@ -63,7 +63,7 @@ class Slot:
 
 @dataclass(frozen=True, slots=True)
 class State:
-    """Who runs where, as last recorded.
+    """The recorded state: which release runs in which colour.
 
     Attributes:
         live: The colour users reach; ``None`` before the first release.

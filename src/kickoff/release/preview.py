@@ -1,4 +1,4 @@
-"""What a release would change, before anything is changed. Pure."""
+"""Preview of a release: its changes, before anything is changed. Pure."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -70,7 +70,7 @@ class Preview:
 
     @property
     def changes(self) -> bool:
-        """Whether there is anything to ship."""
+        """True when there is anything to ship."""
         return self.release != self.live
 
     @property
@@ -80,7 +80,7 @@ class Preview:
 
     @property
     def migrates(self) -> bool:
-        """Whether the artefact brings another schema revision than the live one did."""
+        """True when the artefact brings another schema revision than the live one did."""
         return bool(self.after.schema) and (self.before is None or self.before.schema != self.after.schema)
 
     def to_document(self) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How far an attempt has come, folded from the records of its steps. Pure."""
+"""Progress of an attempt, folded from the records of its steps. Pure."""
 
 from dataclasses import dataclass, field
 from typing import Any

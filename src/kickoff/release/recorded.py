@@ -1,4 +1,4 @@
-"""What a release folder records of the environment and the service it was made for.
+"""The record in a release folder: the environment and the service it was made for.
 
 An emergency needs little: going back, stopping, starting and looking work from this, whatever today's
 checkout or secrets look like.

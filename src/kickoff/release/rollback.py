@@ -20,7 +20,7 @@ from kickoff.release.undo import met_users, undo
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What a rollback is asked for.
+    """The arguments of a rollback.
 
     Attributes:
         to: The release to serve; empty for the last good one before the live one.
@@ -39,7 +39,7 @@ class Request:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What follows from a request: the release to serve, empty for none; or why nothing is to be done."""
+    """The decision about a request: the release to serve, empty for none; or why nothing is to be done."""
 
     release: str = ""
     nothing_to_do: str = ""

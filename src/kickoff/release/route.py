@@ -38,7 +38,7 @@ _RETRY = {"attempts": 8, "initialInterval": "200ms"}
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """How requests are distributed.
+    """The distribution of requests.
 
     Attributes:
         servers: Address of each running colour, ``http://127.0.0.1:PORT``.

@@ -1,4 +1,4 @@
-"""Who serves now: what an address answers at this moment, never what was recorded."""
+"""Serving now: what an address answers at this moment, never what was recorded."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -17,7 +17,7 @@ SECONDS = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Answers:
-    """What an address answered.
+    """The answers of an address.
 
     Attributes:
         asked: Requests sent.
@@ -31,7 +31,7 @@ class Answers:
 
     @property
     def down(self) -> bool:
-        """Whether most requests went wrong."""
+        """True when most requests went wrong."""
         return self.wrong > self.asked / 2
 
 

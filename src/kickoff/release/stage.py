@@ -20,7 +20,7 @@ from kickoff.release.undo import undo
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """What is to be shipped.
+    """The artefact to be shipped, and its commit.
 
     Attributes:
         digest: The artefact, ``sha256:<hex>``.
@@ -223,7 +223,7 @@ def _promoted(run: Run, release: str, state: State) -> dict[str, str] | None:
 
 
 def _baked(run: Run, data: dict[str, Any]) -> bool:
-    """Whether the bake of a past attempt passed; older versions left that to the attempt's records alone."""
+    """True when the bake of a past attempt passed; older versions kept that in its records alone."""
     if data.get("baked_at"):
         return True
     try:

@@ -54,7 +54,7 @@ def drain(attempt: Attempt, colour: Colour, state: State) -> float:
 
 
 def _idle(session: Session, colour: Colour) -> bool:
-    """Whether the service's own gauge says that nothing but this question is in flight."""
+    """True when the service's own gauge says that nothing but this question is in flight."""
     gauge = session.service.in_flight
     if gauge is None or session.environment.values.get("API_WORKERS", "1") != "1":
         return False

@@ -54,7 +54,7 @@ def undo(
 
 
 def met_users(run: Run, progress: Progress) -> bool:
-    """Whether users were given to the candidate."""
+    """True when users were given to the candidate."""
     return progress.shifted or progress.colour in run.session.proxy.weights()
 
 

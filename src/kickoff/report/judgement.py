@@ -12,7 +12,7 @@ from kickoff.report.run import Run, fact
 
 
 class RunVerdict(StrEnum):
-    """How a run ended, the most urgent first."""
+    """Outcomes of a run, the most urgent first."""
 
     ROLLBACK_FAILED = "rollback-failed"
     ROLLED_BACK = "rolled-back"
@@ -40,7 +40,7 @@ GOOD = frozenset({RunVerdict.RELEASED, RunVerdict.UNCHANGED, RunVerdict.CHECKED}
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """What became of a deployment, why, where it stopped, and the document that says so."""
+    """The outcome of a deployment: why, where it stopped, and the document that says so."""
 
     verdict: RunVerdict
     exit_code: int

@@ -74,7 +74,7 @@ class Outcome:
 
     @property
     def subject(self) -> str:
-        """What was done with what, where."""
+        """The action, its release and its environment in one line."""
         what = " ".join(part for part in (self.service, self.release) if part)
         if self.verdict is RunVerdict.ROLLED_BACK and self.serving.release:
             return f"{self.environment} {self.release or 'a release'} → {self.serving.release}"

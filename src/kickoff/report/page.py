@@ -25,7 +25,7 @@ LIMIT = 300_000
 
 @dataclass(frozen=True, slots=True)
 class Detail:
-    """How much of a long list is shown; everything is in the data file.
+    """Most rows of a long list that are shown; everything is in the data file.
 
     Attributes:
         points: Points of a line in a chart.
@@ -109,7 +109,7 @@ def _render(run: Run, outcome: Outcome, detail: Detail) -> str:
 
 @dataclass(frozen=True, slots=True)
 class _Shown:
-    """What the page shows of one deployment."""
+    """One deployment as the page shows it."""
 
     environment: str
     heading: str

@@ -1,4 +1,4 @@
-"""What the pages about performance share: one HTML file each, offline, complete without scripts."""
+"""The frame of the pages about performance: one HTML file each, offline, complete without scripts."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -12,7 +12,7 @@ _KINDS = {Verdict.PASS: "pass", Verdict.FAIL: "fail", Verdict.INCONCLUSIVE: "dou
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a page says, from top to bottom."""
+    """The parts of a page, from top to bottom."""
 
     verdict: Verdict
     title: str

@@ -1,4 +1,4 @@
-"""What a report is made of: the evidence, the plan, and what could not be read."""
+"""The material of a report: the evidence, the plan, and what could not be read."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -14,7 +14,7 @@ from kickoff.report.messages import line
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What the run was meant to do, and how its jobs ended."""
+    """The plan of the run, and how its jobs ended."""
 
     deployments: tuple[str, ...] = ()
     event: str = ""

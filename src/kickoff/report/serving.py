@@ -9,7 +9,7 @@ from kickoff.report.messages import line, moment
 
 @dataclass(frozen=True, slots=True)
 class Serving:
-    """Who answers users now, as far as the evidence tells.
+    """The release that answers users, as far as the evidence tells.
 
     Attributes:
         known: Whether the evidence tells.
@@ -27,12 +27,12 @@ class Serving:
 
     @property
     def asked(self) -> bool:
-        """Whether the release itself answered, and is not just recorded."""
+        """True when the release itself answered, and is not just recorded."""
         return self.known and bool(self.release) and self.answers == "yes"
 
     @property
     def label(self) -> str:
-        """What may be said of it in front of :meth:`__str__`."""
+        """The verb in front of :meth:`__str__`."""
         return "Live" if self.known and self.release and not self.asked else "Serving now"
 
     def __str__(self) -> str:

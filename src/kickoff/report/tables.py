@@ -54,7 +54,7 @@ class Endpoint:
 
     @property
     def change(self) -> str:
-        """How much the p95 moved against live, with the interval of the comparison if there was one."""
+        """The change of the p95 against live, with the interval of the comparison if there was one."""
         before, after = self.live.get("p95"), self.candidate.get("p95")
         if before is None or after is None or before <= 0:
             return DASH

@@ -1,4 +1,4 @@
-"""What would change on a host whose stack runs, and applying it; nothing of it happens within a release.
+"""Changes of a stack that runs on a host, shown and applied; nothing of it happens within a release.
 
 The plan compares two resolved compose files: the one that was applied last, which stands beside the stack's
 files, and the one that the project has now. Files that containers mount are compared by content.
@@ -70,7 +70,7 @@ class Stack:
 
     @property
     def is_up(self) -> bool:
-        """Whether a stack was ever brought up here, to its end."""
+        """True when a stack was ever brought up here, to its end."""
         return self._applied.is_file()
 
     def release_files(self) -> list[Path]:

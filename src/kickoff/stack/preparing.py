@@ -1,4 +1,4 @@
-"""What a host needs before its stack of containers comes up: secrets, rendered files, variables.
+"""Preparation of a host before its stack of containers comes up: secrets, rendered files, variables.
 
 Preparing again changes nothing that is there: secrets are made once, and what was given stays what was given.
 """
@@ -32,7 +32,7 @@ _VALUE = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 
 @dataclass(frozen=True, slots=True)
 class Prepared:
-    """What :func:`prepare` did.
+    """The result of :func:`prepare`.
 
     Attributes:
         folder: Where secrets and rendered files are.

@@ -1,4 +1,4 @@
-"""What runs on a target, compared with the environment's file, and the issue that tells of it."""
+"""Drift: what runs on a target compared with the environment's file, and the issue about it."""
 
 from kickoff.environment.drift.comparison import Reader, Running, compare, fingerprints
 

@@ -1,4 +1,4 @@
-"""What runs on a target, compared with the environment's file; pure functions on keyed hashes.
+"""Comparison of what runs on a target with the environment's file; pure functions on keyed hashes.
 
 Both sides hash their values with one random key that is made for the comparison and then forgotten, so that
 no value of the target reaches the one who compares, and no hash is worth keeping.
@@ -17,7 +17,7 @@ from kickoff.environment.validation import Checked
 
 @dataclass(frozen=True, slots=True)
 class Running:
-    """What a target runs; hashes from :func:`fingerprints` under the caller's key, never values.
+    """Content of a target; hashes from :func:`fingerprints` under the caller's key, never values.
 
     Attributes:
         release: Id of the live release.

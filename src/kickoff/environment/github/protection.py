@@ -30,7 +30,7 @@ class Reviewer:
 
 @dataclass(frozen=True, slots=True, order=True)
 class Ref:
-    """What may deploy: ``kind`` is ``branch`` or ``tag``, ``pattern`` as GitHub matches it."""
+    """A rule of who may deploy: ``kind`` is ``branch`` or ``tag``, ``pattern`` as GitHub matches it."""
 
     kind: str
     pattern: str

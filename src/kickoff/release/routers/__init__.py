@@ -1,4 +1,4 @@
-"""What sends users to the colours: one protocol, one module per kind of router."""
+"""Routers, which send users to the colours: one protocol, one module per kind of router."""
 
 import importlib
 from dataclasses import dataclass, field

@@ -1,4 +1,4 @@
-"""Where an environment's state is kept: one protocol, one module per kind of store.
+"""Stores of an environment's state: one protocol, one module per kind of store.
 
 State is who runs where, who holds the lock, how far each attempt has come, and the history. It is read by
 anyone and written in a transaction only, which compares the writer's fencing token with the current one: a
@@ -68,7 +68,7 @@ class StateStore(Protocol):
 
     @property
     def history(self) -> Past:
-        """What was released, rolled back or refused."""
+        """The history: releases, rollbacks and refusals."""
 
     def state(self) -> State:
         """Return who runs where.

@@ -13,7 +13,7 @@ from kickoff.release.progress import Progress
 
 @dataclass(frozen=True, slots=True)
 class Owner:
-    """Who holds the lock.
+    """The owner of the lock.
 
     Attributes:
         who: ``user@host`` or the run's address, for people.
@@ -29,7 +29,7 @@ class Owner:
 
     @property
     def at_work(self) -> bool:
-        """Whether the process that works on the attempt lives."""
+        """True when the process that works on the attempt lives."""
         try:
             process = psutil.Process(self.pid) if self.pid else None
             return (
@@ -59,11 +59,11 @@ class Lease:
 
     @property
     def held(self) -> bool:
-        """Whether somebody holds the lock, dead or alive."""
+        """True when somebody holds the lock, dead or alive."""
         return self.owner is not None
 
     def abandoned(self, run: str) -> bool:
-        """Whether ``run`` may take the lock over: expired, of a process that died, or its own and idle.
+        """True when ``run`` may take the lock over: expired, of a process that died, or its own and idle.
 
         A clock that jumps back can only make a lease look younger, never hand it to two runs at once:
         the fencing token decides about writes.
@@ -120,7 +120,7 @@ def freed(current: Lease, *, by_force: bool = False) -> Lease:
 
 
 def same(lease: Lease, current: Lease) -> bool:
-    """Whether ``lease`` still holds the lock.
+    """True when ``lease`` still holds the lock.
 
     An attempt that is taken over keeps its id: the token alone keeps the overtaken process out.
     """

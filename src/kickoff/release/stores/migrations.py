@@ -72,7 +72,7 @@ def version_of(root: Path) -> int:
 
 
 def is_current(root: Path) -> bool:
-    """Whether a state folder is recorded as one of the current version."""
+    """True when a state folder is recorded as one of the current version."""
     return (root / FILE).exists() and version_of(root) == CURRENT
 
 

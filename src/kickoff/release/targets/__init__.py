@@ -139,7 +139,7 @@ class Target(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Place:
-    """Where a target is opened.
+    """The project, environment and state folder that a target is opened for.
 
     Attributes:
         project: The project's folder.
@@ -154,7 +154,7 @@ class Place:
 
 @dataclass(frozen=True, slots=True)
 class HostNeeds:
-    """What a host is examined for, beside what every target needs of it.
+    """The needs of a target that a host is examined for, beside what every target needs of it.
 
     Attributes:
         ports: Public ports: free, or held by our own proxy.

@@ -17,7 +17,7 @@ def free_port() -> int:
 
 
 def is_free(port: int) -> bool:
-    """Whether a program could listen on a loopback port."""
+    """True when a program could listen on a loopback port."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""How long requests took: the candidate's distribution and percentiles beside those of the live release."""
+"""Charts of latency: the candidate's distribution and percentiles beside those of the live release."""
 
 import math
 from collections.abc import Mapping, Sequence

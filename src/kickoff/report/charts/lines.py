@@ -46,7 +46,7 @@ class Marked:
 
 @dataclass(frozen=True, slots=True)
 class Chart:
-    """What is drawn.
+    """The content of a chart.
 
     Attributes:
         key: Unique within the page.

@@ -1,4 +1,4 @@
-"""When each stage ran and how long it took."""
+"""Chart of the stages: begin and length of each."""
 
 from collections.abc import Sequence
 

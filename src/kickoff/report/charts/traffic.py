@@ -1,4 +1,4 @@
-"""Who answered how many requests while traffic moved from one release to the other."""
+"""Chart of the requests each release answered while traffic moved from one to the other."""
 
 import json
 from bisect import bisect_left

@@ -43,7 +43,7 @@ class Supervisor:
         self._configuration = root / "supervisord.conf"
 
     def running(self) -> bool:
-        """Whether supervisord answers."""
+        """True when supervisord answers."""
         try:
             return bool(self._call("supervisor.getState")["statename"] == "RUNNING")
         except (*_UNREACHED, KickoffError):  # it refuses everything while it ends
