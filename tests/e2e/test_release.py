@@ -139,7 +139,7 @@ def test_the_history_tells_the_delivery_figures(project: Project) -> None:
     assert (proof.rule, proof.verdict, proof.measured) == (
         f"rolled back: the public address answers with {first.release}", "pass", "10 of 10",
     )  # fmt: skip
-    shown = project.command("metrics", "--format", "json")
+    shown = project.command("metrics", "--json")
     assert shown.returncode == 0, shown.stderr
     figures = json.loads(shown.stdout)
     assert (figures["deployments"], figures["failures"], figures["change_failure_rate"]) == (2, 1, 0.5)

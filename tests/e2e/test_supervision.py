@@ -76,7 +76,7 @@ def test_without_its_socket_it_is_not_taken_for_gone(supervisor: Supervisor) -> 
         with pytest.raises(KickoffError, match=f"process {process.pid}.*does not answer") as caught:
             ask()
         assert caught.value.code is ExitCode.UNREACHABLE
-        assert "`release.py stop --env development`" in caught.value.hint
+        assert "`kickoff stop --env development`" in caught.value.hint
     supervisor.shut_down()
     assert not blue.is_running()
     assert supervisor.process() is None

@@ -51,7 +51,7 @@ def add(verbs: Verbs) -> None:
         codes=(0, 2),
     )
     metrics.add_argument("--days", type=_days, default=30.0, help="length of the window (default: 30)")
-    metrics.add_argument("--format", choices=["text", "json", "prometheus"], default="text", help=FORMAT)
+    metrics.add_argument("--format", choices=["text", "prometheus"], default="text", help=FORMAT)
     unlock = verb("unlock", "unlock --env staging --force", codes=(0, 2))
     unlock.add_argument("--force", action="store_true", help="the run that holds it is gone for good")
     _phases(verb)

@@ -132,9 +132,10 @@ stdout_logfile_backups=1
             self._call("supervisor.stopProcessGroup", name, known="BAD_NAME")
             self._call("supervisor.removeProcessGroup", name, known="BAD_NAME")
             self._call("supervisor.reloadConfig")
-        else:
-            self._require_gone()
+        elif not self._require_gone():
+            return self.remove(name)
         (self._programs / f"{name}.json").unlink(missing_ok=True)
+        return None
 
     def given(self, name: str, part: str = "") -> dict[str, Any]:
         """Return folder, command and environment that program ``name`` was added with; empty for none.
@@ -157,8 +158,7 @@ stdout_logfile_backups=1
         try:
             return dict(self._call("supervisor.getProcessInfo", name, known="BAD_NAME") or {})
         except _UNREACHED:
-            self._require_gone()
-            return {}
+            return {} if self._require_gone() else self.info(name)
 
     def shut_down(self) -> None:
         """Stop supervisord, which stops all its programs first, and wait until it is gone.
@@ -225,11 +225,20 @@ files=supervisor/*.conf
             causes=[(done.stdout + done.stderr).strip()[-400:] or f"see {self.root}/logs/supervisord.log"],
         )
 
-    def _require_gone(self) -> None:
-        """Refuse to take a supervisord that does not answer for one that is not there."""
-        process = self.process()
-        if process is not None:
-            raise self._deaf(process)
+    def _require_gone(self) -> bool:
+        """Return True when there is no supervisord, False when one that had just been started answers now.
+
+        Raises:
+            KickoffError: One runs and does not answer: it is not taken for one that is not there (exit 4).
+        """
+        deadline = time.monotonic() + 3
+        while (process := self.process()) is not None:
+            if self.running():
+                return False
+            if time.monotonic() > deadline:
+                raise self._deaf(process)
+            time.sleep(0.05)
+        return True
 
     def _deaf(self, process: psutil.Process) -> KickoffError:
         return KickoffError(
