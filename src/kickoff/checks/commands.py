@@ -1,19 +1,17 @@
 """Commands of the service's own: run without a shell, logged line by line, nothing left running."""
 
-import hashlib
 import os
 import re
 import shutil
 import signal
 import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff import foreign, masking
+from kickoff import masking, packages
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, Verdict, rule_id
 from kickoff.paths import cache_home
@@ -169,38 +167,15 @@ def tools(requirements: Path, cache: Path) -> Path:
     """
     if not requirements.is_file():
         raise KickoffError(f"{requirements} is missing", hint="name the lock of the quality gate's tools")
-    version = "{}.{}".format(*sys.version_info[:2]).encode()
-    name = hashlib.sha256(version + requirements.read_bytes()).hexdigest()[:16]
-    home = cache / f"quality-gate-{name}"
-    complete = home / "complete"
-    if not complete.is_file():
-        _uv("venv", "--quiet", "--clear", "--python", sys.executable, str(home))
-        python = str(home / "bin" / "python")
-        _uv("pip", "sync", "--quiet", "--require-hashes", "--python", python, str(requirements))
-        complete.touch()
-    return home / "bin"
-
-
-def _uv(*arguments: str) -> None:
-    beside = Path(sys.executable).parent / "uv"
-    program = str(beside) if beside.is_file() else shutil.which("uv")
-    if program is None:
-        raise KickoffError("uv is not installed", hint="it is part of requirements/pipeline.txt")
-    done = subprocess.run(
-        [program, *arguments],
-        env=foreign.installing(),
-        capture_output=True,
-        encoding="utf-8",
-        errors="replace",
-        check=False,
+    home = cache / f"quality-gate-{packages.home_of(requirements)}"
+    packages.install(
+        home,
+        requirements,
+        "cannot prepare the quality gate's tools",
+        code=ExitCode.UNREACHABLE,
+        hint="check the network and the lock's hashes",
     )
-    if done.returncode != 0:
-        raise KickoffError(
-            f"cannot prepare the quality gate's tools: uv {arguments[0]} failed",
-            code=ExitCode.UNREACHABLE,
-            causes=done.stderr.strip().splitlines()[-5:],
-            hint="check the network and the lock's hashes",
-        )
+    return home / "bin"
 
 
 def _stop(process: "subprocess.Popen[str]") -> None:

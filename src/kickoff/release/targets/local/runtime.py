@@ -1,6 +1,5 @@
 """The Python environment of a release on this machine, and commands that run in it."""
 
-import hashlib
 import os
 import shutil
 import signal
@@ -9,21 +8,9 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kickoff import foreign
+from kickoff import packages
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.folder import describe, environment_of
-
-
-def tool(name: str) -> str:
-    """Return the path of a program that comes with the pipeline, or is on ``PATH``.
-
-    Raises:
-        KickoffError: There is none (exit 2).
-    """
-    found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
-    if found is None:
-        raise KickoffError(f"{name} is not installed", hint="`make doctor` says what is missing")
-    return found
 
 
 def install(state: Path, release_folder: Path) -> None:
@@ -35,31 +22,12 @@ def install(state: Path, release_folder: Path) -> None:
     lock = describe(release_folder)["requirements"]
     if not lock:
         return
-    home = _home(state, release_folder)
-    if (home / "complete").exists():
-        return
-    uv, python = tool("uv"), str(home / "bin" / "python")
-    shutil.rmtree(home, ignore_errors=True)
-    sync = ("pip", "sync", "--system-certs", "--quiet", "--require-hashes", "--python", python)
-    for command in (
-        [uv, "venv", "--quiet", "--python", sys.executable, str(home)],
-        [uv, *sync, str(release_folder / "bundle" / lock)],
-    ):
-        done = subprocess.run(
-            command,
-            env=foreign.installing(),
-            capture_output=True,
-            encoding="utf-8",
-            errors="replace",
-            check=False,
-        )
-        if done.returncode != 0:
-            raise KickoffError(
-                f"the service's requirements ({lock}) cannot be installed",
-                code=ExitCode.REJECTED,
-                causes=done.stderr.strip().splitlines()[-5:],
-            )
-    (home / "complete").touch()
+    packages.install(
+        _home(state, release_folder),
+        release_folder / "bundle" / lock,
+        f"the service's requirements ({lock}) cannot be installed",
+        code=ExitCode.REJECTED,
+    )
 
 
 def variables(state: Path, release_folder: Path) -> dict[str, str]:
@@ -129,6 +97,4 @@ def run(folder: Path, command: tuple[str, ...], environment: Mapping[str, str], 
 
 def _home(state: Path, release_folder: Path) -> Path:
     lock = release_folder / "bundle" / describe(release_folder)["requirements"]
-    python = f"{sys.version_info.major}.{sys.version_info.minor}"
-    digest = hashlib.sha256(python.encode() + lock.read_bytes()).hexdigest()
-    return state / "runtimes" / digest[:16]
+    return state / "runtimes" / packages.home_of(lock)

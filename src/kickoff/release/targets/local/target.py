@@ -10,6 +10,7 @@ from pathlib import Path
 
 import psutil
 
+from kickoff import packages
 from kickoff.artifact import bundle
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
@@ -255,7 +256,7 @@ class LocalTarget:
         write_atomic(self.root / "traefik" / "traefik.yml", configuration)
         self.supervisor.add(
             "traefik",
-            [runtime.tool("traefik"), f"--configFile={self.root}/traefik/traefik.yml"],
+            [packages.tool("traefik"), f"--configFile={self.root}/traefik/traefik.yml"],
             {"PATH": os.defpath, "HOME": os.environ.get("HOME", "/")},
             folder=self.root,
             stop_seconds=15,
