@@ -70,8 +70,6 @@ def converge(run: Run) -> Evidence | None:
     try:
         return _go_on(attempt, started)
     except KickoffError as error:
-        if error.code is ExitCode.ROLLBACK_FAILED:
-            raise
         return undo(attempt, "promote", started, error)
 
 
