@@ -213,7 +213,8 @@ def answer(run: Run, request: Request) -> Answer:
         release = request.to
     elif back is not None and back.to and back.to == live:
         further = next(_good(run, but=live), "")
-        hint = f"; to go further back: `rollback --to {further}`" if further else ""
+        command = f"kickoff rollback --env {run.session.environment.name} --to {further}"
+        hint = f"; to go further back: `{command}`" if further else ""
         text = f"already went back from {back.left} to {live} {_ago(back.at)} (by {back.by}){hint}"
         return Answer(nothing_to_do=_serving_already(run, text))
     else:

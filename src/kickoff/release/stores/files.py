@@ -175,7 +175,8 @@ class Store:
         attempt = self.journal.attempt(identity)
         if attempt is None:
             raise KickoffError(
-                f"no attempt {identity!r} in {self.root}", hint="`status` shows the open attempt"
+                f"no attempt {identity!r} in {self.root}",
+                hint=f"`kickoff status --env {self.root.name}` shows the open attempt",
             )
         return attempt
 

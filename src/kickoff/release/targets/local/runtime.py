@@ -22,7 +22,7 @@ def tool(name: str) -> str:
     """
     found = shutil.which(name, path=f"{Path(sys.executable).parent}:{os.environ.get('PATH', '')}")
     if found is None:
-        raise KickoffError(f"{name} is not installed", hint="`make doctor` says what is missing")
+        raise KickoffError(f"{name} is not installed", hint="`kickoff doctor` says what is missing")
     return found
 
 
