@@ -39,8 +39,6 @@ def promote(run: Run, identity: str) -> Evidence:
         readiness.ready(attempt, progress.release, Colour(progress.colour))
         return roll_out(attempt, started)
     except KickoffError as error:
-        if error.code in (ExitCode.LOCK_HELD, ExitCode.ROLLBACK_FAILED):
-            raise
         return undo(attempt, "promote", started, error)
 
 

@@ -70,8 +70,6 @@ def converge(run: Run) -> Evidence | None:
     try:
         return _go_on(attempt, started)
     except KickoffError as error:
-        if error.code is ExitCode.ROLLBACK_FAILED:
-            raise
         return undo(attempt, "promote", started, error)
 
 
@@ -141,19 +139,17 @@ def start(run: Run, wait: float) -> Evidence:
         with attempt.step("prepare"):
             session.target.prepare()
         state = run.store.state()
-        problem = colours.revive(attempt, state)
+        release = state.release_of(state.live)
+        if problem := colours.revive(attempt, state):
+            raise KickoffError(
+                f"{release} does not serve: {problem}",
+                code=ExitCode.UNREACHABLE,
+                causes=session.logs("live"),
+                hint=f"`kickoff rollback --env {name}`, or ship a release that works",
+            )
     except KickoffError:
         attempt.finish("not started")
         raise
-    release = state.release_of(state.live)
-    if problem:
-        attempt.finish("not started")
-        raise KickoffError(
-            f"{release} does not serve: {problem}",
-            code=ExitCode.UNREACHABLE,
-            causes=session.logs("live"),
-            hint=f"`kickoff rollback --env {name}`, or ship a release that works",
-        )
     with attempt.fenced() as transaction:
         transaction.record("start", "recorded", release, "", attempt=attempt.id, by=run.who)
     attempt.finish("started")

@@ -118,7 +118,7 @@ def take_back(run: Run, progress: Progress | None) -> str:
     if progress is None:
         return ""
     attempt = run.take_over(progress.id, alive=True)
-    undo(attempt, "abort", now(), Rejected(f"{run.session.owner(working=True).who} asked for a rollback"))
+    undo(attempt, "abort", now(), Rejected(f"{run.who} asked for a rollback"))
     return progress.release
 
 
@@ -129,11 +129,12 @@ def _serve(attempt: Attempt, started: str, release: str, request: Request) -> Ev
         with attempt.step("prepare"):
             session.target.prepare()
         state, folder = run.store.state(), _folder(run, release)
-        warm = state.warm is not None and state.release_of(state.warm) == release
-        warm = warm and state.warm is not None and session.target.state(state.warm).running
-        colour = state.warm if warm and state.warm else state.idle
-        plan(attempt, release, colour, state, warm_start=warm)
-        if not warm:
+        warm = state.warm if state.release_of(state.warm) == release else None
+        if warm is not None and not session.target.state(warm).running:
+            warm = None
+        colour = warm or state.idle
+        plan(attempt, release, colour, state, warm_start=warm is not None)
+        if warm is None:
             session.target.install(folder)
             colours.start(attempt, folder, colour)
         readiness.ready(attempt, release, colour)
@@ -212,7 +213,8 @@ def answer(run: Run, request: Request) -> Answer:
         release = request.to
     elif back is not None and back.to and back.to == live:
         further = next(_good(run, but=live), "")
-        hint = f"; to go further back: `rollback --to {further}`" if further else ""
+        command = f"kickoff rollback --env {run.session.environment.name} --to {further}"
+        hint = f"; to go further back: `{command}`" if further else ""
         text = f"already went back from {back.left} to {live} {_ago(back.at)} (by {back.by}){hint}"
         return Answer(nothing_to_do=_serving_already(run, text))
     else:

@@ -166,12 +166,14 @@ def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Se
         KickoffError: Nothing is recorded, and today's configuration is invalid (exit 2).
     """
     folder = _state_folder(name, root)
-    found = _recorded(folder) if folder is not None else None
-    if folder is None or found is None:
+    if folder is None:
+        return open_session(name, root, observer)
+    store = open_store(STORE, folder, observer)
+    found = _recorded(store)
+    if found is None:
         return open_session(name, root, observer)
     environment, service = found
     hide_recorded(folder / "releases")
-    store = open_store(STORE, folder, observer)
     kind, place = targets.kind_of(environment.text(targets.KEY)), targets.Place(root, name, folder)
     return Session(service, environment, store, kind.target(place, environment), "")
 
@@ -191,15 +193,16 @@ def _state_folder(name: str, root: Path) -> Path | None:
     return folder if folder.is_dir() else None
 
 
-def _recorded(folder: Path) -> tuple[Environment, Service] | None:
+def _recorded(store: StateStore) -> tuple[Environment, Service] | None:
     """Return what the open attempt's release, the live one, or else the newest, recorded."""
-    store = open_store(STORE, folder)
     names = []
     for look in (_attempted, _live):
         with suppress(KickoffError):  # a damaged record is for the command to report, not for the way to it
             names.append(look(store))
     folders = [store.release_folder(release) for release in names if release]
-    folders += sorted((folder / "releases").iterdir(), key=lambda found: found.stat().st_mtime, reverse=True)
+    folders += sorted(
+        store.release_folder("").iterdir(), key=lambda found: found.stat().st_mtime, reverse=True
+    )
     return next((found for one in folders if (found := recorded.read(one)) is not None), None)
 
 

@@ -194,13 +194,12 @@ def _lost_live(attempt: Attempt) -> dict[str, Any] | None:
         problem = readiness.not_ready(session, state.release_of(state.live), state.live)
     else:
         problem = colours.revive(attempt, state)
-    still = baseline.down(run, run.store.state())
     reason = down["reason"] if down else "the route was lost"
     lost = {
         "release": state.release_of(state.live),
         "since": since,
         "reason": f"{reason}; started again, it did not serve: {problem}" if problem else reason,
-        "started_again": not problem and still is None,
+        "started_again": not problem and baseline.down(run, run.store.state()) is None,
     }
     if not lost["started_again"]:
         attempt.note(event="live down", reason=lost["reason"])

@@ -23,9 +23,10 @@ def undo(
     next release, which is the cure.
 
     Raises:
-        KickoffError: Going back failed, or nothing answers after it: exit 6, saying who serves.
+        KickoffError: Going back failed, or nothing answers after it: exit 6, saying who serves. Or ``error``
+            itself, when it says that another run took over or that going back has failed already.
     """
-    if error.code is ExitCode.LOCK_HELD:
+    if error.code in (ExitCode.LOCK_HELD, ExitCode.ROLLBACK_FAILED):
         raise error
     run, progress = attempt.run, attempt.progress
     went_live = met_users(run, progress) and progress.kind == "release"

@@ -9,7 +9,7 @@ import pytest
 
 from kickoff import __version__
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.stores import migrations
+from kickoff.release.stores import migrations, open_store
 from kickoff.release.stores.files import Store
 from kickoff.release.stores.journal import Journal
 from kickoff.release.stores.lease import Owner, born
@@ -84,6 +84,20 @@ def test_an_idle_attempt_of_the_version_before_is_continued(older: Path) -> None
     assert version_of(older) == CURRENT
     assert attempts(older) == ["3-c", "4-d"]
     assert store.lease().token == 4
+
+
+@pytest.mark.parametrize("name", ["lock.json", "journal.jsonl"])
+def test_a_damaged_file_keeps_nobody_from_opening_an_older_folder(older: Path, name: str) -> None:
+    intact = (older / name).read_text() if (older / name).exists() else ""
+    (older / name).write_text(f"{{\n{intact}")
+    store = open_store("files", older)
+    assert version_of(older) == 1
+    if name == "lock.json":
+        store.force_unlock("ada@host")
+    else:
+        (older / name).write_text(intact)
+    open_store("files", older)
+    assert (version_of(older), attempts(older)) == (CURRENT, ["3-c"])
 
 
 def test_a_kill_between_a_step_and_its_record_repeats_the_step(

@@ -161,7 +161,7 @@ class StateStore(Protocol):
         """Return the release that the history names as live; empty when it names none."""
 
     def upgrade(self) -> None:
-        """Bring what an older version wrote to the current version, unless a run is at work."""
+        """Bring what an older version wrote up to date, unless a run is at work or a file is damaged."""
 
     def release_folder(self, name: str) -> Path:
         """Return where the release ``name`` is kept on this host, or would be."""

@@ -5,7 +5,7 @@ import json
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -93,10 +93,13 @@ class Store:
         self.history = History(root / "releases.jsonl")
 
     def upgrade(self) -> None:
-        """Bring an older folder to the current version; while a run is at work, that is left to the next."""
+        """Bring an older folder to the current version; while a run is at work, that is left to the next.
+
+        So it is where a file is damaged: the command that mends it has to open the store, too.
+        """
         if migrations.is_current(self.root):
             return
-        with self._flock():
+        with self._flock(), suppress(KickoffError):
             owner = self.lease().owner
             if owner is None or not owner.at_work:
                 migrations.migrate(self.root)
@@ -172,7 +175,8 @@ class Store:
         attempt = self.journal.attempt(identity)
         if attempt is None:
             raise KickoffError(
-                f"no attempt {identity!r} in {self.root}", hint="`status` shows the open attempt"
+                f"no attempt {identity!r} in {self.root}",
+                hint=f"`kickoff status --env {self.root.name}` shows the open attempt",
             )
         return attempt
 

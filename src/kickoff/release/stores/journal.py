@@ -42,7 +42,8 @@ class Journal:
                     f"the journal is damaged at line {number}",
                     code=ExitCode.UNREACHABLE,
                     at=f"{self.path}:{number}",
-                    hint="restore the file from a backup, or move it away: `status` shows what runs",
+                    hint="restore the file from a backup, or move it away: "
+                    "`kickoff status --env NAME` shows what runs",
                 )
             records.append(record)
         return records

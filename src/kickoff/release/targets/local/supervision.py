@@ -67,17 +67,10 @@ class Supervisor:
         Raises:
             KickoffError: It runs and does not answer, or did not come up (exit 4).
         """
-        deadline = time.monotonic() + 3
-        while not self.running():
-            process = self.process()
-            if process is None:
-                return self._start()
-            if time.monotonic() > deadline:  # neither just started nor about to end
-                raise self._deaf(process)
-            time.sleep(0.05)
-        if not self._configuration.exists():
+        if not self._answers():
+            self._start()
+        elif not self._configuration.exists():
             self._configure()
-        return None
 
     def add(
         self,
@@ -128,14 +121,11 @@ stdout_logfile_backups=1
             KickoffError: supervisord runs and does not answer, or refuses (exit 4).
         """
         (self._programs / f"{name}.conf").unlink(missing_ok=True)
-        if self.running():
+        if self._answers():
             self._call("supervisor.stopProcessGroup", name, known="BAD_NAME")
             self._call("supervisor.removeProcessGroup", name, known="BAD_NAME")
             self._call("supervisor.reloadConfig")
-        elif not self._require_gone():
-            return self.remove(name)
         (self._programs / f"{name}.json").unlink(missing_ok=True)
-        return None
 
     def given(self, name: str, part: str = "") -> dict[str, Any]:
         """Return folder, command and environment that program ``name`` was added with; empty for none.
@@ -158,7 +148,7 @@ stdout_logfile_backups=1
         try:
             return dict(self._call("supervisor.getProcessInfo", name, known="BAD_NAME") or {})
         except _UNREACHED:
-            return {} if self._require_gone() else self.info(name)
+            return self.info(name) if self._answers() else {}
 
     def shut_down(self) -> None:
         """Stop supervisord, which stops all its programs first, and wait until it is gone.
@@ -225,17 +215,18 @@ files=supervisor/*.conf
             causes=[(done.stdout + done.stderr).strip()[-400:] or f"see {self.root}/logs/supervisord.log"],
         )
 
-    def _require_gone(self) -> bool:
-        """Return True when there is no supervisord, False when one that had just been started answers now.
+    def _answers(self) -> bool:
+        """True when supervisord answers, now or once it has come up; False when there is none.
 
         Raises:
             KickoffError: One runs and does not answer: it is not taken for one that is not there (exit 4).
         """
         deadline = time.monotonic() + 3
-        while (process := self.process()) is not None:
-            if self.running():
+        while not self.running():
+            process = self.process()
+            if process is None:
                 return False
-            if time.monotonic() > deadline:
+            if time.monotonic() > deadline:  # neither just started nor about to end
                 raise self._deaf(process)
             time.sleep(0.05)
         return True
