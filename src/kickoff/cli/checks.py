@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import importlib
 import math
 import sys
 from collections.abc import Sequence
@@ -37,14 +38,14 @@ _EXAMPLES = {
 
 def add(verbs: Verbs) -> None:
     """Add the verbs."""
-    for name in _EXAMPLES:
-        _check(verbs, name)
+    for name in ("check", "smoke", "functional"):
+        add_check(verbs, name)
     _trend(verbs)
     _probe(verbs)
     _report(verbs)
 
 
-def _check(verbs: Verbs, name: str) -> None:
+def add_check(verbs: Verbs, name: str) -> None:
     """Add a check of the registry, which knows its own arguments."""
     from kickoff.checks import registry
 
@@ -147,10 +148,8 @@ def _verb(verbs: Verbs, name: str, *examples: str, codes: tuple[int, ...]) -> Pa
 
 def _body(name: str) -> Run:
     def run(arguments: argparse.Namespace) -> int:
-        from kickoff.cli.run import probe, report, trend
-
-        bodies: dict[str, Run] = {"probe": probe.run, "report": report.run, "trend": trend.run}
-        return bodies[name](arguments)
+        body: Run = importlib.import_module(f"kickoff.cli.run.{name}").run
+        return body(arguments)
 
     return run
 

@@ -260,6 +260,13 @@ def test_the_program_starts_without_its_environment(program: list[str]) -> None:
         assert "kickoff" in done.stdout
 
 
+def test_only_the_load_test_imports_its_libraries() -> None:
+    light = [name for name, verb in VERBS.items() if verb.needs != "performance"]
+    program = f"import sys; from kickoff.cli import main; [main.build(name) for name in {light}]"
+    program += "; assert not {'numpy', 'scipy', 'locust'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": "src"}, cwd=ROOT, check=True)
+
+
 @pytest.mark.parametrize("shell", ["bash", "zsh"])
 def test_completion_knows_verbs_options_and_environments(
     shell: str, capsys: pytest.CaptureFixture[str]
