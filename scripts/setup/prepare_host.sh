@@ -295,5 +295,5 @@ if "$check"; then
     printf '\n%s changes would be made\n' "$changes"
     [ "$changes" -eq 0 ] || exit 1
 else
-    printf '\n%s changes were made; next: make doctor ENV=staging\n' "$changes"
+    printf '\n%s changes were made; next: kickoff doctor --env staging\n' "$changes"
 fi
