@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import importlib
-import math
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -12,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kickoff.cli import output
-from kickoff.cli.parser import Parser, Run, Verbs, add_verb
+from kickoff.cli.parser import Parser, Run, Verbs, add_verb, positive
 from kickoff.cli.verbs import VERBS
 from kickoff.errors import KickoffError
 
@@ -107,11 +106,11 @@ def _probe(verbs: Verbs) -> None:
         "--expect-release", default="", metavar="ID", help="the release that must answer (default: any)"
     )
     child.add_argument(
-        "--wait", type=_positive, default=30.0, metavar="SECONDS", help="how long to wait (default: 30)"
+        "--wait", type=positive, default=30.0, metavar="SECONDS", help="how long to wait (default: 30)"
     )
-    child.add_argument("--watch", type=_positive, metavar="SECONDS", help="then probe for that long")
+    child.add_argument("--watch", type=positive, metavar="SECONDS", help="then probe for that long")
     child.add_argument(
-        "--rate", type=_positive, default=20.0, metavar="N", help="probes a second (default: 20)"
+        "--rate", type=positive, default=20.0, metavar="N", help="probes a second (default: 20)"
     )
 
 
@@ -152,13 +151,6 @@ def _body(name: str) -> Run:
         return body(arguments)
 
     return run
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value) or value <= 0:
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return value
 
 
 def _path(text: str) -> Path | None:
