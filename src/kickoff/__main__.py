@@ -17,11 +17,13 @@ from kickoff import bootstrap
 def main() -> int:
     """Run the command, under the environment that its verb needs; return its exit code."""
     bootstrap.check_version()
-    from kickoff.cli import main as cli  # noqa: PLC0415 - it does not parse on the versions refused above
-    from kickoff.cli.verbs import needs  # noqa: PLC0415
-
+    # What follows does not parse on the versions refused above.
     if not __package__ and bootstrap.IN_CHECKOUT:
+        from kickoff.cli.verbs import needs  # noqa: PLC0415
+
         bootstrap.ensure(needs(sys.argv[1:]), os.path.dirname(os.path.abspath(__file__)))
+    from kickoff.cli import main as cli  # noqa: PLC0415
+
     return cli.main()
 
 

@@ -36,6 +36,10 @@ _PRIVATE = {
     "ACTIONS_ID_TOKEN_REQUEST_URL",
     "ACTIONS_RUNTIME_TOKEN",
 }
+_OF_THE_RUN = (
+    "ACT", "CI", "GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_REF", "GITHUB_REPOSITORY", "GITHUB_RUN_ID",
+    "GITHUB_SERVER_URL", "GITHUB_SHA",
+)  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +115,14 @@ def set_output(name: str, value: object, *, environ: Mapping[str, str] | None = 
     delimiter = f"end-{uuid.uuid4()}"
     with Path(path).open("a", encoding="utf-8") as stream:
         stream.write(f"{name.replace('_', '-')}<<{delimiter}\n{text}\n{delimiter}\n")
+
+
+def append_outputs(written: bytes, *, environ: Mapping[str, str] | None = None) -> None:
+    """Append step outputs as :func:`set_output` wrote them on another machine."""
+    path = _environ(environ).get("GITHUB_OUTPUT")
+    if path:
+        with Path(path).open("ab") as stream:
+            stream.write(written)
 
 
 def append_summary(markdown: str, *, environ: Mapping[str, str] | None = None) -> None:
@@ -202,6 +214,12 @@ def child_environment(environ: Mapping[str, str] | None = None) -> dict[str, str
     What a git hook says of its repository is left out, too: it would be taken for the tool's.
     """
     return {key: value for key, value in git.environment(environ).items() if key not in _PRIVATE}
+
+
+def run_environment(environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return the variables that say which run this is, for a part of its step on another machine."""
+    env = _environ(environ)
+    return {key: env[key] for key in _OF_THE_RUN if env.get(key)}
 
 
 class _Foreign(masking.Stream):

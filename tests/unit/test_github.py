@@ -53,6 +53,15 @@ def test_outputs_keep_their_value(tmp_path: Path, value: object, text: str) -> N
     assert parse(path.read_text()) == {"live-release": text, "next": "1"}
 
 
+def test_outputs_of_another_machine_follow_those_of_this_one(tmp_path: Path) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    github.set_output("first", "1", environ={"GITHUB_OUTPUT": str(here)})
+    github.set_output("next", "two\nlines", environ={"GITHUB_OUTPUT": str(there)})
+    github.append_outputs(there.read_bytes(), environ={"GITHUB_OUTPUT": str(here)})
+    github.append_outputs(there.read_bytes(), environ={})
+    assert parse(here.read_text()) == {"first": "1", "next": "two\nlines"}
+
+
 @given(st.text(alphabet=st.characters(codec="utf-8", exclude_characters="\r")))
 def test_no_value_adds_outputs_of_its_own(tmp_path_factory: pytest.TempPathFactory, value: str) -> None:
     path = tmp_path_factory.mktemp("output") / "file"

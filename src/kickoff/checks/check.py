@@ -3,6 +3,7 @@
 import argparse
 import os
 import tempfile
+from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -105,8 +106,8 @@ class Context:
         )
 
 
-class Check:
-    """The base of every check; one overrides :meth:`run` and what else it needs.
+class Check(ABC):
+    """The base of every check; one implements :meth:`documents` and overrides what else it needs.
 
     Attributes:
         name: Name of the check; also of its command.
@@ -122,20 +123,16 @@ class Check:
         """Add the arguments of the check's command."""
         add_common(parser, self.needs)
 
-    def verify(self, arguments: argparse.Namespace) -> None:
+    def verify(self, arguments: argparse.Namespace) -> None:  # noqa: B027 - most have none to refuse
         """Refuse arguments that contradict each other.
 
         Raises:
             KickoffError: They do (exit 2).
         """
 
-    def run(self, context: Context) -> Evidence:
-        """Look, and return what was found; the runner does the rest."""
-        raise NotImplementedError
-
+    @abstractmethod
     def documents(self, context: Context) -> Iterable[Evidence]:
-        """Yield the evidence of everything that the check comes to; most are one."""
-        yield self.run(context)
+        """Look, and yield the evidence of everything that the check comes to; the runner does the rest."""
 
     def attach(
         self,
@@ -145,6 +142,18 @@ class Check:
     ) -> list[tuple[str, Path]]:
         """Write what belongs beside the evidence at ``path``; return each file with its label."""
         return []
+
+
+class SingleCheck(Check):
+    """The base of a check that comes to one piece of evidence, as most do."""
+
+    @abstractmethod
+    def run(self, context: Context) -> Evidence:
+        """Look, and return what was found."""
+
+    def documents(self, context: Context) -> Iterable[Evidence]:
+        """Yield what was found."""
+        yield self.run(context)
 
 
 def add_common(parser: argparse.ArgumentParser, needs: Need) -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
-from kickoff.checks.check import Check, Context, Need
+from kickoff.checks.check import Context, Need, SingleCheck
 from kickoff.checks.commands import Outcome, execute
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.service import Command
@@ -16,7 +16,7 @@ HEADERS = "KICKOFF_CHECK_HEADERS"
 """Environment variable that hands the headers to the tests: they hold secrets, and arguments are public."""
 
 
-class Functional(Check):
+class Functional(SingleCheck):
     """Runs the interface tests where the environment demands them."""
 
     name = "functional"

@@ -4,13 +4,13 @@ import sys
 
 from kickoff import github, service
 from kickoff.checks import commands
-from kickoff.checks.check import Check, Context, Need
+from kickoff.checks.check import Context, Need, SingleCheck
 from kickoff.checks.commands import Outcome
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, combine
 
 
-class QualityGate(Check):
+class QualityGate(SingleCheck):
     """Runs every command; a failure does not hide the ones after it."""
 
     name = "check"

@@ -3,7 +3,7 @@
 import argparse
 from collections.abc import Mapping
 
-from kickoff.checks.check import Check, Context, Need, add_evidence
+from kickoff.checks.check import Context, Need, SingleCheck, add_evidence
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, Verdict, combine
 from kickoff.probing import smoke
@@ -11,7 +11,7 @@ from kickoff.probing import smoke
 _LOG_LINES = 40
 
 
-class Smoke(Check):
+class Smoke(SingleCheck):
     """Asks a release, or any address, and judges the answers."""
 
     name = "smoke"

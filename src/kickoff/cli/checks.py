@@ -2,7 +2,7 @@
 
 import argparse
 import contextlib
-import math
+import importlib
 import sys
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kickoff.cli import output
-from kickoff.cli.parser import Parser, Run, Verbs, add_verb
+from kickoff.cli.parser import Parser, Run, Verbs, add_verb, positive
 from kickoff.cli.verbs import VERBS
 from kickoff.errors import KickoffError
 
@@ -37,14 +37,14 @@ _EXAMPLES = {
 
 def add(verbs: Verbs) -> None:
     """Add the verbs."""
-    for name in _EXAMPLES:
-        _check(verbs, name)
+    for name in ("check", "smoke", "functional"):
+        add_check(verbs, name)
     _trend(verbs)
     _probe(verbs)
     _report(verbs)
 
 
-def _check(verbs: Verbs, name: str) -> None:
+def add_check(verbs: Verbs, name: str) -> None:
     """Add a check of the registry, which knows its own arguments."""
     from kickoff.checks import registry
 
@@ -106,11 +106,11 @@ def _probe(verbs: Verbs) -> None:
         "--expect-release", default="", metavar="ID", help="the release that must answer (default: any)"
     )
     child.add_argument(
-        "--wait", type=_positive, default=30.0, metavar="SECONDS", help="how long to wait (default: 30)"
+        "--wait", type=positive, default=30.0, metavar="SECONDS", help="how long to wait (default: 30)"
     )
-    child.add_argument("--watch", type=_positive, metavar="SECONDS", help="then probe for that long")
+    child.add_argument("--watch", type=positive, metavar="SECONDS", help="then probe for that long")
     child.add_argument(
-        "--rate", type=_positive, default=20.0, metavar="N", help="probes a second (default: 20)"
+        "--rate", type=positive, default=20.0, metavar="N", help="probes a second (default: 20)"
     )
 
 
@@ -147,19 +147,10 @@ def _verb(verbs: Verbs, name: str, *examples: str, codes: tuple[int, ...]) -> Pa
 
 def _body(name: str) -> Run:
     def run(arguments: argparse.Namespace) -> int:
-        from kickoff.cli.run import probe, report, trend
-
-        bodies: dict[str, Run] = {"probe": probe.run, "report": report.run, "trend": trend.run}
-        return bodies[name](arguments)
+        body: Run = importlib.import_module(f"kickoff.cli.run.{name}").run
+        return body(arguments)
 
     return run
-
-
-def _positive(text: str) -> float:
-    value = float(text)
-    if not math.isfinite(value) or value <= 0:
-        raise argparse.ArgumentTypeError("must be a number above 0")
-    return value
 
 
 def _path(text: str) -> Path | None:

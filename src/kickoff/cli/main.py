@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from difflib import get_close_matches
 from pathlib import Path
 
@@ -30,7 +30,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: The arguments without the program's name; by default those of the process.
     """
     given = list(sys.argv[1:] if argv is None else argv)
-    return guarded(lambda: _runnable(lambda: run(parse(given))))
+    return guarded(lambda: _run(given))
 
 
 def parse(argv: Sequence[str]) -> argparse.Namespace:
@@ -60,48 +60,50 @@ def build(only: str = "") -> Parser:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Run a parsed verb: on the host of its environment where that is another machine, otherwise here."""
+    """Run a parsed verb: on the host of its environment where that is another machine, otherwise here.
+
+    A hint that needs an environment names this one.
+    """
     output.configure(arguments)
     began = time.monotonic()
     host = _host(arguments)
     output.detail(f"kickoff {version()}, {Path.cwd()}, {f'on {host}' if host else 'on this machine'}")
-    if host:
-        from kickoff.host import remote
-
-        words = command_line.render(arguments, remote.moved(arguments))
-        code = remote.hand_over(host, arguments, words, Path.cwd())
-    else:
-        code = _run_here(arguments)
+    try:
+        code = _hand_over(host, arguments) if host else int(arguments.run(arguments))
+    except KickoffError as error:
+        name = getattr(arguments, "env", "")
+        error.hint = error.hint.replace("--env NAME", f"--env {shlex.quote(name)}") if name else error.hint
+        raise
     output.detail(f"ended with exit code {code} after {time.monotonic() - began:.1f} s")
     return code
 
 
-def _runnable(body: Callable[[], int]) -> int:
-    """Run the body; the commands in an error's hint are written as they can be typed here."""
+def _run(argv: Sequence[str]) -> int:
+    """Parse and run a verb; the commands in an error's hint are written as they can be typed here."""
     try:
-        return body()
+        return run(parse(argv))
     except KickoffError as error:
         error.hint = re.sub(r"`kickoff (?=[a-z-])", f"`{program()} ", error.hint)
         raise
 
 
 def program() -> str:
-    """Return how this command is typed here: by its name where it is on the PATH, otherwise by its place."""
+    """Return how this command is typed: by its name where it is on the PATH, otherwise by its place.
+
+    What was handed over is told to somebody at another machine, where the place of this copy means nothing.
+    """
     own = Path(bootstrap.ROOT, ".venv", "bin", "kickoff")
-    if shutil.which("kickoff") or not bootstrap.IN_CHECKOUT:
+    if HANDED_OVER in os.environ or shutil.which("kickoff") or not bootstrap.IN_CHECKOUT:
         return "kickoff"
     place = os.path.relpath(own if own.is_file() else bootstrap.PACKAGE)
     return shlex.quote(place) if own.is_file() else f"python3 {shlex.quote(place)}"
 
 
-def _run_here(arguments: argparse.Namespace) -> int:
-    """Run the verb; a hint that needs an environment names this one."""
-    try:
-        return int(arguments.run(arguments))
-    except KickoffError as error:
-        name = getattr(arguments, "env", "")
-        error.hint = error.hint.replace("--env NAME", f"--env {shlex.quote(name)}") if name else error.hint
-        raise
+def _hand_over(host: str, arguments: argparse.Namespace) -> int:
+    from kickoff.host import remote
+
+    words = command_line.render(arguments, remote.moved(arguments))
+    return remote.hand_over(host, arguments, words, Path.cwd())
 
 
 def version() -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import json
-import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -47,5 +46,7 @@ def result(document: Any, text: str = "") -> None:  # noqa: ANN401 - what JSON c
 
 
 def evidence_folder() -> Path:
-    """Return where evidence is kept: ``KICKOFF_EVIDENCE_DIR``, by default ``.kickoff/evidence``."""
-    return Path(os.environ.get("KICKOFF_EVIDENCE_DIR") or ".kickoff/evidence")
+    """Return where evidence is kept; what reads and writes it is loaded for this alone."""
+    from kickoff.evidence import files
+
+    return files.folder()

@@ -1,6 +1,7 @@
 """The parser that every verb has: no abbreviations, common options, examples and exit codes in its help."""
 
 import argparse
+import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn
@@ -120,6 +121,14 @@ def add_group(verbs: Verbs, name: str, text: str) -> Verbs:
     """Add a verb that has verbs of its own, and return what they are added to."""
     child = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     return child.add_subparsers(required=True, metavar="VERB", title="verbs", parser_class=Parser)
+
+
+def positive(text: str) -> float:
+    """Return the number that an argument is; it must be above 0 and have an end."""
+    value = float(text)
+    if not math.isfinite(value) or value <= 0:
+        raise argparse.ArgumentTypeError("must be a number above 0")
+    return value
 
 
 def _constant(value: bool, _arguments: argparse.Namespace) -> bool:

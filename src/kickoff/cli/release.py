@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from kickoff.cli.parser import READ_CODES, RELEASE_CODES, Parser, Verbs, add_verb
+from kickoff.cli.parser import READ_CODES, RELEASE_CODES, Parser, Verbs, add_verb, positive
 from kickoff.cli.verbs import VERBS
 
 FORMAT = "how the result is written (default: text)"
@@ -50,7 +50,7 @@ def add(verbs: Verbs) -> None:
         "metrics --env production --format prometheus",
         codes=(0, 2),
     )
-    metrics.add_argument("--days", type=_days, default=30.0, help="length of the window (default: 30)")
+    metrics.add_argument("--days", type=positive, default=30.0, help="length of the window (default: 30)")
     metrics.add_argument("--format", choices=["text", "prometheus"], default="text", help=FORMAT)
     unlock = verb("unlock", "unlock --env staging --force", codes=(0, 2))
     unlock.add_argument("--force", action="store_true", help="the run that holds it is gone for good")
@@ -132,13 +132,6 @@ def _wait(parser: Parser, default: float, what: str) -> None:
         metavar="SECONDS",
         help=f"how long to wait for {what} (default: {default:g})",
     )
-
-
-def _days(text: str) -> float:
-    value = float(text)
-    if not 0 < value < float("inf"):
-        raise argparse.ArgumentTypeError("a window has at least some days")
-    return value
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -53,7 +53,7 @@ SECTIONS = (
             "check": Verb("checks", "run the quality gate on a commit"),
             "smoke": Verb("checks", "send the service's smoke requests and judge the answers"),
             "functional": Verb("checks", "run the service's interface tests against the candidate"),
-            "perf": Verb("checks", "load a service with scenarios and judge it", "performance"),
+            "perf": Verb("load", "load a service with scenarios and judge it", "performance"),
             "trend": Verb("checks", "show how response times moved over past releases"),
             "probe": Verb("checks", "wait until an address is ready, then probe it"),
             "report": Verb("checks", "turn a run's evidence into its report"),
@@ -97,6 +97,6 @@ def needs(argv: Sequence[str]) -> str:
     more than the standard library, so ``doctor --env`` needs the pipeline's.
     """
     verb = VERBS.get(argv[0]) if argv else None
-    if verb is None or (verb.group != "checks" and {"-h", "--help"} & set(argv)):
+    if verb is None or (verb.group not in ("checks", "load") and {"-h", "--help"} & set(argv)):
         return ""
     return verb.needs or ("pipeline" if any(part.startswith("--env") for part in argv) else "")

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from kickoff.evidence import Verdict
+from kickoff.evidence import Verdict, combine
 
 ENGINE, COMPOSE, PYTHON = (28, 0), (2, 38), (3, 11)
 """The oldest versions that do; major and minor."""
@@ -179,12 +179,7 @@ def secrets(missing: Sequence[str]) -> Finding:
 
 def exit_code(findings: Sequence[Finding]) -> int:
     """Return 0 when all is well, 1 when something is wrong, 3 when something could not be looked at."""
-    verdicts = {finding.verdict for finding in findings}
-    if Verdict.FAIL in verdicts:
-        return Verdict.FAIL.exit_code
-    return (
-        Verdict.INCONCLUSIVE if Verdict.INCONCLUSIVE in verdicts or not findings else Verdict.PASS
-    ).exit_code
+    return combine(finding.verdict for finding in findings).exit_code
 
 
 def _disk(name: str, found: Mapping[str, Any], least: int, fix: str) -> Finding:

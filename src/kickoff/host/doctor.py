@@ -14,7 +14,6 @@ from kickoff import service, stack
 from kickoff.environment import loader, schema
 from kickoff.environment.validation import Checked
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import Verdict
 from kickoff.host import checks, reach
 from kickoff.host.checks import Finding, failed, passed, unknown
 from kickoff.paths import STATE_HOME
@@ -23,7 +22,6 @@ from kickoff.release.targets import HostNeeds
 
 CLOCK = "https://github.com"
 """Whose HTTP date a clock is compared with; ``KICKOFF_CLOCK_URL`` names another."""
-_MARKS = {Verdict.PASS: "✓", Verdict.FAIL: "✗", Verdict.INCONCLUSIVE: "?"}
 
 
 def to_document(name: str, findings: list[Finding]) -> dict[str, object]:
@@ -40,7 +38,7 @@ def to_text(name: str, findings: list[Finding]) -> str:
     lines = []
     width = max(len(finding.name) for finding in findings)
     for finding in findings:
-        lines.append(f"{_MARKS[finding.verdict]} {finding.name:<{width}}  {finding.detail}")
+        lines.append(f"{finding.verdict.sign} {finding.name:<{width}}  {finding.detail}")
         if finding.fix:
             lines.append(f"  {'':<{width}}  fix: {finding.fix}")
     words = {0: "is fit for a release", 1: "is not fit yet", 3: "may be fit: not everything could be checked"}

@@ -22,27 +22,26 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kickoff import bootstrap, git, github, service, stack
-from kickoff.artifact import admission, source
+from kickoff.artifact import admission, bundle, source
 from kickoff.environment import secret_source
 from kickoff.environment.schema import read as read_schema
 from kickoff.environment.sops import Sealed
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence.files import folder as evidence_folder
 from kickoff.host import reach
 from kickoff.paths import HANDED_OVER
 from kickoff.release import targets
 
 _FOLDER = ".cache/kickoff/handed"
 # What a verb leaves, and the variable that says where; read back after it has ended.
-_EVIDENCE, _OUTPUT, _SUMMARY = "KICKOFF_EVIDENCE_DIR", "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"
-_FILES = {_EVIDENCE: "evidence", _OUTPUT: "output", _SUMMARY: "summary"}
+_OUTPUT, _SUMMARY = "GITHUB_OUTPUT", "GITHUB_STEP_SUMMARY"
+_FILES = {"KICKOFF_EVIDENCE_DIR": "evidence", _OUTPUT: "output", _SUMMARY: "summary"}
 # About this machine, and so wrong on another one.
 _HERE = ("KICKOFF_STATE_ROOT", "KICKOFF_VENV", "KICKOFF_ARTIFACT_DIR", "KICKOFF_REPORT_DIR", *_FILES)
-_CONTEXT = ("ACT", "CI", "GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_REF", "GITHUB_REPOSITORY", "GITHUB_RUN_ID",
-            "GITHUB_SERVER_URL", "GITHUB_SHA")  # fmt: skip
 # What opens the connection stays on this side of it.
 _KEYS = ("DEPLOY_KNOWN_HOSTS", "DEPLOY_SSH_KEY")
 _CONNECTION_LOST = 255
-_ARTIFACTS, _KEPT = ".kickoff/artifacts", ".kickoff/evidence"
+_ARTIFACTS = ".kickoff/artifacts"
 _PROGRAM, _LOCKS = "pipeline/src/kickoff", "pipeline/requirements"
 
 
@@ -59,9 +58,7 @@ def hand_over(address: str, arguments: argparse.Namespace, words: Sequence[str],
         KickoffError: The address is none, or the host cannot be reached or does not take the files (exit 4).
     """
     order = _environment(arguments.env, root)
-    store = Path(
-        _given(arguments, "artifact_directory") or os.environ.get("KICKOFF_ARTIFACT_DIR") or _ARTIFACTS
-    )
+    store = Path(_given(arguments, "artifact_directory") or bundle.directory())
     digest = _given(arguments, "artifact_digest").removeprefix("sha256:")
     artifacts = sorted(store.glob(f"{digest}.*")) if digest.isalnum() else []
     with (
@@ -82,7 +79,7 @@ def hand_over(address: str, arguments: argparse.Namespace, words: Sequence[str],
             "files": _FILES,
         }
         code = host.run(f"exec python3 {folder}/{_PROGRAM}/host/agent.py", json.dumps(line) + "\n")
-        take(host.fetch(results), Path(_given(arguments, "evidence") or os.environ.get(_EVIDENCE) or _KEPT))
+        take(host.fetch(results), Path(_given(arguments, "evidence") or evidence_folder()))
         return code
 
 
@@ -148,9 +145,8 @@ def take(packed: bytes, folder: Path) -> None:
             if name.startswith("evidence/") and name.count("/") == 1:
                 folder.mkdir(parents=True, exist_ok=True)
                 (folder / name.removeprefix("evidence/")).write_bytes(text)
-            elif name == _FILES[_OUTPUT] and os.environ.get(_OUTPUT):
-                with Path(os.environ[_OUTPUT]).open("ab") as output:
-                    output.write(text)
+            elif name == _FILES[_OUTPUT]:
+                github.append_outputs(text)
             elif name == _FILES[_SUMMARY]:
                 github.append_summary(text.decode())
 
@@ -266,7 +262,7 @@ def _proofs(arguments: argparse.Namespace, root: Path) -> Iterator[list[Path]]:
 
 def _environment(name: str, root: Path) -> dict[str, str]:
     """Return what the verb is given there: secrets, the caller's choices, and the run it belongs to."""
-    values = {key: os.environ[key] for key in _CONTEXT if os.environ.get(key)}
+    values = github.run_environment()
     own = {key: value for key, value in os.environ.items() if key.startswith("KICKOFF_") and value}
     values |= {key: value for key, value in own.items() if key not in _HERE}
     schema, sealed = read_schema(root), Sealed(root, name, os.environ)

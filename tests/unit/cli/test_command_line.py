@@ -228,6 +228,27 @@ def test_a_hint_names_the_environment_it_is_for(capsys: pytest.CaptureFixture[st
     assert caught.value.hint == "`kickoff history --env qa` lists them"
 
 
+def test_a_hint_about_the_connection_names_the_environment_too(
+    handed: list[tuple[str, list[str]]], monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def lose(*_: object) -> int:
+        raise KickoffError("the connection was lost", hint="`kickoff resume --env NAME` finishes it")
+
+    monkeypatch.setattr(remote, "hand_over", lose)
+    assert main.main(["stop", "--env", "development"]) == 2
+    assert " resume --env development` finishes it" in capsys.readouterr().err
+
+
+def test_a_hint_from_a_host_does_not_name_the_place_of_its_copy(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PATH", "/nowhere")
+    monkeypatch.setattr(bootstrap, "ROOT", str(tmp_path))
+    monkeypatch.setenv("KICKOFF_HANDED_OVER", "1")
+    assert main.main(["stauts"]) == 2
+    assert "did you mean `kickoff status`?" in capsys.readouterr().err
+
+
 def test_a_hint_is_written_as_it_can_be_typed_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -258,6 +279,13 @@ def test_the_program_starts_without_its_environment(program: list[str]) -> None:
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert "kickoff" in done.stdout
+
+
+def test_only_the_load_test_imports_its_libraries() -> None:
+    light = [name for name, verb in VERBS.items() if verb.needs != "performance"]
+    program = f"import sys; from kickoff.cli import main; [main.build(name) for name in {light}]"
+    program += "; assert not {'numpy', 'scipy', 'locust'} & set(sys.modules)"
+    subprocess.run([sys.executable, "-c", program], env={"PYTHONPATH": "src"}, cwd=ROOT, check=True)
 
 
 @pytest.mark.parametrize("shell", ["bash", "zsh"])

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 
 from kickoff import evidence, github, plan, service
-from kickoff.artifact import proof
+from kickoff.artifact import artifact_type, proof
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.cli import output
 from kickoff.errors import KickoffError
@@ -45,13 +45,10 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _names(text: str) -> list[str]:
-    try:
-        names = json.loads(text)
-    except ValueError:
-        names = None
-    if not isinstance(names, list) or not names or not all(isinstance(name, str) for name in names):
+    names = artifact_type.parse(text)
+    if not names:
         raise KickoffError(
-            f"--deployments {text!r} is no JSON list of environments",
+            "--deployments names no environment",
             hint="pass the output deployments of `kickoff workflow plan`",
         )
     return names

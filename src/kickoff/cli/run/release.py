@@ -244,7 +244,7 @@ def _logs(session: Session, arguments: argparse.Namespace) -> int:
     return ExitCode.PASS
 
 
-def _status(session: Session, arguments: argparse.Namespace) -> int:
+def _status(session: Session, _arguments: argparse.Namespace) -> int:
     state, lease, attempt = session.store.state(), session.store.lease(), session.store.open_attempt()
     problem = session.not_serving()
     with session.target.reach("live") as endpoint:
@@ -261,23 +261,20 @@ def _status(session: Session, arguments: argparse.Namespace) -> int:
         "lock": lease.owner.who if lease.owner else "",
         "attempt": attempt.id if attempt else "",
     }
-    if arguments.json:
-        output.result(document)
-        return ExitCode.UNREACHABLE if problem else ExitCode.PASS
-    print(f"{document['service']} in {document['environment']}: {address}")
+    lines = [f"{document['service']} in {document['environment']}: {address}"]
     for role in ("live", "warm"):
         slot = document[role]
         text = f"{slot['release']} ({slot['colour']}, {slot['process']})" if slot else "nothing"
-        print(f"  {role:<9} {text}")
-        for name, value in (slot.get("facts") or {}).items():
-            print(f"    {name:<13} {value}")
+        lines.append(f"  {role:<9} {text}")
+        lines += [f"    {name:<13} {value}" for name, value in (slot.get("facts") or {}).items()]
     weights = ", ".join(f"{c} {w}%" for c, w in document["weights"].items()) or "no public traffic"
-    print(f"  route     {weights}")
+    lines.append(f"  route     {weights}")
     holder = f"{document['lock']} (attempt {lease.attempt})" if lease.held else "free"
-    print(f"  lock      {holder}")
-    print(f"  serving   {f'NOT SERVING: {problem}' if problem else 'yes, asked just now'}")
+    lines.append(f"  lock      {holder}")
+    lines.append(f"  serving   {f'NOT SERVING: {problem}' if problem else 'yes, asked just now'}")
     if problem and state.live:
-        print(f"  next      kickoff start --env {document['environment']}")
+        lines.append(f"  next      kickoff start --env {document['environment']}")
+    output.result(document, "\n".join(lines))
     return ExitCode.UNREACHABLE if problem else ExitCode.PASS
 
 
