@@ -1,4 +1,4 @@
-"""What `stack.py prepare` leaves on a host, and the alert rules with the limits it renders."""
+"""What `kickoff stack prepare` leaves on a host, and the alert rules with the limits it renders."""
 
 import re
 import shutil
