@@ -18,13 +18,14 @@ from kickoff.environment.export import compose as compose_format
 from kickoff.environment.loader import inspect, load
 from kickoff.environment.model import Environment
 from kickoff.errors import KickoffError
+from kickoff.evidence import write_atomic
 from kickoff.paths import public_port, state_root
 from kickoff.service import load as load_service
 from kickoff.stack import declaration, secret_files
 from kickoff.stack.changes import Stack
 from kickoff.stack.compose import compose_files
 from kickoff.stack.declaration import Declaration
-from kickoff.stack.secret_files import Held, write
+from kickoff.stack.secret_files import READABLE, Held
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 _VALUE = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
@@ -92,13 +93,13 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
     for private in (folder.parent, folder):
         private.chmod(0o700)
     for file, text in rendered.items():
-        write(folder / file, text)
+        write_atomic(folder / file, text, mode=READABLE)
     routes = _routes(folder)
     routes.mkdir(parents=True, exist_ok=True)
     routes.chmod(0o755)  # Traefik runs as another user; the state folder keeps other users of the host out
     own = {"KICKOFF_STACK_DIR": str(folder), "KICKOFF_ROUTE_DIR": str(routes)}
     values = _compose_values(name, root, environment, environ, folder / "compose.env")
-    write(folder / "compose.env", compose_format(values | own))
+    write_atomic(folder / "compose.env", compose_format(values | own), mode=READABLE)
     return Prepared(folder, made)
 
 
