@@ -89,9 +89,10 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
     environment = load(name, root, {key: environ[key] for key in environ.keys() - hidden} | given)
     rendered = render(needs, root, environment, environ)
     # The order matters: nothing is written before everything that was given has been checked.
-    made = held.keep(secrets)
+    held.folder.mkdir(parents=True, exist_ok=True)
     for private in (folder.parent, folder):
         private.chmod(0o700)
+    made = held.keep(secrets)
     for file, text in rendered.items():
         write_atomic(folder / file, text, mode=READABLE)
     routes = _routes(folder)

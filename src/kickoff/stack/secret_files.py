@@ -25,7 +25,7 @@ class Held:
     """The secrets on this host.
 
     Args:
-        folder: Where they are.
+        folder: Where they are; no other user may get there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -40,7 +40,6 @@ class Held:
 
     def keep(self, values: Mapping[str, str]) -> list[str]:
         """Write what differs; return the names of those that are new, in alphabetical order."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         new = sorted(name for name in values if not self.get(name))
         for name, value in values.items():
             if value != self.get(name):

@@ -4,6 +4,7 @@ import re
 import shutil
 import stat
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ import yaml
 from kickoff import stack
 from kickoff.environment.loader import load
 from kickoff.errors import KickoffError
+from kickoff.stack.secret_files import Held
 from tests.unit.stack.stack_support import ROOT, STACKS, compose
 
 WEBHOOK = {"ALERT_WEBHOOK_URL": "http://alerts.internal/hook"}
@@ -34,6 +36,20 @@ def test_a_second_time_changes_nothing(name: str, tmp_path: Path) -> None:
     assert "api_key" in first.made and again.made == []
     assert contents(again.folder) == before
     assert stat.S_IMODE(first.folder.stat().st_mode) == 0o700
+
+
+def test_no_secret_is_written_where_another_user_can_go(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+
+    def keep(held: Held, values: Mapping[str, str]) -> list[str]:
+        modes.extend(stat.S_IMODE(folder.stat().st_mode) for folder in list(held.folder.parents)[:2])
+        return sorted(values)
+
+    monkeypatch.setattr(Held, "keep", keep)
+    stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)})
+    assert modes == [0o700, 0o700]
 
 
 def test_what_it_writes_is_all_that_compose_needs(name: str, tmp_path: Path) -> None:
