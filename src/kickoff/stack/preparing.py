@@ -110,7 +110,7 @@ def render(
     """Return the text of each rendered file, by name.
 
     A template names values of the environment as ``{KEY}``; they are written in base units (seconds, bytes,
-    shares of one).
+    shares of one), an empty one as nothing.
 
     Raises:
         KickoffError: A template names a secret, or no key of the environment (exit code 2).
@@ -128,7 +128,10 @@ def render(
     if not texts:
         return {}
     typed = inspect(environment.name, root, schema.read(root), environ, with_secrets=False).typed
-    return {file: _VALUE.sub(lambda place: _base(typed[place[1]]), text) for file, text in texts.items()}
+    # An empty value has no type.
+    return {
+        file: _VALUE.sub(lambda place: _base(typed.get(place[1], "")), text) for file, text in texts.items()
+    }
 
 
 def _base(value: Any) -> str:  # noqa: ANN401 - any value of an environment

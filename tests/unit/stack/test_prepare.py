@@ -13,6 +13,7 @@ import yaml
 from kickoff import stack
 from kickoff.environment.loader import load
 from kickoff.errors import KickoffError
+from kickoff.stack import declaration, preparing
 from kickoff.stack.secret_files import Held
 from tests.unit.stack.stack_support import ROOT, STACKS, compose
 
@@ -50,6 +51,15 @@ def test_no_secret_is_written_where_another_user_can_go(
     monkeypatch.setattr(Held, "keep", keep)
     stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)})
     assert modes == [0o700, 0o700]
+
+
+def test_an_empty_value_is_rendered_as_nothing(tmp_path: Path) -> None:
+    (tmp_path / "configs" / "environments").mkdir(parents=True)
+    (tmp_path / "configs" / "environments" / "development.env").write_text("PUBLIC_PORT=8000\n")
+    (tmp_path / "configs" / "limits.yml").write_text("host: '{DEPLOY_HOST}', port: {PUBLIC_PORT}\n")
+    needs = declaration.Declaration({}, (), {"limits.yml": "configs/limits.yml"})
+    found = preparing.render(needs, tmp_path, load("development", tmp_path, {}), {})
+    assert found == {"limits.yml": "host: '', port: 8000\n"}
 
 
 def test_what_it_writes_is_all_that_compose_needs(name: str, tmp_path: Path) -> None:
