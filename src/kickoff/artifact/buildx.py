@@ -134,7 +134,8 @@ def join(docker: Docker, chosen: Builder, repository: str, tag: str, digests: Se
 
 def _refused(platform: str, log: Sequence[str]) -> BuildFailed:
     if any(sign in line for line in log for sign in _FOREIGN):
-        hint = f"the base image or this machine is not {platform}; on one that is, run build_image.py"
+        build = f"kickoff build --kind image --platforms {platform}"
+        hint = f"the base image or this machine is not {platform}; on one that is, run `{build}`"
     else:
         hint = "the builder's log above names the step"
     return BuildFailed(f"the image for {platform} was not built and pushed", log=log, hint=hint)

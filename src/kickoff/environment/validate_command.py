@@ -25,7 +25,7 @@ def validate(arguments: argparse.Namespace, root: Path, environ: Mapping[str, st
     names = [arguments.env] if arguments.env else loader.available(root)
     if not names:
         raise KickoffError(
-            f"{FOLDER} holds no environment", hint="begin one with `template --env development`"
+            f"{FOLDER} holds no environment", hint="begin one with `kickoff env template --env development`"
         )
     checked = {
         name: loader.inspect(name, root, schema, environ, with_secrets=arguments.with_secrets)

@@ -3,12 +3,10 @@
 from kickoff.evidence.document import Evidence, judged, promoted_before, read
 from kickoff.evidence.files import now, write_atomic
 from kickoff.evidence.rules import RuleResult, rule_id
-from kickoff.evidence.verdicts import SIGNS, URGENCY, WORDS, Verdict, combine
+from kickoff.evidence.verdicts import URGENCY, Verdict, combine
 
 __all__ = [
-    "SIGNS",
     "URGENCY",
-    "WORDS",
     "Evidence",
     "RuleResult",
     "Verdict",

@@ -5,9 +5,6 @@ from dataclasses import dataclass
 
 from kickoff.evidence.verdicts import Verdict
 
-ID = r"^[a-z][a-z0-9-]*(\.[a-z0-9][a-z0-9-]*)+$"
-"""Pattern of a rule's id."""
-
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:

@@ -16,7 +16,6 @@ class Stage:
         title: What people read.
         before: Whether it comes before anything is deployed, so that trying again means the whole run.
         deploys: Whether its evidence means that something was done to an environment.
-        proves: Whether a proof needs it, beside the required checks.
         required: Whether ``promote`` can demand it as a check of the candidate.
     """
 
@@ -24,7 +23,6 @@ class Stage:
     title: str
     before: bool = False
     deploys: bool = False
-    proves: bool = False
     required: bool = False
 
 
@@ -35,12 +33,12 @@ STAGES = (
     Stage("quality-gate", "quality gate", before=True),
     Stage("build", "build", before=True),
     Stage("same-artefact", "comparison with the proof", before=True),
-    Stage("stage", "candidate start", deploys=True, proves=True),
+    Stage("stage", "candidate start", deploys=True),
     Stage("smoke-candidate", "smoke test of the candidate", required=True),
     Stage("functional-candidate", "functional test of the candidate", required=True),
     Stage("perf-baseline", "performance of the candidate", required=True),
-    Stage("promote", "promotion", deploys=True, proves=True),
-    Stage("smoke-live", "smoke test of the live release", deploys=True, proves=True),
+    Stage("promote", "promotion", deploys=True),
+    Stage("smoke-live", "smoke test of the live release", deploys=True),
     Stage("watch", "watch", deploys=True),
     Stage("abort", "abort", deploys=True),
     Stage("rollback", "rollback", deploys=True),

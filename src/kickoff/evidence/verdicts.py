@@ -27,7 +27,12 @@ class Verdict(StrEnum):
     @property
     def sign(self) -> str:
         """One character that says the same as the word."""
-        return SIGNS[self]
+        return {
+            Verdict.PASS: "✓",
+            Verdict.FAIL: "✗",
+            Verdict.INCONCLUSIVE: "?",
+            Verdict.NOT_APPLICABLE: "\N{EN DASH}",
+        }[self]
 
     @property
     def word(self) -> str:
@@ -35,13 +40,6 @@ class Verdict(StrEnum):
         return self.value.replace("-", " ")
 
 
-SIGNS = {
-    Verdict.PASS: "✓",
-    Verdict.FAIL: "✗",
-    Verdict.INCONCLUSIVE: "?",
-    Verdict.NOT_APPLICABLE: "\N{EN DASH}",
-}
-WORDS = {verdict: verdict.word for verdict in Verdict}
 URGENCY = (Verdict.FAIL, Verdict.INCONCLUSIVE, Verdict.PASS, Verdict.NOT_APPLICABLE)
 """All verdicts in the order in which people want to read them."""
 

@@ -8,7 +8,7 @@ from typing import Any
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.performance import comparison, gate, live_release, load, rules
 from kickoff.performance.fleet import Progress
-from kickoff.performance.live_release import COMPARED
+from kickoff.performance.live_release import not_compared
 from kickoff.performance.load import Arm, Interrupted, LoadResult
 from kickoff.performance.metrics import Metric, Pairs, pair_up
 from kickoff.performance.resources import Probe
@@ -81,16 +81,9 @@ def run(scenario: Scenario, setup: Setup, catalogue: Catalogue) -> Outcome:
         if len(outcome.runs) == 1:
             outcome.rules = rules.evaluate(stopped.result, catalogue.objectives)
         else:
+            reason = "the run was interrupted during the comparison"
             outcome.rules.append(
-                RuleResult(
-                    id=COMPARED,
-                    rule=f"{scenario.name}: comparison with live",
-                    verdict=Verdict.INCONCLUSIVE,
-                    measured="unfinished",
-                    threshold="finished",
-                    samples=0,
-                    reason="the run was interrupted during the comparison",
-                )
+                not_compared(scenario.name, Verdict.INCONCLUSIVE, "unfinished", "finished", reason)
             )
     return outcome
 
@@ -117,7 +110,10 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
         slow = live_release.slower(first)
     if failed:
         # A candidate that fails by itself needs no comparison.
-        outcome.rules.append(_skipped(scenario, "the candidate already breaks an absolute rule"))
+        reason = "the candidate already breaks an absolute rule"
+        outcome.rules.append(
+            not_compared(scenario.name, Verdict.NOT_APPLICABLE, "not compared", "none", reason)
+        )
         return
 
     def measure(seconds: float) -> list[Pairs]:
@@ -137,17 +133,8 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
     outcome.metrics = metrics
     outcome.rules += [comparison.to_rule(metric, settings) for metric in metrics]
     if not metrics:
-        outcome.rules.append(
-            RuleResult(
-                id=COMPARED,
-                rule=f"{scenario.name}: comparison with live",
-                verdict=Verdict.INCONCLUSIVE,
-                measured="no pair",
-                threshold="≥ 1 pair",
-                samples=0,
-                reason="no request was answered by both sides",
-            )
-        )
+        reason = "no request was answered by both sides"
+        outcome.rules.append(not_compared(scenario.name, Verdict.INCONCLUSIVE, "no pair", "≥ 1 pair", reason))
 
 
 def _alone(outcome: Outcome, setup: Setup, catalogue: Catalogue, down: str) -> None:
@@ -196,15 +183,3 @@ def _load(scenario: Scenario, arms: Sequence[Arm], rate: float, setup: Setup) ->
 
 def _steady(scenario: Scenario, duration: float) -> Scenario:
     return replace(scenario, duration=max(duration, 1.0), shape=(Step(1.0, 1.0),))
-
-
-def _skipped(scenario: Scenario, reason: str) -> RuleResult:
-    return RuleResult(
-        COMPARED,
-        f"{scenario.name}: comparison with live",
-        Verdict.NOT_APPLICABLE,
-        "not compared",
-        "none",
-        0,
-        reason,
-    )

@@ -112,12 +112,10 @@ def fact(release: str, runs: Sequence[LoadResult], why: str) -> dict[str, Any]:
 
 def not_applicable(scenario: str, why: str) -> RuleResult:
     """Return the rule that stands for all comparisons with a live release that is down."""
-    return RuleResult(
-        id=COMPARED,
-        rule=f"{scenario}: comparison with live",
-        verdict=Verdict.NOT_APPLICABLE,
-        measured="not compared",
-        threshold="a live release that answers",
-        samples=0,
-        reason=f"{DOWN} ({why})",
-    )
+    threshold, reason = "a live release that answers", f"{DOWN} ({why})"
+    return not_compared(scenario, Verdict.NOT_APPLICABLE, "not compared", threshold, reason)
+
+
+def not_compared(scenario: str, verdict: Verdict, measured: str, threshold: str, reason: str) -> RuleResult:
+    """Return the rule that stands for the comparisons of a scenario where there are none."""
+    return RuleResult(COMPARED, f"{scenario}: comparison with live", verdict, measured, threshold, 0, reason)

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from kickoff.evidence import SIGNS, WORDS, Verdict
+from kickoff.evidence import Verdict
 from kickoff.report import assets, messages, tables
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.svg import Figure
@@ -96,8 +96,6 @@ def _render(run: Run, outcome: Outcome, detail: Detail) -> str:
         run_url=run.run_url if run.run_url.startswith("https://") else "",
         data=data,
         data_note=data_note,
-        icon=SIGNS,
-        word=WORDS,
         stage_length=tables.stage_length,
         duration=messages.duration,
         milliseconds=messages.milliseconds,

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from kickoff.evidence import SIGNS, URGENCY, WORDS, RuleResult, Verdict
+from kickoff.evidence import URGENCY, RuleResult, Verdict
 from kickoff.report import assets, messages
 from kickoff.report.charts.svg import Figure, Table
 
@@ -39,8 +39,6 @@ def render(content: Content) -> str:
         rules=sorted(content.rules, key=lambda rule: URGENCY.index(rule.verdict)),
         sections=content.sections,
         tables=content.tables,
-        icon=SIGNS,
-        word=WORDS,
         line=messages.line,
         count=messages.count,
     )

@@ -18,13 +18,14 @@ from kickoff.environment.export import compose as compose_format
 from kickoff.environment.loader import inspect, load
 from kickoff.environment.model import Environment
 from kickoff.errors import KickoffError
+from kickoff.evidence import write_atomic
 from kickoff.paths import public_port, state_root
 from kickoff.service import load as load_service
 from kickoff.stack import declaration, secret_files
 from kickoff.stack.changes import Stack
 from kickoff.stack.compose import compose_files
 from kickoff.stack.declaration import Declaration
-from kickoff.stack.secret_files import Held, write
+from kickoff.stack.secret_files import READABLE, Held
 
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 _VALUE = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
@@ -88,17 +89,18 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
     environment = load(name, root, {key: environ[key] for key in environ.keys() - hidden} | given)
     rendered = render(needs, root, environment, environ)
     # The order matters: nothing is written before everything that was given has been checked.
-    made = held.keep(secrets)
+    held.folder.mkdir(parents=True, exist_ok=True)
     for private in (folder.parent, folder):
         private.chmod(0o700)
+    made = held.keep(secrets)
     for file, text in rendered.items():
-        write(folder / file, text)
+        write_atomic(folder / file, text, mode=READABLE)
     routes = _routes(folder)
     routes.mkdir(parents=True, exist_ok=True)
     routes.chmod(0o755)  # Traefik runs as another user; the state folder keeps other users of the host out
     own = {"KICKOFF_STACK_DIR": str(folder), "KICKOFF_ROUTE_DIR": str(routes)}
     values = _compose_values(name, root, environment, environ, folder / "compose.env")
-    write(folder / "compose.env", compose_format(values | own))
+    write_atomic(folder / "compose.env", compose_format(values | own), mode=READABLE)
     return Prepared(folder, made)
 
 
@@ -108,7 +110,7 @@ def render(
     """Return the text of each rendered file, by name.
 
     A template names values of the environment as ``{KEY}``; they are written in base units (seconds, bytes,
-    shares of one).
+    shares of one), an empty one as nothing.
 
     Raises:
         KickoffError: A template names a secret, or no key of the environment (exit code 2).
@@ -126,7 +128,10 @@ def render(
     if not texts:
         return {}
     typed = inspect(environment.name, root, schema.read(root), environ, with_secrets=False).typed
-    return {file: _VALUE.sub(lambda place: _base(typed[place[1]]), text) for file, text in texts.items()}
+    # An empty value has no type.
+    return {
+        file: _VALUE.sub(lambda place: _base(typed.get(place[1], "")), text) for file, text in texts.items()
+    }
 
 
 def _base(value: Any) -> str:  # noqa: ANN401 - any value of an environment

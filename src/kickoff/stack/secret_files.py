@@ -1,6 +1,5 @@
 """The secrets of a stack: given by a person, kept from the last time, or made now; one file each."""
 
-import os
 import re
 import secrets
 from collections.abc import Mapping
@@ -13,17 +12,20 @@ from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
 from kickoff.environment.sops import Sealed
 from kickoff.errors import KickoffError
+from kickoff.evidence import write_atomic
 from kickoff.stack.declaration import PLACE, Declaration, Secret
 
 _PLAIN = r"[A-Za-z0-9._~-]+"
 """What stands in an address as it is, without being escaped."""
+READABLE = 0o444
+"""Mode of the files: containers run as other users. The folder keeps other users of the host out."""
 
 
 class Held:
     """The secrets on this host.
 
     Args:
-        folder: Where they are.
+        folder: Where they are; no other user may get there.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -38,11 +40,10 @@ class Held:
 
     def keep(self, values: Mapping[str, str]) -> list[str]:
         """Write what differs; return the names of those that are new, in alphabetical order."""
-        self.folder.mkdir(parents=True, exist_ok=True)
         new = sorted(name for name in values if not self.get(name))
         for name, value in values.items():
             if value != self.get(name):
-                write(self.folder / name, value)
+                write_atomic(self.folder / name, value, mode=READABLE)
         return new
 
 
@@ -146,15 +147,3 @@ def _differs(secret: Secret, part: str, held: Held) -> KickoffError:
         at=str(held.folder / part),
         hint="unset it; to change a password, change it on the server, then in that folder",
     )
-
-
-def write(path: Path, text: str, mode: int = 0o444) -> None:
-    """Write a file at once. The folder keeps other users of the host out; containers run as other users."""
-    temporary = path.with_name(f".{path.name}.new")
-    temporary.unlink(missing_ok=True)
-    with os.fdopen(
-        os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8"
-    ) as stream:
-        stream.write(text)
-    temporary.chmod(mode)
-    temporary.replace(path)

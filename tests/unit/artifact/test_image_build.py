@@ -189,7 +189,7 @@ def test_a_platform_that_this_machine_cannot_run_is_named_with_the_way_out(
     stub.answers["buildx build"] = {"err": f"{said}\n", "exit": 1}
     with pytest.raises(BuildFailed) as caught:
         build(stub, project, "linux/arm64")
-    assert "on one that is, run build_image.py" in caught.value.hint
+    assert "on one that is, run `kickoff build --kind image --platforms linux/arm64`" in caught.value.hint
 
 
 STRICT = "buildx build --build-arg BUILDKIT_DOCKERFILE_CHECK=error=true"
@@ -248,7 +248,7 @@ smoke: [{name: s, path: /}]
 
 
 def script(stub: Stub, project: Path, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
-    """Run build_image.py in the project as a step of a workflow does."""
+    """Run the verb in the project as a step of a workflow does."""
     commit(project, configs__service_yml="")
     (project / "configs").mkdir(exist_ok=True)
     (project / "configs" / "service.yml").write_text(SERVICE)

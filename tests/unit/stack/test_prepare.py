@@ -1,9 +1,10 @@
-"""What `stack.py prepare` leaves on a host, and the alert rules with the limits it renders."""
+"""What `kickoff stack prepare` leaves on a host, and the alert rules with the limits it renders."""
 
 import re
 import shutil
 import stat
 import subprocess
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,8 @@ import yaml
 from kickoff import stack
 from kickoff.environment.loader import load
 from kickoff.errors import KickoffError
+from kickoff.stack import declaration, preparing
+from kickoff.stack.secret_files import Held
 from tests.unit.stack.stack_support import ROOT, STACKS, compose
 
 WEBHOOK = {"ALERT_WEBHOOK_URL": "http://alerts.internal/hook"}
@@ -34,6 +37,29 @@ def test_a_second_time_changes_nothing(name: str, tmp_path: Path) -> None:
     assert "api_key" in first.made and again.made == []
     assert contents(again.folder) == before
     assert stat.S_IMODE(first.folder.stat().st_mode) == 0o700
+
+
+def test_no_secret_is_written_where_another_user_can_go(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    modes: list[int] = []
+
+    def keep(held: Held, values: Mapping[str, str]) -> list[str]:
+        modes.extend(stat.S_IMODE(folder.stat().st_mode) for folder in list(held.folder.parents)[:2])
+        return sorted(values)
+
+    monkeypatch.setattr(Held, "keep", keep)
+    stack.prepare(name, ROOT, WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)})
+    assert modes == [0o700, 0o700]
+
+
+def test_an_empty_value_is_rendered_as_nothing(tmp_path: Path) -> None:
+    (tmp_path / "configs" / "environments").mkdir(parents=True)
+    (tmp_path / "configs" / "environments" / "development.env").write_text("PUBLIC_PORT=8000\n")
+    (tmp_path / "configs" / "limits.yml").write_text("host: '{DEPLOY_HOST}', port: {PUBLIC_PORT}\n")
+    needs = declaration.Declaration({}, (), {"limits.yml": "configs/limits.yml"})
+    found = preparing.render(needs, tmp_path, load("development", tmp_path, {}), {})
+    assert found == {"limits.yml": "host: '', port: 8000\n"}
 
 
 def test_what_it_writes_is_all_that_compose_needs(name: str, tmp_path: Path) -> None:
