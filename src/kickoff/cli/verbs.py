@@ -32,6 +32,13 @@ class Section:
 
 SECTIONS = (
     Section(
+        "project",
+        {
+            "init": Verb("project", "describe the service of a repository, and write its workflows"),
+            "upgrade": Verb("project", "bring what init wrote to this version, keeping your changes"),
+        },
+    ),
+    Section(
         "release",
         {
             "deploy": Verb("deploy", "ship a commit through cd.yml on this machine", "dev"),
