@@ -1,6 +1,7 @@
 """A release folder: the bundle, its environment and its description, named by the four facts."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -34,6 +35,8 @@ def assemble(
     document: dict[str, Any] = {
         "release": "",
         "command": list(service.web_command),
+        "command_at": service.command_at,
+        "path": os.environ.get("PATH", ""),
         "requirements": service.requirements,
         "commit": commit,
         "committed": source.committed_at(root, commit),

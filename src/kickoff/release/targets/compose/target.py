@@ -37,7 +37,9 @@ HOOKS = "migrate"
 _PUBLIC, _LOCAL, _CANDIDATE, _ADMIN = "8080/tcp", "8083/tcp", "8081/tcp", "8082/tcp"
 _IMAGE, _VALUES, _SECRETS, _STACK = "image.json", "compose.env", "secrets", "stack"
 _RESOLVED = "compose.json"
-_ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR"})
+_LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the container's own network
+"""Variables that tell a container where to listen."""
+_ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", *_LISTENING})
 """Names of the variables that a compose file may give to every container, and no release records."""
 
 
@@ -283,7 +285,7 @@ class ComposeTarget:
         values_of = [self.stack.folder / _VALUES, release_folder / _VALUES, release_folder / "release.env"]
         described = Compose(release_folder / _STACK, file_of(self.stack.name), values_of).resolved()
         shown = {key: text for key, text in values.items() if key not in self.environment.secrets}
-        text = json.dumps(with_values(release_only(described), shown), indent=1)
+        text = json.dumps(with_values(release_only(described), shown | _LISTENING), indent=1)
         write_atomic(release_folder / _RESOLVED, text, mode=0o600)
         return Compose(release_folder, _RESOLVED, [])
 

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -119,15 +119,19 @@ class LocalTarget:
             KickoffError: It failed or ran out of time (exit 1).
         """
         environment = runtime.variables(self.root, release_folder)
-        return runtime.run(release_folder / "bundle", command, environment, timeout)
+        return runtime.run(release_folder, command, environment, timeout)
 
     def start(self, colour: Colour, release_folder: Path) -> Slot:
-        """Start the release in ``colour`` on a port that is free now."""
+        """Start the release in ``colour`` on a port that is free now.
+
+        Raises:
+            KickoffError: Its program is not there (exit 2).
+        """
         description = describe(release_folder)
         port = free_port()
-        environment = runtime.variables(self.root, release_folder)
+        environment = runtime.variables(self.root, release_folder) | runtime.listening(port)
         command = [part.replace("{port}", str(port)) for part in description["command"]]
-        command[0] = shutil.which(command[0], path=environment["PATH"]) or command[0]
+        command = runtime.resolve(release_folder, command, environment)
         (self.root / "logs" / f"{colour}.log").unlink(missing_ok=True)
         self.supervisor.ensure()
         self.supervisor.add(
@@ -158,12 +162,10 @@ class LocalTarget:
         try:
             process = self.supervisor.given(str(colour))
             description = describe(Path(process["folder"]).parent)
-            pairs = zip(description["command"], process["command"], strict=True)
-            template, filled = next((a, b) for a, b in pairs if "{port}" in a)
+            port = process["environment"].get("PORT") or _filled(description["command"], process["command"])
+            return Slot(description["release"], int(port))
         except (KickoffError, ValueError, KeyError, StopIteration):
             return None
-        head, _, tail = template.partition("{port}")
-        return Slot(description["release"], int(filled.removeprefix(head).removesuffix(tail)))
 
     def applied(self, colour: Colour, release_folder: Path) -> Applied | None:
         """Return the values in the file that the process is started with, and those that it has.
@@ -283,3 +285,10 @@ def _environment_of(pid: int, release: str) -> Mapping[str, str] | None:
             code=ExitCode.UNREACHABLE,
             hint="run this as the user who deploys",
         ) from None
+
+
+def _filled(command: Sequence[str], started: Sequence[str]) -> str:
+    """Return the port in a command that an older version started without ``PORT``."""
+    template, filled = next((a, b) for a, b in zip(command, started, strict=True) if "{port}" in a)
+    head, _, tail = template.partition("{port}")
+    return filled.removeprefix(head).removesuffix(tail)
