@@ -24,10 +24,12 @@ from kickoff.release.targets import Applied, Endpoint, ProcessState
 from kickoff.release.targets.local import launch, runtime
 from kickoff.release.targets.local.supervision import Supervisor
 from kickoff.release.targets.local.usage import usage
-from kickoff.release.targets.ports import free_port, holder, is_free, require_silence
+from kickoff.release.targets.ports import free_port, holder, is_free, listening, require_silence
 
 ROOM = 256 << 20
 """Bytes a release may need: its bundle, its Python environment, logs and journal."""
+_ENDED = frozenset({"BACKOFF", "EXITED", "FATAL"})
+"""States of supervisord in which a process ended by itself."""
 
 
 class LocalTarget:
@@ -153,9 +155,13 @@ class LocalTarget:
         if not info:
             return ProcessState(running=False, pid=0, detail="not there")
         running = info["statename"] in ("RUNNING", "STARTING") and info["pid"] != 0
-        detail = info["spawnerr"] or info["description"] or info["statename"]
+        status = info["exitstatus"]
+        if info["statename"] in _ENDED and status:
+            detail = "ended by a signal" if status < 0 else f"exited with code {status}"
+        else:
+            detail = f"{info['statename']}: {info['spawnerr'] or info['description'] or info['statename']}"
         used = usage(info["pid"]) if running else ()
-        return ProcessState(running, int(info["pid"]), f"{info['statename']}: {detail}", *used)
+        return ProcessState(running, int(info["pid"]), detail, *used)
 
     def slot(self, colour: Colour) -> Slot | None:
         """Return what ``colour`` was last started with; ``None`` when it was stopped."""
@@ -186,6 +192,10 @@ class LocalTarget:
         moved = "KICKOFF_PORT" in os.environ
         proxy = {} if moved else {"PUBLIC_PORT": str(read_object(self._ports_file).get("public", ""))}
         return Applied(places, runtime.ADDED, proxy)
+
+    def listening(self, colour: Colour) -> frozenset[int] | None:
+        """Return the ports that the colour's process and its children listen on."""
+        return listening(int(self.supervisor.info(str(colour)).get("pid", 0)))
 
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections are open to the colour's port."""
