@@ -69,7 +69,7 @@ class Project:
         self.proofs = FolderLedger(proofs, "staging")
         self.root.mkdir()
         self.write("app/main.py", "print('demo')\n")
-        self.write("configs/service.yml", yaml.safe_dump(SERVICE))
+        self.write("kickoff.yml", yaml.safe_dump(SERVICE))
         self.write(".gitignore", "__pycache__/\n.kickoff/\n")
 
     def write(self, name: str, text: str) -> None:

@@ -44,8 +44,8 @@ def test_quality_gate_passes_and_leaves_evidence(project: Project) -> None:
 
 
 def test_quality_gate_fails_with_the_log(project: Project) -> None:
-    text = (project.root / "configs/service.yml").read_text()
-    project.write("configs/service.yml", text.replace("- test\n", "- cat\n").replace("- -f\n", "- missing\n"))
+    text = (project.root / "kickoff.yml").read_text()
+    project.write("kickoff.yml", text.replace("- test\n", "- cat\n").replace("- -f\n", "- missing\n"))
     run = call(project, "quality-gate", {})
     assert run.status == 1
     assert outputs(run) == {"verdict": "fail"}
@@ -77,8 +77,8 @@ def test_build_push_builds_once(project: Project) -> None:
 
 
 def test_build_push_names_the_path_a_commit_lacks(project: Project) -> None:
-    text = (project.root / "configs/service.yml").read_text()
-    project.write("configs/service.yml", text.replace("bundle:\n- app", "bundle:\n- nowhere"))
+    text = (project.root / "kickoff.yml").read_text()
+    project.write("kickoff.yml", text.replace("bundle:\n- app", "bundle:\n- nowhere"))
     run = call(project, "build-push", {})
     assert run.status == 1
     assert "does not hold nowhere" in run.log
@@ -92,7 +92,7 @@ def test_build_push_takes_hostile_input_as_text(project: Project) -> None:
 def test_build_push_works_from_another_repository(make_project: Callable[[str], Project]) -> None:
     published, caller = make_project("published"), make_project("caller")
     published.add_pipeline()
-    published.write("configs/service.yml", "name: not-the-callers\n")
+    published.write("kickoff.yml", "name: not-the-callers\n")
     published.commit()
     caller.use("someone/kickoff/actions/build-push@v1", {})
     caller.commit()

@@ -24,7 +24,7 @@ class QualityGate(SingleCheck):
             raise KickoffError(
                 "the quality gate is empty, and an empty gate proves nothing",
                 code=ExitCode.INCONCLUSIVE,
-                at=str(service.CONFIG),
+                at=str(service.described_in(context.root)),
                 hint="name at least one command under `quality_gate:`",
             )
         commit = context.commit

@@ -48,7 +48,7 @@ def _build(verbs: Verbs) -> None:
         "--platforms",
         default="",
         metavar="LIST",
-        help="image: comma-separated, or native (default: configs/service.yml)",
+        help="image: comma-separated, or native (default: kickoff.yml)",
     )
     build.add_argument("--repository", default="", help="image: where it goes (default: $IMAGE_REPOSITORY)")
 

@@ -193,7 +193,7 @@ def _require(locustfile: Path, scenario: Scenario, workers: int) -> None:
         raise KickoffError(
             f"the locustfile {locustfile} is missing",
             at=str(locustfile),
-            hint="set `performance.locustfile` in configs/service.yml",
+            hint="set `performance.locustfile` in kickoff.yml",
         )
     if workers > scenario.users:
         raise KickoffError(

@@ -158,7 +158,7 @@ def load(path: Path, environment: str = "", shown: str = "") -> Catalogue:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise KickoffError(
-            f"{source} is missing", at=source, hint="set `performance.scenarios` in configs/service.yml"
+            f"{source} is missing", at=source, hint="set `performance.scenarios` in kickoff.yml"
         ) from None
     return parse(text, source, environment)
 

@@ -133,7 +133,7 @@ def require_checks(session: Session, progress: Progress) -> None:
                 RuleResult(
                     "promote.required-check", f"required check {name}",
                     Verdict.INCONCLUSIVE, verdict, "pass", 0,
-                    "every check that service.yml requires must have passed for this attempt",
+                    "every check that kickoff.yml requires must have passed for this attempt",
                 )
                 for name, verdict in missing
             ],

@@ -25,7 +25,7 @@ from kickoff.release.routers import Router, open_router
 from kickoff.release.stores import Observer, StateStore, open_store
 from kickoff.release.stores.lease import Owner, born
 from kickoff.release.targets import Endpoint, Target
-from kickoff.service import CONFIG, Service
+from kickoff.service import Service, described_in
 from kickoff.service import load as load_service
 
 STORE, ROUTER = "files", "traefik-file"
@@ -244,7 +244,7 @@ def open_session(
             at=f"configs/environments/{name}.env",
             hint="set DEPLOY_HOST to a host of yours, or run the job on a self-hosted runner there",
         )
-    digest = hashlib.sha256((root / CONFIG).read_bytes() + chosen.encode())
+    digest = hashlib.sha256((root / described_in(root)).read_bytes() + chosen.encode())
     store = open_store(STORE, folder, observer)
     for path in kind.described_by(root, name):
         digest.update((root / path).read_bytes())

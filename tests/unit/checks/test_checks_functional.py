@@ -169,7 +169,7 @@ def test_it_runs_where_the_description_says_and_nowhere_else(
     ((_, document),) = session.recorded
     assert (document.verdict, document.summary) == (
         Verdict.NOT_APPLICABLE,
-        "configs/service.yml has no functional test in staging",
+        "kickoff.yml has no functional test in staging",
     )
 
 

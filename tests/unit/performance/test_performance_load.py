@@ -249,7 +249,7 @@ def test_the_script_compares_and_leaves_evidence(pair: tuple[Toy, Toy], tmp_path
 def test_the_script_stores_a_baseline_and_judges_by_it(candidate: Toy, tmp_path: Path) -> None:
     root = tmp_path / "project"
     for name in (
-        "configs/service.yml",
+        "kickoff.yml",
         "configs/performance/scenarios.yml",
         "tests/performance/locustfile.py",
     ):

@@ -101,7 +101,7 @@ def test_a_plan_without_its_evidence_fails_and_names_it(tmp_path: Path) -> None:
 def test_the_checks_come_from_the_callers_service_description(tmp_path: Path) -> None:
     cases.write(cases.released(), tmp_path / "evidence")
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "service.yml").write_text("name: [broken")
+    (tmp_path / "kickoff.yml").write_text("name: [broken")
     done = build(tmp_path)
     assert done.returncode == 1
-    assert "configs/service.yml" in done.stdout
+    assert "kickoff.yml" in done.stdout

@@ -43,7 +43,7 @@ def run(name: str, arguments: argparse.Namespace) -> int:
         arguments.format = "json"
     environment = getattr(arguments, "env", "")
     # Without a service there is no stack, and the files can be checked all the same.
-    if environment and service.CONFIG.is_file():
+    if environment and service.is_described(root):
         from kickoff.stack import sources
 
         os.environ.update(sources(environment, root))

@@ -49,7 +49,7 @@ def _run(evidence: Path, planned: Path | None) -> Run:
     plan, plan_problems = read_plan(planned)
     checks: Mapping[str, tuple[str, ...]] = {}
     try:
-        if service.CONFIG.is_file():
+        if service.is_described(Path.cwd()):
             described = service.load(Path.cwd())
             names = {document.environment for document in documents} | set(plan.deployments if plan else ())
             checks = {name: described.checks_for(name) for name in names}
