@@ -15,6 +15,7 @@ FILE = "plan.json"
 PROVED_IN = {"production": "staging"}
 """Environments that get only what another one has proved."""
 
+_UNPLANNED = {"deployments": [], "reason": "the workflow makes no plan: its evidence says what was deployed"}
 _BRANCH, _TAG = "refs/heads/", "refs/tags/"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -128,25 +129,33 @@ def decide(*, event: str, ref: str, inputs: Mapping[str, str], default_branch: s
 def record_results(directory: Path, jobs: Mapping[str, Any]) -> dict[str, Any]:
     """Enter how each job ended into ``directory/plan.json`` and return the document.
 
+    Where the workflow makes no plan, the file begins here, and the evidence alone says what was deployed.
+
     Args:
         directory: The folder with the evidence.
-        jobs: GitHub's ``needs``: job name to ``{"result": ...}``.
+        jobs: GitHub's ``needs``: job name to ``{"result": ..., "outputs": ...}``.
 
     Raises:
-        KickoffError: ``needs`` has another shape, or there is no plan to enter it into.
+        KickoffError: ``needs`` has another shape, or a job made a plan that is not in the folder.
     """
     path = directory / FILE
-    if not path.is_file():
-        raise KickoffError(
-            "the run made no plan: pre-deployment-checks did not get that far",
-            at=str(path),
-            hint="its log names the cause; fix it and run again",
-        )
-    document: dict[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     results = {name: job.get("result") if isinstance(job, dict) else None for name, job in jobs.items()}
     broken = sorted(name for name, result in results.items() if not isinstance(result, str))
     if broken:
         raise KickoffError(f"no result for {', '.join(broken)}", hint="pass toJSON(needs) as it is")
+    document: dict[str, Any] = dict(_UNPLANNED)
+    if path.is_file():
+        document = json.loads(path.read_text(encoding="utf-8"))
+    elif planner := next((name for name, job in jobs.items() if _planned(job)), ""):
+        raise KickoffError(
+            f"the plan that {planner} made is missing", at=str(path), hint="fetch that job's evidence first"
+        )
     document["jobs"] = results
+    directory.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(document, indent=1) + "\n")
     return document
+
+
+def _planned(job: Mapping[str, Any]) -> bool:
+    outputs = job.get("outputs")
+    return isinstance(outputs, dict) and bool(outputs.get("deployments"))

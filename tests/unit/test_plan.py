@@ -135,13 +135,23 @@ def test_results_are_entered_into_the_plan(tmp_path: Path) -> None:
     }
 
 
-def test_results_need_a_plan(tmp_path: Path) -> None:
-    with pytest.raises(KickoffError, match="made no plan"):
-        plan.record_results(tmp_path, {})
+def test_a_workflow_without_a_plan_says_that_its_evidence_decides(tmp_path: Path) -> None:
+    folder = tmp_path / "evidence"
+    plan.record_results(folder, {"ship": {"result": "success", "outputs": {"url": "x"}}})
+    stored = json.loads((folder / plan.FILE).read_text())
+    assert (stored["deployments"], stored["jobs"]) == ([], {"ship": "success"})
+    assert "makes no plan" in stored["reason"]
+
+
+def test_a_plan_that_was_made_and_is_missing_is_an_error(tmp_path: Path) -> None:
+    jobs = {"checks": {"result": "success", "outputs": {"deployments": '["staging"]'}}}
+    with pytest.raises(KickoffError, match="the plan that checks made is missing"):
+        plan.record_results(tmp_path, jobs)
+    failed = {"checks": {"result": "failure", "outputs": {"deployments": ""}}}
+    assert plan.record_results(tmp_path, failed)["jobs"] == {"checks": "failure"}
 
 
 @pytest.mark.parametrize("jobs", [{"a": "success"}, {"a": {}}, {"a": {"result": None}}])
 def test_results_of_another_shape_are_refused(tmp_path: Path, jobs: dict[str, object]) -> None:
-    (tmp_path / plan.FILE).write_text("{}")
     with pytest.raises(KickoffError, match="no result for a"):
         plan.record_results(tmp_path, jobs)

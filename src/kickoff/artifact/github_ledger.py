@@ -26,7 +26,7 @@ from kickoff.errors import ExitCode, KickoffError
 
 WORKFLOW = "cd.yml"
 PREDICATE = "urn:kickoff:deployment-proof:v1"
-"""Type of what ``.github/actions/attest`` signs."""
+"""Type of what ``actions/attest`` signs."""
 _PATH = f".github/workflows/{WORKFLOW}"
 _EVENTS = ("push", "workflow_dispatch")
 _HINT = "the job needs `actions: read`, `attestations: read`, `contents: read` and GH_TOKEN"

@@ -73,6 +73,12 @@ class Context:
         return getattr(self.arguments, "attempt", None) or ""
 
     @property
+    def without_candidate(self) -> bool:
+        """True when the attempt brought up no candidate because its release was live already."""
+        about_live = getattr(self.arguments, "phase", "") == "live"
+        return bool(self.attempt) and not about_live and self.session.unchanged(self.attempt)
+
+    @property
     def commit(self) -> str:
         """The commit in question, resolved."""
         return source.resolve(self.root, self.arguments.commit or "HEAD")

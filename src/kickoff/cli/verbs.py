@@ -89,7 +89,7 @@ SECTIONS = (
             "promote": Verb("release", "move public traffic to the candidate, judged"),
             "watch": Verb("release", "judge the live release for WATCH_TIME"),
             "abort": Verb("release", "undo the open attempt"),
-            "workflow": Verb("workflow", "decide what an event deploys; record how the jobs ended"),
+            "workflow": Verb("workflow", "decide what an event deploys"),
             "completion": Verb("completion", "print the completion script of a shell"),
         },
     ),

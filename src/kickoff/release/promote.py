@@ -16,14 +16,19 @@ from kickoff.release.trial import Trial
 from kickoff.release.undo import before, undo
 
 
-def promote(run: Run, identity: str) -> Evidence:
+def promote(run: Run, identity: str) -> Evidence | None:
     """Move public traffic to the candidate by the environment's strategy, judged, then bake.
+
+    Returns:
+        Evidence ``promote``; ``None`` when ``stage`` found the release live already.
 
     Raises:
         KickoffError: The attempt is not staged, a required check did not pass (exit 3), or the lock is
             lost (75).
     """
     started = now()
+    if run.session.unchanged(identity):
+        return None
     progress = run.store.attempt(identity)
     if progress.finished and progress.taken_by:
         raise TakenBack(progress.taken_by, progress.taken_at, progress.release)

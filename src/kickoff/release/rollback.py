@@ -12,7 +12,7 @@ from kickoff.release import assembly, colours, outcome, readiness, recording, ro
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.folder import describe
 from kickoff.release.model import State
-from kickoff.release.progress import Progress
+from kickoff.release.progress import UNCHANGED, Progress
 from kickoff.release.recovery import begin
 from kickoff.release.stage import plan
 from kickoff.release.undo import met_users, undo
@@ -98,7 +98,7 @@ def rollback(run: Run, request: Request, wait: float) -> Evidence:
         attempt.finish("refused")
         raise
     if found.nothing_to_do:
-        attempt.finish("unchanged")
+        attempt.finish(UNCHANGED)
         return _nothing_to_do(run, started, found.nothing_to_do)
     if not found.release:
         return _withdraw(attempt, started, request.failed)

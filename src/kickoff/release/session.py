@@ -21,6 +21,7 @@ from kickoff.paths import state_base, state_root, user
 from kickoff.release import recorded, serving, targets
 from kickoff.release.folder import hide_recorded
 from kickoff.release.model import Colour
+from kickoff.release.progress import UNCHANGED
 from kickoff.release.routers import Router, open_router
 from kickoff.release.stores import Observer, StateStore, open_store
 from kickoff.release.stores.lease import Owner, born
@@ -132,6 +133,10 @@ class Session:
                 return []
             process = str(colour)
         return self.target.logs(process, lines)
+
+    def unchanged(self, attempt: str) -> bool:
+        """Return whether ``stage`` ended this attempt because its release was live and healthy already."""
+        return self.store.attempt(attempt).finished == UNCHANGED
 
     def record_check(self, attempt: str, evidence: Evidence) -> None:
         """Journal a check's verdict for ``attempt`` and renew its lease.

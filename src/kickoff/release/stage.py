@@ -14,6 +14,7 @@ from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Facts, Release, State
 from kickoff.release.preview import KeyChanges, Preview
+from kickoff.release.progress import UNCHANGED
 from kickoff.release.recovery import begin
 from kickoff.release.undo import undo
 
@@ -71,7 +72,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
         state = run.store.state()
         promoted = None if candidate.force else _promoted(run, release.id, state)
         if promoted:
-            attempt.finish("unchanged")
+            attempt.finish(UNCHANGED)
             return outcome.evidence(
                 run, "stage", started, Verdict.PASS, f"{release.id} is live and healthy already",
                 attempt=attempt.id, release=release.id, changed=False, live_release=release.id,

@@ -75,6 +75,9 @@ class FakeSession:
         assert toy is not None
         yield Endpoint(toy.url, {"X-Colour": "blue"})
 
+    def unchanged(self, attempt: str) -> bool:
+        return False
+
     def record_check(self, attempt: str, found: Evidence) -> None:
         self.recorded.append((attempt, found))
 

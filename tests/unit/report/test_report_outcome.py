@@ -327,7 +327,7 @@ def test_a_planned_deployment_that_only_shows_a_rollback_is_no_success() -> None
 def test_a_pull_request_with_good_gates_is_checked() -> None:
     outcome = decide(cases.run_of(*cases.before()[:2], planned=cases.plan()))
     assert (outcome.verdict, outcome.exit_code) == (RunVerdict.CHECKED, ExitCode.PASS)
-    assert outcome.headline == "✓ CHECKED  shop 4f2c1ab, nothing to deploy   43 s"
+    assert outcome.headline == "✓ CHECKED  shop 4f2c1ab, nothing deployed   43 s"
 
 
 @pytest.mark.parametrize(("verdict", "code"), [(Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3)])

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from kickoff import evidence, github, plan, service
 from kickoff.artifact import artifact_type, proof
+from kickoff.artifact.github_ledger import artifact_name
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.cli import output
 from kickoff.errors import KickoffError
@@ -34,9 +35,12 @@ def run(arguments: argparse.Namespace) -> int:
         path = folder / f"proof.{environment}.json"
         evidence.write_atomic(path, json.dumps(statement, indent=1) + "\n")
         github.set_output(f"{environment}-proof", path)
-        # On a machine that lasts the proof is found there; a runner of GitHub's is gone in a moment.
-        if environment in plan.PROVED_IN.values() and not github.context().hosted:
-            FolderLedger(state_root(described.name, "proofs"), environment).keep(statement)
+        if environment in plan.PROVED_IN.values():
+            github.set_output("proof", path)
+            github.set_output("artifact-name", artifact_name(environment, arguments.commit))
+            # On a machine that lasts the proof is found there; a runner of GitHub's is gone in a moment.
+            if not github.context().hosted:
+                FolderLedger(state_root(described.name, "proofs"), environment).keep(statement)
         proofs.append({"environment": environment, "release": statement["release"], "file": str(path)})
         stages = len(statement["stages"])
         lines.append(f"✓ {statement['release']} is proved in {environment}: {stages} stages passed")

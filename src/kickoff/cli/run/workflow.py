@@ -1,4 +1,4 @@
-"""Decide what this event deploys, or enter how its jobs ended; the plan is part of the evidence."""
+"""Decide what this event deploys; the plan is part of the evidence."""
 
 import argparse
 import json
@@ -34,24 +34,6 @@ def plan_event(arguments: argparse.Namespace) -> int:
     github.set_output("unproven-reason", decision.unproven_reason)
     where = ", ".join(decision.deployments) or "nowhere"
     output.result(document, f"{decision.commit[:7]} → {where}: {decision.reason}")
-    return 0
-
-
-def results(arguments: argparse.Namespace) -> int:
-    """Enter how each job ended.
-
-    Raises:
-        KickoffError: ``--jobs`` is not what GitHub calls ``needs`` (exit 2), or the run made no plan.
-    """
-    evidence = output.evidence_folder()
-    try:
-        jobs = json.loads(arguments.jobs)
-    except ValueError as error:
-        raise KickoffError(f"--jobs is not JSON: {error}", hint="pass toJSON(needs) as it is") from None
-    if not isinstance(jobs, dict):
-        raise KickoffError("--jobs is not a JSON object", hint="pass toJSON(needs) as it is")
-    plan.record_results(evidence, jobs)
-    output.result({"plan": str(evidence / plan.FILE)})
     return 0
 
 
