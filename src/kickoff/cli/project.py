@@ -25,6 +25,7 @@ def add(verbs: Verbs) -> None:
     init.add_argument("--yes", action="store_true", help="ask nothing: take what is there, found or given")
     init.add_argument("--name", default="", metavar="NAME", help="the service's name (default: found)")
     init.add_argument("--run", dest="start", default="", metavar="COMMAND", help="its start command")
+    init.add_argument("--gate", default="", metavar="COMMAND", help="checks a commit, e.g. its tests")
     init.add_argument("--health", default="", metavar="PATH", help="path that answers when it can serve")
     init.add_argument(
         "--env",

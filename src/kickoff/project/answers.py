@@ -40,6 +40,7 @@ class Answers:
         language: ``node``, ``python``, ``go``, ``static``, or empty.
         bundle: Paths that are shipped; empty for everything that is committed.
         build: Commands that make what is not committed.
+        gate: Command that checks a commit; empty when none was found.
         header: Response header that names the release; ``none`` when the service sends none.
         environments: As ``kickoff.yml`` declares them; empty for the three that are the default.
         default_branch: The branch whose pushes are deployed.
@@ -53,6 +54,7 @@ class Answers:
     language: str = ""
     bundle: tuple[str, ...] = ()
     build: tuple[Step, ...] = ()
+    gate: str = ""
     header: str = "none"
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     default_branch: str = "main"
@@ -105,7 +107,10 @@ def check(answers: Answers) -> Answers:
             not _NAME.fullmatch(answers.name),
             "a small letter, then up to 39 small letters, digits and hyphens, e.g. `--name things`",
         ),
-        "--run has more than one line": ("\n" in answers.run, "give one command; no shell runs it"),
+        "--run or --gate has more than one line": (
+            "\n" in answers.run + answers.gate,
+            "give one command; no shell runs it",
+        ),
         f"--health {answers.health!r} is not a path": (
             not re.fullmatch(r"/\S*( /\S*)?", answers.health),
             "begin it with a slash, e.g. `--health /healthz`",

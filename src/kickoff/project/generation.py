@@ -12,14 +12,14 @@ import yaml
 from kickoff import __version__, git
 from kickoff.errors import KickoffError
 from kickoff.project import answers as answering
-from kickoff.project import detection, merging, record, rendering
+from kickoff.project import detection, merging, record, rendering, templating
 from kickoff.project.answers import Answers
 from kickoff.project.ignoring import ignored
 from kickoff.project.merging import Change, Status
 from kickoff.project.record import Record
 
 _BEFORE = Path("configs/service.yml")
-_DESCRIBED = ("name", "run", "health", "header", "build", "bundle", "environments")
+_DESCRIBED = ("name", "run", "health", "gate", "header", "build", "bundle", "environments")
 """Answers that stand in the description alone, or first in it."""
 
 
@@ -172,7 +172,7 @@ def _align(text: str, old: Record, answers: Answers) -> str:
     now, _, new = answers.actions.partition("@")
     pattern = rf"(?<![\w/.-]){re.escape(was)}(/actions/[\w-]+{at}){re.escape(ref)}(?![\w./-])"
     text = re.sub(pattern, lambda found: f"{now}{found[1]}{new}", text)
-    return text.replace(rendering.header(old.version), rendering.header(__version__))
+    return text.replace(templating.header(old.version), templating.header(__version__))
 
 
 def _refuse_older(version: str) -> None:

@@ -38,7 +38,7 @@ def node(files: Files) -> Found:
         return {}
     scripts = {str(k): str(v) for k, v in package.get("scripts", {}).items()}
     steps, output = _node_build(files, package, scripts)
-    found: dict[str, Any] = {"language": "node", "build": steps}
+    manager = _manager(files)
     entries = [
         str(package.get("main", "")),
         "server.js",
@@ -48,6 +48,11 @@ def node(files: Files) -> Found:
         "src/server.js",
     ]
     entry = next((name for name in entries if name and name in files.names), "")
+    gate = f"node --check {entry}" if entry else ""
+    if "test" in scripts and "no test specified" not in scripts["test"]:
+        install = f"{manager[1]} && " if steps and manager[1] in [step.run for step in steps] else ""
+        gate = f"sh -c '{install}npm test'" if install else "npm test"
+    found: dict[str, Any] = {"language": "node", "build": steps, "gate": gate}
     start = scripts.get("start", "")
     if start:
         found["run"] = "npm start" if _SHELL.search(_PORT.sub("", start)) else with_port(start)
@@ -56,7 +61,8 @@ def node(files: Files) -> Found:
     elif entry:
         found["run"] = f"node {entry}"
     elif output:
-        return {"language": "static", "build": steps, "run": serve_folder(output)}
+        gate = gate or f"sh -c '{' && '.join(step.run for step in steps)}'"
+        return {"language": "static", "build": steps, "gate": gate, "run": serve_folder(output)}
     return found
 
 
@@ -64,8 +70,7 @@ def _node_build(
     files: Files, package: Mapping[str, Any], scripts: Mapping[str, str]
 ) -> tuple[tuple[Step, ...], str]:
     """Return the steps of the build, and the folder that its script fills."""
-    manager = next((one for one in _MANAGERS if one[0] in files.names), None)
-    _, install, script = manager or ("", "npm install", "npm run")
+    _, install, script = _manager(files)
     needed = bool(package.get("dependencies"))
     steps = []
     if needed or package.get("devDependencies"):
@@ -75,6 +80,10 @@ def _node_build(
         output = next((where for tool, where in _BUILT if tool in scripts["build"]), "dist")
         steps.append(Step(f"{script} build", (output,)))
     return tuple(steps), output
+
+
+def _manager(files: Files) -> tuple[str, str, str]:
+    return next((one for one in _MANAGERS if one[0] in files.names), ("", "npm install", "npm run"))
 
 
 def python(files: Files) -> Found:
@@ -90,10 +99,30 @@ def python(files: Files) -> Found:
         what = "-r requirements.txt" if required else "."
         build = (Step(f"python3 -m pip install --quiet --target {_FOLDER} {what}", (_FOLDER,)),)
     start = _python_start(files, sources, wanted)
-    found: dict[str, Any] = {"language": "python", "build": build}
+    found: dict[str, Any] = {"language": "python", "build": build, "gate": _python_gate(files, bool(build))}
     if start:
         found["run"] = f"env PYTHONPATH={_FOLDER} {start}" if build else start
     return found
+
+
+def _python_gate(files: Files, installs: bool) -> str:
+    """Return the command of the tests; without any, one that reads every source."""
+    tests = [name for name in files.names if name.endswith(".py") and _is_test(name)]
+    if not tests:
+        return "python3 -m compileall -q ."
+    lists = [
+        name
+        for name in ("requirements.txt", "requirements-dev.txt", "dev-requirements.txt")
+        if name in files.names
+    ]
+    pytest = any("pytest" in files.text(name) for name in (*lists, "pyproject.toml", *tests))
+    run = "python3 -m pytest -q" if pytest else "python3 -m unittest discover"
+    if not (installs or pytest):
+        return run
+    what = " ".join(f"-r {name}" for name in lists) or "."
+    wanted = " pytest" if pytest and not any("pytest" in files.text(name) for name in lists) else ""
+    folder = "--target .gate"
+    return f"sh -c 'python3 -m pip install --quiet {folder} {what}{wanted} && PYTHONPATH=.gate {run}'"
 
 
 def _python_start(files: Files, sources: list[str], wanted: str) -> str:
@@ -144,6 +173,7 @@ def go(files: Files) -> Found:
         "language": "go",
         "build": (Step(f"go build -o bin/service {package}", ("bin",)),),
         "run": "bin/service",
+        "gate": "go test ./...",
     }
 
 
@@ -155,7 +185,8 @@ def static(files: Files) -> Found:
     # Served from the top, whatever is shipped could be fetched: so these files of now, and no configuration.
     top = dict.fromkeys(name.partition("/")[0] for name in files.names if not name.startswith("."))
     shipped = [folder] if folder else [name for name in top if name not in _NO_PAGES]
-    return {"language": "static", "bundle": tuple(shipped), "run": serve_folder(folder or ".")}
+    gate = f"test -s {PurePosixPath(folder, 'index.html')}"
+    return {"language": "static", "bundle": tuple(shipped), "gate": gate, "run": serve_folder(folder or ".")}
 
 
 def serve_folder(folder: str) -> str:

@@ -221,11 +221,16 @@ def test_a_damaged_record_is_refused(
 def test_a_person_is_asked_little(
     root: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    lines = iter(["shop\n", "\n", "/up\n"])
+    lines = iter(["shop\n", "\n", "/up\n", "make test\n"])
     monkeypatch.setattr("sys.stdin.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stderr.isatty", lambda: True, raising=False)
     monkeypatch.setattr("sys.stdin.readline", lambda: next(lines), raising=False)
     assert main.main(["init"]) == 0
     assert "Start command ({port} is where it must listen) [python3 server.py]: " in capsys.readouterr().err
     text = (root / "kickoff.yml").read_text()
-    assert "name: shop\n" in text and "run: python3 server.py" in text and "health: /up" in text
+    assert (
+        "name: shop\n" in text
+        and "run: python3 server.py" in text
+        and "health: /up" in text
+        and "make test" in text
+    )

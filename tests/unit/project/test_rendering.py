@@ -10,7 +10,8 @@ from kickoff.environment import env_file
 from kickoff.errors import KickoffError
 from kickoff.project import answers as answering
 from kickoff.project.answers import Answers, Step
-from kickoff.project.rendering import flow, render
+from kickoff.project.rendering import render
+from kickoff.project.templating import flow
 
 SMALL = Answers(name="things", run="node server.js --port {port}", health="/healthz")
 LARGE = Answers(
@@ -18,6 +19,7 @@ LARGE = Answers(
     run="env 'A=b c' sh -c \"exec x: # {port}\"",
     health="/livez /readyz",
     bundle=("a", "b,c"),
+    gate="sh -c 'npm ci && npm test'",
     build=(Step("npm ci", ("node_modules",)), Step("make {x}: 'y'")),
     header="X-Release",
     environments=answering.promotion(["qa", "try", "live"], "trunk"),
@@ -33,6 +35,9 @@ def test_files_are_small_and_say_what_the_answers_say(answers: Answers) -> None:
     described = yaml.safe_load(files["kickoff.yml"])
     assert len(files["kickoff.yml"].splitlines()) <= 20
     assert (described["name"], described["run"]) == (answers.name, answers.run)
+    assert [one["run"] for one in described.get("quality_gate", [])] == (
+        [answers.gate] if answers.gate else []
+    )
     assert described["health"] == answers.paths
     assert described["release_header"] == answers.header
     assert tuple(described.get("bundle", ())) == answers.bundle

@@ -25,7 +25,7 @@ from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.paths import cache_home, state_root, user
-from kickoff.pipeline import inputs, repository
+from kickoff.pipeline import inputs, installed_actions, repository
 from kickoff.pipeline.display import Display, OnTerminal, Plain
 from kickoff.pipeline.inputs import Folders
 from kickoff.pipeline.progress import Progress
@@ -41,7 +41,9 @@ def run(arguments: argparse.Namespace) -> int:
     root, venv = Path.cwd(), Path(sys.prefix)
     head = repository.inspect(root, allow_dirty=arguments.allow_dirty)
     name = service.load(root).name
-    act = _act(venv)
+    act, workflow = _act(venv), installed_actions.read_workflow(root)
+    for mismatch in installed_actions.mismatches(workflow):
+        output.say(f"note: {mismatch}; `kickoff upgrade` makes them one")
     event = inputs.event_document(
         arguments.event,
         head,
@@ -66,6 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     title = f"{name} {arguments.release or head.commit[:7]} → {where}"
     with _work_folder() as work, _claim(name, decision, folders):
         command = inputs.command(act, arguments.event, folders, actor=event["sender"]["login"], work=work)
+        command += installed_actions.options(workflow, work)
         runner = Runner(command, root=root, env=env, work=work)
         try:
             progress, status = _follow(runner, folders, title, plain=arguments.plain)

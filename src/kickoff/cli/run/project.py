@@ -9,7 +9,7 @@ from typing import Any
 from kickoff.cli import output
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.project import answers as answering
-from kickoff.project import detection, generation, record
+from kickoff.project import detection, generation, record, rendering
 from kickoff.project.answers import Answers
 from kickoff.project.generation import Generated
 from kickoff.project.merging import Change, Status
@@ -18,6 +18,7 @@ _QUESTIONS = {
     "name": "Name of the service",
     "run": "Start command ({port} is where it must listen)",
     "health": "Path that answers 200 when it can serve",
+    "gate": "Command that checks a commit, e.g. its tests",
 }
 _SILENT = (Status.ADDED, Status.UNCHANGED)
 
@@ -69,7 +70,9 @@ def upgrade(arguments: argparse.Namespace) -> int:
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
-    flags = {name: getattr(arguments, name) for name in ("name", "health", "default_branch", "actions")}
+    flags = {
+        name: getattr(arguments, name) for name in ("name", "health", "gate", "default_branch", "actions")
+    }
     flags |= {"run": arguments.start, "docker": arguments.docker or None}
     if arguments.environments:
         branch = arguments.default_branch or detection.default_branch(Path.cwd())
@@ -124,6 +127,8 @@ def _notes(made: Generated) -> list[str]:
         notes.append(
             f"{', '.join(kept)}: there before kickoff, and left alone; `kickoff init --force` replaces it."
         )
+    if not made.answers.gate and rendering.DESCRIPTION in made.record.files:
+        notes.append("No tests were found: `kickoff init --gate COMMAND` says what a commit must pass.")
     if made.answers.placeholder:
         notes += [
             f"GitHub cannot run these workflows yet: {made.answers.actions} is a placeholder.",
