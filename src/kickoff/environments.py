@@ -1,4 +1,4 @@
-"""The environments that a service declares, in promotion order: what reaches each, and whose proof it demands."""
+"""The environments that a service declares: what reaches each one, and whose proof it demands."""
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -64,7 +64,7 @@ def parse(
     """Return the declared environments in promotion order.
 
     Args:
-        entries: The key ``environments`` of a description that keeps the schema; ``None`` when it is left out.
+        entries: The key ``environments`` of a description that keeps the schema; ``None`` without one.
         text: The whole description, of which errors name a line.
         source: Its file.
 
@@ -89,9 +89,7 @@ def parse(
     return found
 
 
-def resolve(
-    declared: Sequence[DeclaredEnvironment], default_branch: str
-) -> tuple[DeclaredEnvironment, ...]:
+def resolve(declared: Sequence[DeclaredEnvironment], default_branch: str) -> tuple[DeclaredEnvironment, ...]:
     """Return the environments with the name of the default branch in the place of ``HEAD``.
 
     Raises:

@@ -65,7 +65,7 @@ class Project:
         self.faults = folder / "faults.json"
         self._folder = folder
         # Where the proofs are when nothing else is said: below the home that act gets.
-        proofs = folder / "home" / ".local" / "state" / "kickoff" / SERVICE["name"] / "proofs"
+        proofs = folder / "home" / ".local" / "state" / "kickoff" / SERVICE["name"] / "proofs" / "staging"
         self.proofs = FolderLedger(proofs, "staging")
         self.root.mkdir()
         self.write("app/main.py", "print('demo')\n")

@@ -1,15 +1,14 @@
 """Rendering: from answers and a version to the files of a project; pure, without disk or network."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from kickoff import environments
 from kickoff.project import workflows
 from kickoff.project.answers import DEFAULTS, Answers, class_of
-from kickoff.project.templating import fill, header
+from kickoff.project.templating import fill
 
 DESCRIPTION = "kickoff.yml"
-CHECKS = ".github/workflows/ci.yml"
 # Ports of neighbours stay apart, so that a service may use a few more beside its public one.
 _FIRST_PORT, _STEP = 8000, 100
 _PURPOSES = {
@@ -20,7 +19,10 @@ _PURPOSES = {
 
 
 def render(
-    answers: Answers, version: str, declared: Mapping[str, Mapping[str, Any]] | None = None
+    answers: Answers,
+    version: str,
+    declared: Mapping[str, Mapping[str, Any]] | None = None,
+    secrets: Collection[str] = (),
 ) -> dict[str, str]:
     """Return the files of a project by path.
 
@@ -29,6 +31,7 @@ def render(
         version: The version of Kickoff that generates them; it stands in the workflows' headers.
         declared: The environments that the description in the project declares, when people changed them
             there; by default those of the answers.
+        secrets: Names of the secrets that the workflows hand on.
     """
     files = {DESCRIPTION: fill("kickoff.yml.j2", answers=answers)}
     named = declared or answers.environments or DEFAULTS
@@ -43,8 +46,13 @@ def render(
             purpose=_PURPOSES[kind],
         )
     repository, _, ref = answers.actions.partition("@")
-    common = {"actions": f"{repository}/actions@{ref}", "version": version}
     parsed = environments.parse(declared or answers.environments or None, files[DESCRIPTION], DESCRIPTION)
-    files |= workflows.render(environments=parsed, default_branch=answers.default_branch, **common)
-    files[CHECKS] = files.get(CHECKS) or fill("ci.yml.j2", header=header(version), **common)
+    files |= workflows.render(
+        environments=parsed,
+        default_branch=answers.default_branch,
+        actions=f"{repository}/actions@{ref}",
+        version=version,
+        secrets=secrets,
+        also=("ci.yml",),
+    )
     return files

@@ -79,7 +79,7 @@ def test_each_source_leads_to_the_installed_code_and_nothing_is_fetched(tmp_path
     ],
 )
 def test_another_version_is_named(workflow: str, named: list[str]) -> None:
-    found = installed_actions.mismatches(workflow)
+    found = [text for text, part in installed_actions.mismatches(workflow) if part in workflow]
     assert found == [f"{one}, and this is kickoff {__version__}" for one in named]
 
 
