@@ -16,6 +16,7 @@ from kickoff.release.model import Colour, Facts, Release, State
 from kickoff.release.preview import KeyChanges, Preview
 from kickoff.release.recovery import begin
 from kickoff.release.undo import undo
+from kickoff.service import NO_LOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +126,7 @@ def preview(run: Run, candidate: Candidate) -> Preview:
         command=service.web_command,
         hook=service.pre_deploy,
         checks=service.checks_for(session.environment.name),
+        no_load="" if service.load else f"no load test ({NO_LOAD} in {service.source})",
         steps=strategy.steps(session.environment, at_once=state.live is None),
     )
 
