@@ -133,6 +133,7 @@ class Service:
     schema_revision: tuple[str, ...]
     database_revision: tuple[str, ...]
     in_flight: InFlight | None
+    environment: tuple[str, ...]
     load: bool
     locustfile: str
     load_environment: tuple[str, ...]
@@ -265,6 +266,7 @@ def parse(text: str, source: str) -> Service:
         database_revision=_hook(reader, hooks, "database_revision"),
         in_flight=InFlight(**document["in_flight"]) if "in_flight" in document else None,
         load_environment=tuple(performance.get("environment", ())),
+        environment=tuple(document.get("environment", ())),
         load=load,
         locustfile=performance.get("locustfile", ""),
         scenarios=performance.get("scenarios", ""),

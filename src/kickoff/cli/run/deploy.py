@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the pipeline and return its exit code."""
     root, venv = Path.cwd(), Path(sys.prefix)
     head = repository.inspect(root, allow_dirty=arguments.allow_dirty)
-    name = service.load(root).name
+    described = service.load(root)
+    name = described.name
     act = _act(venv)
     event = inputs.event_document(
         arguments.event,
@@ -57,7 +58,7 @@ def run(arguments: argparse.Namespace) -> int:
         commit=source.resolve(root, plan.wanted_revision(event.get("inputs", {})) or head.commit),
     )
     secrets = find_secrets(root, os.environ)
-    env = inputs.environment(venv, os.environ)
+    env = inputs.environment(venv, os.environ, described.environment)
     folders = Folders.create(root)
     run = f"{head.commit[:7]}-{folders.run.name}-{uuid.uuid4().hex[:8]}"
     variables = inputs.variables(folders, run=run, venv=venv, caller=os.environ)
