@@ -25,6 +25,7 @@ EVERYTHING = "."
 """A path of a bundle that stands for all that is committed."""
 NONE = "none"
 """The value that switches a part off."""
+NO_LOAD = f"load: {NONE}"
 SMOKE, FUNCTIONAL, LOAD = "smoke-candidate", "functional-candidate", "perf-baseline"
 """Stages of the checks that every service may have."""
 
@@ -134,6 +135,8 @@ class Service:
     schema_revision: tuple[str, ...]
     database_revision: tuple[str, ...]
     in_flight: InFlight | None
+    environment: tuple[str, ...]
+    load: bool
     locustfile: str
     load_environment: tuple[str, ...]
     scenarios: str
@@ -160,6 +163,12 @@ class Service:
         if self.functional is not None and environment in self.functional.environments:
             named.append(FUNCTIONAL)
         return tuple(dict.fromkeys([*named, *(check.stage for check in self.checks_in(environment))]))
+
+    def load_requests(self) -> tuple[HttpCheck, ...]:
+        """Return the requests of a load test without a locustfile, each path once; they change nothing."""
+        asked = (HttpCheck(name="ready", path=self.ready_path), *self.probe, *self.smoke)
+        wanted = {check.path: check for check in asked if check.method == "GET" and check.status < 400}
+        return tuple(wanted.values())
 
     def checks_in(self, environment: str) -> tuple[OwnCheck, ...]:
         """Return the service's own checks of a candidate in ``environment``."""
@@ -236,6 +245,7 @@ def parse(text: str, source: str) -> Service:
     bundle = tuple(document.get("bundle", (EVERYTHING,)))
     performance = document.get("performance", {})
     header = document.get("release_header", "X-Release")
+    load = document.get("load") != NONE
     return Service(
         text=text,
         source=source,
@@ -248,7 +258,7 @@ def parse(text: str, source: str) -> Service:
         release_header="" if header == NONE else header,
         check_headers=document.get("check_headers", {}),
         expected_client_errors=frozenset(document.get("expected_client_errors", ())),
-        required_checks=tuple(document.get("required_checks", (SMOKE, LOAD))),
+        required_checks=tuple(document.get("required_checks", (SMOKE, LOAD) if load else (SMOKE,))),
         required_checks_in={
             name: tuple(checks) for name, checks in document.get("required_checks_in", {}).items()
         },
@@ -265,8 +275,10 @@ def parse(text: str, source: str) -> Service:
         database_revision=_hook(reader, hooks, "database_revision"),
         in_flight=InFlight(**document["in_flight"]) if "in_flight" in document else None,
         load_environment=tuple(performance.get("environment", ())),
-        locustfile=performance.get("locustfile", "tests/performance/locustfile.py"),
-        scenarios=performance.get("scenarios", "configs/performance/scenarios.yml"),
+        environment=tuple(document.get("environment", ())),
+        load=load,
+        locustfile=performance.get("locustfile", ""),
+        scenarios=performance.get("scenarios", ""),
         environments=environments.parse(document.get(environments.KEY), text, source),
     )
 
@@ -293,7 +305,8 @@ def _hook(reader: Reader, hooks: Mapping[str, Any], name: str) -> tuple[str, ...
 
 
 def _agree(reader: Reader, document: Mapping[str, Any]) -> None:
-    """Refuse a functional test that is demanded where it does not run: nothing could be promoted there."""
+    """Refuse a check that is demanded where it does not run: nothing could be promoted there."""
+    _demand_no_load(reader, document)
     runs = document.get("functional", {}).get("in", [])
     demanded = {FUNCTIONAL: "every environment"} if FUNCTIONAL in document.get("required_checks", ()) else {}
     declared = document.get(environments.KEY, {}).items()
@@ -308,6 +321,18 @@ def _agree(reader: Reader, document: Mapping[str, Any]) -> None:
             "functional", "in",
             hint="name the environments in one place: `in:` of the functional test makes it required there",
         )  # fmt: skip
+
+
+def _demand_no_load(reader: Reader, document: Mapping[str, Any]) -> None:
+    if document.get("load") != NONE:
+        return
+    hint = f"take {LOAD} out, or remove `{NO_LOAD}`"
+    message = f"{LOAD} is required, and `{NO_LOAD}` switches it off"
+    if LOAD in document.get("required_checks", ()):
+        raise reader.error(message, "required_checks", hint=hint)
+    for name, checks in document.get("required_checks_in", {}).items():
+        if LOAD in checks:
+            raise reader.error(message, "required_checks_in", name, hint=hint)
 
 
 def _image(entry: Mapping[str, Any], bundle: Sequence[str]) -> ImageSource:

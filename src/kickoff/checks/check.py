@@ -89,7 +89,7 @@ class Context:
 
         The files come from git's objects, which are what ships: those checked out may be filtered or changed.
         """
-        environ = foreign.environment()
+        environ = foreign.environment(self.service.environment)
         if self.arguments.requirements:
             tools = commands.tools(self.root / self.arguments.requirements, commands.cache_folder(os.environ))
             environ["PATH"] = f"{tools}{os.pathsep}{environ.get('PATH', '')}"

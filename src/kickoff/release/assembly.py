@@ -37,6 +37,7 @@ def assemble(
         "command": list(service.web_command),
         "command_at": service.command_at,
         "path": os.environ.get("PATH", ""),
+        "passed": list(service.environment),
         "requirements": service.requirements,
         "commit": commit,
         "committed": source.committed_at(root, commit),

@@ -17,6 +17,7 @@ from kickoff.release.preview import KeyChanges, Preview
 from kickoff.release.progress import UNCHANGED
 from kickoff.release.recovery import begin
 from kickoff.release.undo import undo
+from kickoff.service import NO_LOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +127,7 @@ def preview(run: Run, candidate: Candidate) -> Preview:
         command=service.web_command,
         hook=service.pre_deploy,
         checks=service.checks_for(session.environment.name),
+        no_load="" if service.load else f"no load test ({NO_LOAD} in {service.source})",
         steps=strategy.steps(session.environment, at_once=state.live is None),
     )
 

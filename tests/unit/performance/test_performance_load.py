@@ -191,6 +191,25 @@ def test_a_locustfile_of_the_users_own(candidate: Toy, smoke: Scenario, tmp_path
     assert verdict(result) is Verdict.INCONCLUSIVE
 
 
+def test_without_a_locustfile_the_requests_of_the_description_are_sent(
+    candidate: Toy, smoke: Scenario
+) -> None:
+    def sent(status: int) -> load.LoadResult:
+        plan = {
+            "requests": [("/health?deep=1", status), ("/health/ready", status)],
+            "headers": {"X-Key": "k"},
+        }
+        arm = Arm("candidate", candidate.url, {}, "new")
+        environ = {"KICKOFF_LOAD": json.dumps(plan)}
+        return load.run(replace(smoke, mix={}), [arm], locustfile=None, rate=20.0, environ=environ)
+
+    result = sent(200)
+    assert {sample.endpoint for sample in result.samples} == {"GET /health", "GET /health/ready"}
+    assert all(sample.ok for sample in result.samples)
+    assert verdict(result) is Verdict.PASS
+    assert not any(sample.ok for sample in sent(204).samples)
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [("x = 1\n", "no user class SmokeUser"), ("import nowhere_to_be_found\n", "nowhere_to_be_found")],

@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.release.folder import passed
 from kickoff.release.targets.local import launch, runtime, usage
 
 
@@ -57,6 +58,23 @@ def test_a_program_is_found_in_the_artefact_and_then_on_the_recorded_path(tmp_pa
     own = program(folder / "bundle" / "bin" / "serve")
     assert found(tmp_path, folder, "bin/serve") == found(tmp_path, folder, "./bin/serve") == str(own)
     assert found(tmp_path, folder, "/bin/sh") == "/bin/sh"
+
+
+def test_a_hook_is_given_what_the_description_names_and_the_release_comes_first(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = release(tmp_path / "release", "env", path=os.environ["PATH"])
+    document = json.loads((folder / "release.json").read_text())
+    (folder / "release.json").write_text(json.dumps(document | {"passed": ["CA", "LOG_LEVEL", "NONE"]}))
+    (folder / "environment.json").write_text(json.dumps({"LOG_LEVEL": "info"}))
+    for name, value in (("CA", "/ca.pem"), ("LOG_LEVEL", "debug"), ("TOKEN", "t")):
+        monkeypatch.setenv(name, value)
+    monkeypatch.delenv("NONE", raising=False)
+    environment = passed(folder) | runtime.variables(tmp_path, folder)
+    shown = runtime.run(folder, ("env",), environment, 30).splitlines()
+    assert {"CA=/ca.pem", "LOG_LEVEL=info"} <= set(shown)
+    assert not [line for line in shown if line.startswith(("TOKEN", "NONE"))]
+    assert "/ca.pem" not in (folder / "release.json").read_text()
 
 
 def test_what_an_older_version_released_finds_the_programs_of_the_system(tmp_path: Path) -> None:

@@ -63,6 +63,27 @@ def test_commands_are_texts_or_lists_wherever_they_stand() -> None:
     assert service.checks[0].command.run == ("sh", "-c", "a && b")
 
 
+def test_the_load_is_what_the_description_asks_without_changing_anything() -> None:
+    text = SHORT + (
+        "smoke: [{name: a, path: '/a?x=1'}, {name: b, path: /b, method: POST, status: 201}]\n"
+        "probe: [{name: a, path: '/a?x=1'}, {name: gone, path: /gone, status: 404}]\n"
+    )
+    service = parse(text, "kickoff.yml")
+    assert service.load
+    assert (service.locustfile, service.scenarios) == ("", "")
+    assert [check.path for check in service.load_requests()] == ["/healthz", "/a?x=1"]
+
+
+def test_no_load_is_said_in_a_word_and_demanded_nowhere() -> None:
+    service = parse(SHORT + "load: none\n", "kickoff.yml")
+    assert not service.load
+    assert service.required_checks == ("smoke-candidate",)
+    for demand in ("required_checks: [perf-baseline]", "required_checks_in: {staging: [perf-baseline]}"):
+        with pytest.raises(KickoffError, match="perf-baseline is required, and `load: none`") as caught:
+            parse(f"{SHORT}load: none\n{demand}\n", "kickoff.yml")
+        assert caught.value.at == "kickoff.yml:5"
+
+
 def test_no_release_header_is_said_in_a_word() -> None:
     assert parse(SHORT + "release_header: none\n", "kickoff.yml").release_header == ""
 

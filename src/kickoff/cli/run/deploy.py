@@ -61,7 +61,7 @@ def run(arguments: argparse.Namespace) -> int:
         commit=source.resolve(root, plan.wanted_revision(event.get("inputs", {})) or head.commit),
     )
     secrets = find_secrets(root, os.environ)
-    env = inputs.environment(venv, os.environ)
+    env = inputs.environment(venv, os.environ, described.environment)
     folders = Folders.create(root)
     run = f"{head.commit[:7]}-{folders.run.name}-{uuid.uuid4().hex[:8]}"
     variables = inputs.variables(folders, run=run, venv=venv, caller=os.environ)

@@ -20,7 +20,7 @@ from kickoff.environment.export import compose as compose_format
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.paths import public_port
-from kickoff.release.folder import ENVIRONMENT, describe, environment_of, read_object
+from kickoff.release.folder import ENVIRONMENT, describe, environment_of, passed, read_object
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Applied, Endpoint, ProcessState
@@ -135,12 +135,16 @@ class ComposeTarget:
         """
         compose = self._compose(release_folder)
         project = self._project
+        given = passed(release_folder)
+        # By name alone: the value is not for an argument, which others on this host can read.
+        named = [part for key in given.keys() - environment_of(release_folder) for part in ("--env", key)]
         # One name for all hooks: whatever an earlier run left behind goes first, and two never run at once.
         name = f"{project}-hook"
         self._engine.remove_container(name)
         try:
             return compose.run(
-                "run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--name", name, HOOKS, *command,
+                "run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--name", name,
+                *named, HOOKS, *command, environ=given,
                 seconds=timeout, code=ExitCode.REJECTED, hint="raise HOOK_TIMEOUT if it only needs longer",
             )  # fmt: skip
         except KickoffError as error:

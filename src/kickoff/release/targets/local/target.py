@@ -16,7 +16,7 @@ from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.paths import public_port
-from kickoff.release.folder import ENVIRONMENT, describe, read_object
+from kickoff.release.folder import ENVIRONMENT, describe, passed, read_object
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.routers.traefik import static_configuration
@@ -120,7 +120,7 @@ class LocalTarget:
         Raises:
             KickoffError: It failed or ran out of time (exit 1).
         """
-        environment = runtime.variables(self.root, release_folder)
+        environment = passed(release_folder) | runtime.variables(self.root, release_folder)
         return runtime.run(release_folder, command, environment, timeout)
 
     def start(self, colour: Colour, release_folder: Path) -> Slot:
