@@ -42,6 +42,7 @@ SECTIONS = (
         "release",
         {
             "deploy": Verb("deploy", "ship a commit through cd.yml on this machine", "dev"),
+            "release": Verb("deploy", "release a commit by every phase, without a workflow"),
             "plan": Verb("release", "show what a release would change; change nothing"),
             "status": Verb("release", "show who serves, asked just now"),
             "logs": Verb("release", "show the log of a process or of a refused release"),
