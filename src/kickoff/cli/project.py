@@ -41,6 +41,7 @@ def add(verbs: Verbs) -> None:
     init.add_argument(
         "--force", action="store_true", help="replace files that kickoff did not write, and deleted ones"
     )
+    verb("validate", VERBS["validate"].text, _body("validate"), examples=("validate",), codes=(0, 2))
     upgrade = verb(
         "upgrade",
         VERBS["upgrade"].text,

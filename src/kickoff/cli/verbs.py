@@ -35,6 +35,7 @@ SECTIONS = (
         "project",
         {
             "init": Verb("project", "describe the service of a repository, and write its workflows"),
+            "validate": Verb("project", "find every mistake that can be seen without a run"),
             "upgrade": Verb("project", "bring what init wrote to this version, keeping your changes"),
         },
     ),

@@ -125,7 +125,9 @@ def plan(
             hint="say it: `kickoff init --run 'COMMAND --port {port}'`",
         )
     declared = None if flags.get("environments") or not present else description(root).get("environments")
-    rendered = rendering.render(answers, __version__, _environments(declared), _secrets(root))
+    rendered = rendering.render(
+        answers, __version__, _environments(declared), secrets=_secrets(root), ports=_ports(root)
+    )
     align = partial(_align, old=before, answers=answers) if before else str
     changes = merging.plan(root, rendered, base, label=f"kickoff {__version__}", force=force, align=align)
     lines = ignored(root, answers)
@@ -159,6 +161,17 @@ def description(root: Path) -> dict[str, Any]:
 def _secrets(root: Path) -> set[str]:
     """Return the names of the secrets that a deployment may need."""
     return {*schema.read(root).secrets, *secret_source.BESIDE_SCHEMA, *stack.every_key(root)}
+
+
+def _ports(root: Path) -> dict[str, int]:
+    """Return the public ports of the environments that have a file: a new one beside them moves none."""
+    texts = {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in _files(root)}
+    found = {name: re.search(r"^PUBLIC_PORT=(\d{1,5})\b", text, re.M) for name, text in texts.items()}
+    return {name: int(match[1]) for name, match in found.items() if match}
+
+
+def _files(root: Path) -> list[Path]:
+    return sorted(path for path in (root / schema.FOLDER).glob("*.env") if path.is_file())
 
 
 def _environments(declared: Any) -> dict[str, dict[str, Any]] | None:  # noqa: ANN401 - any YAML

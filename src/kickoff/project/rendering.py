@@ -1,6 +1,7 @@
 """Rendering: from answers and a version to the files of a project; pure, without disk or network."""
 
 from collections.abc import Collection, Mapping
+from itertools import count
 from typing import Any
 
 from kickoff import environments
@@ -23,6 +24,7 @@ def render(
     version: str,
     declared: Mapping[str, Mapping[str, Any]] | None = None,
     secrets: Collection[str] = (),
+    ports: Mapping[str, int] | None = None,
 ) -> dict[str, str]:
     """Return the files of a project by path.
 
@@ -32,17 +34,20 @@ def render(
         declared: The environments that the description in the project declares, when people changed them
             there; by default those of the answers.
         secrets: Names of the secrets that the workflows hand on.
+        ports: Ports of environments that have one; the others get free ones.
     """
     files = {DESCRIPTION: fill("kickoff.yml.j2", answers=answers)}
     named = declared or answers.environments or DEFAULTS
-    for number, name in enumerate(named):
+    taken = dict(ports or {})
+    for name in named:
         kind = class_of(name, named)
+        taken.setdefault(name, next(port for port in count(_FIRST_PORT, _STEP) if port not in taken.values()))
         files[f"configs/environments/{name}.env"] = fill(
             "environment.env.j2",
             kind=kind,
             local=not answers.docker and kind != "development",
             name=name,
-            port=_FIRST_PORT + number * _STEP,
+            port=taken[name],
             purpose=_PURPOSES[kind],
         )
     repository, _, ref = answers.actions.partition("@")

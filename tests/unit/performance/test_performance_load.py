@@ -62,6 +62,16 @@ def test_the_wrong_release_fails(candidate: Toy, smoke: Scenario, locustfile: Pa
     assert verdict(result) is Verdict.FAIL
 
 
+def test_without_a_release_header_no_release_is_expected(
+    candidate: Toy, smoke: Scenario, locustfile: Path
+) -> None:
+    arm = Arm("candidate", candidate.url, {}, "new")
+    candidate.release = "older"
+    result = load.run(smoke, [arm], locustfile=locustfile, rate=20.0, release_header="")
+    assert result.samples
+    assert {s.error for s in result.samples} == {""}
+
+
 def test_a_wrong_body_and_a_wrong_status_fail(candidate: Toy, smoke: Scenario, locustfile: Path) -> None:
     candidate.probabilities = (0.9, 0.9, 0.9)
     arm = Arm("candidate", candidate.url, {}, "new")

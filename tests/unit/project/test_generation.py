@@ -30,8 +30,8 @@ def newer(monkeypatch: pytest.MonkeyPatch) -> str:
     """The next version, whose workflows say something on a line that says nothing now."""
     render = rendering.render
 
-    def differently(*given: Any) -> dict[str, str]:
-        return {path: text.replace(LINE, f"{LINE} # none") for path, text in render(*given).items()}
+    def differently(*given: Any, **more: Any) -> dict[str, str]:
+        return {path: text.replace(LINE, f"{LINE} # none") for path, text in render(*given, **more).items()}
 
     monkeypatch.setattr(rendering, "render", differently)
     monkeypatch.setattr(kickoff, "__version__", "0.2.0")

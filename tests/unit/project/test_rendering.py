@@ -70,6 +70,13 @@ def test_environments_have_ports_of_their_own_and_the_class_of_their_place() -> 
     }
 
 
+def test_a_new_environment_moves_no_port() -> None:
+    declared: Mapping[str, Mapping[str, Any]] = {"new": {}, "qa": {}, "more": {}}
+    files = render(LARGE, "1", declared, ports={"qa": 8000})
+    ports = [files[f"configs/environments/{name}.env"].partition("PORT=")[2][:4] for name in declared]
+    assert ports == ["8100", "8000", "8200"]
+
+
 def test_workflows_follow_what_people_declare() -> None:
     declared: Mapping[str, Mapping[str, Any]] = {"only": {"branch": "main"}}
     files = render(SMALL, "1", declared)

@@ -3,13 +3,16 @@
 import argparse
 import shlex
 import sys
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from kickoff import github, masking
 from kickoff.cli import output
+from kickoff.environment import findings
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.project import answers as answering
-from kickoff.project import detection, generation, record, rendering
+from kickoff.project import detection, generation, record, rendering, validation
 from kickoff.project.answers import Answers
 from kickoff.project.generation import Generated
 from kickoff.project.merging import Change, Status
@@ -67,6 +70,27 @@ def upgrade(arguments: argparse.Namespace) -> int:
         made.write()
     _tell(made, _after_upgrade(made, before.version, written=not (arguments.dry_run or arguments.check)))
     return ExitCode.REJECTED if made.conflicts or (arguments.check and made.differs) else ExitCode.PASS
+
+
+def validate(_arguments: argparse.Namespace) -> int:
+    """Check the description, the environments and the workflows; returns the exit code."""
+    root, where = Path.cwd(), github.context()
+    on_github = where.active and not where.act
+    found = validation.validate(root, here=not on_github)
+    document = {name: [asdict(one) for one in getattr(found, name)] for name in ("findings", "hints")}
+    if on_github and not output.is_json():
+        masking.unmasked(sys.stdout).write(masking.text(findings.as_github(found.findings)))
+    lines = [_line(one) for one in found.findings if not on_github]
+    lines += [f"hint: {_line(one)}" for one in found.hints]
+    number = findings.count(len(found.findings), "problem")
+    output.result(
+        document, "\n".join([*lines, f"✗ {number}" if found.findings else "✓ ready: `kickoff deploy`"])
+    )
+    return ExitCode.BAD_INPUT if found.findings else ExitCode.PASS
+
+
+def _line(finding: findings.Finding) -> str:
+    return f"{finding.file}:{finding.line}: {finding.message}\n    fix: {finding.fix}"
 
 
 def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
