@@ -81,8 +81,8 @@ def _ship(project: Project, number: int) -> tuple[str, float]:
     engine = Engine(open_session("development", project.root, observe), project.root)
     staged = engine.stage(digest, artifacts, commit, wait=0, force=False)
     evidence = engine.promote(staged.attempt) if staged.verdict == "pass" else staged
-    if evidence.verdict != "pass":
-        raise SystemExit(f"a healthy release was refused: {evidence.summary}")
+    if evidence is None or evidence.verdict != "pass":
+        raise SystemExit(f"a healthy release was refused: {evidence.summary if evidence else 'it was live'}")
     return evidence.release, decided[0]
 
 

@@ -117,6 +117,23 @@ def set_output(name: str, value: object, *, environ: Mapping[str, str] | None = 
         stream.write(f"{name.replace('_', '-')}<<{delimiter}\n{text}\n{delimiter}\n")
 
 
+def capturing(environ: Mapping[str, str], path: Path) -> dict[str, str]:
+    """Return an environment in which a process sets its step outputs in a file of the caller's."""
+    path.touch()
+    return {**environ, "GITHUB_OUTPUT": str(path)}
+
+
+def outputs(path: Path) -> dict[str, str]:
+    """Return the step outputs in such a file by name; of one that was set twice the last value counts."""
+    found = {}
+    lines = iter(path.read_text(encoding="utf-8").split("\n"))
+    for line in lines:
+        name, _, delimiter = line.partition("<<")
+        if delimiter:
+            found[name] = "\n".join(iter(lambda: next(lines), delimiter))
+    return found
+
+
 def append_outputs(written: bytes, *, environ: Mapping[str, str] | None = None) -> None:
     """Append step outputs as :func:`set_output` wrote them on another machine."""
     path = _environ(environ).get("GITHUB_OUTPUT")

@@ -23,7 +23,8 @@ _LOGIN_ALONE = 16
 
 _NAMED = re.compile(r"(?:pass\w*|pwd|token|secret|\w*key|sig)=([^;&\s]+)", re.IGNORECASE)
 _SECRET_NAME = re.compile(
-    r"token|secret|passw|passphrase|credential|webhook|(?:^|_)(?:key|pass|pwd)(?:_|$)", re.IGNORECASE
+    r"token|secret|passw|passphrase|credential|webhook|(?:^|_)(?:auth|key|pass)(?:_|$)|_pwd(?:_|$)",
+    re.IGNORECASE,
 )
 _PLACE_NAME = re.compile(r"_(?:file|dir|path|sock)$", re.IGNORECASE)
 

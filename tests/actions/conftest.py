@@ -65,11 +65,11 @@ class Project:
         self.faults = folder / "faults.json"
         self._folder = folder
         # Where the proofs are when nothing else is said: below the home that act gets.
-        proofs = folder / "home" / ".local" / "state" / "kickoff" / SERVICE["name"] / "proofs"
+        proofs = folder / "home" / ".local" / "state" / "kickoff" / SERVICE["name"] / "proofs" / "staging"
         self.proofs = FolderLedger(proofs, "staging")
         self.root.mkdir()
         self.write("app/main.py", "print('demo')\n")
-        self.write("configs/service.yml", yaml.safe_dump(SERVICE))
+        self.write("kickoff.yml", yaml.safe_dump(SERVICE))
         self.write(".gitignore", "__pycache__/\n.kickoff/\n")
 
     def write(self, name: str, text: str) -> None:

@@ -122,7 +122,7 @@ TABLE = [
         faults={"env validate": {"exit": 2}},
     ),
     Row("failing quality gate", "sf-----f", edits={"app/main.py": ""}),
-    Row("failing build", "ss-----f", edits={"configs/service.yml": "missing"}),
+    Row("failing build", "ss-----f", edits={"kickoff.yml": "missing"}),
     Row(
         "stage fails before it has an attempt",
         "sss-f--f",

@@ -134,7 +134,7 @@ def service_description_broken(scene: Scene) -> Iterator[None]:
     """Merge a mistake into the service description, after a release that was good."""
     older = scene.live
     _ship(scene)
-    path = scene.project.root / "configs" / "service.yml"
+    path = scene.project.root / "kickoff.yml"
     with _edited(path, lambda text: text.replace("smoke:", "smoke: [")):
         scene.live = older
         yield

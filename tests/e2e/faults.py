@@ -304,7 +304,7 @@ FAULTS = (
     Fault("429 share above live, by canary", Stop.CANARY, "fail", ROLLED_BACK, "client errors against live",
           {"refused_share": 0.4, "refused_status": 429, "refused_users": True}, {**CANARY, "CANARY_HOLD": "6s"},
           rate=60, most_failed=150),
-    Fault("429 that service.yml expects, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+    Fault("429 that kickoff.yml expects, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           {"refused_share": 0.4, "refused_status": 429, "refused_users": True}, CANARY,
           disturb.client_errors_expected, rate=60, most_failed=300),
     Fault("our own checks are treated worse", Stop.BAKE, "fail", ROLLED_BACK, "our own checks are treated",

@@ -164,7 +164,9 @@ class Project:
         staged = engine.stage(digest, self.root.parent / "artifacts", commit, wait=0, force=False)
         if staged.verdict != "pass" or not staged.facts["changed"]:
             return staged
-        return self.engine().promote(staged.attempt)
+        promoted = self.engine().promote(staged.attempt)
+        assert promoted is not None
+        return promoted
 
     def engine(self) -> Engine:
         """Open the engine in this process."""

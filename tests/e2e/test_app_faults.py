@@ -35,7 +35,7 @@ class AppProject(Project):
         for folder in ("app", "configs"):
             shutil.copytree(REPOSITORY / folder, self.root / folder, ignore=UNSHIPPED)
         shutil.copyfile(REPOSITORY / "alembic.ini", self.root / "alembic.ini")
-        service = self.root / "configs" / "service.yml"
+        service = self.root / "kickoff.yml"
         lines = service.read_text(encoding="utf-8").splitlines(keepends=True)
         own = ("requirements: ", "  - requirements/")
         text = "".join(line for line in lines if not line.startswith(own))

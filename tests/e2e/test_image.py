@@ -78,7 +78,7 @@ class Shop:
             {
                 "app/main.txt": "1\n",
                 "Dockerfile": "FROM scratch\nCOPY app /app\n",
-                "configs/service.yml": yaml.safe_dump(SERVICE),
+                "kickoff.yml": yaml.safe_dump(SERVICE),
                 "notes.txt": "1\n",
             }
         )

@@ -48,7 +48,7 @@ class Shop:
                 shutil.copytree(source, target, ignore=ignore)
             else:
                 shutil.copyfile(source, target)
-        path = self.root / "configs" / "service.yml"
+        path = self.root / "kickoff.yml"
         service = yaml.safe_load(path.read_text(encoding="utf-8"))
         service["quality_gate"] = [{"name": "files", "run": ["test", "-f", "app/main.py"]}]
         path.write_text(yaml.safe_dump(service), encoding="utf-8")

@@ -331,6 +331,8 @@ def test_a_release_that_no_judge_passed_is_no_unchanged_one(project: Project) ->
     folder = project.root.parent / "artifacts"
     again = project.engine().stage(project.build(head), folder, head, wait=0, force=False)
     assert (again.release, again.facts["changed"]) == (only.release, True)
-    assert project.engine().promote(again.attempt).facts["outcome"] == "released"
+    promoted = project.engine().promote(again.attempt)
+    assert promoted is not None and promoted.facts["outcome"] == "released"
     unchanged = project.engine().stage(project.build(head), folder, head, wait=0, force=False)
     assert unchanged.facts["promoted"]["verdict"] == "pass"
+    assert project.engine().promote(unchanged.attempt) is None

@@ -100,8 +100,8 @@ class Stack:
         (self.root / file).write_text(
             text.replace(f"name: football-{self.name}\n", f"name: {self.project}\n", 1)
         )
-        self.edit("configs/service.yml", r"(?m)^required_checks: .*$", "required_checks: []")
-        self.edit("configs/service.yml", r"(?m)^  in: \[staging\]$", "  in: [development]")
+        self.edit("kickoff.yml", r"(?m)^required_checks: .*$", "required_checks: []")
+        self.edit("kickoff.yml", r"(?m)^  in: \[staging\]$", "  in: [development]")
         self.edit(f"configs/environments/{self.name}.env", r"\Z", "BAKE_TIME=2s\n")
 
     def edit(self, file: str, pattern: str, replacement: str) -> None:

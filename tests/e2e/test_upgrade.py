@@ -14,6 +14,7 @@ import pytest
 
 from kickoff.errors import ExitCode
 from kickoff.release.stores.migrations import CURRENT, version_of
+from kickoff.service import CONFIG, FORMER
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
 from tests.e2e.project import REPOSITORY, Load, Project
 
@@ -71,9 +72,12 @@ class Older:
 
 
 def describe(project: Project, source: Path) -> None:
-    """Give the project the schema of its environments that came with another version of Kickoff."""
+    """Give the project the schema and the place of its description that another version of Kickoff has."""
     schema = Path("configs") / "environments" / "schema.json"
     shutil.copyfile(source / schema, project.root / schema)
+    here, there = (FORMER, CONFIG) if (source / CONFIG).is_file() else (CONFIG, FORMER)
+    if (project.root / here).is_file():
+        (project.root / here).rename(project.root / there)
 
 
 @pytest.fixture(params=["local", "compose"])

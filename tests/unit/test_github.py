@@ -225,3 +225,13 @@ def test_a_broken_event_is_named(tmp_path: Path) -> None:
     event.write_text("{")
     with pytest.raises(KickoffError, match="not JSON"):
         github.context({"GITHUB_EVENT_PATH": str(event)})
+
+
+def test_the_outputs_of_a_process_are_read_as_they_were_set(tmp_path: Path) -> None:
+    path = tmp_path / "outputs"
+    environ = github.capturing({"A": "b"}, path)
+    assert (github.outputs(path), environ["A"]) == ({}, "b")
+    values = {"text": "a<<b\nc", "empty": "", "flag": True, "twice": 1}
+    for name, value in [*values.items(), ("twice", 2)]:
+        github.set_output(name, value, environ=environ)
+    assert github.outputs(path) == {"text": "a<<b\nc", "empty": "", "flag": "true", "twice": "2"}

@@ -106,12 +106,16 @@ def test_the_process_environment_is_searched_by_name_and_by_address() -> None:
             "REGISTRY_PASSWORD": "registry-pw", "ALERT_WEBHOOK_URL": "https://hooks.example/T/B",
             "https_proxy": "http://me:proxy-pw@proxy:3128",
             "SOPS_AGE_KEY_FILE": "/home/me/keys.txt", "SSH_AUTH_SOCK": "/tmp/agent.1", "KEEP_TOKEN": "true",
-            "PATH": "/usr/bin", "MONKEY": "curious-george",
+            "PATH": "/usr/bin", "MONKEY": "curious-george", "PWD": "/home/me/things", "DB_PWD": "swordfish",
         }
     )  # fmt: skip
-    for said in ("ghs_0123456789", "line-two-of-it", "registry-pw", "https://hooks.example/T/B", "proxy-pw"):
+    for said in (
+        "ghs_0123456789", "line-two-of-it", "registry-pw", "https://hooks.example/T/B", "proxy-pw", "swordfish",
+    ):  # fmt: skip
         assert masking.text(said) == MASK
-    for said in ("/home/me/keys.txt", "/tmp/agent.1", "true", "/usr/bin", "curious-george", "proxy:3128"):
+    for said in (
+        "/home/me/keys.txt", "/tmp/agent.1", "true", "/usr/bin", "curious-george", "proxy:3128", "/home/me/things",
+    ):  # fmt: skip
         assert masking.text(said) == said
 
 

@@ -7,14 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickoff import plan
+from kickoff import environments, plan
 from kickoff.errors import KickoffError
 
 COMMIT = "a" * 40
 
 
 def decide(event: str, ref: str, inputs: dict[str, str] | None = None, branch: str = "main") -> plan.Plan:
-    return plan.decide(event=event, ref=ref, inputs=inputs or {}, default_branch=branch, commit=COMMIT)
+    return plan.decide(
+        event=event,
+        ref=ref,
+        inputs=inputs or {},
+        declared=environments.DEFAULT,
+        default_branch=branch,
+        commit=COMMIT,
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,9 +77,9 @@ def test_the_reason_for_an_unproven_commit_is_kept_and_is_one_line() -> None:
 def test_production_alone_needs_a_proof() -> None:
     for environment in ("development", "staging", "production"):
         decision = decide("workflow_dispatch", "refs/heads/main", {"environment": environment})
-        assert decision.needs_proof == (environment == "production")
-    assert decide("push", "refs/tags/v1.0.0").needs_proof
-    assert not decide("push", "refs/heads/main").needs_proof
+        assert decision.after == ("staging" if environment == "production" else "")
+    assert decide("push", "refs/tags/v1.0.0").after == "staging"
+    assert decide("push", "refs/heads/main").after == ""
 
 
 def test_only_a_push_or_a_dispatch_ever_deploys() -> None:
@@ -135,13 +142,23 @@ def test_results_are_entered_into_the_plan(tmp_path: Path) -> None:
     }
 
 
-def test_results_need_a_plan(tmp_path: Path) -> None:
-    with pytest.raises(KickoffError, match="made no plan"):
-        plan.record_results(tmp_path, {})
+def test_a_workflow_without_a_plan_says_that_its_evidence_decides(tmp_path: Path) -> None:
+    folder = tmp_path / "evidence"
+    plan.record_results(folder, {"ship": {"result": "success", "outputs": {"url": "x"}}})
+    stored = json.loads((folder / plan.FILE).read_text())
+    assert (stored["deployments"], stored["jobs"]) == ([], {"ship": "success"})
+    assert "makes no plan" in stored["reason"]
+
+
+def test_a_plan_that_was_made_and_is_missing_is_an_error(tmp_path: Path) -> None:
+    jobs = {"checks": {"result": "success", "outputs": {"deployments": '["staging"]'}}}
+    with pytest.raises(KickoffError, match="the plan that checks made is missing"):
+        plan.record_results(tmp_path, jobs)
+    failed = {"checks": {"result": "failure", "outputs": {"deployments": ""}}}
+    assert plan.record_results(tmp_path, failed)["jobs"] == {"checks": "failure"}
 
 
 @pytest.mark.parametrize("jobs", [{"a": "success"}, {"a": {}}, {"a": {"result": None}}])
 def test_results_of_another_shape_are_refused(tmp_path: Path, jobs: dict[str, object]) -> None:
-    (tmp_path / plan.FILE).write_text("{}")
     with pytest.raises(KickoffError, match="no result for a"):
         plan.record_results(tmp_path, jobs)

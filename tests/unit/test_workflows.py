@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from kickoff import service as services
-from kickoff.artifact.github_ledger import PREDICATE, WORKFLOW, artifact_name
+from kickoff.artifact.github_ledger import PREDICATE, WORKFLOW
 from kickoff.cli.verbs import VERBS
 from kickoff.environment.secret_source import BESIDE_SCHEMA
 from kickoff.stack import every_key
@@ -25,7 +25,11 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PUBLISHED = sorted((ROOT / "actions").glob("*/action.yml"))
 LOCAL = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
-DEPLOYS = ("deploy-development", "deploy-staging", "deploy-production")
+GITHUB_ONLY = ("./.github/actions/python", "./actions/attest", "./actions/attest-image", "./actions/carry")
+"""What wraps actions that run on GitHub alone: act fetches what it uses only when it is called."""
+ON_GITHUB = tuple(f"{name.removeprefix('./')}/action.yml" for name in GITHUB_ONLY)
+ENVIRONMENTS = [one.name for one in services.load(ROOT).environments]
+DEPLOYS = [f"deploy-{name}" for name in ENVIRONMENTS]
 PINS = {
     "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
     "actions/setup-python": ("5fda3b95a4ea91299a34e894583c3862153e4b97", "v7.0.0"),
@@ -134,9 +138,9 @@ def test_every_pin_says_its_version(path: Path) -> None:
 def test_act_never_clones_what_only_github_has(listed: Steps) -> None:
     for step in listed.steps:
         uses = step.get("uses", "")
-        if uses.startswith("./.github/actions/"):
+        if uses in GITHUB_ONLY:
             assert "!env.ACT" in step["if"], f"{listed.where}: {step['name']}"
-        elif uses and not uses.startswith("./") and ".github/actions" not in listed.where:
+        elif uses and not uses.startswith("./") and listed.where not in ON_GITHUB:
             assert uses.startswith("actions/checkout@")
 
 
@@ -182,22 +186,24 @@ def test_published_actions_keep_the_conventions(path: Path) -> None:
     inputs = action.get("inputs", {})
     order = sorted(inputs, key=lambda name: (not inputs[name]["required"], name))
     assert list(inputs) == order, "required first, then alphabetical"
-    assert list(action["outputs"]) == sorted(action["outputs"])
+    outputs = action.get("outputs", {})
+    assert list(outputs) == sorted(outputs)
     for name, entry in inputs.items():
         assert re.fullmatch(r"[a-z]+(-[a-z]+)*", name)
         assert "Format: " in entry["description"] or "Default: " in entry["description"]
         assert entry["required"] or isinstance(entry["default"], str)
         assert f"inputs.{name} " in path.read_text()
     for step in action["runs"]["steps"]:
-        assert step["shell"] == "bash"
-        assert "uses" not in step, "a nested local action would be looked up in the caller's workspace"
+        assert step.get("shell", "bash") == "bash"
+        assert not step.get("uses", "").startswith("."), "it would be looked up in the caller's workspace"
 
 
 @pytest.mark.parametrize("path", PUBLISHED, ids=lambda path: path.parent.name)
 def test_published_actions_call_the_kickoff_beside_themselves(path: Path) -> None:
     called = re.findall(r"python3 (\S+) (\S+)", path.read_text())
-    assert called
-    assert {program for program, _ in called} == {'"$GITHUB_ACTION_PATH/../../src/kickoff"'}
+    wraps = f"actions/{path.parent.name}/action.yml" in ON_GITHUB
+    assert bool(called) is not wraps
+    assert {program for program, _ in called} <= {'"$GITHUB_ACTION_PATH/../../src/kickoff"'}
     assert {verb for _, verb in called} <= {*VERBS, '"$PHASE"'}
     assert (path.parent / "../../src/kickoff/__main__.py").is_file()
 
@@ -225,23 +231,18 @@ def test_the_jobs_have_the_names_of_the_design() -> None:
         "quality-gate",
         "build-image",
         "build-and-push",
-        "deploy-development",
-        "deploy-staging",
-        "deploy-production",
+        *DEPLOYS,
         "post-deployment",
         "deployment-summary",
     ]
+    assert {"deploy-development", "deploy-staging", "deploy-production"} <= set(DEPLOYS)
     assert all(job["name"] == name for name, job in CD["jobs"].items())
 
 
 def test_the_triggers_are_those_of_the_design() -> None:
     triggers = CD["on"]
     assert triggers["push"] == {"branches": ["main"], "tags": ["v*"]}
-    assert triggers["workflow_dispatch"]["inputs"]["environment"]["options"] == [
-        "development",
-        "staging",
-        "production",
-    ]
+    assert triggers["workflow_dispatch"]["inputs"]["environment"]["options"] == ENVIRONMENTS
 
 
 def test_deploys_are_never_three_copies() -> None:
@@ -300,8 +301,7 @@ def test_the_longest_wait_for_a_proof_fits_into_its_job() -> None:
 
 def test_the_proof_is_kept_under_the_name_it_is_looked_for() -> None:
     [step] = [step for step in CD["jobs"]["post-deployment"]["steps"] if step["name"] == "Keep the proof"]
-    commit = "${{ needs.pre-deployment-checks.outputs.commit }}"
-    assert step["with"]["name"] == artifact_name("staging", commit)
+    assert step["with"]["name"] == "${{ steps.prove.outputs.artifact-name }}"
     assert [path.name for path in WORKFLOWS if path.name == WORKFLOW] == ["cd.yml"]
     # A staging run in progress is recognised by its title.
     assert "format('{0} → {1}', inputs.release || github.ref_name, inputs.environment)" in CD["run-name"]
@@ -321,13 +321,13 @@ def test_the_engine_may_look_for_the_proof_and_the_proof_itself_is_signed() -> N
         if step.get("with", {}).get("phase") == "stage"
     ]
     assert staging["with"]["github-token"] == "${{ !env.ACT && github.token || '' }}"
-    steps = load(ROOT / ".github" / "actions" / "attest" / "action.yml")["runs"]["steps"]
+    steps = load(ROOT / "actions" / "attest" / "action.yml")["runs"]["steps"]
     assert steps[0]["env"]["LIST"] == steps[1]["with"]["subject-checksums"]
     assert steps[1]["with"]["predicate-type"] == PREDICATE
 
 
 def test_what_is_signed_are_the_artefact_and_the_file_of_its_proof(tmp_path: Path) -> None:
-    step = load(ROOT / ".github" / "actions" / "attest" / "action.yml")["runs"]["steps"][0]
+    step = load(ROOT / "actions" / "attest" / "action.yml")["runs"]["steps"][0]
     (tmp_path / "proof.staging.json").write_text("{}", encoding="utf-8")
     given = {
         "DIGEST": f"sha256:{'1' * 64}",
@@ -343,9 +343,12 @@ def test_what_is_signed_are_the_artefact_and_the_file_of_its_proof(tmp_path: Pat
 def test_deploys_to_one_environment_queue_whatever_their_ref() -> None:
     group = CD["concurrency"]["group"]
     assert CD["concurrency"]["cancel-in-progress"] is False
-    assert "inputs.environment" in group
-    assert "github.ref " not in group
-    assert not group.endswith("github.ref }}")
+    assert group.startswith("cd-${{ inputs.environment || ")
+    # A ref only chooses the name of an environment, and is never part of the group itself.
+    assert set(re.findall(r"(?:&&|\|\|) '([a-z-]+)'", group)) <= {*ENVIRONMENTS, "checks"}
+    assert re.fullmatch(
+        r"cd-\$\{\{ inputs\.environment( \|\| \([^()]*(\([^()]*\))?[^()]*\))* \|\| 'checks' \}\}", group
+    )
     rollback = load(ROOT / ".github" / "workflows" / "rollback.yml")
     assert rollback["concurrency"]["group"].startswith("rollback-")
 

@@ -16,7 +16,7 @@ from urllib.parse import urlsplit
 from kickoff import git
 from kickoff.artifact import source
 from kickoff.errors import KickoffError
-from kickoff.service import CONFIG, ImageSource
+from kickoff.service import ImageSource, described_in
 
 # Part of every key: raise it when an image would come out different of the same files.
 _VERSION = 1
@@ -80,7 +80,7 @@ def read(root: Path, commit: str, image: ImageSource) -> Recipe:
     if not source.holds(root, commit, image.dockerfile):
         raise KickoffError(
             f"commit {commit[:7]} holds no {image.dockerfile}",
-            at=str(CONFIG),
+            at=str(described_in(root)),
             hint=f"commit it (`git add {image.dockerfile}`), or name another one as `image.dockerfile`",
         )
     rules = next((p for p in (f"{image.dockerfile}{_IGNORE}", _IGNORE) if source.holds(root, commit, p)), "")

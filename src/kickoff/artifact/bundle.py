@@ -17,6 +17,7 @@ from pathlib import Path, PurePosixPath
 
 from kickoff.artifact import source
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.service import described_in
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
 
@@ -59,7 +60,9 @@ def build(root: Path, commit: str, paths: Sequence[str], store: Path) -> Bundle:
     with _scratch(store) as packed:
         files = _pack(root, commit, paths, packed)
         if files == 0:
-            raise KickoffError("the bundle would be empty", at="configs/service.yml", hint="check `bundle:`")
+            raise KickoffError(
+                "the bundle would be empty", at=str(described_in(root)), hint="check `bundle:`"
+            )
         digest, size = _digest_of(packed), packed.stat().st_size
         path = store / f"{digest.removeprefix('sha256:')}.tar"
         created = not (path.is_file() and _digest_of(path) == digest)

@@ -50,7 +50,7 @@ class Built:
 
 
 def repository_of(source: ImageSource, environ: Mapping[str, str], github_repository: str = "") -> str:
-    """Return where the image is pushed: ``IMAGE_REPOSITORY``, else ``configs/service.yml``, else GitHub's.
+    """Return where the image is pushed: ``IMAGE_REPOSITORY``, else ``kickoff.yml``, else GitHub's.
 
     Args:
         source: The service's image.

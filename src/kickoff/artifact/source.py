@@ -13,7 +13,7 @@ from pathlib import Path
 
 from kickoff import git
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.service import CONFIG
+from kickoff.service import CONFIG, EVERYTHING, described_in
 
 _SUBMODULE, _LINK, _EXECUTABLE = "160000", "120000", "100755"
 _POINTER, _LARGEST_POINTER = b"version https://git-lfs.github.com/spec/", 1024
@@ -91,11 +91,11 @@ def shipped(root: Path, commit: str, paths: Sequence[str]) -> list[Entry]:
     Raises:
         KickoffError: A path is not in the commit, or is a submodule, whose files the commit does not hold.
     """
-    missing = [path for path in paths if not holds(root, commit, path)]
+    missing = [path for path in paths if path != EVERYTHING and not holds(root, commit, path)]
     if missing:
         raise KickoffError(
             f"commit {commit[:7]} does not hold {', '.join(missing)}",
-            at=str(CONFIG),
+            at=str(described_in(root)),
             hint=f"commit it (`git add {missing[0]}`), or take it out of `bundle:`",
         )
     entries, submodules = _listed(root, commit, paths)
@@ -165,7 +165,7 @@ def checkout(root: Path, commit: str, folder: Path) -> None:
     Raises:
         KickoffError: An object is missing, as it may be in a partial clone (exit 4).
     """
-    entries, submodules = _listed(root, commit, ())
+    entries, submodules = _listed(root, commit, (EVERYTHING,))
     folder.mkdir(parents=True, exist_ok=True)
     for entry, content in contents(root, entries):
         path = folder / entry.path

@@ -73,6 +73,12 @@ class Context:
         return getattr(self.arguments, "attempt", None) or ""
 
     @property
+    def without_candidate(self) -> bool:
+        """True when the attempt brought up no candidate because its release was live already."""
+        about_live = getattr(self.arguments, "phase", "") == "live"
+        return bool(self.attempt) and not about_live and self.session.unchanged(self.attempt)
+
+    @property
     def commit(self) -> str:
         """The commit in question, resolved."""
         return source.resolve(self.root, self.arguments.commit or "HEAD")
@@ -83,7 +89,7 @@ class Context:
 
         The files come from git's objects, which are what ships: those checked out may be filtered or changed.
         """
-        environ = foreign.environment()
+        environ = foreign.environment(self.service.environment)
         if self.arguments.requirements:
             tools = commands.tools(self.root / self.arguments.requirements, commands.cache_folder(os.environ))
             environ["PATH"] = f"{tools}{os.pathsep}{environ.get('PATH', '')}"

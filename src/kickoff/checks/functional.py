@@ -27,9 +27,9 @@ class Functional(SingleCheck):
         """Run the tests against the candidate, unless this environment does without them."""
         check = context.session.service.functional
         if check is None:
-            return _idle(context, "configs/service.yml names no functional test")
+            return _idle(context, "kickoff.yml names no functional test")
         if not check.runs_in(context.environment):
-            return _idle(context, f"configs/service.yml has no functional test in {context.environment}")
+            return _idle(context, f"kickoff.yml has no functional test in {context.environment}")
         return test(context, STAGE, check.command)
 
 

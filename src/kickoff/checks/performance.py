@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import json
 import os
 import shlex
 import signal
@@ -13,6 +14,7 @@ from pathlib import Path
 from types import FrameType
 
 from kickoff import evidence, git, github
+from kickoff import service as services
 from kickoff.checks.check import Check, Context, Need, add_evidence
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
@@ -35,6 +37,7 @@ from kickoff.performance.resources import Probe
 from kickoff.performance.samples import CANDIDATE
 from kickoff.performance.scenarios import Catalogue, Scenario
 from kickoff.report import load_page
+from kickoff.service import NO_LOAD, Service
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,9 @@ class Performance(Check):
         if context.arguments.list:
             show_scenarios(_catalogue(context))
             return
+        if context.arguments.candidate and not context.session.service.load:
+            yield _switched_off(context)
+            return
         yield self.run(context)
 
     def run(self, context: Context) -> Evidence:
@@ -96,6 +102,8 @@ class Performance(Check):
 
     def attach(self, context: Context, found: Evidence, path: Path) -> list[tuple[str, Path]]:
         """Write page, summary and figures when a report is asked for; add the summary to the job's."""
+        if found.verdict is Verdict.NOT_APPLICABLE:
+            return []
         text = summary.markdown(found)
         github.append_summary(text)
         files = [("samples", path.with_name(found.facts["samples_file"]))]
@@ -113,9 +121,17 @@ class Performance(Check):
         return files
 
 
+def _switched_off(context: Context) -> Evidence:
+    found = context.document(document.STAGE, release=context.session.expected_release("candidate"))
+    found.verdict = Verdict.NOT_APPLICABLE
+    found.summary = f"no load test ({NO_LOAD} in {services.described_in(context.root)})"
+    return found
+
+
 def _catalogue(context: Context) -> Catalogue:
     service = context.service
-    found = scenarios.load(context.root / service.scenarios, context.environment, service.scenarios)
+    file = context.root / service.scenarios if service.scenarios else None
+    found = scenarios.load(file, context.environment, service.scenarios)
     if found.objectives is not None and not found.objectives.health:
         paths = (service.live_path, service.ready_path)
         found = replace(found, objectives=replace(found.objectives, health=paths))
@@ -250,10 +266,10 @@ def _setup(context: Context, sides: _Sides, line: Line) -> check.Setup:
     return check.Setup(
         candidate=sides.candidate,
         live=live,
-        locustfile=context.root / service.locustfile,
+        locustfile=context.root / service.locustfile if service.locustfile else None,
         max_rps=sides.max_rps,
         release_header=service.release_header,
-        environ=sides.environ,
+        environ={**sides.environ, **_requests(service, sides.check_headers)},
         workers=[*local, *(shlex.split(command) for command in given.worker_command)],
         probes=probes,
         unmeasured=f"the process behind {' and '.join(unseen)} cannot be seen from here" if unseen else "",
@@ -261,6 +277,12 @@ def _setup(context: Context, sides: _Sides, line: Line) -> check.Setup:
         say=line.say,
         on_progress=line.show,
     )
+
+
+def _requests(service: Service, headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the variable that tells the package's own users what to send."""
+    asked = [(check.path, check.status) for check in service.load_requests()]
+    return {"KICKOFF_LOAD": json.dumps({"requests": asked, "headers": dict(headers)})}
 
 
 def _baseline(outcome: check.Outcome, context: Context, catalogue: Catalogue, setup: check.Setup) -> None:

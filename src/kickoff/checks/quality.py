@@ -6,8 +6,7 @@ from kickoff import github, service
 from kickoff.checks import commands
 from kickoff.checks.check import Context, Need, SingleCheck
 from kickoff.checks.commands import Outcome
-from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import Evidence, combine
+from kickoff.evidence import Evidence, Verdict, combine
 
 
 class QualityGate(SingleCheck):
@@ -21,12 +20,10 @@ class QualityGate(SingleCheck):
         """Run the commands on the files of the commit."""
         gate = context.service.quality_gate
         if not gate:
-            raise KickoffError(
-                "the quality gate is empty, and an empty gate proves nothing",
-                code=ExitCode.INCONCLUSIVE,
-                at=str(service.CONFIG),
-                hint="name at least one command under `quality_gate:`",
-            )
+            document = context.document("quality-gate")
+            document.verdict = Verdict.NOT_APPLICABLE
+            document.summary = f"{service.described_in(context.root)} names no quality gate"
+            return document
         commit = context.commit
         with context.checkout(commit) as (where, environ):
             document = context.document("quality-gate")

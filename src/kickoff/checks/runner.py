@@ -29,6 +29,10 @@ def run(
     for check in checks:
         check.verify(arguments)
     context = Context(arguments, Path.cwd(), Path(arguments.evidence))
+    if context.without_candidate:
+        github.set_output("verdict", Verdict.NOT_APPLICABLE)
+        sys.stdout.write("nothing to check: stage found this release live and healthy already\n")
+        return ExitCode.PASS
     codes: list[int] = []
     verdicts: list[Verdict] = []
     for check in checks:

@@ -5,6 +5,8 @@ import argparse
 from kickoff.cli.parser import Verbs, add_group, add_verb
 from kickoff.cli.verbs import VERBS
 
+_DEMANDING = "the environment that demands it (default: the only one that does)"
+
 
 def add(verbs: Verbs) -> None:
     """Add the verbs."""
@@ -48,7 +50,7 @@ def _build(verbs: Verbs) -> None:
         "--platforms",
         default="",
         metavar="LIST",
-        help="image: comma-separated, or native (default: configs/service.yml)",
+        help="image: comma-separated, or native (default: kickoff.yml)",
     )
     build.add_argument("--repository", default="", help="image: where it goes (default: $IMAGE_REPOSITORY)")
 
@@ -63,7 +65,7 @@ def _proof(group: Verbs) -> None:
         codes=(0, 1, 2, 3, 4),
         env="",
     )
-    find.add_argument("--env", default="production", metavar="NAME", help="default: production")
+    find.add_argument("--env", default="", metavar="NAME", help=_DEMANDING)
     find.add_argument("--commit", required=True, help="40 hexadecimal digits")
     find.add_argument(
         "--unproven-reason", default="", metavar="TEXT", help="why to do without a proof; recorded"
@@ -77,6 +79,7 @@ def _proof(group: Verbs) -> None:
         codes=(0, 1, 2),
         env="",
     )
+    compare.add_argument("--env", default="", metavar="NAME", help=_DEMANDING)
     compare.add_argument("--built", required=True, metavar="SHA256", help="digest of what was built")
     compare.add_argument("--commit", required=True, help="the commit it was built from")
     compare.add_argument("--proved", required=True, metavar="SHA256", help="digest of what was proved")

@@ -131,6 +131,9 @@ def _report(verbs: Verbs) -> None:
         help="folder that receives the three files (default: $KICKOFF_REPORT_DIR, else beside the evidence)",
     )
     child.add_argument(
+        "--jobs", default="", metavar="JSON", help="how the jobs ended: GitHub's `needs` as JSON"
+    )
+    child.add_argument(
         "--planned",
         type=_path,
         metavar="FILE",

@@ -1,4 +1,4 @@
-"""The verb ``kickoff deploy``: one run of cd.yml on this machine."""
+"""The verbs that ship a commit as a whole: through cd.yml on this machine, or in one command."""
 
 import argparse
 
@@ -7,7 +7,12 @@ from kickoff.cli.verbs import VERBS
 
 
 def add(verbs: Verbs) -> None:
-    """Add the verb."""
+    """Add the verbs."""
+    _deploy(verbs)
+    _release(verbs)
+
+
+def _deploy(verbs: Verbs) -> None:
     deploy = add_verb(
         verbs,
         "deploy",
@@ -37,7 +42,47 @@ def add(verbs: Verbs) -> None:
     deploy.add_argument("--plain", action="store_true", help="one line per event, as without a terminal")
 
 
+def _release(verbs: Verbs) -> None:
+    release = add_verb(
+        verbs,
+        "release",
+        VERBS["release"].text,
+        _run_release,
+        examples=(
+            "release --env development",
+            "release --env staging --commit v1.4.0 --wait 60",
+        ),
+        codes=RELEASE_CODES,
+    )
+    release.add_argument("--commit", default="", help="tag, branch or commit (default: the one checked out)")
+    release.add_argument(
+        "--requirements",
+        default="",
+        metavar="FILE",
+        help="hash-locked file with the tools of gate and tests (default: what is on PATH)",
+    )
+    release.add_argument(
+        "--summary", default="", metavar="FILE", help="file the report's summary is appended to"
+    )
+    release.add_argument(
+        "--unproven-reason", default="", metavar="TEXT", help="why this ships without a proof; recorded"
+    )
+    release.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait for another run's lock (default: 0)",
+    )
+
+
 def _run(arguments: argparse.Namespace) -> int:
     from kickoff.cli.run import deploy
 
     return deploy.run(arguments)
+
+
+def _run_release(arguments: argparse.Namespace) -> int:
+    from kickoff.cli.run import whole_release
+
+    return whole_release.run(arguments)

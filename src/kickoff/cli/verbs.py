@@ -32,9 +32,18 @@ class Section:
 
 SECTIONS = (
     Section(
+        "project",
+        {
+            "init": Verb("project", "describe the service of a repository, and write its workflows"),
+            "validate": Verb("project", "find every mistake that can be seen without a run"),
+            "upgrade": Verb("project", "bring what init wrote to this version, keeping your changes"),
+        },
+    ),
+    Section(
         "release",
         {
             "deploy": Verb("deploy", "ship a commit through cd.yml on this machine", "dev"),
+            "release": Verb("deploy", "release a commit by every phase, without a workflow"),
             "plan": Verb("release", "show what a release would change; change nothing"),
             "status": Verb("release", "show who serves, asked just now"),
             "logs": Verb("release", "show the log of a process or of a refused release"),
@@ -82,7 +91,7 @@ SECTIONS = (
             "promote": Verb("release", "move public traffic to the candidate, judged"),
             "watch": Verb("release", "judge the live release for WATCH_TIME"),
             "abort": Verb("release", "undo the open attempt"),
-            "workflow": Verb("workflow", "decide what an event deploys; record how the jobs ended"),
+            "workflow": Verb("workflow", "decide what an event deploys"),
             "completion": Verb("completion", "print the completion script of a shell"),
         },
     ),

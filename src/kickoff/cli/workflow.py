@@ -1,4 +1,4 @@
-"""The verbs of ``kickoff workflow``: what cd.yml asks at its beginning and at its end."""
+"""The verbs of ``kickoff workflow``: what a workflow asks at its beginning."""
 
 import argparse
 
@@ -23,24 +23,9 @@ def add(verbs: Verbs) -> None:
     plan.add_argument("--event", metavar="NAME", help="event name (default: GITHUB_EVENT_NAME)")
     plan.add_argument("--ref", help="full ref (default: GITHUB_REF)")
     plan.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="dispatch input")
-    results = add_verb(
-        group,
-        "results",
-        "enter into plan.json how each job ended",
-        _results,
-        examples=('workflow results --jobs \'{"build-and-push": {"result": "success"}}\'',),
-        env="",
-    )
-    results.add_argument("--jobs", required=True, metavar="JSON", help="GitHub's `needs` as JSON")
 
 
 def _plan(arguments: argparse.Namespace) -> int:
     from kickoff.cli.run import workflow
 
     return workflow.plan_event(arguments)
-
-
-def _results(arguments: argparse.Namespace) -> int:
-    from kickoff.cli.run import workflow
-
-    return workflow.results(arguments)

@@ -28,6 +28,8 @@ NAME_KEY = "APP_ENV"
 """Holds the environment's name."""
 CLASS_KEY = "ENVIRONMENT_CLASS"
 """Decides which defaults and rules hold. It is part of no release: its effect is, by the other values."""
+_GIVEN = ("PORT", "HOST")
+"""Variables that a target gives to every process of a service."""
 _LONGEST = 1_000_000
 _REFERENCE = "docs/reference/environments.md explains every keyword"
 _JOINED = ("allOf", "x-compare")
@@ -276,6 +278,12 @@ def _refuse_redefined(document: Any, text: str) -> None:  # noqa: ANN401 - any J
 
 def _check_names(schema: Schema) -> None:
     for name in schema.keys:
+        if name in _GIVEN:
+            raise KickoffError(
+                f"{FILE}: {name} is not accepted as a key: every process is given the {name} to listen on",
+                at=f"{FILE}:{line_at(schema.text, ['properties', name])}",
+                hint="remove it, or give it another name",
+            )
         if not secret_detection.is_name(name):
             raise KickoffError(
                 f"{FILE}: {name} is not accepted as a key",

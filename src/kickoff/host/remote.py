@@ -257,7 +257,7 @@ def _proofs(arguments: argparse.Namespace, root: Path) -> Iterator[list[Path]]:
         return
     name, commit, reason = arguments.env, arguments.commit, arguments.unproven_reason
     with tempfile.TemporaryDirectory(prefix="kickoff-proof-") as folder:
-        yield admission.carry(root, service.load(root).name, name, commit, Path(folder), reason=reason)
+        yield admission.carry(root, service.load(root), name, commit, Path(folder), reason=reason)
 
 
 def _environment(name: str, root: Path) -> dict[str, str]:
@@ -269,6 +269,8 @@ def _environment(name: str, root: Path) -> dict[str, str]:
     wanted = {*schema.secrets, *secret_source.BESIDE_SCHEMA, "GHCR_TOKEN"}
     with suppress(KickoffError):  # the host itself says what is wrong, and an emergency needs none of it
         wanted |= stack.read(root, name).keys.keys()
+    with suppress(KickoffError):
+        wanted |= set(service.load(root).environment)
     for key in sorted(wanted):
         if key in _KEYS:
             continue

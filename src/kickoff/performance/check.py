@@ -24,7 +24,7 @@ class Setup:
         candidate: The side that is judged.
         live: The side it is compared with; ``None`` when nothing is live.
         live_down: Asks live, and returns why it does not answer; empty when it does.
-        locustfile: The user classes.
+        locustfile: The user classes; ``None`` for those of the package.
         max_rps: Upper bound of requests a second, both sides together; 0 for none.
         release_header: Response header that names the release; empty for none.
         environ: Additional environment variables of the load generator.
@@ -37,7 +37,7 @@ class Setup:
 
     candidate: Arm
     live: Arm | None
-    locustfile: Path
+    locustfile: Path | None
     max_rps: float = 0.0
     release_header: str = "X-Release"
     environ: Mapping[str, str] = field(default_factory=dict)

@@ -23,6 +23,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any, TextIO
 
 import gevent
@@ -33,6 +34,8 @@ from locust.util.load_locustfile import load_locustfile
 
 from kickoff.performance.samples import Writer
 from kickoff.performance.steering import Arm, Recorder, Refused, Steering, one_line
+
+_DEFAULT_USERS = Path(__file__).with_name("default_users.py")
 
 
 class _Shape(LoadTestShape):
@@ -158,14 +161,15 @@ class Generator:
             self._lags.append(time.perf_counter() - before - 0.02)
 
     def _user_classes(self) -> list[Any]:
-        found, _ = load_locustfile(self._plan["locustfile"])
-        missing = [name for name in self._plan["mix"] if name not in found]
+        found, _ = load_locustfile(self._plan["locustfile"] or str(_DEFAULT_USERS))
+        mix = self._plan["mix"] or dict.fromkeys(found, 1)
+        missing = [name for name in mix if name not in found]
         if missing:
             raise Refused(
                 f"the locustfile has no user class {', '.join(missing)}; it has {', '.join(sorted(found))}"
             )
         classes = []
-        for name, weight in self._plan["mix"].items():
+        for name, weight in mix.items():
             user_class = found[name]
             user_class.weight, user_class.fixed_count, user_class.host = weight, 0, self._arms[0].url
             self._steer(user_class)

@@ -130,7 +130,7 @@ def run(
     scenario: Scenario,
     arms: Sequence[Arm],
     *,
-    locustfile: Path,
+    locustfile: Path | None,
     rate: float,
     release_header: str = "X-Release",
     environ: Mapping[str, str] | None = None,
@@ -143,7 +143,7 @@ def run(
     Args:
         scenario: What to send.
         arms: One side, or two for an interleaved comparison (the candidate first).
-        locustfile: The user classes.
+        locustfile: The user classes; ``None`` for those of the package.
         rate: Requests a second for each side at the peak; 0 leaves the pacing to the user classes.
         release_header: The response header that names the release; empty for none.
         environ: Additional environment variables of the load generator.
@@ -162,7 +162,7 @@ def run(
         counts = _shares(scenario.users, len(workers))
         for number, (command, users) in enumerate(zip(workers, counts, strict=True)):
             # Elsewhere the project may stand in another folder.
-            file = os.path.relpath(locustfile) if command else str(locustfile.resolve())
+            file = "" if locustfile is None else _shown(locustfile, elsewhere=bool(command))
             pace = rate * users / scenario.users
             own = {"worker": number, "users": users, "rate": pace, "locustfile": file}
             fleet.start(command, plan | own)
@@ -173,7 +173,7 @@ def run(
             "the load generator ended without a result",
             code=ExitCode.INCONCLUSIVE,
             causes=log[-3:],
-            hint=f"run it by hand to see more: locust -f {locustfile}",
+            hint=f"run it by hand to see more: locust -f {locustfile}" if locustfile else "",
         )
     merged = _merge(scenario, rate, measured, list(fleet.summaries.values()))
     result = replace(
@@ -188,12 +188,16 @@ def run(
     return result
 
 
-def _require(locustfile: Path, scenario: Scenario, workers: int) -> None:
-    if not locustfile.is_file():
+def _shown(locustfile: Path, *, elsewhere: bool) -> str:
+    return os.path.relpath(locustfile) if elsewhere else str(locustfile.resolve())
+
+
+def _require(locustfile: Path | None, scenario: Scenario, workers: int) -> None:
+    if locustfile is not None and not locustfile.is_file():
         raise KickoffError(
             f"the locustfile {locustfile} is missing",
             at=str(locustfile),
-            hint="set `performance.locustfile` in configs/service.yml",
+            hint="set `performance.locustfile` in kickoff.yml",
         )
     if workers > scenario.users:
         raise KickoffError(

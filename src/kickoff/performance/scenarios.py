@@ -1,4 +1,4 @@
-"""``configs/performance/scenarios.yml``: the load scenarios and the comparison's settings, checked."""
+"""The load scenarios and the comparison's settings: the package's own, and what a service's file changes."""
 
 import copy
 import json
@@ -16,6 +16,7 @@ from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
 
 _SECONDS = {"ms": 0.001, "s": 1.0, "m": 60.0}
+_DEFAULTS = "defaults.yml"
 _HINT = "docs/reference/performance.md lists every key with its unit"
 
 
@@ -44,7 +45,7 @@ class Scenario:
         target_rps: Requests a second at the peak; 0 when the users bring their own think time.
         max_error_rate: Highest tolerated share of failed requests.
         max_response_time: Highest tolerated p95 of any endpoint, in milliseconds.
-        mix: User classes of the locustfile and their weights.
+        mix: User classes of the locustfile and their weights; empty for all of them alike.
         shape: The parts of the run, in order; the last ends at 1.
     """
 
@@ -142,29 +143,31 @@ class Catalogue:
         return self.scenarios[name]
 
 
-def load(path: Path, environment: str = "", shown: str = "") -> Catalogue:
+def load(path: Path | None, environment: str = "", shown: str = "") -> Catalogue:
     """Read and check the scenarios.
 
     Args:
-        path: The YAML file.
+        path: The YAML file; ``None`` for a service that has none.
         environment: Name of the environment whose overrides apply; empty for none.
         shown: How errors name the file; the path itself when empty.
 
     Raises:
         KickoffError: The file is missing or wrong; names file, line, key and the fix.
     """
+    if path is None:
+        return parse("{}", f"kickoff/performance/{_DEFAULTS}", environment)
     source = shown or str(path)
     try:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise KickoffError(
-            f"{source} is missing", at=source, hint="set `performance.scenarios` in configs/service.yml"
+            f"{source} is missing", at=source, hint="set `performance.scenarios` in kickoff.yml"
         ) from None
     return parse(text, source, environment)
 
 
 def parse(text: str, source: str, environment: str = "") -> Catalogue:
-    """Check scenarios given as YAML text; ``source`` names them in errors.
+    """Check scenarios given as YAML text; ``source`` names them in errors. What it leaves out has defaults.
 
     Raises:
         KickoffError: See :func:`load`.
@@ -174,6 +177,7 @@ def parse(text: str, source: str, environment: str = "") -> Catalogue:
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise KickoffError(f"{source} is not YAML: {error.problem}", at=f"{source}:{line}") from None
+    document = _completed(document)
     _validate(document, text, source, ())
     for name, override in document.get("overrides", {}).items():
         for scenario in override.get("scenarios", {}):
@@ -202,6 +206,33 @@ def parse(text: str, source: str, environment: str = "") -> Catalogue:
         comparison=_comparison(chosen["comparison"], text, source),
         source=source,
     )
+
+
+def _completed(document: object) -> Any:  # noqa: ANN401 - its schema is checked after this
+    """Return a document with the package's scenarios and settings where it has none of its own.
+
+    The package's overrides belong to its settings: who writes a ``comparison`` writes its overrides, too.
+    """
+    if not isinstance(document, dict):
+        return document
+    completed = {**{key: _defaults()[key] for key in ("scenarios", "comparison")}, **document}
+    if isinstance(own := document.get("comparison"), dict):
+        completed["comparison"] = _deep(_defaults()["comparison"], own)
+    if "comparison" not in document:
+        given = document.get("overrides", {})
+        chosen = {"scenarios"} - document.keys() | {"comparison"}
+        milder = {
+            name: {part: values for part, values in override.items() if part in chosen}
+            for name, override in _defaults()["overrides"].items()
+        }
+        completed["overrides"] = _deep(milder, given) if isinstance(given, dict) else given
+    return completed
+
+
+@cache
+def _defaults() -> dict[str, Any]:
+    text = files("kickoff.performance").joinpath(_DEFAULTS).read_text("utf-8")
+    return dict(yaml.safe_load(text))
 
 
 def seconds(text: str) -> float:
@@ -264,7 +295,7 @@ def _scenario(name: str, entry: Mapping[str, Any], text: str, source: str) -> Sc
         target_rps=float(entry["target_rps"]),
         max_error_rate=_share(entry["max_error_rate"]),
         max_response_time=seconds(entry["max_response_time"]) * 1000,
-        mix=dict(entry["mix"]),
+        mix=dict(entry.get("mix", {})),
         shape=steps,
     )
 

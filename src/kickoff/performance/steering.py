@@ -84,7 +84,7 @@ class Recorder:
         release = str((headers.get(self._header) if headers and self._header else None) or "")
         error = one_line(exception) if exception is not None else ""
         side = self._arms.get(arm)
-        if side and not error and side.release and release != side.release:
+        if side and not error and self._header and side.release and release != side.release:
             error = f"answered by release {release or '(none named)'}, expected {side.release}"
         if side and not error:
             side.answered()

@@ -2,7 +2,7 @@
 
 import json
 import os
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -109,12 +109,18 @@ def variables(folders: Folders, *, run: str, venv: Path, caller: Mapping[str, st
     }
 
 
-def environment(venv: Path, caller: Mapping[str, str]) -> dict[str, str]:
-    """Return the environment act is started with: act hands all of it to every step."""
+def environment(venv: Path, caller: Mapping[str, str], named: Collection[str] = ()) -> dict[str, str]:
+    """Return the environment act is started with: act hands all of it to every step.
+
+    Args:
+        venv: The pipeline's own programs, which come first.
+        caller: The caller's environment.
+        named: Variables of the caller that the service's commands are given.
+    """
     kept = {
         name: value
         for name, value in caller.items()
-        if value and (name in _PASSED or name.startswith(foreign.INSTALLERS))
+        if value and (name in _PASSED or name in named or name.startswith(foreign.INSTALLERS))
     }
     kept.setdefault("LANG", "C.UTF-8")
     for name in _PATHS:

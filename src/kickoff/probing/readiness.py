@@ -14,11 +14,19 @@ _REQUEST_SECONDS = 2.0
 
 
 class Readiness(NamedTuple):
-    """The end of a wait for readiness: ready or not, why not, and after how many seconds that was known."""
+    """The end of a wait for readiness: ready or not, why not, and after how many seconds that was known.
+
+    ``ended`` tells that the service cannot answer any more, ``status`` is its last answer's (0 for none),
+    ``wrong`` tells that another release answered than expected, and ``named`` which, if it said so.
+    """
 
     ok: bool
     reason: str
     seconds: float
+    ended: bool = False
+    status: int = 0
+    wrong: bool = False
+    named: str = ""
 
 
 def wait_ready(  # noqa: PLR0917 - the documented order
@@ -52,7 +60,7 @@ def wait_ready(  # noqa: PLR0917 - the documented order
         while True:
             stopped = still_running()
             if stopped:
-                return Readiness(False, stopped, time.monotonic() - started)
+                return Readiness(False, stopped, time.monotonic() - started, ended=True)
             result = perform(client, check, header=header, expected_release="", marker="ready")
             wrong = bool(header and expected_release and result.release != expected_release)
             elapsed = time.monotonic() - started
@@ -63,13 +71,15 @@ def wait_ready(  # noqa: PLR0917 - the documented order
                 break
             time.sleep(_POLL_SECONDS)
     reason = still_running()
+    ended = bool(reason)
     if not reason and result.ok:
         answered = result.release or f"a service without {header}"
         reason = f"wrong release: expected {expected_release}, answered {answered}"
     elif not reason:
         last = result.error.removeprefix("expected status 200, found ")
         reason = f"never ready in {seconds:g} s (last: {last})"
-    return Readiness(False, reason, time.monotonic() - started)
+    elapsed = time.monotonic() - started
+    return Readiness(False, reason, elapsed, ended, result.status, result.ok and wrong, result.release)
 
 
 def wait_live(

@@ -1,6 +1,7 @@
 """A release folder: the bundle, its environment and its description, named by the four facts."""
 
 import json
+import os
 import shutil
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ from kickoff.release import recorded
 from kickoff.release.folder import DESCRIPTION, ENVIRONMENT
 from kickoff.release.model import Facts, Release
 from kickoff.release.session import Session
-from kickoff.service import CONFIG
+from kickoff.service import described_in
 
 
 def assemble(
@@ -34,6 +35,9 @@ def assemble(
     document: dict[str, Any] = {
         "release": "",
         "command": list(service.web_command),
+        "command_at": service.command_at,
+        "path": os.environ.get("PATH", ""),
+        "passed": list(service.environment),
         "requirements": service.requirements,
         "commit": commit,
         "committed": source.committed_at(root, commit),
@@ -42,7 +46,7 @@ def assemble(
     write_atomic(folder / DESCRIPTION, json.dumps(document, indent=1))
     values = environment.service_values() | {"KICKOFF_RELEASE": ""}
     write_atomic(folder / ENVIRONMENT, json.dumps(values), mode=0o600)
-    recorded.write(folder, environment, root / CONFIG)
+    recorded.write(folder, environment, root / described_in(root))
     session.target.install(folder)
     schema = schema_revision(session, folder, service.schema_revision)
     release = Release(commit, Facts(digest, environment.hash, session.stack_hash, schema))

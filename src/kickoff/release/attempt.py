@@ -25,9 +25,10 @@ class Rejected(KickoffError):
         rules: list[RuleResult] | None = None,
         log_tail: list[str] | None = None,
         code: ExitCode = ExitCode.REJECTED,
+        at: str = "",
         hint: str = "",
     ) -> None:
-        super().__init__(message, code=code, hint=hint)
+        super().__init__(message, code=code, at=at, hint=hint)
         self.rules = rules or []
         self.log_tail = log_tail or []
 

@@ -49,7 +49,7 @@ class Engine:
         """Return what a release would change; changes nothing that runs (:func:`stage.preview`)."""
         return stage.preview(self._run, Candidate(digest, directory, commit))
 
-    def promote(self, identity: str) -> Evidence:
+    def promote(self, identity: str) -> Evidence | None:
         """Move public traffic to the candidate, judged, then bake (:func:`promote.promote`)."""
         return promote.promote(self._run, identity)
 

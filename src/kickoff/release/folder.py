@@ -1,6 +1,8 @@
 """The description in a release folder; written by :mod:`kickoff.release.assembly`."""
 
 import json
+import os
+from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -14,6 +16,11 @@ DESCRIPTION, ENVIRONMENT, SETTINGS = "release.json", "environment.json", "settin
 def describe(folder: Path) -> dict[str, Any]:
     """Return the description of a release folder; empty when it is not (or no longer) there."""
     return read_object(folder / DESCRIPTION)
+
+
+def passed(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the variables of the caller that the hooks of a release are given; never recorded."""
+    return {name: environ[name] for name in describe(folder).get("passed", ()) if name in environ}
 
 
 def hide_recorded(releases: Path) -> None:

@@ -253,7 +253,7 @@ def _client_errors_of_users(
         return result
     if traffic.requests < MINIMUM_SAMPLES and result.verdict is Verdict.INCONCLUSIVE:
         return replace(result, verdict=Verdict.NOT_APPLICABLE, reason=f"{result.reason}; the probe decides")
-    hint = "name what is right to be refused in expected_client_errors of service.yml"
+    hint = "name what is right to be refused in expected_client_errors of kickoff.yml"
     return replace(result, reason=f"{result.reason} ({statuses}); {hint}")
 
 

@@ -63,10 +63,15 @@ def refusal(run: Run, stage: str, started: str, error: KickoffError) -> Evidence
     taken = {"taken_by": error.by, "taken_at": error.taken_at} if isinstance(error, TakenBack) else {}
     refused = evidence(
         run, stage, started, verdict_of(error), str(error),
-        release="", outcome=outcome, exit_code=int(error.code), hint=error.hint, **taken,
+        release="", outcome=outcome, exit_code=int(error.code), hint=advice(error), **taken,
     )  # fmt: skip
     refused.log_tail = list(error.causes)
     return refused
+
+
+def advice(error: KickoffError) -> str:
+    """Return what an error says about its place and its fix, for evidence, which has one field for both."""
+    return ": ".join(filter(None, (error.at, error.hint)))
 
 
 def verdict_of(error: KickoffError) -> Verdict:

@@ -52,6 +52,7 @@ class Preview:
         command: What would be started.
         hook: What would run before it; empty when the service has no hook.
         checks: Checks that must pass before traffic moves.
+        no_load: Why there is no load test among them; empty when there may be one.
         steps: How traffic would move.
     """
 
@@ -66,6 +67,7 @@ class Preview:
     command: tuple[str, ...]
     hook: tuple[str, ...]
     checks: tuple[str, ...]
+    no_load: str
     steps: Sequence[Step]
 
     @property
@@ -108,6 +110,8 @@ class Preview:
             rows.append(("stop", f"{self.gives_way} on {self.candidate}, drained"))
         rows.append(("start", f"`{' '.join(self.command)}` on {self.candidate}"))
         rows.append(("checks", ", ".join(self.checks) or "none required"))
+        if self.no_load:
+            rows.append(("load", self.no_load))
         rows += [("traffic", self._step(step)) for step in self.steps]
         if self.serving:
             rows.append(("keep", f"{self.live} warm on {self.serving}"))

@@ -3,6 +3,9 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+UNCHANGED = "unchanged"
+"""The outcome of an attempt that found done what was asked for, and touched nothing."""
+
 
 @dataclass(slots=True)
 class Progress:

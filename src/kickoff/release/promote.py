@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.release import baseline, outcome, readiness, recording, strategy, traffic
@@ -16,14 +15,19 @@ from kickoff.release.trial import Trial
 from kickoff.release.undo import before, undo
 
 
-def promote(run: Run, identity: str) -> Evidence:
+def promote(run: Run, identity: str) -> Evidence | None:
     """Move public traffic to the candidate by the environment's strategy, judged, then bake.
+
+    Returns:
+        Evidence ``promote``; ``None`` when ``stage`` found the release live already.
 
     Raises:
         KickoffError: The attempt is not staged, a required check did not pass (exit 3), or the lock is
             lost (75).
     """
     started = now()
+    if run.session.unchanged(identity):
+        return None
     progress = run.store.attempt(identity)
     if progress.finished and progress.taken_by:
         raise TakenBack(progress.taken_by, progress.taken_at, progress.release)
@@ -107,7 +111,7 @@ def require_leave(session: Session, progress: Progress) -> None:
         Rejected: It was.
     """
     led_in = progress.proved_by or progress.unproven_reason
-    if admission.needed(session.environment.name) and not led_in:
+    if session.service.declared(session.environment.name).after and not led_in:
         raise Rejected(
             "not promoted: it was staged without the proof that this environment demands",
             hint="stage it again",
@@ -133,7 +137,7 @@ def require_checks(session: Session, progress: Progress) -> None:
                 RuleResult(
                     "promote.required-check", f"required check {name}",
                     Verdict.INCONCLUSIVE, verdict, "pass", 0,
-                    "every check that service.yml requires must have passed for this attempt",
+                    "every check that kickoff.yml requires must have passed for this attempt",
                 )
                 for name, verdict in missing
             ],

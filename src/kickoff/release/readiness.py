@@ -7,14 +7,18 @@ import httpx
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.probing import smoke
 from kickoff.probing.http import open_client
-from kickoff.probing.readiness import wait_live, wait_ready
+from kickoff.probing.readiness import Readiness, wait_live, wait_ready
+from kickoff.release import diagnosis
 from kickoff.release.attempt import Attempt, Rejected
+from kickoff.release.diagnosis import Diagnosis, Symptoms
 from kickoff.release.model import Colour
 from kickoff.release.route import HEALTH_SECONDS
 from kickoff.release.session import Session
 
 VERIFICATIONS = 10
 MOST_SILENT = 3
+LOG_LINES = 40
+AGAIN = "it was started again"
 # The candidate's own address never belonged to another release, so waiting would not change its name.
 WRONG_ANSWERS = 10
 
@@ -52,7 +56,7 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
             if process.running:
                 pids.add(process.pid)
             if (process.running and len(pids) > 1) or not (process.running or "STARTING" in process.detail):
-                return f"the process ended ({process.detail})"
+                return f"the process ended ({AGAIN if process.running else process.detail})"
             return ""
 
         rule = "candidate gets ready"
@@ -66,18 +70,34 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
             dead,
             most_wrong=WRONG_ANSWERS,
         )
-        hint = session.unsent_headers(found.reason)
+        log: list[str] = []
         if found.ok:
             # Where the proxy finds it ill it would serve nobody, so it is asked before any traffic moves.
-            rule, hint = "the proxy finds the candidate healthy", "the proxy asks health.live with no key"
+            rule = "the proxy finds the candidate healthy"
             found = wait_live(endpoint.url, endpoint.headers, session.service.live_path, HEALTH_SECONDS, dead)
+            at = session.service.at("health", "live")
+            advice = Diagnosis("", at, "the proxy asks health.live with no key")
+        else:
+            log = session.logs(str(colour), LOG_LINES)
+            advice = _diagnosis(session, colour, found, log)
     if not found.ok:
+        reason = f"{found.reason}; {advice.cause}" if advice.cause else found.reason
         raise Rejected(
-            f"{release} on {colour} did not get ready: {found.reason}",
-            rules=[RuleResult("stage.ready", rule, Verdict.FAIL, "not ready", "ready", 1, found.reason)],
-            log_tail=session.logs(str(colour)),
-            hint=hint,
+            f"{release} on {colour} did not get ready: {reason}",
+            rules=[RuleResult("stage.ready", rule, Verdict.FAIL, "not ready", "ready", 1, reason)],
+            log_tail=log or session.logs(str(colour), LOG_LINES),
+            at=advice.at,
+            hint=advice.hint,
         )
+
+
+def _diagnosis(session: Session, colour: Colour, found: Readiness, log: list[str]) -> Diagnosis:
+    if unsent := session.unsent_headers(found.reason):
+        return Diagnosis("", session.service.at("check_headers"), unsent)
+    slot = session.target.slot(colour)
+    ports = session.target.listening(colour) if slot is not None and not found.ended else None
+    seen = Symptoms(found, slot.port if slot is not None else 0, ports, log)
+    return diagnosis.of(seen, session.service, session.environment.name)
 
 
 def verify(session: Session, release: str) -> None:

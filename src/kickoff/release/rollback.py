@@ -5,14 +5,13 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 from kickoff.release import assembly, colours, outcome, readiness, recording, rollback_targets, traffic
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.folder import describe
 from kickoff.release.model import State
-from kickoff.release.progress import Progress
+from kickoff.release.progress import UNCHANGED, Progress
 from kickoff.release.recovery import begin
 from kickoff.release.stage import plan
 from kickoff.release.undo import met_users, undo
@@ -98,7 +97,7 @@ def rollback(run: Run, request: Request, wait: float) -> Evidence:
         attempt.finish("refused")
         raise
     if found.nothing_to_do:
-        attempt.finish("unchanged")
+        attempt.finish(UNCHANGED)
         return _nothing_to_do(run, started, found.nothing_to_do)
     if not found.release:
         return _withdraw(attempt, started, request.failed)
@@ -274,7 +273,7 @@ def require_target(run: Run, request: Request) -> None:
             "for this one all the same add --force --reason 'WHY', which is recorded",
         )
     name = run.session.environment.name
-    if admission.needed(name) and not was_live and not request.unproven_reason:
+    if run.session.service.declared(name).after and not was_live and not request.unproven_reason:
         raise KickoffError(
             f"{request.to} never was live in {name}, which takes only what was proved",
             hint="add --unproven-reason 'WHY', which is recorded",

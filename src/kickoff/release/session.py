@@ -21,11 +21,12 @@ from kickoff.paths import state_base, state_root, user
 from kickoff.release import recorded, serving, targets
 from kickoff.release.folder import hide_recorded
 from kickoff.release.model import Colour
+from kickoff.release.progress import UNCHANGED
 from kickoff.release.routers import Router, open_router
 from kickoff.release.stores import Observer, StateStore, open_store
 from kickoff.release.stores.lease import Owner, born
 from kickoff.release.targets import Endpoint, Target
-from kickoff.service import CONFIG, Service
+from kickoff.service import Service, described_in
 from kickoff.service import load as load_service
 
 STORE, ROUTER = "files", "traefik-file"
@@ -132,6 +133,10 @@ class Session:
                 return []
             process = str(colour)
         return self.target.logs(process, lines)
+
+    def unchanged(self, attempt: str) -> bool:
+        """Return whether ``stage`` ended this attempt because its release was live and healthy already."""
+        return self.store.attempt(attempt).finished == UNCHANGED
 
     def record_check(self, attempt: str, evidence: Evidence) -> None:
         """Journal a check's verdict for ``attempt`` and renew its lease.
@@ -244,7 +249,7 @@ def open_session(
             at=f"configs/environments/{name}.env",
             hint="set DEPLOY_HOST to a host of yours, or run the job on a self-hosted runner there",
         )
-    digest = hashlib.sha256((root / CONFIG).read_bytes() + chosen.encode())
+    digest = hashlib.sha256((root / described_in(root)).read_bytes() + chosen.encode())
     store = open_store(STORE, folder, observer)
     for path in kind.described_by(root, name):
         digest.update((root / path).read_bytes())

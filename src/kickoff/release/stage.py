@@ -14,8 +14,10 @@ from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Facts, Release, State
 from kickoff.release.preview import KeyChanges, Preview
+from kickoff.release.progress import UNCHANGED
 from kickoff.release.recovery import begin
 from kickoff.release.undo import undo
+from kickoff.service import NO_LOAD
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +56,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
     """
     started, session = now(), run.session
     leave = admission.require_proof(
-        run.root, session.service.name, session.environment.name,
+        run.root, session.service, session.environment.name,
         commit=candidate.commit, digest=candidate.digest, reason=candidate.unproven_reason,
     )  # fmt: skip
     artifact = session.target.find(candidate.directory, candidate.digest)
@@ -71,7 +73,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
         state = run.store.state()
         promoted = None if candidate.force else _promoted(run, release.id, state)
         if promoted:
-            attempt.finish("unchanged")
+            attempt.finish(UNCHANGED)
             return outcome.evidence(
                 run, "stage", started, Verdict.PASS, f"{release.id} is live and healthy already",
                 attempt=attempt.id, release=release.id, changed=False, live_release=release.id,
@@ -125,6 +127,7 @@ def preview(run: Run, candidate: Candidate) -> Preview:
         command=service.web_command,
         hook=service.pre_deploy,
         checks=service.checks_for(session.environment.name),
+        no_load="" if service.load else f"no load test ({NO_LOAD} in {service.source})",
         steps=strategy.steps(session.environment, at_once=state.live is None),
     )
 

@@ -42,7 +42,7 @@ def undo(
     evidence = outcome.evidence(
         run, stage, started, outcome.verdict_of(error), str(error), attempt=attempt.id,
         release=progress.release, previous=progress.previous,
-        outcome="rolled-back" if went_live else "aborted", hint=error.hint,
+        outcome="rolled-back" if went_live else "aborted", hint=outcome.advice(error),
         exit_code=int(_exit_code(error, stage, went_live=went_live)),
     )  # fmt: skip
     if isinstance(error, Rejected):

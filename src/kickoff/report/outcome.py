@@ -79,7 +79,7 @@ class Outcome:
         if self.verdict is RunVerdict.ROLLED_BACK and self.serving.release:
             return f"{self.environment} {self.release or 'a release'} → {self.serving.release}"
         if not self.environment:
-            return f"{what}, nothing to deploy" if self.verdict is RunVerdict.CHECKED else what
+            return f"{what}, nothing deployed" if self.verdict is RunVerdict.CHECKED else what
         if self.verdict is RunVerdict.UNCHANGED:
             return f"{what} in {self.environment}"
         return f"{what} → {self.environment}"
@@ -315,7 +315,7 @@ def _broken(run: Run) -> list[str]:
 
 
 def _undo(run: Run, environment: str) -> str:
-    if run.run_url:
+    if run.run_url and "rollback.yml" in run.workflows:
         return f"gh workflow run rollback.yml -f environment={shlex.quote(line(environment, 60))}"
     return f"kickoff rollback --env {shlex.quote(line(environment, 60))}"
 
@@ -324,7 +324,7 @@ def _next(run: Run, verdict: RunVerdict, environment: str, stage: str) -> tuple[
     name = shlex.quote(line(environment, 60))
     status, again = f"kickoff status --env {name}", "kickoff check"
     if environment:
-        again = f"kickoff deploy --env {name}"
+        again = f"kickoff {'deploy' if 'cd.yml' in run.workflows else 'release'} --env {name}"
     if run.run_url:
         again = f"gh run rerun {run.run_url.rstrip('/').rpartition('/')[2]}"
     if verdict is RunVerdict.ROLLBACK_FAILED:

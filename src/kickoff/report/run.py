@@ -56,6 +56,7 @@ class Run:
         checks: The checks that must pass before a promotion, by environment.
         actor: Who started the run, empty when unknown.
         run_url: Address of the run on GitHub, empty elsewhere.
+        workflows: Names of the workflow files there are: no command that needs another one is advised.
     """
 
     evidence: tuple[Evidence, ...]
@@ -64,6 +65,7 @@ class Run:
     checks: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     actor: str = ""
     run_url: str = ""
+    workflows: frozenset[str] = frozenset({"cd.yml", "rollback.yml"})
 
     @property
     def service(self) -> str:

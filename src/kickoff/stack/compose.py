@@ -8,7 +8,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -119,12 +119,18 @@ class Compose:
         return document
 
     def run(
-        self, *arguments: str, seconds: float = 600, code: ExitCode = ExitCode.UNREACHABLE, hint: str = ""
+        self,
+        *arguments: str,
+        environ: Mapping[str, str] | None = None,
+        seconds: float = 600,
+        code: ExitCode = ExitCode.UNREACHABLE,
+        hint: str = "",
     ) -> str:
         """Run one command and return what it printed.
 
         Args:
             arguments: The command, e.g. ``up --detach``.
+            environ: Further variables for it.
             seconds: How long it may take.
             code: Exit code of the error when it fails.
             hint: How to fix a failure.
@@ -135,5 +141,5 @@ class Compose:
         files = [part for path in self.env_files for part in ("--env-file", str(path))]
         command = ["compose", "--ansi=never", "--progress=plain", *files, "-f", self.file, *arguments]
         name = f"compose {' '.join(arguments[:2])}"
-        docker = Docker(reaching(), self.folder)
+        docker = Docker(reaching() | dict(environ or {}), self.folder)
         return decoded(docker.run(*command, seconds=seconds, name=name, code=code, hint=hint).stdout)

@@ -165,6 +165,21 @@ def test_a_release_starts_serves_and_stops(given: Ground) -> None:
     assert given.project.services_running() == []
 
 
+def test_a_process_is_told_where_to_listen_and_is_seen_to_listen_there(given: Ground) -> None:
+    folder = given.release()
+    slot = given.target.start(BLUE, folder)
+    given.route({BLUE: slot}, BLUE)
+    assert until(lambda: answers(given, "blue", release_of(folder)))
+    applied = given.target.applied(BLUE, folder)
+    assert applied is not None
+    assert {"PORT", "HOST"} <= applied.added
+    process = list(applied.places.values())[-1]
+    assert process["PORT"] == str(slot.port)
+    assert process["HOST"] in {"127.0.0.1", "0.0.0.0"}
+    assert given.target.listening(BLUE) == frozenset({slot.port})
+    assert given.target.listening(GREEN) is None
+
+
 def test_starting_replaces_what_runs(given: Ground) -> None:
     first, second = given.release("first"), given.release("second", delay_ms=1)
     given.target.start(BLUE, first)

@@ -251,7 +251,7 @@ def script(stub: Stub, project: Path, *arguments: str, **environ: str) -> subpro
     """Run the verb in the project as a step of a workflow does."""
     commit(project, configs__service_yml="")
     (project / "configs").mkdir(exist_ok=True)
-    (project / "configs" / "service.yml").write_text(SERVICE)
+    (project / "kickoff.yml").write_text(SERVICE)
     own = {"KICKOFF_EVIDENCE_DIR": str(project / "evidence"), "GITHUB_OUTPUT": str(project / "outputs")}
     return subprocess.run(
         [sys.executable, str(ROOT / "src" / "kickoff"), "build", "--kind=image", *arguments],

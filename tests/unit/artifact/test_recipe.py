@@ -148,4 +148,4 @@ def test_a_remote_is_shown_without_credentials_and_local_paths_never(
 def test_a_missing_dockerfile_or_path_is_named(root: Path) -> None:
     with pytest.raises(KickoffError, match=r"holds no nowhere/Dockerfile") as caught:
         of(root, image=ImageSource("nowhere/Dockerfile", ("app",), "", ()))
-    assert caught.value.at == "configs/service.yml"
+    assert caught.value.at == "kickoff.yml"

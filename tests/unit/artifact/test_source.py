@@ -252,7 +252,7 @@ def test_the_quality_gate_judges_the_commit_and_not_the_files_around_it(
     root = repository("one")
     (root / "configs").mkdir()
     check = 'test -f app/main.py && test ! -e new && grep -q 1 app/main.py && test -z "$GIT_DIR"'
-    (root / "configs" / "service.yml").write_text(
+    (root / "kickoff.yml").write_text(
         "name: demo\nbundle: [app]\nprocesses: {web: {command: [python3]}}\nhealth: {live: /, ready: /}\n"
         f"required_checks: []\nsmoke: [{{name: x, path: /}}]\nquality_gate: [{{name: x, run: [sh, -c, '{check}']}}]\n"
     )

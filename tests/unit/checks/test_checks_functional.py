@@ -86,6 +86,7 @@ class Session:
     service: Service
     recorded: list[tuple[str, Evidence]] = field(default_factory=list)
     lost: bool = False
+    live_already: bool = False
 
     @contextmanager
     def reach(self, which: str) -> Iterator[SimpleNamespace]:
@@ -96,6 +97,9 @@ class Session:
 
     def expected_release(self, which: str) -> str:
         return f"{which}-1"
+
+    def unchanged(self, attempt: str) -> bool:
+        return self.live_already
 
     def record_check(self, attempt: str, evidence: Evidence) -> None:
         if self.lost:
@@ -144,6 +148,14 @@ def test_a_failing_candidate_is_rejected_with_its_log(session: Session, run: Cal
     assert (document.verdict, document.log_tail) == (Verdict.FAIL, ["1 failed"])
 
 
+def test_a_release_that_was_live_already_is_not_tested(session: Session, run: Callable[[], int]) -> None:
+    command = (sys.executable, "-c", "exit(1)")
+    session.service = replace(session.service, functional=OwnCheck(Command("interface", command, 60)))
+    session.live_already = True
+    assert run() == 0
+    assert session.recorded == []
+
+
 def test_without_a_functional_test_the_step_says_so(session: Session, run: Callable[[], int]) -> None:
     session.service = replace(session.service, functional=None)
     assert run() == 0
@@ -169,7 +181,7 @@ def test_it_runs_where_the_description_says_and_nowhere_else(
     ((_, document),) = session.recorded
     assert (document.verdict, document.summary) == (
         Verdict.NOT_APPLICABLE,
-        "configs/service.yml has no functional test in staging",
+        "kickoff.yml has no functional test in staging",
     )
 
 

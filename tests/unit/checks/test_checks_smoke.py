@@ -19,7 +19,7 @@ smoke:
   - {name: health, path: /health, expect: {status: ok}}
   - {name: create, method: POST, path: /things, json: {a: 1}, status: 201}
 """,
-    "service.yml",
+    "kickoff.yml",
 )
 
 

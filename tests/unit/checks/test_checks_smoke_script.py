@@ -29,6 +29,7 @@ class Session:
     service: Service
     recorded: list[tuple[str, Evidence]] = field(default_factory=list)
     lost: bool = False
+    live_already: bool = False
 
     @contextmanager
     def reach(self, which: str) -> Iterator[SimpleNamespace]:
@@ -45,6 +46,9 @@ class Session:
 
     def logs(self, which: str, lines: int) -> list[str]:
         return [f"log of {which}"]
+
+    def unchanged(self, attempt: str) -> bool:
+        return self.live_already
 
     def record_check(self, attempt: str, evidence: Evidence) -> None:
         if self.lost:
@@ -113,6 +117,27 @@ def test_live_is_checked_but_not_recorded(server: Server, session: Session, run:
     assert session.recorded == []
     written = json.loads((tmp_path / "evidence" / "smoke-live.development.json").read_text())
     assert (written["release"], written["attempt"]) == ("live-1", "a-7")
+
+
+def test_a_release_that_was_live_already_has_no_candidate_to_check(
+    session: Session,
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setenv("GITHUB_OUTPUT", str(tmp_path / "outputs"))
+    session.live_already = True
+    assert run("--phase=candidate", "--attempt=a-7") == 0
+    assert "nothing to check" in capsys.readouterr().out
+    assert session.recorded == [] and not (tmp_path / "evidence").exists()
+    assert "not-applicable" in (tmp_path / "outputs").read_text()
+
+
+def test_what_was_live_already_is_still_checked_as_live(server: Server, session: Session, run: Run) -> None:
+    session.live_already = True
+    assert run("--phase=live", "--attempt=a-7") == 1
+    assert server.seen
 
 
 def test_a_verdict_that_cannot_be_recorded_is_no_success(server: Server, session: Session, run: Run) -> None:

@@ -62,6 +62,16 @@ def test_the_wrong_release_fails(candidate: Toy, smoke: Scenario, locustfile: Pa
     assert verdict(result) is Verdict.FAIL
 
 
+def test_without_a_release_header_no_release_is_expected(
+    candidate: Toy, smoke: Scenario, locustfile: Path
+) -> None:
+    arm = Arm("candidate", candidate.url, {}, "new")
+    candidate.release = "older"
+    result = load.run(smoke, [arm], locustfile=locustfile, rate=20.0, release_header="")
+    assert result.samples
+    assert {s.error for s in result.samples} == {""}
+
+
 def test_a_wrong_body_and_a_wrong_status_fail(candidate: Toy, smoke: Scenario, locustfile: Path) -> None:
     candidate.probabilities = (0.9, 0.9, 0.9)
     arm = Arm("candidate", candidate.url, {}, "new")
@@ -191,6 +201,25 @@ def test_a_locustfile_of_the_users_own(candidate: Toy, smoke: Scenario, tmp_path
     assert verdict(result) is Verdict.INCONCLUSIVE
 
 
+def test_without_a_locustfile_the_requests_of_the_description_are_sent(
+    candidate: Toy, smoke: Scenario
+) -> None:
+    def sent(status: int) -> load.LoadResult:
+        plan = {
+            "requests": [("/health?deep=1", status), ("/health/ready", status)],
+            "headers": {"X-Key": "k"},
+        }
+        arm = Arm("candidate", candidate.url, {}, "new")
+        environ = {"KICKOFF_LOAD": json.dumps(plan)}
+        return load.run(replace(smoke, mix={}), [arm], locustfile=None, rate=20.0, environ=environ)
+
+    result = sent(200)
+    assert {sample.endpoint for sample in result.samples} == {"GET /health", "GET /health/ready"}
+    assert all(sample.ok for sample in result.samples)
+    assert verdict(result) is Verdict.PASS
+    assert not any(sample.ok for sample in sent(204).samples)
+
+
 @pytest.mark.parametrize(
     ("text", "cause"),
     [("x = 1\n", "no user class SmokeUser"), ("import nowhere_to_be_found\n", "nowhere_to_be_found")],
@@ -249,7 +278,7 @@ def test_the_script_compares_and_leaves_evidence(pair: tuple[Toy, Toy], tmp_path
 def test_the_script_stores_a_baseline_and_judges_by_it(candidate: Toy, tmp_path: Path) -> None:
     root = tmp_path / "project"
     for name in (
-        "configs/service.yml",
+        "kickoff.yml",
         "configs/performance/scenarios.yml",
         "tests/performance/locustfile.py",
     ):

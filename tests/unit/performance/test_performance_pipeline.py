@@ -5,7 +5,7 @@ import signal
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from socket import socket
 from types import ModuleType
@@ -75,6 +75,9 @@ class FakeSession:
         assert toy is not None
         yield Endpoint(toy.url, {"X-Colour": "blue"})
 
+    def unchanged(self, attempt: str) -> bool:
+        return False
+
     def record_check(self, attempt: str, found: Evidence) -> None:
         self.recorded.append((attempt, found))
 
@@ -107,6 +110,16 @@ def test_a_first_release_is_judged_by_absolute_rules(call: object, candidate: To
     assert (attempt, found.release, found.attempt, found.verdict) == ("a7", "new", "a7", Verdict.PASS)
     assert found.rules[-1].verdict is Verdict.NOT_APPLICABLE
     assert evidence.read(tmp_path)[0].stage == "perf-baseline"
+
+
+def test_no_load_test_is_recorded_as_one_that_does_not_apply(call: object, candidate: Toy) -> None:
+    assert callable(call)
+    quiet = replace(services.load(ROOT), load=False)
+    session = FakeSession(candidate, None, FakeEnvironment(VALUES), service=quiet)
+    assert call(session) == 0
+    found = session.recorded[0][1]
+    assert (found.verdict, found.release) == (Verdict.NOT_APPLICABLE, "new")
+    assert found.summary == "no load test (load: none in kickoff.yml)"
 
 
 def test_a_rejected_candidate_is_recorded_too(call: object, pair: tuple[Toy, Toy]) -> None:

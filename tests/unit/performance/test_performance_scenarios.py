@@ -39,6 +39,27 @@ def test_there_are_exactly_six_scenarios_and_three_with_think_times() -> None:
     ]
 
 
+def test_a_service_without_a_file_has_the_package_s_scenarios() -> None:
+    plain, development = scenarios.load(None), scenarios.load(None, "development")
+    assert list(plain.scenarios) == ["smoke", "light", "medium", "heavy"]
+    assert plain.objectives is None
+    assert {scenario.name: dict(scenario.mix) for scenario in plain.scenarios.values() if scenario.mix} == {}
+    assert (plain.get("smoke").duration, development.get("smoke").duration) == (30, 5)
+    assert plain.comparison == scenarios.load(FILE).comparison
+    assert development.comparison == scenarios.load(FILE, "development").comparison
+
+
+def test_what_a_file_leaves_out_has_defaults() -> None:
+    own = yaml.safe_load(TEXT)["scenarios"]["light"] | {"users": 3}
+    found = scenarios.parse(yaml.safe_dump({"scenarios": {"own": own}}), "s.yml", "development")
+    assert list(found.scenarios) == ["own"]
+    assert found.comparison == scenarios.load(FILE, "development").comparison
+    mine = scenarios.parse("comparison: {max_duration: 33s}\n", "s.yml", "development")
+    assert list(mine.scenarios) == ["smoke", "light", "medium", "heavy"]
+    assert mine.comparison.max_duration == 33
+    assert mine.comparison.p50 == scenarios.load(FILE).comparison.p50
+
+
 def test_spike_really_spikes() -> None:
     shares = [step.users for step in scenarios.load(FILE).get("spike").shape]
     assert max(shares) >= 10 * shares[0]

@@ -60,6 +60,13 @@ def test_the_environment_is_minimal_and_finds_our_tools_first() -> None:
     }
 
 
+def test_what_the_service_names_is_passed_on() -> None:
+    caller = {"NODE_EXTRA_CA_CERTS": "/ca.pem", "NPM_TOKEN": "", "OTHER": "x"}
+    found = inputs.environment(Path("/p/.venv"), caller, ["NODE_EXTRA_CA_CERTS", "NPM_TOKEN"])
+    assert found["NODE_EXTRA_CA_CERTS"] == "/ca.pem"
+    assert not {"NPM_TOKEN", "OTHER"} & found.keys()
+
+
 def test_steps_see_the_runs_folders_and_absolute_paths(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -5,7 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from kickoff.release.targets.compose.engine import established, processors, usage
+from kickoff.release.targets.compose.engine import established, listening, processors, usage
 from kickoff.release.targets.compose.target import with_values
 
 TABLE = """\
@@ -23,6 +23,13 @@ def test_only_established_connections_to_the_port_count() -> None:
     assert established(TABLE, 8000) == 2
     assert established(TABLE, 8001) == 0
     assert established("", 8000) == 0
+
+
+def test_ports_that_are_listened_on_are_seen_without_docker_s_resolver() -> None:
+    head, mine = "  sl  local_address rem_address st", "  0: 00000000:1F40 00000000:0000 0A"
+    resolver = "  1: 0B00007F:A3C1 00000000:0000 0A"
+    assert listening("\n".join((head, mine, resolver))) == {8000}
+    assert listening("\n".join((head, resolver))) == frozenset()
 
 
 def test_usage_leaves_the_page_cache_out() -> None:

@@ -19,6 +19,7 @@ PREVIEW = Preview(
     command=("python", "-m", "app"),
     hook=("alembic", "upgrade", "head"),
     checks=("smoke-candidate",),
+    no_load="",
     steps=[Step(5, 30.0), Step(100, 60.0)],
 )
 
@@ -71,3 +72,9 @@ def test_the_release_that_serves_already_is_nothing_to_do() -> None:
 def test_an_artefact_without_schema_does_not_migrate() -> None:
     assert not replace(PREVIEW, after=replace(OLD, schema="")).migrates
     assert "finds the schema as it should be" in "\n".join(replace(PREVIEW, after=OLD).lines())
+
+
+def test_a_plan_without_a_load_test_says_so() -> None:
+    why = "no load test (load: none in kickoff.yml)"
+    assert f"load         {why}" in replace(PREVIEW, no_load=why).lines()
+    assert not [line for line in PREVIEW.lines() if line.startswith("load ")]

@@ -1,11 +1,12 @@
-"""``service.yml``: what is read from it, and that a mistake is shown at its line."""
+"""``kickoff.yml``: what is read from it, and that a mistake is shown at its line."""
 
 from pathlib import Path
 
 import pytest
 
+from kickoff import service as services
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.service import CONFIG, load, parse
+from kickoff.service import CONFIG, FORMER, load, parse
 
 MINIMAL = """\
 name: shop
@@ -24,6 +25,118 @@ smoke:
 """
 
 
+SHORT = """\
+name: things
+run: node server.js --port {port}
+health: /healthz
+"""
+
+
+def test_three_lines_are_enough() -> None:
+    service = parse(SHORT, "kickoff.yml")
+    assert service.web_command == ("node", "server.js", "--port", "{port}")
+    assert (service.live_path, service.ready_path) == ("/healthz", "/healthz")
+    assert service.bundle == service.image.paths == (".",)
+    assert service.required_checks == ("smoke-candidate", "perf-baseline")
+    assert [(check.path, check.status) for check in service.smoke] == [("/healthz", 200)]
+    assert (service.command_at, service.at("health", "ready")) == ("kickoff.yml:2", "kickoff.yml:3")
+
+
+def test_a_process_may_be_written_in_full() -> None:
+    service = parse(MINIMAL, "kickoff.yml")
+    assert service.web_command == ("python", "-m", "shop", "{port}")
+    assert service.command_at == "kickoff.yml:6"
+
+
+def test_commands_are_texts_or_lists_wherever_they_stand() -> None:
+    text = SHORT + (
+        "hooks: {pre_deploy: 'npm run \"migrate all\"'}\n"
+        "quality_gate: [{name: lint, run: npx eslint .}]\n"
+        "functional: {name: api, run: [newman, run, '{url}']}\n"
+        "checks: [{name: own, run: sh -c 'a && b'}]\n"
+    )
+    service = parse(text, "kickoff.yml")
+    assert service.pre_deploy == ("npm", "run", "migrate all")
+    assert service.quality_gate[0].run == ("npx", "eslint", ".")
+    assert service.functional is not None
+    assert service.functional.command.run == ("newman", "run", "{url}")
+    assert service.checks[0].command.run == ("sh", "-c", "a && b")
+
+
+def test_the_load_is_what_the_description_asks_without_changing_anything() -> None:
+    text = SHORT + (
+        "smoke: [{name: a, path: '/a?x=1'}, {name: b, path: /b, method: POST, status: 201}]\n"
+        "probe: [{name: a, path: '/a?x=1'}, {name: gone, path: /gone, status: 404}]\n"
+    )
+    service = parse(text, "kickoff.yml")
+    assert service.load
+    assert (service.locustfile, service.scenarios) == ("", "")
+    assert [check.path for check in service.load_requests()] == ["/healthz", "/a?x=1"]
+
+
+def test_no_load_is_said_in_a_word_and_demanded_nowhere() -> None:
+    service = parse(SHORT + "load: none\n", "kickoff.yml")
+    assert not service.load
+    assert service.required_checks == ("smoke-candidate",)
+    for demand in ("required_checks: [perf-baseline]", "required_checks_in: {staging: [perf-baseline]}"):
+        with pytest.raises(KickoffError, match="perf-baseline is required, and `load: none`") as caught:
+            parse(f"{SHORT}load: none\n{demand}\n", "kickoff.yml")
+        assert caught.value.at == "kickoff.yml:5"
+
+
+def test_no_release_header_is_said_in_a_word() -> None:
+    assert parse(SHORT + "release_header: none\n", "kickoff.yml").release_header == ""
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "words", "hint"),
+    [
+        ("--port {port}", '--name "x', 2, "no closing quotation", "close the quote"),
+        ("--port {port}", "--port $PORT", 2, "`$PORT`", "{port}"),
+        ("node server.js", "npm run build && node server.js", 2, "`&&`", "sh, -c"),
+        ("node server.js", "PORT={port} node server.js", 2, "`PORT={port}`", "{port}"),
+        ("run: node server.js --port {port}", "run: ' '", 2, "the command is empty", "service.md"),
+        ("run: node server.js --port {port}\n", "", 1, "nothing says how", "run: node"),
+        ("health:", "processes: {web: {command: x}}\nhealth:", 2, "both say", "keep one"),
+        ("health:", "processes: {web: {command: x}, worker: {command: y}}\nhealth:", 3, "'worker'", "own"),
+        ("health: /healthz", "health: healthz", 3, "$.health", "service.md"),
+        ("health:", "helth:", 3, "'helth' is not a key", "'health'"),
+        ("health:", "quality_gates: []\nhealth:", 3, "'quality_gates'", "'quality_gate'"),
+    ],
+)
+def test_a_mistake_in_the_short_form_is_answered(
+    old: str, new: str, line: int, words: str, hint: str
+) -> None:
+    assert SHORT.count(old) == 1
+    with pytest.raises(KickoffError) as caught:
+        parse(SHORT.replace(old, new), "kickoff.yml")
+    assert caught.value.code is ExitCode.BAD_INPUT
+    assert words in str(caught.value)
+    assert caught.value.at == f"kickoff.yml:{line}"
+    assert hint in caught.value.hint
+
+
+def test_the_former_place_is_read_and_named_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / FORMER).parent.mkdir()
+    (tmp_path / FORMER).write_text(SHORT)
+    services._tell_former.cache_clear()
+    assert load(tmp_path).name == load(tmp_path).name == "things"
+    assert services.is_described(tmp_path)
+    shown = capsys.readouterr()
+    assert shown.out == ""
+    assert shown.err.count("git mv configs/service.yml kickoff.yml") == 1
+
+
+def test_two_descriptions_are_refused(tmp_path: Path) -> None:
+    for path in (FORMER, CONFIG):
+        (tmp_path / path).parent.mkdir(exist_ok=True)
+        (tmp_path / path).write_text(SHORT)
+    with pytest.raises(KickoffError, match=r"kickoff\.yml and configs/service\.yml both") as caught:
+        load(tmp_path)
+    assert caught.value.code is ExitCode.BAD_INPUT
+    assert caught.value.hint == "keep one: git rm configs/service.yml"
+
+
 def test_the_project_describes_its_service() -> None:
     service = load(Path(__file__).resolve().parents[3])
     assert "{port}" in service.web_command
@@ -34,7 +147,7 @@ def test_the_project_describes_its_service() -> None:
 
 
 def test_what_is_left_out_has_a_default() -> None:
-    service = parse(MINIMAL, "service.yml")
+    service = parse(MINIMAL, "kickoff.yml")
     assert service.release_header == "X-Release"
     assert service.in_flight is None
     assert service.pre_deploy == service.schema_revision == service.database_revision == ()
@@ -51,7 +164,7 @@ def test_given_keys_replace_the_defaults() -> None:
         "quality_gate: [{name: lint, run: [ruff, check], timeout_seconds: 7}]\n"
         "probe: [{name: order, method: POST, path: /orders, json: {a: 1}, status: 201}]\n"
     )
-    service = parse(text, "service.yml")
+    service = parse(text, "kickoff.yml")
     assert service.release_header == ""
     assert service.in_flight is not None
     assert service.in_flight.metric == "busy"
@@ -71,17 +184,17 @@ def test_given_keys_replace_the_defaults() -> None:
         ("    path: /", "    path: 7", 13, "$.smoke[0].path"),
         ("required_checks: []", "required_checks: [vibes]", 10, "vibes"),
         ("  ready: /ready\n", "", 7, "'ready' is a required property"),
-        ("health:", "helth:", 1, "helth"),
+        ("health:", "helth:", 7, "helth"),
         ("bundle:", "bundle: [", 3, "not YAML"),
     ],
 )
 def test_a_mistake_is_shown_at_its_line(old: str, new: str, line: int, words: str) -> None:
     assert MINIMAL.count(old) == 1
     with pytest.raises(KickoffError) as caught:
-        parse(MINIMAL.replace(old, new), "service.yml")
+        parse(MINIMAL.replace(old, new), "kickoff.yml")
     assert caught.value.code is ExitCode.BAD_INPUT
     assert words in str(caught.value)
-    assert caught.value.at == f"service.yml:{line}"
+    assert caught.value.at == f"kickoff.yml:{line}"
 
 
 def test_an_environment_may_require_further_checks() -> None:
@@ -89,7 +202,7 @@ def test_an_environment_may_require_further_checks() -> None:
         "required_checks: []",
         "required_checks: [smoke-candidate]\nrequired_checks_in: {staging: [functional-candidate]}",
     )
-    service = parse(text, "service.yml")
+    service = parse(text, "kickoff.yml")
     assert service.checks_for("staging") == ("smoke-candidate", "functional-candidate")
     assert service.checks_for("production") == ("smoke-candidate",)
 
@@ -97,12 +210,12 @@ def test_an_environment_may_require_further_checks() -> None:
 @pytest.mark.parametrize("text", ["", "- a\n", "just text"])
 def test_a_file_that_is_no_mapping_is_refused(text: str) -> None:
     with pytest.raises(KickoffError) as caught:
-        parse(text, "service.yml")
-    assert caught.value.at == "service.yml:1"
+        parse(text, "kickoff.yml")
+    assert caught.value.at == "kickoff.yml:1"
 
 
 def test_a_missing_file_is_named(tmp_path: Path) -> None:
-    with pytest.raises(KickoffError, match=r"service\.yml is missing") as caught:
+    with pytest.raises(KickoffError, match=r"kickoff\.yml is missing") as caught:
         load(tmp_path)
     assert caught.value.at == str(tmp_path / CONFIG)
 
@@ -113,7 +226,7 @@ def test_a_functional_test_that_is_demanded_where_it_does_not_run_is_refused() -
         "required_checks: [functional-candidate]\nfunctional: {name: x, run: [x], in: [staging]}",
     )
     with pytest.raises(KickoffError, match=r"required in every environment, and .* staging alone"):
-        parse(text, "configs/service.yml")
+        parse(text, "kickoff.yml")
 
 
 def test_own_checks_are_demanded_where_they_run() -> None:

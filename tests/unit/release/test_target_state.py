@@ -26,7 +26,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     keep(record / "environment.json", {"API_KEY": "quarry"})
     values = {"PUBLIC_PORT": "8100", "DEPLOY_TARGET": "local"}
     environment = Environment("staging", values, frozenset({"API_KEY"}), frozenset({"API_KEY"}))
-    recorded.write(record, environment, ROOT / "configs" / "service.yml")
+    recorded.write(record, environment, ROOT / "kickoff.yml")
     keep(root / "supervisor/blue.json", {"environment": {"API_KEY": "quarry"}})
     return root
 

@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kickoff.artifact.promotion import Decision, Standing, look_up_evidence
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.report.judgement import RunVerdict
@@ -327,7 +328,7 @@ def test_a_planned_deployment_that_only_shows_a_rollback_is_no_success() -> None
 def test_a_pull_request_with_good_gates_is_checked() -> None:
     outcome = decide(cases.run_of(*cases.before()[:2], planned=cases.plan()))
     assert (outcome.verdict, outcome.exit_code) == (RunVerdict.CHECKED, ExitCode.PASS)
-    assert outcome.headline == "✓ CHECKED  shop 4f2c1ab, nothing to deploy   43 s"
+    assert outcome.headline == "✓ CHECKED  shop 4f2c1ab, nothing deployed   43 s"
 
 
 @pytest.mark.parametrize(("verdict", "code"), [(Verdict.FAIL, 1), (Verdict.INCONCLUSIVE, 3)])
@@ -394,7 +395,9 @@ def test_thresholds_in_words(threshold: str, words: str) -> None:
 
 
 def promotion(outcome: Decision | KickoffError) -> Evidence:
-    return look_up_evidence(outcome, started=cases.staged().started, service="shop", commit=cases.COMMIT)
+    into = DeclaredEnvironment("production", after="staging")
+    started = cases.staged().started
+    return look_up_evidence(outcome, into=into, started=started, service="shop", commit=cases.COMMIT)
 
 
 def test_a_commit_without_proof_is_rejected_with_the_command_that_proves_it() -> None:

@@ -101,7 +101,73 @@ def test_a_plan_without_its_evidence_fails_and_names_it(tmp_path: Path) -> None:
 def test_the_checks_come_from_the_callers_service_description(tmp_path: Path) -> None:
     cases.write(cases.released(), tmp_path / "evidence")
     (tmp_path / "configs").mkdir()
-    (tmp_path / "configs" / "service.yml").write_text("name: [broken")
+    (tmp_path / "kickoff.yml").write_text("name: [broken")
     done = build(tmp_path)
     assert done.returncode == 1
-    assert "configs/service.yml" in done.stdout
+    assert "kickoff.yml" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "verdict"),
+    [
+        (cases.released, 0, "released"),
+        (cases.unchanged, 0, "unchanged"),
+        (cases.rejected_at_smoke, 1, "rejected"),
+        (cases.rolled_back_after_bake, 5, "rolled-back"),
+    ],
+)
+@pytest.mark.parametrize("jobs", ["", "{}", '{"gate": {"result": "success", "outputs": {}}}'])
+def test_a_workflow_without_a_plan_is_judged_by_its_evidence(
+    tmp_path: Path, make: Callable[[], Run], code: int, verdict: str, jobs: str
+) -> None:
+    cases.write(make(), tmp_path / "evidence")
+    (tmp_path / "evidence" / "plan.json").unlink()
+    done = build(tmp_path, f"--jobs={jobs}")
+    assert (done.returncode, done.stderr) == (code, "")
+    assert json.loads((tmp_path / "out" / "outcome.json").read_text())["verdict"] == verdict
+
+
+def test_without_a_plan_half_a_release_and_a_failed_job_are_no_success(tmp_path: Path) -> None:
+    cases.write(cases.released(), tmp_path / "evidence")
+    (tmp_path / "evidence" / "plan.json").unlink()
+    failed = build(tmp_path, '--jobs={"gate": {"result": "failure"}}')
+    assert failed.returncode == 1
+    assert "the job gate ended with failure" in failed.stdout
+    (tmp_path / "evidence" / "plan.json").unlink()
+    (tmp_path / "evidence" / "smoke-live.staging.json").unlink()
+    half = build(tmp_path, "--jobs={}")
+    assert half.returncode == 1
+    assert "no passing evidence of smoke-live.staging" in half.stdout
+
+
+@pytest.mark.parametrize(
+    ("jobs", "why"),
+    [
+        ("no JSON", "is not JSON"),
+        ("[]", "not a JSON object"),
+        ('{"a": {"result": null}}', "no result for a"),
+        ('{"a": {"result": "success", "outputs": {"deployments": "[]"}}}', "the plan that a made is missing"),
+    ],
+)
+def test_jobs_that_cannot_be_entered_are_no_success(tmp_path: Path, jobs: str, why: str) -> None:
+    cases.write(cases.released(), tmp_path / "evidence")
+    (tmp_path / "evidence" / "plan.json").unlink()
+    done = build(tmp_path, f"--jobs={jobs}")
+    assert done.returncode == 1
+    assert why in done.stdout
+
+
+def test_no_command_is_advised_that_needs_a_file_that_is_not_there(tmp_path: Path) -> None:
+    cases.write(cases.released(), tmp_path / "evidence")
+    on_github = {
+        "GITHUB_SERVER_URL": "https://github.example",
+        "GITHUB_REPOSITORY": "o/r",
+        "GITHUB_RUN_ID": "7",
+    }
+    assert "undo      kickoff rollback --env staging" in build(tmp_path, environ=on_github).stdout
+    cases.write(cases.inconclusive(), tmp_path / "evidence")
+    assert "kickoff release --env staging" in build(tmp_path).stdout
+    workflows = tmp_path / ".github" / "workflows"
+    workflows.mkdir(parents=True)
+    (workflows / "cd.yml").touch()
+    assert "kickoff deploy --env staging" in build(tmp_path).stdout

@@ -74,7 +74,7 @@ def project(root: Path) -> Path:
         "configs/compose/common.yml": "services: {}\n",
         "configs/redis/start.sh": "echo\n",
         "configs/environments/staging.env": "A=1\n",
-        "configs/service.yml": "name: x\n",
+        "configs/limits.yml": "name: x\n",
     }.items():
         (root / path).parent.mkdir(parents=True, exist_ok=True)
         (root / path).write_text(text)
@@ -91,14 +91,14 @@ def test_files_are_installed_once_and_those_that_are_gone_are_removed(tmp_path: 
     ]  # fmt: skip
     assert install_files(root, "staging", there) == wanted
     assert (there / "configs/redis/start.sh").stat().st_mode & 0o777 == 0o755
-    assert (there / "configs/service.yml").stat().st_mode & 0o777 == 0o644
-    inode = (there / "configs/service.yml").stat().st_ino
+    assert (there / "configs/limits.yml").stat().st_mode & 0o777 == 0o644
+    inode = (there / "configs/limits.yml").stat().st_ino
     (root / "configs/redis/start.sh").unlink()
     (root / "configs/compose/common.yml").write_text("services: {a: {}}\n")
     assert install_files(root, "staging", there) == [
         Path("configs/compose/common.yml"), Path("configs/redis/start.sh"),
     ]  # fmt: skip
-    assert (there / "configs/service.yml").stat().st_ino == inode  # a mounted file must stay the same one
+    assert (there / "configs/limits.yml").stat().st_ino == inode  # a mounted file must stay the same one
     assert not (there / "configs/redis/start.sh").exists()
     assert install_files(root, "staging", there) == []
 

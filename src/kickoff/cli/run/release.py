@@ -25,6 +25,10 @@ from kickoff.release.session import Session, open_recorded, open_session
 
 _FROM_THE_FILES = ("stage", "promote", "plan")
 """The others work from the target's own record, whatever today's checkout looks like."""
+_NOTHING = {
+    "promote": "nothing to promote: stage found this release live and healthy already",
+    "resume": "nothing to do: no attempt is open, and what is recorded as live serves",
+}
 _STEPS = ("colour", "percent", "weights")
 
 
@@ -79,8 +83,9 @@ def _act(engine: Engine, arguments: argparse.Namespace) -> int:
             _refused(engine, arguments.command, started, error)
         raise
     if evidence is None:
-        text = "nothing to do: no attempt is open, and what is recorded as live serves"
+        text = _NOTHING.get(arguments.command, "nothing to do: no attempt is open")
         output.say(text)
+        github.set_output("changed", False)
         output.result(_outcome(arguments.command, summary=text))
         return ExitCode.PASS
     return _conclude(arguments.command, evidence)

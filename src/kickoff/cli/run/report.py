@@ -11,6 +11,7 @@ from kickoff.cli import output
 from kickoff.errors import KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.plan import FILE as PLAN
+from kickoff.plan import record_results
 from kickoff.report import outcome as outcomes
 from kickoff.report import page, summary
 from kickoff.report.messages import line
@@ -22,8 +23,9 @@ def run(arguments: argparse.Namespace) -> int:
     """Write ``summary.md``, ``report.html`` and ``outcome.json``; return the run's exit code."""
     evidence = arguments.evidence or output.evidence_folder()
     folder = arguments.output or Path(os.environ.get("KICKOFF_REPORT_DIR") or evidence.parent / "report")
+    problems = _enter(arguments.jobs, evidence)
     beside = evidence / PLAN
-    found = _run(evidence, arguments.planned or (beside if beside.is_file() else None))
+    found = _run(evidence, arguments.planned or (beside if beside.is_file() else None), problems)
     outcome = outcomes.decide(found, report=str(folder / "report.html"))
     text = summary.render(found, outcome)
     folder.mkdir(parents=True, exist_ok=True)
@@ -44,12 +46,29 @@ def run(arguments: argparse.Namespace) -> int:
     return outcome.exit_code
 
 
-def _run(evidence: Path, planned: Path | None) -> Run:
+def _enter(jobs: str, evidence: Path) -> tuple[str, ...]:
+    """Enter how the jobs ended into the plan; return what kept that from being done."""
+    if not jobs:
+        return ()
+    try:
+        results = json.loads(jobs)
+        if not isinstance(results, dict):
+            raise KickoffError("it is not a JSON object")
+        record_results(evidence, results)
+    except ValueError as error:
+        return (f"how the jobs ended is not JSON: {line(error)}",)
+    except KickoffError as error:
+        return (f"how the jobs ended is not known: {line(error)}",)
+    return ()
+
+
+def _run(evidence: Path, planned: Path | None, known: tuple[str, ...]) -> Run:
     documents, problems = collect(evidence)
+    problems = (*known, *problems)
     plan, plan_problems = read_plan(planned)
     checks: Mapping[str, tuple[str, ...]] = {}
     try:
-        if service.CONFIG.is_file():
+        if service.is_described(Path.cwd()):
             described = service.load(Path.cwd())
             names = {document.environment for document in documents} | set(plan.deployments if plan else ())
             checks = {name: described.checks_for(name) for name in names}
@@ -63,4 +82,5 @@ def _run(evidence: Path, planned: Path | None) -> Run:
         checks=checks,
         actor=context.actor,
         run_url=context.run_url,
+        workflows=frozenset(path.name for path in Path(".github", "workflows").glob("*.yml")),
     )

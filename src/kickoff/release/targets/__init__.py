@@ -118,6 +118,9 @@ class Target(Protocol):
     def applied(self, colour: Colour, release_folder: Path) -> Applied | None:
         """Return the configuration of what runs in ``colour``; ``None`` when it does not run."""
 
+    def listening(self, colour: Colour) -> frozenset[int] | None:
+        """Return the ports that what runs in ``colour`` listens on; ``None`` when that cannot be told."""
+
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections the colour holds."""
 

@@ -50,6 +50,21 @@ def holder(port: int) -> str:
     return "a process that this user cannot see"
 
 
+def listening(pid: int) -> frozenset[int] | None:
+    """Return the TCP ports that a process and its children listen on; ``None`` when it is not there."""
+    try:
+        process = psutil.Process(pid)
+        family = {pid, *(child.pid for child in process.children(recursive=True))}
+        connections = psutil.net_connections(kind="tcp")
+    except psutil.Error:
+        return None
+    return frozenset(
+        int(found.laddr.port)
+        for found in connections
+        if found.pid in family and found.status == psutil.CONN_LISTEN and found.laddr
+    )
+
+
 def require_silence(ports: Collection[int], *, seconds: float = 2) -> None:
     """Refuse to say that something is stopped while a port still answers.
 

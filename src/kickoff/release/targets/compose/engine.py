@@ -16,7 +16,9 @@ from kickoff import masking
 from kickoff.errors import ExitCode, KickoffError
 
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
-_ESTABLISHED = "01"
+_ESTABLISHED, _LISTENING = "01", "0A"
+_RESOLVER = "0B00007F:"
+"""Docker's own resolver, 127.0.0.11, which listens in every container."""
 
 
 class Engine:
@@ -131,8 +133,17 @@ def _unless_gone() -> Iterator[None]:
 
 def established(table: str, port: int) -> int:
     """Count the established connections to a local port in the text of ``/proc/net/tcp``."""
-    rows = [line.split() for line in table.splitlines()]
-    return sum(len(row) > 3 and row[3] == _ESTABLISHED and row[1].endswith(f":{port:04X}") for row in rows)
+    return _ports(table, _ESTABLISHED).count(port)
+
+
+def listening(table: str) -> frozenset[int]:
+    """Return the local ports that are listened on in the text of ``/proc/net/tcp``."""
+    return frozenset(_ports(table, _LISTENING))
+
+
+def _ports(table: str, state: str) -> list[int]:
+    rows = [line.split() for line in table.splitlines() if _RESOLVER not in line]
+    return [int(row[1].rpartition(":")[2], 16) for row in rows if len(row) > 3 and row[3] == state]
 
 
 def usage(stats: Mapping[str, Any]) -> tuple[int, float]:

@@ -20,11 +20,11 @@ from kickoff.environment.export import compose as compose_format
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.paths import public_port
-from kickoff.release.folder import ENVIRONMENT, describe, environment_of, read_object
+from kickoff.release.folder import ENVIRONMENT, describe, environment_of, passed, read_object
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Applied, Endpoint, ProcessState
-from kickoff.release.targets.compose.engine import Engine, answering, established
+from kickoff.release.targets.compose.engine import Engine, answering, established, listening
 from kickoff.release.targets.ports import require_silence
 from kickoff.stack import Compose, Stack, file_of, release_only
 
@@ -37,7 +37,9 @@ HOOKS = "migrate"
 _PUBLIC, _LOCAL, _CANDIDATE, _ADMIN = "8080/tcp", "8083/tcp", "8081/tcp", "8082/tcp"
 _IMAGE, _VALUES, _SECRETS, _STACK = "image.json", "compose.env", "secrets", "stack"
 _RESOLVED = "compose.json"
-_ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR"})
+_LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the container's own network
+"""Variables that tell a container where to listen."""
+_ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", *_LISTENING})
 """Names of the variables that a compose file may give to every container, and no release records."""
 
 
@@ -133,12 +135,16 @@ class ComposeTarget:
         """
         compose = self._compose(release_folder)
         project = self._project
+        given = passed(release_folder)
+        # By name alone: the value is not for an argument, which others on this host can read.
+        named = [part for key in given.keys() - environment_of(release_folder) for part in ("--env", key)]
         # One name for all hooks: whatever an earlier run left behind goes first, and two never run at once.
         name = f"{project}-hook"
         self._engine.remove_container(name)
         try:
             return compose.run(
-                "run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--name", name, HOOKS, *command,
+                "run", "--rm", "--no-deps", "--no-TTY", "--quiet-pull", "--name", name,
+                *named, HOOKS, *command, environ=given,
                 seconds=timeout, code=ExitCode.REJECTED, hint="raise HOOK_TIMEOUT if it only needs longer",
             )  # fmt: skip
         except KickoffError as error:
@@ -182,8 +188,8 @@ class ComposeTarget:
         state = container.attrs["State"]
         status, pid = state["Status"], int(state["Pid"])
         running = status == "running" and pid > 0
-        why = "out of memory" if state.get("OOMKilled") else f"exit code {state['ExitCode']}"
-        detail = {"created": "STARTING", "running": "running"}.get(status, f"{status}: {why}")
+        why = "out of memory" if state.get("OOMKilled") else f"exited with code {state['ExitCode']}"
+        detail = {"created": "STARTING", "running": "running", "exited": why}.get(status, f"{status}: {why}")
         used = self._engine.usage(container) if running else ()
         return ProcessState(running, pid, detail, *used)
 
@@ -206,6 +212,12 @@ class ComposeTarget:
         }
         return Applied(places, added=_ADDED)
 
+    def listening(self, colour: Colour) -> frozenset[int] | None:
+        """Return the ports that anything in the colour's container listens on."""
+        container = self._running(str(colour))
+        sockets = _sockets(container) if container is not None else None
+        return None if sockets is None else listening(sockets)
+
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections are open to the colour's port.
 
@@ -214,11 +226,8 @@ class ComposeTarget:
         container = self._running(str(colour))
         if container is None:
             return 0
-        with answering():
-            code, output = container.exec_run(["cat", "/proc/net/tcp", "/proc/net/tcp6"])
-        if code != 0 or not isinstance(output, bytes):
-            return 1
-        return established(output.decode(), slot.port)
+        sockets = _sockets(container)
+        return 1 if sockets is None else established(sockets, slot.port)
 
     def logs(self, process: str, lines: int) -> list[str]:
         """Return the last lines of a container's log."""
@@ -283,7 +292,7 @@ class ComposeTarget:
         values_of = [self.stack.folder / _VALUES, release_folder / _VALUES, release_folder / "release.env"]
         described = Compose(release_folder / _STACK, file_of(self.stack.name), values_of).resolved()
         shown = {key: text for key, text in values.items() if key not in self.environment.secrets}
-        text = json.dumps(with_values(release_only(described), shown), indent=1)
+        text = json.dumps(with_values(release_only(described), shown | _LISTENING), indent=1)
         write_atomic(release_folder / _RESOLVED, text, mode=0o600)
         return Compose(release_folder, _RESOLVED, [])
 
@@ -322,6 +331,13 @@ class ComposeTarget:
     def _public_port(self) -> int:
         ports = self._traefik_ports()
         return ports.get(_LOCAL) or ports.get(_PUBLIC) or self._public
+
+
+def _sockets(container: Container) -> str | None:
+    """Return the table of a container's TCP sockets; ``None`` when its image cannot show it."""
+    with answering():
+        code, output = container.exec_run(["cat", "/proc/net/tcp", "/proc/net/tcp6"])
+    return output.decode() if code == 0 and isinstance(output, bytes) else None
 
 
 def _image_of(release_folder: Path) -> str:

@@ -15,7 +15,10 @@ def main() -> None:
     with open(sys.argv[1], encoding="utf-8") as stream:  # noqa: PTH123
         process = json.load(stream)
     os.chdir(process["folder"])
-    os.execvpe(process["command"][0], process["command"], process["environment"])  # noqa: S606
+    try:
+        os.execvpe(process["command"][0], process["command"], process["environment"])  # noqa: S606
+    except OSError as error:  # the program was removed since, or is not for this machine
+        sys.exit(f"{process['command'][0]} cannot be started: {error.strerror}")
 
 
 if __name__ == "__main__":

@@ -5,41 +5,74 @@ import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from kickoff import packages
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.folder import describe, environment_of
 
+_SYSTEM = "/usr/local/bin:/usr/bin:/bin"
+_BROUGHT = "node_modules/.bin"
+"""Folder of an artefact in which an installer leaves programs; they are found wherever it is unpacked."""
+
 
 def install(state: Path, release_folder: Path) -> None:
     """Create the release's Python environment, shared by all releases with the same lock.
 
     Raises:
-        KickoffError: The requirements cannot be installed (exit 1).
+        KickoffError: The requirements cannot be installed (exit 1), or the program that starts the service
+            is neither in the artefact nor on this machine (exit 2).
     """
-    lock = describe(release_folder)["requirements"]
-    if not lock:
-        return
-    packages.install(
-        _home(state, release_folder),
-        release_folder / "bundle" / lock,
-        f"the service's requirements ({lock}) cannot be installed",
-        code=ExitCode.REJECTED,
-    )
+    description = describe(release_folder)
+    lock = description["requirements"]
+    if lock:
+        packages.install(
+            _home(state, release_folder),
+            release_folder / "bundle" / lock,
+            f"the service's requirements ({lock}) cannot be installed",
+            code=ExitCode.REJECTED,
+        )
+    resolve(release_folder, description["command"], variables(state, release_folder))
+
+
+def resolve(release_folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+    """Return a command of the service with its program found: in the artefact, or else on ``PATH``.
+
+    Raises:
+        KickoffError: It is nowhere (exit 2).
+    """
+    name, *rest = command
+    if "/" in name:
+        file = release_folder / "bundle" / name
+        found = str(file) if file.is_file() and os.access(file, os.X_OK) else None
+    else:
+        found = shutil.which(name, path=environment["PATH"])
+    if found is None:
+        where = "the artefact" if "/" in name else "the artefact and on PATH"
+        hint = "commit it as an executable file" if "/" in name else "install it"
+        raise KickoffError(
+            f"the program {name!r} was not found in {where}",
+            at=describe(release_folder).get("command_at", ""),
+            causes=[] if "/" in name else [f"PATH is {environment['PATH']}"],
+            hint=f"{hint}, or correct the command",
+        )
+    return [found, *rest]
 
 
 def variables(state: Path, release_folder: Path) -> dict[str, str]:
     """Return the whole environment of a release's processes; what the release records comes first."""
     requirements = describe(release_folder)["requirements"]
     programs = _home(state, release_folder) / "bin" if requirements else Path(sys.executable).parent
-    return _own(state, programs) | environment_of(release_folder)
+    brought = release_folder / "bundle" / _BROUGHT
+    # Of whoever staged it, so that a start after a reboot finds what the first one found.
+    path = describe(release_folder).get("path") or _SYSTEM
+    return _own(state, f"{programs}:{brought}:{path}") | environment_of(release_folder)
 
 
-def _own(state: Path, programs: Path) -> dict[str, str]:
+def _own(state: Path, path: str) -> dict[str, str]:
     return {
-        "PATH": f"{programs}:/usr/local/bin:/usr/bin:/bin",
+        "PATH": path,
         "HOME": os.environ.get("HOME", "/"),
         "LANG": "C.UTF-8",
         "PYTHONUNBUFFERED": "1",
@@ -47,33 +80,35 @@ def _own(state: Path, programs: Path) -> dict[str, str]:
     }
 
 
-ADDED = frozenset(_own(Path(), Path()))
-"""Names of the variables that :func:`variables` adds to those of the release."""
+def listening(port: int) -> dict[str, str]:
+    """Return the variables that tell a process of the service where to listen."""
+    return {"PORT": str(port), "HOST": "127.0.0.1"}
 
 
-def run(folder: Path, command: tuple[str, ...], environment: Mapping[str, str], timeout: float) -> str:
-    """Run a command of the service with nothing but ``environment``; return its output.
+ADDED = frozenset({**_own(Path(), ""), **listening(0)})
+"""Names of the variables that are added to those of the release."""
+
+
+def run(
+    release_folder: Path, command: tuple[str, ...], environment: Mapping[str, str], timeout: float
+) -> str:
+    """Run a command of the service in its bundle with nothing but ``environment``; return its output.
 
     Raises:
         KickoffError: It failed or ran out of time (exit 1), or it is not there (exit 2).
     """
-    resolved = shutil.which(command[0], path=environment["PATH"]) or command[0]
     name = " ".join(command)
-    try:
-        process = subprocess.Popen(
-            [resolved, *command[1:]],
-            cwd=folder,
-            env=environment,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            encoding="utf-8",
-            errors="replace",
-            start_new_session=True,
-        )
-    except FileNotFoundError:
-        raise KickoffError(f"`{command[0]}` is not installed with the service") from None
-    with process:
+    with subprocess.Popen(
+        resolve(release_folder, command, environment),
+        cwd=release_folder / "bundle",
+        env=environment,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        encoding="utf-8",
+        errors="replace",
+        start_new_session=True,
+    ) as process:
         try:
             output, errors = process.communicate(timeout=timeout)
         except BaseException as error:

@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.paths import public_port
-from kickoff.release.folder import ENVIRONMENT, describe, read_object
+from kickoff.release.folder import ENVIRONMENT, describe, passed, read_object
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.routers.traefik import static_configuration
@@ -24,10 +24,12 @@ from kickoff.release.targets import Applied, Endpoint, ProcessState
 from kickoff.release.targets.local import launch, runtime
 from kickoff.release.targets.local.supervision import Supervisor
 from kickoff.release.targets.local.usage import usage
-from kickoff.release.targets.ports import free_port, holder, is_free, require_silence
+from kickoff.release.targets.ports import free_port, holder, is_free, listening, require_silence
 
 ROOM = 256 << 20
 """Bytes a release may need: its bundle, its Python environment, logs and journal."""
+_ENDED = frozenset({"BACKOFF", "EXITED", "FATAL"})
+"""States of supervisord in which a process ended by itself."""
 
 
 class LocalTarget:
@@ -118,16 +120,20 @@ class LocalTarget:
         Raises:
             KickoffError: It failed or ran out of time (exit 1).
         """
-        environment = runtime.variables(self.root, release_folder)
-        return runtime.run(release_folder / "bundle", command, environment, timeout)
+        environment = passed(release_folder) | runtime.variables(self.root, release_folder)
+        return runtime.run(release_folder, command, environment, timeout)
 
     def start(self, colour: Colour, release_folder: Path) -> Slot:
-        """Start the release in ``colour`` on a port that is free now."""
+        """Start the release in ``colour`` on a port that is free now.
+
+        Raises:
+            KickoffError: Its program is not there (exit 2).
+        """
         description = describe(release_folder)
         port = free_port()
-        environment = runtime.variables(self.root, release_folder)
+        environment = runtime.variables(self.root, release_folder) | runtime.listening(port)
         command = [part.replace("{port}", str(port)) for part in description["command"]]
-        command[0] = shutil.which(command[0], path=environment["PATH"]) or command[0]
+        command = runtime.resolve(release_folder, command, environment)
         (self.root / "logs" / f"{colour}.log").unlink(missing_ok=True)
         self.supervisor.ensure()
         self.supervisor.add(
@@ -149,21 +155,23 @@ class LocalTarget:
         if not info:
             return ProcessState(running=False, pid=0, detail="not there")
         running = info["statename"] in ("RUNNING", "STARTING") and info["pid"] != 0
-        detail = info["spawnerr"] or info["description"] or info["statename"]
+        status = info["exitstatus"]
+        if info["statename"] in _ENDED and status:
+            detail = "ended by a signal" if status < 0 else f"exited with code {status}"
+        else:
+            detail = f"{info['statename']}: {info['spawnerr'] or info['description'] or info['statename']}"
         used = usage(info["pid"]) if running else ()
-        return ProcessState(running, int(info["pid"]), f"{info['statename']}: {detail}", *used)
+        return ProcessState(running, int(info["pid"]), detail, *used)
 
     def slot(self, colour: Colour) -> Slot | None:
         """Return what ``colour`` was last started with; ``None`` when it was stopped."""
         try:
             process = self.supervisor.given(str(colour))
             description = describe(Path(process["folder"]).parent)
-            pairs = zip(description["command"], process["command"], strict=True)
-            template, filled = next((a, b) for a, b in pairs if "{port}" in a)
+            port = process["environment"].get("PORT") or _filled(description["command"], process["command"])
+            return Slot(description["release"], int(port))
         except (KickoffError, ValueError, KeyError, StopIteration):
             return None
-        head, _, tail = template.partition("{port}")
-        return Slot(description["release"], int(filled.removeprefix(head).removesuffix(tail)))
 
     def applied(self, colour: Colour, release_folder: Path) -> Applied | None:
         """Return the values in the file that the process is started with, and those that it has.
@@ -184,6 +192,10 @@ class LocalTarget:
         moved = "KICKOFF_PORT" in os.environ
         proxy = {} if moved else {"PUBLIC_PORT": str(read_object(self._ports_file).get("public", ""))}
         return Applied(places, runtime.ADDED, proxy)
+
+    def listening(self, colour: Colour) -> frozenset[int] | None:
+        """Return the ports that the colour's process and its children listen on."""
+        return listening(int(self.supervisor.info(str(colour)).get("pid", 0)))
 
     def connections(self, colour: Colour, slot: Slot) -> int:
         """Return how many client connections are open to the colour's port."""
@@ -283,3 +295,10 @@ def _environment_of(pid: int, release: str) -> Mapping[str, str] | None:
             code=ExitCode.UNREACHABLE,
             hint="run this as the user who deploys",
         ) from None
+
+
+def _filled(command: Sequence[str], started: Sequence[str]) -> str:
+    """Return the port in a command that an older version started without ``PORT``."""
+    template, filled = next((a, b) for a, b in zip(command, started, strict=True) if "{port}" in a)
+    head, _, tail = template.partition("{port}")
+    return filled.removeprefix(head).removesuffix(tail)

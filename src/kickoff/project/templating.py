@@ -1,0 +1,73 @@
+"""Templates of generated files, and how a value is written into YAML."""
+
+import json
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any
+
+import yaml
+from jinja2 import Environment, PackageLoader, StrictUndefined
+
+_PLAIN = re.compile(r"[A-Za-z0-9./_~+-][A-Za-z0-9 ./_~+=,@%-]*")
+_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
+_WORDS = re.compile(r"yes|no|on|off|true|false|null|none|y|n|~|[0-9.+-]+", re.IGNORECASE)
+
+
+def fill(template: str, **values: Any) -> str:  # noqa: ANN401 - those of the template
+    """Return the text of a template with its values; one that is missing is an error."""
+    return _templates().get_template(template).render(**values)
+
+
+def plain(text: str) -> str:
+    """Return a name as YAML has it: as it is where that means the same, else in quotes."""
+    return text if _REF.fullmatch(text) and yaml.safe_load(text) == text else json.dumps(text)
+
+
+def scalar(value: str) -> str:
+    """Return a text as YAML writes it: plain where that is read as the same text, otherwise quoted."""
+    plain = _PLAIN.fullmatch(value.replace("{port}", "0")) and not value.startswith("{")
+    if (
+        plain
+        and not _WORDS.fullmatch(value)
+        and value == value.strip()
+        and not value.startswith(("-", "%", "@"))
+    ):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+def flow(value: Any) -> str:  # noqa: ANN401 - what YAML can hold
+    """Return a value as YAML's flow style writes it."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {flow(one)}" for key, one in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(flow(one) for one in value) + "]"
+    text = scalar(value) if isinstance(value, str) else json.dumps(value)
+    # Within brackets, a brace or a comma ends a plain text.
+    return (
+        json.dumps(value, ensure_ascii=False)
+        if isinstance(value, str) and re.search(r"[{},\[\]]", text)
+        else text
+    )
+
+
+@cache
+def _templates() -> Environment:
+    # GitHub's expressions have the delimiters that Jinja has by default.
+    made = Environment(
+        loader=PackageLoader("kickoff.project"),
+        undefined=StrictUndefined,
+        autoescape=False,  # noqa: S701 - not HTML
+        block_start_string="<%",
+        block_end_string="%>",
+        variable_start_string="<%=",
+        variable_end_string="%>",
+        comment_start_string="<%#",
+        comment_end_string="%>",
+        keep_trailing_newline=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters |= {"flow": flow, "plain": plain, "scalar": scalar}
+    return made
