@@ -70,6 +70,14 @@ class HttpCheck:
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that serves no requests: its command, and one that ends with 0 while it is well, if any."""
+
+    command: tuple[str, ...]
+    health: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
 class InFlight:
     """The service's own count of requests in flight: a path and a Prometheus gauge."""
 
@@ -102,6 +110,7 @@ class Service:
     bundle: tuple[str, ...]
     image: ImageSource
     web_command: tuple[str, ...]
+    workers: Mapping[str, Worker]
     live_path: str
     ready_path: str
     release_header: str
@@ -180,6 +189,11 @@ def parse(text: str, source: str) -> Service:
         bundle=tuple(document["bundle"]),
         image=_image(document.get("image", {}), document["bundle"]),
         web_command=tuple(document["processes"]["web"]["command"]),
+        workers={
+            name: Worker(tuple(entry["command"]), tuple(entry.get("health", ())))
+            for name, entry in document["processes"].items()
+            if name != "web"
+        },
         live_path=document["health"]["live"],
         ready_path=document["health"]["ready"],
         release_header=document.get("release_header", "X-Release"),

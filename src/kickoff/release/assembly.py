@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +35,7 @@ def assemble(
     document: dict[str, Any] = {
         "release": "",
         "command": list(service.web_command),
+        "workers": {name: asdict(worker) for name, worker in service.workers.items()},
         "requirements": service.requirements,
         "commit": commit,
         "committed": source.committed_at(root, commit),
