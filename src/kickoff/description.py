@@ -20,6 +20,21 @@ _OPERATORS = frozenset({"&&", "||", "|", "&", ";", "<", ">", ">>", "2>&1"})
 
 
 @dataclass(frozen=True, slots=True)
+class Worker:
+    """A process that serves no requests.
+
+    Attributes:
+        command: Its start command.
+        health: A command that ends with 0 while it is well; empty when it is enough that it stays up.
+        at: File and line of its entry, for errors.
+    """
+
+    command: tuple[str, ...]
+    health: tuple[str, ...]
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class Reader:
     """The text of a description; ``source`` names it in errors.
 
@@ -41,27 +56,35 @@ class Reader:
             return self.error(f"{found.json_path}: {found.message}", *path)
         known = list(schema["properties"])
         key = str(next(key for key in dict(given) if key not in known))  # type: ignore[arg-type]
-        if path == ("processes",):
-            return self.error(
-                f"{found.json_path}: a service has one process, `web`, and {key!r} is another",
-                *path, key,
-                hint=f"give {key!r} a repository and a kickoff.yml of its own, or let `web` start it",
-            )  # fmt: skip
         close = difflib.get_close_matches(key, known, 1)
         hint = f"did you mean {close[0]!r}?" if close else f"known are {', '.join(known)}"
         return self.error(f"{found.json_path}: {key!r} is not a key", *path, key, hint=hint)
 
     def command(self, document: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the start command, which is written in one of two ways."""
-        short, long = document.get("run"), document.get("processes")
+        short, long = document.get("run"), document.get("processes", {}).get("web")
         if short is not None and long is not None:
-            raise self.error("`run` and `processes` both say how the service starts", "run", hint="keep one")
+            raise self.error(
+                "`run` and `processes.web` both say how the service starts", "run", hint="keep one"
+            )
         if short is not None:
             return self.argv(short, "run")
         if long is not None:
-            return self.argv(long["web"]["command"], "processes", "web", "command")
+            return self.argv(long["command"], "processes", "web", "command")
         hint = "write `run:` and the command, as in `run: node server.js --port {port}`"
         raise self.error("$: nothing says how the service starts", hint=hint)
+
+    def workers(self, document: Mapping[str, Any]) -> dict[str, Worker]:
+        """Return the processes beside ``web``, by name."""
+        found = {name: entry for name, entry in document.get("processes", {}).items() if name != "web"}
+        return {
+            name: Worker(
+                self.argv(entry["command"], "processes", name, "command"),
+                self.argv(entry["health"], "processes", name, "health") if "health" in entry else (),
+                f"{self.source}:{line_of(self.text, ('processes', name))}",
+            )
+            for name, entry in found.items()
+        }
 
     def argv(self, value: str | Sequence[str], *path: str | int) -> tuple[str, ...]:
         """Return a command's words: a list as it is, a text as a shell would split it, and nothing more."""

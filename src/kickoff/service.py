@@ -13,7 +13,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from kickoff import environments
-from kickoff.description import COMMAND, Reader
+from kickoff.description import COMMAND, Reader, Worker
 from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
@@ -118,6 +118,7 @@ class Service:
     bundle: tuple[str, ...]
     image: ImageSource
     web_command: tuple[str, ...]
+    workers: Mapping[str, Worker]
     live_path: str
     ready_path: str
     release_header: str
@@ -253,6 +254,7 @@ def parse(text: str, source: str) -> Service:
         bundle=bundle,
         image=_image(document.get("image", {}), bundle),
         web_command=reader.command(document),
+        workers=reader.workers(document),
         live_path=live,
         ready_path=ready,
         release_header="" if header == NONE else header,

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -38,6 +39,7 @@ def assemble(
         "command_at": service.command_at,
         "path": os.environ.get("PATH", ""),
         "passed": list(service.environment),
+        "workers": {name: asdict(worker) for name, worker in service.workers.items()},
         "requirements": service.requirements,
         "commit": commit,
         "committed": source.committed_at(root, commit),

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release import readiness, traffic
+from kickoff.release import readiness, traffic, workers
 from kickoff.release.attempt import Attempt
 from kickoff.release.folder import describe
 from kickoff.release.model import Colour, State
@@ -44,6 +44,7 @@ def revive(attempt: Attempt, state: State) -> str:
             traffic.route(attempt, {colour: 100}, state)
             readiness.await_ready(attempt.session, release, colour)
             readiness.verify_soon(attempt.session, release)
+        workers.assign(attempt, colour)
     except KickoffError as error:
         if error.code is ExitCode.LOCK_HELD:
             raise

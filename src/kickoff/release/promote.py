@@ -5,7 +5,7 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
-from kickoff.release import baseline, outcome, readiness, recording, strategy, traffic
+from kickoff.release import baseline, outcome, readiness, recording, strategy, traffic, workers
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.model import Colour
 from kickoff.release.progress import Progress
@@ -73,6 +73,9 @@ def roll_out(attempt: Attempt, started: str, *, at_once: bool = False) -> Eviden
         elapsed = round(time.monotonic() - trial.began, 2)
         series["weights"].append({"t": elapsed, "candidate_percent": step.percent})
         try:
+            if step.percent == 100:
+                workers.assign(attempt, colour)
+                trial.watch_workers()
             # A verdict against the candidate is journalled, so that no crash can turn it into a release.
             with attempt.step("bake" if step.percent == 100 else "judge", percent=step.percent):
                 rules = trial.hold(step.hold_seconds, attempt.renew)
@@ -92,6 +95,7 @@ def complete(attempt: Attempt, started: str, rules: list[RuleResult]) -> Evidenc
     progress = attempt.progress
     colour, back = Colour(progress.colour), before(progress, attempt.store.state())
     readiness.verify(attempt.session, progress.release)
+    workers.assign(attempt, colour)
     drained = traffic.drain(attempt, back.live, back) if back.live else 0.0
     recording.record(attempt, "release", progress.release, colour, back, baked_at=progress.baked_at)
     evidence = outcome.evidence(

@@ -4,7 +4,7 @@ import time
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
-from kickoff.release import colours, outcome, readiness, recording, rollback_targets
+from kickoff.release import colours, outcome, readiness, recording, rollback_targets, workers
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.model import Colour, Slot, State
 from kickoff.release.promote import complete, roll_out
@@ -41,7 +41,8 @@ def resume(run: Run) -> Evidence | None:
         KickoffError: A living run holds the lock (75), or the live release does not serve (4).
     """
     done = converge(run)
-    if run.store.state().live is None or not run.session.not_serving():
+    live = run.store.state().live
+    if live is None or not (run.session.not_serving() or run.session.idle_workers(live)):
         return done
     return start(run, 0)
 
@@ -84,6 +85,7 @@ def _go_on(attempt: Attempt, started: str) -> Evidence:
     if progress.kind == "rollback" and has_all:
         readiness.ready(attempt, progress.release, colour)
         readiness.verify(session, progress.release)
+        workers.assign(attempt, colour)
         recording.record(attempt, "rollback", progress.release, colour, back)
         return outcome.evidence(
             attempt.run, "rollback", started, Verdict.PASS,
@@ -129,7 +131,7 @@ def start(run: Run, wait: float) -> Evidence:
             code=ExitCode.UNREACHABLE,
             hint=f"ship one: `kickoff deploy --env {name}`",
         )
-    if tidy and not session.not_serving():
+    if tidy and not session.not_serving() and not session.idle_workers(run.store.state().live):
         return outcome.evidence(
             run, "start", started, Verdict.PASS, f"{release} serves already",
             release=release, outcome="unchanged",

@@ -7,7 +7,16 @@ from pathlib import Path
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
-from kickoff.release import assembly, colours, outcome, readiness, recording, rollback_targets, traffic
+from kickoff.release import (
+    assembly,
+    colours,
+    outcome,
+    readiness,
+    recording,
+    rollback_targets,
+    traffic,
+    workers,
+)
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.folder import describe
 from kickoff.release.model import State
@@ -139,6 +148,7 @@ def _serve(attempt: Attempt, started: str, release: str, request: Request) -> Ev
         readiness.ready(attempt, release, colour)
         traffic.shift(attempt, {colour: 100}, state.live)
         readiness.verify(session, release)
+        workers.assign(attempt, colour)
         reasons = {"reason": request.reason, "unproven_reason": request.unproven_reason}
         given = {key: reason for key, reason in reasons.items() if reason}
         recording.record(attempt, "rollback", release, colour, state, **given)

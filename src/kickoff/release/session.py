@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -19,7 +20,7 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.paths import state_base, state_root, user
 from kickoff.release import recorded, serving, targets
-from kickoff.release.folder import hide_recorded
+from kickoff.release.folder import describe, hide_recorded
 from kickoff.release.model import Colour
 from kickoff.release.progress import UNCHANGED
 from kickoff.release.routers import Router, open_router
@@ -105,6 +106,17 @@ class Session:
         with self.target.reach(str(colour)) as endpoint:
             return serving.ask(endpoint, self.service, releases, self.check_headers())
 
+    def workers(self, colour: Colour | None) -> dict[str, Any]:
+        """Return the workers of the release that ``colour`` holds, by name, as its folder describes them."""
+        release = self.store.state().release_of(colour)
+        return dict(describe(self.store.release_folder(release)).get("workers", {})) if release else {}
+
+    def idle_workers(self, colour: Colour | None) -> list[str]:
+        """Return the names of those workers of ``colour`` that should run with it and do not."""
+        wanted = self.workers(colour)
+        found = self.target.workers(colour) if wanted and colour else {}
+        return [name for name in wanted if name not in found or not found[name].running]
+
     def check_headers(self) -> dict[str, str]:
         """Return the headers checks must send, with the environment's values; unset ones are left out."""
         values = self.environment.values
@@ -121,8 +133,9 @@ class Session:
         )
 
     def logs(self, process: str, lines: int = 20) -> list[str]:
-        """Return the last log lines of ``candidate``, ``live`` or a process; masked where they are shown.
+        """Return the last log lines of ``candidate``, ``live``, a worker of it, or a process.
 
+        They are masked where they are shown.
         Without an open attempt ``candidate`` is the idle colour: its log is kept until the next one starts.
         """
         if process in ("candidate", "live"):
@@ -132,6 +145,9 @@ class Session:
             if colour is None:
                 return []
             process = str(colour)
+        live = self.store.state().live
+        if process in self.workers(live):
+            process = f"{live}-{process}"
         return self.target.logs(process, lines)
 
     def unchanged(self, attempt: str) -> bool:

@@ -1,7 +1,7 @@
 """Watching both colours while traffic moves: probe, proxy counters and process usage, sampled each second."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -25,6 +25,7 @@ class Trial:
         candidate: Colour on trial.
         live: Colour it is compared with; ``None`` on a first release.
         pid: Process id the candidate had when it was found ready.
+        workers: Process ids that its workers had when they were found up; empty until they are its own.
         points: Traffic per second and release, for the report.
         began: Monotonic time that counts as zero in ``points``.
     """
@@ -35,6 +36,15 @@ class Trial:
     pid: int
     began: float = field(default_factory=time.monotonic)
     points: list[dict[str, Any]] = field(default_factory=list)
+    workers: Mapping[str, int] = field(default_factory=dict)
+
+    def watch_workers(self) -> None:
+        """Count a restart of one of the candidate's workers as one of the candidate from now on."""
+        self.workers = self._workers()
+
+    def _workers(self) -> dict[str, int]:
+        states = self.session.target.workers(self.candidate)
+        return {name: state.pid if state.running else 0 for name, state in states.items()}
 
     def hold(self, seconds: float, keep_lease: Callable[[], None]) -> list[RuleResult]:
         """Watch for ``seconds`` and judge; return early once a rule has failed beyond doubt.
@@ -145,7 +155,11 @@ class Trial:
 
     def _usage(self, seen: Observation, cpu_start: float, elapsed: float) -> None:
         process = self.session.target.state(self.candidate)
-        if not process.running or process.pid != self.pid:
+        if (
+            not process.running
+            or process.pid != self.pid
+            or (self.workers and self._workers() != self.workers)
+        ):
             seen.restarts = max(1, seen.restarts)
             return
         seen.memory_bytes = max(seen.memory_bytes, process.memory_bytes)

@@ -4,7 +4,7 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict
-from kickoff.release import colours, outcome, readiness, recording, traffic
+from kickoff.release import colours, outcome, readiness, recording, traffic, workers
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.model import Colour, State
 from kickoff.release.progress import Progress
@@ -94,6 +94,10 @@ def _restore(attempt: Attempt, progress: Progress) -> str:
             readiness.verify(session, target_state.release_of(target_state.live))
         except Rejected as failure:
             doubt = str(failure)
+    try:
+        workers.assign(attempt, target_state.live)
+    except Rejected as failure:
+        doubt = doubt or str(failure)
     with attempt.step("stop"):
         if progress.warm_start:
             with attempt.fenced() as transaction:

@@ -1,6 +1,7 @@
 """The contract of a target: each registered one keeps every promise of the protocol."""
 
 import dataclasses
+import json
 import shutil
 import threading
 import time
@@ -13,6 +14,7 @@ import pytest
 from kickoff.environment import schema
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release import targets
+from kickoff.release.folder import DESCRIPTION
 from kickoff.release.model import Colour, Slot
 from kickoff.release.routers import MetricsUnreadable
 from kickoff.release.targets import ProcessState
@@ -223,6 +225,36 @@ def test_what_crashes_at_start_does_not_count_as_running(given: Ground) -> None:
     assert states[-1].detail
     given.target.stop(BLUE)
     assert given.target.slot(BLUE) is None
+
+
+def test_workers_run_beside_their_colour_and_end_with_it(given: Ground) -> None:
+    folder = given.release()
+    description = json.loads((folder / DESCRIPTION).read_text(encoding="utf-8"))
+    commands = {"ticker": ["python", "-m", "fixture.worker"], "lazy": ["sleep", "600"]}
+    description["workers"] = {name: {"command": command, "health": []} for name, command in commands.items()}
+    (folder / DESCRIPTION).write_text(json.dumps(description), encoding="utf-8")
+    given.target.start(BLUE, folder)
+    assert given.target.workers(BLUE) == {}, "they start when they are asked for"
+
+    given.target.start_workers(BLUE, folder)
+    assert given.reopened().workers(BLUE).keys() == commands.keys(), "another command is told the same"
+    assert until(lambda: all(one.running and one.pid for one in given.target.workers(BLUE).values()))
+    assert given.target.workers(GREEN) == {}
+
+    first = given.target.workers(BLUE)["ticker"].pid
+    given.target.start_workers(BLUE, folder)
+    assert until(lambda: given.target.workers(BLUE)["ticker"].running)
+    assert given.target.workers(BLUE)["ticker"].pid != first, "they were replaced"
+
+    given.target.stop_workers(BLUE)
+    given.target.stop_workers(BLUE)
+    assert given.target.workers(BLUE) == {}
+    assert given.target.state(BLUE).running, "the colour goes on without them"
+
+    given.target.start_workers(BLUE, folder)
+    given.target.stop(BLUE)
+    assert given.target.workers(BLUE) == {}
+    assert given.project.services_running() == []
 
 
 def test_an_idle_colour_holds_nothing(given: Ground) -> None:

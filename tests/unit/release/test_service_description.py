@@ -88,6 +88,16 @@ def test_no_release_header_is_said_in_a_word() -> None:
     assert parse(SHORT + "release_header: none\n", "kickoff.yml").release_header == ""
 
 
+def test_workers_stand_beside_the_short_form() -> None:
+    text = SHORT + "processes:\n  mailer: {command: node mailer.js, health: [node, check.js]}\n"
+    service = parse(text, "kickoff.yml")
+    assert service.web_command[0] == "node"
+    assert list(service.workers) == ["mailer"]
+    mailer = service.workers["mailer"]
+    assert (mailer.command, mailer.health) == (("node", "mailer.js"), ("node", "check.js"))
+    assert mailer.at == f"kickoff.yml:{text.splitlines().index('processes:') + 2}"
+
+
 @pytest.mark.parametrize(
     ("old", "new", "line", "words", "hint"),
     [
@@ -98,7 +108,8 @@ def test_no_release_header_is_said_in_a_word() -> None:
         ("run: node server.js --port {port}", "run: ' '", 2, "the command is empty", "service.md"),
         ("run: node server.js --port {port}\n", "", 1, "nothing says how", "run: node"),
         ("health:", "processes: {web: {command: x}}\nhealth:", 2, "both say", "keep one"),
-        ("health:", "processes: {web: {command: x}, worker: {command: y}}\nhealth:", 3, "'worker'", "own"),
+        ("health:", "processes: {mailer: {command: y, helth: z}}\nhealth:", 3, "'helth'", "'health'"),
+        ("health:", "processes: {blue: {command: y}}\nhealth:", 3, "'blue' does not match", "service.md"),
         ("health: /healthz", "health: healthz", 3, "$.health", "service.md"),
         ("health:", "helth:", 3, "'helth' is not a key", "'health'"),
         ("health:", "quality_gates: []\nhealth:", 3, "'quality_gates'", "'quality_gate'"),

@@ -251,7 +251,7 @@ def _logs(session: Session, arguments: argparse.Namespace) -> int:
 
 def _status(session: Session, _arguments: argparse.Namespace) -> int:
     state, lease, attempt = session.store.state(), session.store.lease(), session.store.open_attempt()
-    problem = session.not_serving()
+    problem, idle = session.not_serving(), session.idle_workers(state.live)
     with session.target.reach("live") as endpoint:
         address = endpoint.url
     document: dict[str, Any] = {
@@ -262,6 +262,7 @@ def _status(session: Session, _arguments: argparse.Namespace) -> int:
         "problem": problem,
         "live": _slot(session, "live"),
         "warm": _slot(session, "warm"),
+        "workers": {name: name not in idle for name in session.workers(state.live)},
         "weights": {str(colour): weight for colour, weight in session.proxy.weights().items()},
         "lock": lease.owner.who if lease.owner else "",
         "attempt": attempt.id if attempt else "",
@@ -277,10 +278,13 @@ def _status(session: Session, _arguments: argparse.Namespace) -> int:
     holder = f"{document['lock']} (attempt {lease.attempt})" if lease.held else "free"
     lines.append(f"  lock      {holder}")
     lines.append(f"  serving   {f'NOT SERVING: {problem}' if problem else 'yes, asked just now'}")
-    if problem and state.live:
+    if document["workers"]:
+        up = [f"{name} {'runs' if runs else 'IS DOWN'}" for name, runs in document["workers"].items()]
+        lines.append(f"  workers   {', '.join(up)}")
+    if (problem or idle) and state.live:
         lines.append(f"  next      kickoff start --env {document['environment']}")
     output.result(document, "\n".join(lines))
-    return ExitCode.UNREACHABLE if problem else ExitCode.PASS
+    return ExitCode.UNREACHABLE if problem or idle else ExitCode.PASS
 
 
 def _slot(session: Session, role: str) -> dict[str, Any]:

@@ -107,7 +107,16 @@ class Target(Protocol):
         """Start the release in ``colour``, in place of what was there; return where it listens."""
 
     def stop(self, colour: Colour) -> None:
-        """Stop what runs in ``colour``; nothing to do is fine."""
+        """Stop what runs in ``colour``, workers included; nothing to do is fine."""
+
+    def start_workers(self, colour: Colour, release_folder: Path) -> None:
+        """Start the workers that the release in ``colour`` describes, in place of those that it had."""
+
+    def stop_workers(self, colour: Colour) -> None:
+        """Stop the workers of ``colour`` and wait until they have ended; nothing to do is fine."""
+
+    def workers(self, colour: Colour) -> Mapping[str, ProcessState]:
+        """Return the state of each worker that was started in ``colour`` and not stopped since, by name."""
 
     def state(self, colour: Colour) -> ProcessState:
         """Return the state and the usage of what runs in ``colour``."""
@@ -125,7 +134,7 @@ class Target(Protocol):
         """Return how many client connections the colour holds."""
 
     def logs(self, process: str, lines: int) -> list[str]:
-        """Return the last lines of ``blue``, ``green`` or ``traefik``; none of what never ran."""
+        """Return the last lines of ``blue``, ``blue-<worker>``, ``traefik`` …; none of what never ran."""
 
     def reach(self, endpoint: str) -> AbstractContextManager[Endpoint]:
         """Yield an address for ``blue``, ``green``, ``live`` or ``admin``."""

@@ -41,6 +41,12 @@ class Engine:
         with answering():
             return Path(self.api.info()["DockerRootDir"])
 
+    def services(self, project: str) -> set[str]:
+        """Return the names of the services of a compose project that have a container, running or not."""
+        with answering():
+            found = self.api.containers.list(all=True, filters={"label": f"{_PROJECT}={project}"})
+        return {str(container.labels[_SERVICE]) for container in found if _SERVICE in container.labels}
+
     def container(self, project: str, service: str) -> Container | None:
         """Return the container of a service of a compose project, running or not."""
         labels = [f"{_PROJECT}={project}", f"{_SERVICE}={service}"]

@@ -41,6 +41,8 @@ _LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the c
 """Variables that tell a container where to listen."""
 _ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", *_LISTENING})
 """Names of the variables that a compose file may give to every container, and no release records."""
+_OF_WEB = frozenset({"container_name", "expose", "healthcheck", "hostname", "networks", "ports"})
+"""Keys of a colour's service that its workers do not share."""
 
 
 class ComposeTarget:
@@ -160,29 +162,56 @@ class ComposeTarget:
     def start(self, colour: Colour, release_folder: Path) -> Slot:
         """Start the release in ``colour``, in a new container."""
         release = describe(release_folder)["release"]
-        self._compose(release_folder).run(
-            "up", "--no-start", "--no-deps", "--force-recreate", "--no-build", "--pull=never", str(colour),
-            seconds=120, hint="`docker info` says whether the engine answers; if it does, see above",
-        )  # fmt: skip
-        container = self._container(str(colour))
-        with answering():
-            try:
-                container.start()
-            except docker.errors.APIError as error:
-                raise KickoffError(
-                    f"the engine cannot start {colour}",
-                    code=ExitCode.REJECTED,
-                    causes=[str(error.explanation or error)],
-                ) from None
+        self._up(release_folder, [str(colour)])
         return Slot(release=release, port=PORT)
 
     def stop(self, colour: Colour) -> None:
         """Stop what runs in ``colour``; the container stays until the next one, with its log."""
-        self._stop(str(colour), int(self.environment.seconds("SHUTDOWN_GRACE")) + 5)
+        self.stop_workers(colour)
+        self._stop(str(colour), self._grace)
+
+    def start_workers(self, colour: Colour, release_folder: Path) -> None:
+        """Start the release's workers: the colour's container with other commands."""
+        self._up(release_folder, [worker_of(colour, name) for name in _workers(release_folder)])
+
+    def stop_workers(self, colour: Colour) -> None:
+        """Stop the colour's workers and remove their containers."""
+        for service in self._worker_services(colour):
+            self._stop(service, self._grace)
+            self._engine.remove_container(str(self._container(service).name))
+
+    def workers(self, colour: Colour) -> Mapping[str, ProcessState]:
+        """Return what the colour's workers are doing."""
+        services = self._worker_services(colour)
+        return {service.removeprefix(worker_of(colour)): self._state(service) for service in services}
 
     def state(self, colour: Colour) -> ProcessState:
         """Return what the colour's container is doing."""
-        container = self._found(str(colour))
+        return self._state(str(colour))
+
+    def _up(self, release_folder: Path, services: list[str]) -> None:
+        self._compose(release_folder).run(
+            "up", "--no-start", "--no-deps", "--force-recreate", "--no-build", "--pull=never", *services,
+            seconds=120, hint="`docker info` says whether the engine answers; if it does, see above",
+        )  # fmt: skip
+        for service in services:
+            container = self._container(service)
+            with answering():
+                try:
+                    container.start()
+                except docker.errors.APIError as error:
+                    raise KickoffError(
+                        f"the engine cannot start {service}",
+                        code=ExitCode.REJECTED,
+                        causes=[str(error.explanation or error)],
+                    ) from None
+
+    def _worker_services(self, colour: Colour) -> list[str]:
+        names = self._engine.services(self._project)
+        return sorted(name for name in names if name.startswith(worker_of(colour)))
+
+    def _state(self, service: str) -> ProcessState:
+        container = self._found(service)
         if container is None:
             return ProcessState(running=False, pid=0, detail="not there")
         state = container.attrs["State"]
@@ -271,6 +300,10 @@ class ComposeTarget:
         require_silence({public})
 
     @property
+    def _grace(self) -> int:
+        return int(self.environment.seconds("SHUTDOWN_GRACE")) + 5
+
+    @property
     def _project(self) -> str:
         """The stack's name; before the stack's files are on the host, that which the project gives it."""
         compose = self.stack.compose
@@ -292,7 +325,8 @@ class ComposeTarget:
         values_of = [self.stack.folder / _VALUES, release_folder / _VALUES, release_folder / "release.env"]
         described = Compose(release_folder / _STACK, file_of(self.stack.name), values_of).resolved()
         shown = {key: text for key, text in values.items() if key not in self.environment.secrets}
-        text = json.dumps(with_values(release_only(described), shown | _LISTENING), indent=1)
+        described = with_workers(release_only(described), _workers(release_folder))
+        text = json.dumps(with_values(described, shown | _LISTENING), indent=1)
         write_atomic(release_folder / _RESOLVED, text, mode=0o600)
         return Compose(release_folder, _RESOLVED, [])
 
@@ -343,6 +377,30 @@ def _sockets(container: Container) -> str | None:
 def _image_of(release_folder: Path) -> str:
     document = read_object(release_folder / _IMAGE)
     return f"{document['repository']}@{document['digest']}" if document else ""
+
+
+def _workers(release_folder: Path) -> Mapping[str, Any]:
+    return dict(describe(release_folder).get("workers", {}))
+
+
+def worker_of(colour: Colour, name: str = "") -> str:
+    """Return the service of a worker; without a name, what those of all workers begin with."""
+    return f"{colour}-{name}"
+
+
+def with_workers(document: Mapping[str, Any], workers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resolved compose file in which each colour has its workers beside it.
+
+    A worker is the colour's own service with another command, reached by nobody.
+    """
+    services = dict(document["services"])
+    for colour in Colour:
+        own = services.get(str(colour), {})
+        apart = {key: value for key, value in own.items() if key not in _OF_WEB}
+        apart["networks"] = dict.fromkeys(own.get("networks") or {})  # without its addresses and aliases
+        for name, worker in workers.items():
+            services[worker_of(colour, name)] = {**apart, "command": list(worker["command"])}
+    return {**document, "services": services}
 
 
 def with_values(document: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:

@@ -33,11 +33,18 @@ def install(state: Path, release_folder: Path) -> None:
             f"the service's requirements ({lock}) cannot be installed",
             code=ExitCode.REJECTED,
         )
-    resolve(release_folder, description["command"], variables(state, release_folder))
+    environment = variables(state, release_folder)
+    resolve(release_folder, description["command"], environment, description.get("command_at", ""))
+    for worker in description.get("workers", {}).values():
+        resolve(release_folder, worker["command"], environment, worker["at"])
 
 
-def resolve(release_folder: Path, command: Sequence[str], environment: Mapping[str, str]) -> list[str]:
+def resolve(
+    release_folder: Path, command: Sequence[str], environment: Mapping[str, str], at: str = ""
+) -> list[str]:
     """Return a command of the service with its program found: in the artefact, or else on ``PATH``.
+
+    ``at`` says where the command is written, for the error.
 
     Raises:
         KickoffError: It is nowhere (exit 2).
@@ -53,7 +60,7 @@ def resolve(release_folder: Path, command: Sequence[str], environment: Mapping[s
         hint = "commit it as an executable file" if "/" in name else "install it"
         raise KickoffError(
             f"the program {name!r} was not found in {where}",
-            at=describe(release_folder).get("command_at", ""),
+            at=at,
             causes=[] if "/" in name else [f"PATH is {environment['PATH']}"],
             hint=f"{hint}, or correct the command",
         )

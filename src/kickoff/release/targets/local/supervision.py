@@ -127,6 +127,10 @@ stdout_logfile_backups=1
             self._call("supervisor.reloadConfig")
         (self._programs / f"{name}.json").unlink(missing_ok=True)
 
+    def programs(self, prefix: str) -> list[str]:
+        """Return the names of the programs that begin with ``prefix``."""
+        return sorted(file.stem for file in self._programs.glob(f"{prefix}*.json"))
+
     def given(self, name: str, part: str = "") -> dict[str, Any]:
         """Return folder, command and environment that program ``name`` was added with; empty for none.
 

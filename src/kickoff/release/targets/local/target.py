@@ -133,25 +133,54 @@ class LocalTarget:
         port = free_port()
         environment = runtime.variables(self.root, release_folder) | runtime.listening(port)
         command = [part.replace("{port}", str(port)) for part in description["command"]]
-        command = runtime.resolve(release_folder, command, environment)
-        (self.root / "logs" / f"{colour}.log").unlink(missing_ok=True)
-        self.supervisor.ensure()
-        self.supervisor.add(
-            str(colour),
-            command,
-            environment,
-            folder=release_folder / "bundle",
-            stop_seconds=int(self.environment.seconds("SHUTDOWN_GRACE")) + 5,
-        )
+        self._run(str(colour), command, environment, release_folder, description.get("command_at", ""))
         return Slot(release=description["release"], port=port)
 
     def stop(self, colour: Colour) -> None:
         """Stop what runs in ``colour``."""
+        self.stop_workers(colour)
         self.supervisor.remove(str(colour))
+
+    def start_workers(self, colour: Colour, release_folder: Path) -> None:
+        """Start the release's workers, each as a process beside the colour's."""
+        environment = runtime.variables(self.root, release_folder)
+        self.stop_workers(colour)
+        for name, worker in describe(release_folder)["workers"].items():
+            self._run(
+                _worker(colour, name), worker["command"], environment, release_folder, worker.get("at", "")
+            )
+
+    def stop_workers(self, colour: Colour) -> None:
+        """Stop the colour's workers."""
+        for program in self.supervisor.programs(_worker(colour)):
+            self.supervisor.remove(program)
+
+    def workers(self, colour: Colour) -> Mapping[str, ProcessState]:
+        """Return what the colour's workers are doing."""
+        prefix = _worker(colour)
+        programs = self.supervisor.programs(prefix)
+        return {program.removeprefix(prefix): self._state(program) for program in programs}
 
     def state(self, colour: Colour) -> ProcessState:
         """Return what the colour's process is doing."""
-        info = self.supervisor.info(str(colour))
+        return self._state(str(colour))
+
+    def _run(
+        self, program: str, command: list[str], environment: Mapping[str, str], folder: Path, at: str
+    ) -> None:
+        resolved = runtime.resolve(folder, command, environment, at)
+        (self.root / "logs" / f"{program}.log").unlink(missing_ok=True)
+        self.supervisor.ensure()
+        self.supervisor.add(
+            program,
+            resolved,
+            environment,
+            folder=folder / "bundle",
+            stop_seconds=int(self.environment.seconds("SHUTDOWN_GRACE")) + 5,
+        )
+
+    def _state(self, program: str) -> ProcessState:
+        info = self.supervisor.info(program)
         if not info:
             return ProcessState(running=False, pid=0, detail="not there")
         running = info["statename"] in ("RUNNING", "STARTING") and info["pid"] != 0
@@ -282,6 +311,11 @@ class LocalTarget:
 
     def _admin_answers(self, ports: Mapping[str, int]) -> bool:
         return "admin" in ports and not is_free(ports["admin"]) and not is_free(ports["public"])
+
+
+def _worker(colour: Colour, name: str = "") -> str:
+    """Return the program of a worker; without a name, what those of all workers begin with."""
+    return f"{colour}-{name}"
 
 
 def _environment_of(pid: int, release: str) -> Mapping[str, str] | None:
