@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from kickoff.release.targets.compose.engine import established, listening, processors, usage
-from kickoff.release.targets.compose.target import with_values
+from kickoff.release.targets.compose.services import with_values
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode

@@ -25,6 +25,7 @@ from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Applied, Endpoint, ProcessState
 from kickoff.release.targets.compose.engine import Engine, answering, established, listening
+from kickoff.release.targets.compose.services import with_values, with_workers, worker_of
 from kickoff.release.targets.ports import require_silence
 from kickoff.stack import Compose, Stack, file_of, release_only
 
@@ -41,8 +42,6 @@ _LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the c
 """Variables that tell a container where to listen."""
 _ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", *_LISTENING})
 """Names of the variables that a compose file may give to every container, and no release records."""
-_OF_WEB = frozenset({"container_name", "expose", "healthcheck", "hostname", "networks", "ports"})
-"""Keys of a colour's service that its workers do not share."""
 
 
 class ComposeTarget:
@@ -381,33 +380,3 @@ def _image_of(release_folder: Path) -> str:
 
 def _workers(release_folder: Path) -> Mapping[str, Any]:
     return dict(describe(release_folder).get("workers", {}))
-
-
-def worker_of(colour: Colour, name: str = "") -> str:
-    """Return the service of a worker; without a name, what those of all workers begin with."""
-    return f"{colour}-{name}"
-
-
-def with_workers(document: Mapping[str, Any], workers: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a resolved compose file in which each colour has its workers beside it.
-
-    A worker is the colour's own service with another command, reached by nobody.
-    """
-    services = dict(document["services"])
-    for colour in Colour:
-        own = services.get(str(colour), {})
-        apart = {key: value for key, value in own.items() if key not in _OF_WEB}
-        apart["networks"] = dict.fromkeys(own.get("networks") or {})  # without its addresses and aliases
-        for name, worker in workers.items():
-            services[worker_of(colour, name)] = {**apart, "command": list(worker["command"])}
-    return {**document, "services": services}
-
-
-def with_values(document: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
-    """Return a resolved compose file in which each service has these variables beside its own."""
-    given = {key: text.replace("$", "$$") for key, text in values.items()}  # compose reads the file once more
-    services = {
-        name: {**service, "environment": {**(service.get("environment") or {}), **given}}
-        for name, service in document["services"].items()
-    }
-    return {**document, "services": services}
