@@ -21,17 +21,19 @@ class Killed:
 
     Attributes:
         points: How often the command was killed, each time at another record.
+        records: Number of the last record that it was killed at.
         requests: Requests of users meanwhile.
         failed: What went wrong for them, one text per request.
     """
 
     points: int
+    records: int
     requests: int
     failed: list[str]
 
 
-def kill_everywhere(project: Project, command: str, side: str) -> Killed:
-    """Kill ``command`` on one ``side`` of each of its records, under load, until it ends by itself.
+def kill_everywhere(project: Project, command: str, side: str, every: int = 1) -> Killed:
+    """Kill ``command`` on one ``side`` of each ``every``-th of its records, under load, until it ends by itself.
 
     After every kill the next command must leave exactly one healthy release live, nothing else running but a
     warm one, and the lock free.
@@ -44,10 +46,11 @@ def kill_everywhere(project: Project, command: str, side: str) -> Killed:
         assert project.ship().verdict == "pass"
     with Load(project.address, 50, slow_seconds=0.3) as load:
         for points in itertools.count():
-            assert points < MOST, f"{command} never ended within {MOST} records"
+            record = points * every + 1
+            assert record <= MOST, f"{command} never ended within {MOST} records"
             arguments = _begin(project, command, points)
             serving = project.live
-            code = project.killed(side, points + 1, *arguments)
+            code = project.killed(side, record, *arguments)
             if code != -signal.SIGKILL:
                 assert code == 0, f"{command} was not killed and ended with {code}"
                 break
@@ -57,11 +60,11 @@ def kill_everywhere(project: Project, command: str, side: str) -> Killed:
             project.assert_settled(live)
         if command == "stage":
             assert project.command("abort").returncode == 0
-    return Killed(points, load.requests, load.failed)
+    return Killed(points, record - every, load.requests, load.failed)
 
 
-def kill_in_a_bad_bake(project: Project, by: signal.Signals, side: str) -> Killed:
-    """End ``promote`` of a release that fails half of the users on one ``side`` of each of its records.
+def kill_in_a_bad_bake(project: Project, by: signal.Signals, side: str, every: int = 1) -> Killed:
+    """End ``promote`` of a release that fails half of the users on one ``side`` of each ``every``-th record.
 
     After every end ``resume`` must take the release back: it was never judged good, so it is not recorded as
     released.
@@ -74,13 +77,14 @@ def kill_in_a_bad_bake(project: Project, by: signal.Signals, side: str) -> Kille
     good = project.live
     with Load(project.address, 50) as load:
         for points in itertools.count():
-            assert points < MOST, f"promote never ended within {MOST} records"
+            record = points * every + 1
+            assert record <= MOST, f"promote never ended within {MOST} records"
             commit = project.commit(error_share=0.5, delay_ms=points % 5)
             artefacts = project.root.parent / "artifacts"
             digest = project.build(commit)
             staged = project.engine().stage(digest, artefacts, commit, wait=0, force=False)
             assert (staged.verdict, staged.facts["changed"]) == ("pass", True), staged.summary
-            code = project.killed(side, points + 1, "promote", "--attempt", staged.attempt, by=by)
+            code = project.killed(side, record, "promote", "--attempt", staged.attempt, by=by)
             resumed = project.command("resume")
             assert resumed.returncode == 0, resumed.stderr
             project.assert_settled(good)
@@ -88,8 +92,10 @@ def kill_in_a_bad_bake(project: Project, by: signal.Signals, side: str) -> Kille
             assert [e for e in entries if e.release == staged.release and e.outcome == "live"] == []
             if code == ExitCode.ROLLED_BACK:
                 break
-            assert code in (-by, ExitCode.INTERRUPTED), f"{by.name} at record {points + 1}: {code}"
-    return Killed(points, load.requests, [failure for failure in load.failed if failure != "HTTP 500"])
+            assert code in (-by, ExitCode.INTERRUPTED), f"{by.name} at record {record}: {code}"
+    return Killed(
+        points, record - every, load.requests, [failure for failure in load.failed if failure != "HTTP 500"]
+    )
 
 
 def _begin(project: Project, command: str, number: int) -> list[str]:

@@ -27,6 +27,21 @@ NIGHTLY = (
     "rollback to a refused release, forced without a reason",
     "rollback to nowhere beside another deploy",
     "rollback to a path",
+    "Latin-1 output",
+    "ALL_PROXY to a SOCKS proxy",
+    "401 to all unmarked requests, first release",
+    "live fails everything, by canary",
+    "live fails all but its liveness path, by canary",
+    "state folder with a colon",
+    "supervisor's socket removed before a rollback",
+    "route emptied",
+    "resume with the route lost",
+    "start after a stop",
+    "SIGTERM in the bake",
+    "p95 above its limit, and no traffic at all",
+    "CPU burning within a limit",
+    "ready path wants a key that is not set",
+    "401 to users alone, first release",
 )
 
 

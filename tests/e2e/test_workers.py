@@ -127,14 +127,14 @@ def test_three_releases_and_a_rollback_under_load(served: Project) -> None:
     assert "ticker runs" in served.command("status").stdout
 
 
-def test_a_release_whose_worker_crashes_is_taken_back_and_the_old_worker_goes_on(served: Project) -> None:
-    good = served.ship()
-    bad = served.ship(worker_crashes=True)
+def test_a_release_whose_worker_crashes_is_taken_back_and_the_old_worker_goes_on(local: Project) -> None:
+    good = local.ship()
+    bad = local.ship(worker_crashes=True)
     assert (bad.verdict, bad.facts["outcome"]) == ("fail", "rolled-back")
     assert "worker ticker on green is not up: the process ended" in bad.summary
-    assert served.live == good.release
-    assert at_work(served) == good.release
-    assert never_twice(spells(served))
+    assert local.live == good.release
+    assert at_work(local) == good.release
+    assert never_twice(spells(local))
 
 
 def test_a_worker_that_crashes_in_the_bake_counts_as_a_restart(local: Project) -> None:

@@ -3,7 +3,7 @@
 import shutil
 import subprocess
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -79,8 +79,10 @@ class ReplicatedPostgres:
     def close(self) -> None:
         """Stop both, frozen or not."""
         self.thaw_replica()
-        self.replica.cleanup()
-        self.primary.cleanup()
+        for server in (self.replica, self.primary):
+            # One that a test has killed may end just while the library finds it still there.
+            with suppress(psutil.NoSuchProcess):
+                server.cleanup()
 
     def _replica_processes(self) -> list[psutil.Process]:
         main: psutil.Process = self.replica.get_postmaster_info().process

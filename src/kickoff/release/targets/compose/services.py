@@ -1,0 +1,39 @@
+"""The services of a release, out of a resolved compose file."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from kickoff.release.model import Colour
+
+_OF_WEB = frozenset({"container_name", "expose", "healthcheck", "hostname", "networks", "ports"})
+"""Keys of a colour's service that its workers do not share."""
+
+
+def worker_of(colour: Colour, name: str = "") -> str:
+    """Return the service of a worker; without a name, what those of all workers begin with."""
+    return f"{colour}-{name}"
+
+
+def with_workers(document: Mapping[str, Any], workers: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a resolved compose file in which each colour has its workers beside it.
+
+    A worker is the colour's own service with another command, reached by nobody.
+    """
+    services = dict(document["services"])
+    for colour in Colour:
+        own = services.get(str(colour), {})
+        apart = {key: value for key, value in own.items() if key not in _OF_WEB}
+        apart["networks"] = dict.fromkeys(own.get("networks") or {})  # without its addresses and aliases
+        for name, worker in workers.items():
+            services[worker_of(colour, name)] = {**apart, "command": list(worker["command"])}
+    return {**document, "services": services}
+
+
+def with_values(document: Mapping[str, Any], values: Mapping[str, str]) -> dict[str, Any]:
+    """Return a resolved compose file in which each service has these variables beside its own."""
+    given = {key: text.replace("$", "$$") for key, text in values.items()}  # compose reads the file once more
+    services = {
+        name: {**service, "environment": {**(service.get("environment") or {}), **given}}
+        for name, service in document["services"].items()
+    }
+    return {**document, "services": services}
