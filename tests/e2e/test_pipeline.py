@@ -27,6 +27,8 @@ _COPIED = (
     "alembic.ini",
     "app",
     "configs",
+    "kickoff.yml",
+    "kickoff.yml",
     "requirements",
     "scripts",
     "src",
