@@ -28,7 +28,6 @@ _COPIED = (
     "app",
     "configs",
     "kickoff.yml",
-    "kickoff.yml",
     "requirements",
     "scripts",
     "src",
