@@ -34,7 +34,8 @@ class AppProject(Project):
     def _fill(self) -> None:
         for folder in ("app", "configs"):
             shutil.copytree(REPOSITORY / folder, self.root / folder, ignore=UNSHIPPED)
-        shutil.copyfile(REPOSITORY / "alembic.ini", self.root / "alembic.ini")
+        for name in ("alembic.ini", "kickoff.yml"):
+            shutil.copyfile(REPOSITORY / name, self.root / name)
         service = self.root / "kickoff.yml"
         lines = service.read_text(encoding="utf-8").splitlines(keepends=True)
         own = ("requirements: ", "  - requirements/")

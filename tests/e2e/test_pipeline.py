@@ -27,6 +27,7 @@ _COPIED = (
     "alembic.ini",
     "app",
     "configs",
+    "kickoff.yml",
     "requirements",
     "scripts",
     "src",

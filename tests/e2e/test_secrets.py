@@ -189,6 +189,9 @@ def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> Iterator[Run]:
     ):
         (project.root / name).parent.mkdir(parents=True, exist_ok=True)
         (project.root / name).write_text(text)
+    named = "{locustfile: tests/performance/locustfile.py, scenarios: configs/performance/scenarios.yml}"
+    with (project.root / CONFIG).open("a", encoding="utf-8") as description:
+        description.write(f"performance: {named}\n")
     for key in ("API_KEY", "DATABASE_URL", "REDIS_URL"):
         monkeypatch.setenv(key, given[key])  # for what the fixture asks of the project in this process
     yield Run(project, given)

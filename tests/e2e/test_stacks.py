@@ -96,6 +96,7 @@ class Stack:
     def _fill(self) -> None:
         file = f"docker-compose.{self.name}.yml"
         shutil.copytree(ROOT / "configs", self.root / "configs")
+        shutil.copyfile(ROOT / "kickoff.yml", self.root / "kickoff.yml")
         text = (ROOT / file).read_text("utf-8")
         (self.root / file).write_text(
             text.replace(f"name: football-{self.name}\n", f"name: {self.project}\n", 1)

@@ -42,6 +42,10 @@ def broken(change: Callable[[dict[str, Any]], object]) -> str:
         ),
         (broken(lambda d: d["properties"].update({"BAKE_TIME": d["properties"]["CACHE_TTL"]})), "BAKE_TIME"),
         (
+            broken(lambda d: d["properties"].update({"PORT": d["properties"]["CACHE_TTL"]})),
+            "PORT is not accepted as a key: every process is given the PORT to listen on",
+        ),
+        (
             broken(
                 lambda d: d.update({"x-runtime": {"KICKOFF_TARGET": {"description": "", "default": "x"}}})
             ),

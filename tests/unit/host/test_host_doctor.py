@@ -61,6 +61,7 @@ def project(folder: Path, **values: str) -> Path:
     """A project whose staging has these values."""
     root = folder / "project"
     shutil.copytree(ROOT / "configs", root / "configs")
+    shutil.copyfile(ROOT / "kickoff.yml", root / "kickoff.yml")
     shutil.copy(ROOT / "docker-compose.staging.yml", root)
     path = root / "configs" / "environments" / "staging.env"
     values = {"DEPLOY_TARGET": "local"} | values
