@@ -37,7 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
         github.set_output(f"{environment}-proof", path)
         if environment in plan.PROVED_IN.values():
             github.set_output("proof", path)
-            github.set_output("artifact-name", artifact_name(environment, arguments.commit))
+            github.set_output("proof-name", artifact_name(environment, arguments.commit))
             # On a machine that lasts the proof is found there; a runner of GitHub's is gone in a moment.
             if not github.context().hosted:
                 FolderLedger(state_root(described.name, "proofs"), environment).keep(statement)
