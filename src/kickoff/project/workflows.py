@@ -63,7 +63,7 @@ def render(
         "triggers": _triggers(declared),
         "use": _user(actions, version),
         # Those that a push reaches; GitHub takes no empty list.
-        "watched": json.dumps([one.name for one in declared if one.branch or one.tag] or [declared[0].name]),
+        "watched": [one.name for one in declared if one.branch or one.tag] or [declared[0].name],
     }
     return {
         f"{FOLDER}/{name}": _templates().get_template(f"{name}.j2").render(values)
@@ -87,7 +87,7 @@ def _templates() -> Environment:
         comment_start_string="<%#",
         comment_end_string="%>",
     )
-    made.filters["plain"] = _plain
+    made.filters |= {"json": json.dumps, "plain": _plain}
     return made
 
 
