@@ -56,7 +56,7 @@ def test_every_verb_has_a_schema_and_every_schema_a_verb() -> None:
         ),
         ("workflow results", [f"--jobs={json.dumps(OUTCOME)}"]),
         ("build", []),
-        ("proof compare", [f"--built={DIGEST}", f"--proved={DIGEST}", "--commit=abc"]),
+        ("proof compare", ["--env=production", f"--built={DIGEST}", f"--proved={DIGEST}", "--commit=abc"]),
         ("report", []),
     ],
 )
