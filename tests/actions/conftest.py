@@ -66,6 +66,7 @@ class Project:
         self.artifacts = folder / "artifacts"
         self.record = folder / "record.jsonl"
         self.faults = folder / "faults.json"
+        self.log = folder / "act.log"
         self._folder = folder
         # Where the proofs are when nothing else is said: below the home that act gets.
         self._proofs = folder / "home" / ".local" / "state" / "kickoff" / SERVICE["name"] / "proofs"
@@ -232,8 +233,7 @@ class Project:
             "LANG": "C.UTF-8",
             "PATH": f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}",
         }
-        output = self._folder / "act.log"
-        with output.open("wb") as stream:
+        with self.log.open("wb") as stream:
             process = subprocess.Popen(
                 [*command, *more], cwd=self.root, env=minimal, stdout=stream, stderr=subprocess.STDOUT
             )
@@ -245,7 +245,7 @@ class Project:
             finally:
                 process.kill()
                 process.wait()
-        return self._read(status, output.read_text(encoding="utf-8"))
+        return self._read(status, self.log.read_text(encoding="utf-8"))
 
     def _wait_for(self, name: str, process: "subprocess.Popen[bytes]") -> None:
         deadline = time.monotonic() + 60

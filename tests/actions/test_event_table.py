@@ -2,7 +2,9 @@
 
 import json
 import threading
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -347,6 +349,10 @@ def test_the_image_is_built_on_every_runner_that_is_named(project: Project) -> N
     assert run.log.count("Success - Main Build for this machine") == 2
 
 
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
+
+
 def tagged() -> dict[str, Any]:
     return {"ref": "refs/tags/v1.2.3", "repository": {"default_branch": "main"}}
 
@@ -386,23 +392,25 @@ def test_a_reason_reaches_the_history_s_writer_and_nothing_else_reaches_the_shel
 
 def test_production_waits_for_the_staging_run_of_its_commit(project: Project) -> None:
     commit, digest = project.git("rev-parse", "HEAD").strip(), project.digest()
-    ended = threading.Event()
+    began, waited = threading.Event(), f"waiting for staging's proof of {commit[:7]}"
 
     def staging() -> None:
         with project.proofs.claim(commit, "somebody", "staging run 7"):
-            ended.wait(60)
+            began.set()
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and waited not in read(project.log):
+                time.sleep(0.1)
             project.prove(digest)
 
     thread = threading.Thread(target=staging)
     thread.start()
+    began.wait()
     try:
-        threading.Timer(3, ended.set).start()
         run = project.act("cd.yml", "push", tagged())
     finally:
-        ended.set()
         thread.join()
     assert run.status == 0, run.log[-3000:]
-    assert f"waiting for staging's proof of {commit[:7]}" in run.log
+    assert waited in run.log
     assert "staging run 7 by somebody since" in run.log
 
 
