@@ -71,7 +71,7 @@ class Repository:
         self.root, self.state = folder / "foreign", folder / "state"
         self.root.mkdir()
         self.ports = {name: free_port() for name in ("staging", "production")}
-        self.write("configs/service.yml", SERVICE)
+        self.write("kickoff.yml", SERVICE)
         for name, port in self.ports.items():
             text = ENVIRONMENT.format(name=name, kind=name, port=port)
             self.write(f"configs/environments/{name}.env", text)

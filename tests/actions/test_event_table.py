@@ -2,12 +2,15 @@
 
 import json
 import threading
+import time
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tests.actions.conftest import Project
+from kickoff import service
+from tests.actions.conftest import ROOT, Project
 
 JOBS = (
     "pre-deployment-checks",
@@ -46,7 +49,9 @@ class Row:
         edits: Files of the project that are changed first.
         interrupt_at: The call during which the run is cancelled.
         default_branch: The repository's default branch.
-        proved: Whose digest staging proved for the commit: ``same``, ``other``, or nothing.
+        proved: Whose digest was proved for the commit: ``same``, ``other``, or nothing.
+        environments: The declared environments; the usual three without any.
+        prover: The environment that proved it.
     """
 
     name: str
@@ -60,7 +65,22 @@ class Row:
     interrupt_at: str = ""
     default_branch: str = "main"
     proved: str = ""
+    environments: dict[str, Any] = field(default_factory=dict)
+    prover: str = "staging"
 
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The jobs whose results the row gives, in order."""
+        deploys = tuple(f"deploy-{name}" for name in self.environments)
+        return (*JOBS[:3], *deploys, *JOBS[-2:]) if deploys else JOBS
+
+
+FOREIGN: dict[str, Any] = {
+    "play": {},
+    "test": {"branch": "HEAD"},
+    "trial": {"tag": "rc-*", "after": "test"},
+    "live": {"tag": "shop-v*", "after": "trial"},
+}
 
 TABLE = [
     # Every event.                     checks gate build dev stag prod post summary
@@ -206,6 +226,62 @@ TABLE = [
         faults={"smoke live": {"sleep": 30}},
         interrupt_at="smoke live",
     ),
+    # Other names, another default branch, other tags.            checks gate build play test trial live post summary
+    Row(
+        "push to master",
+        "sss-s--ss",
+        RELEASED,
+        ref="refs/heads/master",
+        default_branch="master",
+        environments=FOREIGN,
+    ),
+    Row(
+        "tag that a pattern takes",
+        "sss--s-ss",
+        RELEASED,
+        ref="refs/tags/rc-1",
+        default_branch="master",
+        environments=FOREIGN,
+        proved="same",
+        prover="test",
+    ),
+    Row(
+        "tag of a commit that another environment proved",
+        "f-------f",
+        ref="refs/tags/shop-v1.2.3",
+        default_branch="master",
+        environments=FOREIGN,
+        proved="same",
+        prover="test",
+    ),
+    Row(
+        "tag of a commit that was proved where it has to be",
+        "sss---sss",
+        RELEASED,
+        ref="refs/tags/shop-v1.2.3",
+        default_branch="master",
+        environments=FOREIGN,
+        proved="same",
+        prover="trial",
+    ),
+    Row(
+        "dispatch of an environment that nothing else reaches",
+        "ssss---ss",
+        RELEASED,
+        event="workflow_dispatch",
+        ref="refs/heads/topic",
+        inputs={"environment": "play"},
+        default_branch="master",
+        environments=FOREIGN,
+    ),
+    Row(
+        "dispatch of an environment that is only usual elsewhere",
+        "f-------f",
+        event="workflow_dispatch",
+        inputs={"environment": "production"},
+        default_branch="master",
+        environments=FOREIGN,
+    ),
 ]
 
 
@@ -218,16 +294,18 @@ def test_event_table(row: Row, project: Project) -> None:
         else:
             path.unlink()
             project.write("app/other.py", "")
-    if row.edits:
+    if row.environments:
+        project.declare(row.environments, row.default_branch)
+    if row.edits or row.environments:
         project.commit()
     if row.proved:
-        project.prove(project.digest() if row.proved == "same" else f"sha256:{'0' * 64}")
+        project.prove(project.digest() if row.proved == "same" else f"sha256:{'0' * 64}", row.prover)
     payload: dict[str, Any] = {"ref": row.ref, "repository": {"default_branch": row.default_branch}}
     if row.inputs:
         payload["inputs"] = row.inputs
     run = project.act("cd.yml", row.event, payload, faults=row.faults, interrupt_at=row.interrupt_at)
 
-    shown = "".join({"success": "s", "failure": "f"}.get(run.jobs.get(job, ""), "-") for job in JOBS)
+    shown = "".join({"success": "s", "failure": "f"}.get(run.jobs.get(job, ""), "-") for job in row.jobs)
     assert shown == row.results, run.log[-4000:]
     # Every machine's own platform comes before the whole; when it fails there is no whole.
     ahead = {"failing build": "failure"}.get(row.name, None if row.results[2] == "-" else "success")
@@ -238,11 +316,41 @@ def test_event_table(row: Row, project: Project) -> None:
     assert not list(project.root.rglob("pwned"))
 
 
+def test_the_environments_of_this_repository_are_reached_by_a_dispatch(project: Project) -> None:
+    names = {one.name: {"after": one.after} if one.after else {} for one in service.load(ROOT).environments}
+    project.declare(names)
+    project.commit()
+    project.prove(project.digest())
+    for name in names:
+        payload = {"ref": "refs/heads/main", "inputs": {"environment": name}}
+        run = project.act("cd.yml", "workflow_dispatch", payload)
+        assert run.status == 0, run.log[-3000:]
+        assert [job for job in run.jobs if job.startswith("deploy-")] == [f"deploy-{name}"]
+
+
+def test_what_each_environment_proves_lets_the_next_one_go_on(project: Project) -> None:
+    project.declare(FOREIGN, "master")
+    commit = project.commit()
+    for ref, prover in (
+        ("refs/heads/master", "test"),
+        ("refs/tags/rc-1", "trial"),
+        ("refs/tags/shop-v1", ""),
+    ):
+        run = project.act("cd.yml", "push", {"ref": ref, "repository": {"default_branch": "master"}})
+        assert run.status == 0, run.log[-3000:]
+        proof = project.proofs_of(prover or "live").find(commit)
+        assert (proof is not None) == bool(prover), "nobody demands the proof of the last one"
+
+
 def test_the_image_is_built_on_every_runner_that_is_named(project: Project) -> None:
     runners = ("--var", 'IMAGE_RUNNERS=["ubuntu-24.04", "ubuntu-24.04-arm"]')
     run = project.act("cd.yml", more=(*runners, "--platform", "ubuntu-24.04-arm=-self-hosted"))
     assert run.status == 0, run.log[-3000:]
     assert run.log.count("Success - Main Build for this machine") == 2
+
+
+def read(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace") if path.exists() else ""
 
 
 def tagged() -> dict[str, Any]:
@@ -284,23 +392,25 @@ def test_a_reason_reaches_the_history_s_writer_and_nothing_else_reaches_the_shel
 
 def test_production_waits_for_the_staging_run_of_its_commit(project: Project) -> None:
     commit, digest = project.git("rev-parse", "HEAD").strip(), project.digest()
-    ended = threading.Event()
+    began, waited = threading.Event(), f"waiting for staging's proof of {commit[:7]}"
 
     def staging() -> None:
         with project.proofs.claim(commit, "somebody", "staging run 7"):
-            ended.wait(60)
+            began.set()
+            deadline = time.monotonic() + 60
+            while time.monotonic() < deadline and waited not in read(project.log):
+                time.sleep(0.1)
             project.prove(digest)
 
     thread = threading.Thread(target=staging)
     thread.start()
+    began.wait()
     try:
-        threading.Timer(3, ended.set).start()
         run = project.act("cd.yml", "push", tagged())
     finally:
-        ended.set()
         thread.join()
     assert run.status == 0, run.log[-3000:]
-    assert f"waiting for staging's proof of {commit[:7]}" in run.log
+    assert waited in run.log
     assert "staging run 7 by somebody since" in run.log
 
 

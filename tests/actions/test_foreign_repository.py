@@ -142,8 +142,8 @@ def loaded(team: Team) -> Team:
     catalogue = {"scenarios": {"smoke": scenario}, "comparison": known["comparison"]}
     team.write("configs/performance/scenarios.yml", yaml.safe_dump(catalogue))
     team.write("tests/performance/locustfile.py", LOCUSTFILE)
-    text = (team.root / "configs/service.yml").read_text()
-    team.write("configs/service.yml", text.replace("[smoke-candidate]", "[smoke-candidate, perf-baseline]"))
+    text = (team.root / "kickoff.yml").read_text()
+    team.write("kickoff.yml", text.replace("[smoke-candidate]", "[smoke-candidate, perf-baseline]"))
     return team
 
 

@@ -102,8 +102,8 @@ def test_every_phase_runs_in_the_order_of_the_workflow(scene: Scene, tmp_path: P
 
 
 def test_the_load_test_runs_where_it_is_demanded(scene: Scene) -> None:
-    text = (scene.repository.root / "configs/service.yml").read_text()
-    scene.repository.write("configs/service.yml", text.replace("[smoke-candidate]", "[perf-baseline]"))
+    text = (scene.repository.root / "kickoff.yml").read_text()
+    scene.repository.write("kickoff.yml", text.replace("[smoke-candidate]", "[perf-baseline]"))
     assert release() == 0
     assert scene.names()[7:10] == ["functional", "perf", "promote"]
 
