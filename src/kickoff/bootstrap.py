@@ -6,6 +6,7 @@ with a sentence instead of a syntax error.
 """
 
 import hashlib
+import importlib.util
 import os
 import shutil
 import subprocess
@@ -71,10 +72,10 @@ def create(home: str, purposes: "list[str]") -> str:
     say("preparing " + home + " from requirements/" + ", ".join(p + ".txt" for p in purposes))
     python = os.path.join(home, "bin", "python")
     if not os.path.exists(python):
-        _call([sys.executable, "-m", "venv", home])
+        _call([sys.executable, "-m", "venv", "--without-pip", home])
     uv = shutil.which("uv", path=os.path.dirname(python))
     if uv is None:
-        pip = [python, "-m", "pip", "install", "--no-user", "--quiet", "--require-hashes", "--no-deps"]
+        pip = [*_pip(python), "install", "--no-user", "--quiet", "--require-hashes", "--no-deps"]
         _call([*pip, "-r", _uv_lock(home)])
         uv = os.path.join(home, "bin", "uv")
         if not os.path.exists(uv):
@@ -162,6 +163,14 @@ def _cache(purpose: str) -> str:
         say("hint: set HOME or XDG_CACHE_HOME")
         sys.exit(2)
     return os.path.join(base, "kickoff", purpose + "-" + _wanted([purpose]).split()[-1][:16])
+
+
+def _pip(python: str) -> "list[str]":
+    """Return a pip for the environment of ``python``; one of its own takes seconds, and is removed again."""
+    if importlib.util.find_spec("pip"):
+        return [sys.executable, "-m", "pip", "--python", python]
+    _call([python, "-m", "ensurepip"])
+    return [python, "-m", "pip"]
 
 
 def _uv_lock(home: str) -> str:

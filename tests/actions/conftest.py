@@ -54,6 +54,56 @@ class Run:
         return [call["name"] for call in self.calls]
 
 
+def act_command(
+    folder: Path,
+    workflow: str,
+    event: str,
+    payload: Mapping[str, Any] | None,
+    variables: Mapping[str, str],
+) -> tuple[list[str], dict[str, str]]:
+    """Return act's command line and environment for a run that knows nothing of this machine.
+
+    Args:
+        folder: Where the run keeps its things.
+        workflow: File name below ``.github/workflows``.
+        event: Name of the event.
+        payload: The event; a push to main by default.
+        variables: What the workflow's steps see.
+    """
+    if ACT is None:
+        pytest.skip("act is missing: it comes with requirements/dev.txt")
+    event_file, empty, home = folder / "event.json", folder / "empty", folder / "home"
+    event_file.write_text(json.dumps(payload or {"ref": "refs/heads/main"}), encoding="utf-8")
+    empty.touch()
+    home.mkdir(exist_ok=True)
+    command = [ACT, event, "--json", "-P", "ubuntu-24.04=-self-hosted", "-P", "self-hosted=-self-hosted"]
+    command += ["--workflows", f".github/workflows/{workflow}", "--eventpath", str(event_file)]
+    command += ["--no-cache-server", "--action-cache-path", str(folder / "act")]
+    for kind in ("env-file", "secret-file", "var-file", "input-file"):
+        command += [f"--{kind}", str(empty)]
+    for name, value in variables.items():
+        command += ["--env", f"{name}={value}"]
+    path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
+    return command, {"HOME": str(home), "LANG": "C.UTF-8", "PATH": path}
+
+
+def read_log(output: str) -> tuple[dict[str, str], str]:
+    """Return how the jobs of a run of act ended, and all messages."""
+    jobs, messages = {}, []
+    for line in output.splitlines():
+        try:
+            entry = json.loads(line)
+        except ValueError:
+            messages.append(line)
+            continue
+        if not isinstance(entry, dict):
+            continue
+        if "jobResult" in entry:
+            jobs[entry["jobID"]] = entry["jobResult"]
+        messages.append(str(entry.get("msg", "")).rstrip("\n"))
+    return jobs, "\n".join(messages)
+
+
 class Project:
     """A git repository with the pipeline in it."""
 
@@ -178,16 +228,8 @@ class Project:
             interrupt_at: The call during which act gets a SIGINT.
             more: Further arguments for act.
         """
-        if ACT is None:
-            pytest.skip("act is missing: it comes with requirements/dev.txt")
-        event_file = self._folder / "event.json"
-        event_file.write_text(json.dumps(payload or {"ref": "refs/heads/main"}), encoding="utf-8")
         self.faults.write_text(json.dumps(faults or {}), encoding="utf-8")
         self.record.write_text("", encoding="utf-8")
-        empty = self._folder / "empty"
-        empty.touch()
-        home = self._folder / "home"
-        home.mkdir(exist_ok=True)
         variables = {
             "KICKOFF_EVIDENCE_DIR": str(self.evidence),
             "KICKOFF_ARTIFACT_DIR": str(self.artifacts),
@@ -195,18 +237,7 @@ class Project:
             "RECORDER_FAULTS": str(self.faults),
             **(env or {}),
         }
-        command = [ACT, event, "--json", "-P", "ubuntu-24.04=-self-hosted"]
-        command += ["--workflows", f".github/workflows/{workflow}", "--eventpath", str(event_file)]
-        command += ["--no-cache-server", "--action-cache-path", str(self._folder / "act")]
-        for kind in ("env-file", "secret-file", "var-file", "input-file"):
-            command += [f"--{kind}", str(empty)]
-        for name, value in variables.items():
-            command += ["--env", f"{name}={value}"]
-        minimal = {
-            "HOME": str(home),
-            "LANG": "C.UTF-8",
-            "PATH": f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}",
-        }
+        command, minimal = act_command(self._folder, workflow, event, payload, variables)
         output = self._folder / "act.log"
         with output.open("wb") as stream:
             process = subprocess.Popen(
@@ -233,19 +264,8 @@ class Project:
         return [json.loads(line) for line in self.record.read_text(encoding="utf-8").splitlines()]
 
     def _read(self, status: int, output: str) -> Run:
-        jobs, messages = {}, []
-        for line in output.splitlines():
-            try:
-                entry = json.loads(line)
-            except ValueError:
-                messages.append(line)
-                continue
-            if not isinstance(entry, dict):
-                continue
-            if "jobResult" in entry:
-                jobs[entry["jobID"]] = entry["jobResult"]
-            messages.append(str(entry.get("msg", "")).rstrip("\n"))
-        return Run(status, jobs, self._calls(), "\n".join(messages))
+        jobs, log = read_log(output)
+        return Run(status, jobs, self._calls(), log)
 
 
 @pytest.fixture

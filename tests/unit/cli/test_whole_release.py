@@ -36,7 +36,7 @@ OUTPUTS = {
     "stage": {"attempt": "7-ab", "changed": "true", "release": "r-1"},
     "promote": {"release": "r-1", "url": "http://127.0.0.1:1"},
     "smoke live": {"verdict": "pass"},
-    "prove": {"proof": "p.json", "artifact-name": "proof-staging-abc"},
+    "prove": {"proof": "p.json", "proof-name": "proof-staging-abc"},
 }
 BEFORE = ["env validate", "check", "build", "stack prepare", "env validate", "stage"]
 RELEASED = [
@@ -98,7 +98,7 @@ def test_every_phase_runs_in_the_order_of_the_workflow(scene: Scene, tmp_path: P
     assert given["watch"] == ["--env=staging", "--release=r-1"]
     found = github_output(tmp_path)
     assert (found["began"], found["verdict"]) == ("true", "pass")
-    assert (found["artifact-name"], found["release"]) == ("proof-staging-abc", "r-1")
+    assert (found["proof-name"], found["release"]) == ("proof-staging-abc", "r-1")
 
 
 def test_the_load_test_runs_where_it_is_demanded(scene: Scene) -> None:

@@ -103,7 +103,8 @@ def test_otherwise_one_is_made_from_the_locks_and_only_once(
     bootstrap.ensure("pipeline", "src/kickoff")
     assert home.is_relative_to(project / "cache")
     venv, pip, sync = commands
-    assert venv[1:] == ["-m", "venv", str(home)]
+    assert venv[1:] == ["-m", "venv", "--without-pip", str(home)]
+    assert pip[1:5] == ["-m", "pip", "--python", str(home / "bin" / "python")]
     assert "--require-hashes" in pip
     assert (home / "uv.txt").read_text() == "uv==2 \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\n"
     assert "--require-hashes" in sync
@@ -111,6 +112,27 @@ def test_otherwise_one_is_made_from_the_locks_and_only_once(
     bootstrap.ensure("pipeline", "src/kickoff")
     assert len(commands) == 3, "the second time nothing is installed"
     assert executed == [[str(home / "bin" / "python"), "src/kickoff", *sys.argv[1:]]] * 2
+
+
+def test_without_a_pip_of_the_callers_the_environment_gets_one(
+    project: Path, executed: list[list[str]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commands: list[list[str]] = []
+    home = project / "home"
+
+    def call(command: list[str]) -> None:
+        commands.append(command)
+        if "install" in command:
+            (home / "bin").mkdir(parents=True)
+            (home / "bin" / "uv").touch()
+        home.mkdir(exist_ok=True)
+
+    monkeypatch.setattr("importlib.util.find_spec", lambda _name: None)
+    monkeypatch.setattr(bootstrap, "_call", call)
+    bootstrap.create(str(home), ["pipeline"])
+    python = str(home / "bin" / "python")
+    assert commands[1:3] == [[python, "-m", "ensurepip"], [python, "-m", "pip", *commands[2][3:]]]
+    assert "install" in commands[2]
 
 
 def test_a_changed_lock_makes_another_environment(project: Path) -> None:

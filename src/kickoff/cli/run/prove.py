@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
         evidence.write_atomic(path, json.dumps(statement, indent=1) + "\n")
         if environment in demanded:
             github.set_output("proof", path)
-            github.set_output("artifact-name", artifact_name(environment, arguments.commit))
+            github.set_output("proof-name", artifact_name(environment, arguments.commit))
             # On a machine that lasts the proof is found there; a runner of GitHub's is gone in a moment.
             if not github.context().hosted:
                 ledger.kept(described.name, environment).keep(statement)

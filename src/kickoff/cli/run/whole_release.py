@@ -26,12 +26,12 @@ from kickoff.service import Service
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OUTPUTS = {
-    "artifact-name": "prove",
     "attempt": "stage",
     "changed": "stage",
     "commit": "build",
     "digest": "build",
     "proof": "prove",
+    "proof-name": "prove",
     "release": "stage",
     "url": "promote",
 }
