@@ -2,18 +2,17 @@
 
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kickoff import environments
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
 from kickoff.evidence import write_atomic
 
-ENVIRONMENTS = ("development", "staging", "production")
 FILE = "plan.json"
-PROVED_IN = {"production": "staging"}
-"""Environments that get only what another one has proved."""
 
 _UNPLANNED = {"deployments": [], "reason": "the workflow makes no plan: its evidence says what was deployed"}
 _BRANCH, _TAG = "refs/heads/", "refs/tags/"
@@ -30,7 +29,8 @@ class Plan:
         ref: Full ref of the event.
         commit: The commit that is shipped, as 40 hex digits.
         reason: Why, in one sentence.
-        unproven_reason: Why a commit that staging never proved may go to production; recorded.
+        unproven_reason: Why a commit that was never proved may go on all the same; recorded.
+        after: The environment that must have proved the commit before it is shipped; empty for none.
     """
 
     deployments: tuple[str, ...]
@@ -39,11 +39,7 @@ class Plan:
     commit: str
     reason: str
     unproven_reason: str = ""
-
-    @property
-    def needs_proof(self) -> bool:
-        """True when the commit must have been proved before it is shipped."""
-        return any(name in PROVED_IN for name in self.deployments)
+    after: str = ""
 
     @property
     def jobs(self) -> tuple[str, ...]:
@@ -90,40 +86,45 @@ def wanted_revision(inputs: Mapping[str, str]) -> str:
     return release
 
 
-def decide(*, event: str, ref: str, inputs: Mapping[str, str], default_branch: str, commit: str) -> Plan:
+def decide(
+    *,
+    event: str,
+    ref: str,
+    inputs: Mapping[str, str],
+    declared: Sequence[DeclaredEnvironment],
+    default_branch: str,
+    commit: str,
+) -> Plan:
     """Decide what an event deploys.
 
     Args:
         event: Name of the event.
         ref: Full ref the event happened on.
         inputs: Inputs of a ``workflow_dispatch``; ignored for every other event.
-        default_branch: Name of the branch whose every push goes to staging.
+        declared: The environments of the service.
+        default_branch: Name of the repository's default branch.
         commit: The commit to ship, as 40 hex digits.
 
     Raises:
-        KickoffError: A dispatch names an unknown environment, or a reason with control characters.
+        KickoffError: A dispatch names an unknown environment, or a reason with control characters; or a push
+            to the default branch would reach two environments.
     """
-
-    def plan(reason: str, *deployments: str, unproven: str = "") -> Plan:
-        return Plan(deployments, event, ref, commit, reason, unproven)
-
     if event == "workflow_dispatch":
-        environment = inputs.get("environment", "")
-        if environment not in ENVIRONMENTS:
-            raise KickoffError(
-                f"cannot deploy to {environment!r}: no such environment",
-                hint=f"choose one of {', '.join(ENVIRONMENTS)}",
-            )
+        chosen = environments.require(declared, inputs.get("environment", ""))
         unproven = inputs.get("unproven-reason", "").strip()
         if _CONTROL.search(unproven):
             raise KickoffError("unproven-reason must be one line of text", hint="leave out line breaks")
-        return plan(f"a person asked for {environment}", environment, unproven=unproven)
-    if event == "push" and ref == f"{_BRANCH}{default_branch}":
-        return plan(f"every push to {default_branch} goes to staging", "staging")
-    if event == "push" and re.match(rf"{_TAG}v[^/]*$", ref):
-        return plan(f"the tag {ref.removeprefix(_TAG)} goes to production", "production")
-    where = ref.removeprefix(_BRANCH).removeprefix(_TAG) or "no ref"
-    return plan(f"{event or 'no event'} on {where} deploys nothing: checks only")
+        reason = f"a person asked for {chosen.name}"
+        return Plan((chosen.name,), event, ref, commit, reason, unproven, chosen.after)
+    where = ref.removeprefix(_BRANCH).removeprefix(_TAG)
+    if event == "push":
+        for one in environments.resolve(declared, default_branch):
+            if one.takes(ref):
+                what = f"the tag {where}" if ref.startswith(_TAG) else f"every push to {where}"
+                return Plan((one.name,), event, ref, commit, f"{what} goes to {one.name}", after=one.after)
+    return Plan(
+        (), event, ref, commit, f"{event or 'no event'} on {where or 'no ref'} deploys nothing: checks only"
+    )
 
 
 def record_results(directory: Path, jobs: Mapping[str, Any]) -> dict[str, Any]:

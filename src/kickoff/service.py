@@ -11,6 +11,8 @@ from typing import Any
 import yaml
 from jsonschema import Draft202012Validator
 
+from kickoff import environments
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
 
@@ -122,10 +124,17 @@ class Service:
     locustfile: str
     load_environment: tuple[str, ...]
     scenarios: str
+    environments: tuple[DeclaredEnvironment, ...]
+
+    def declared(self, environment: str) -> DeclaredEnvironment:
+        """Return an environment's declaration; one that nothing reaches by itself when there is none."""
+        found = (one for one in self.environments if one.name == environment)
+        return next(found, DeclaredEnvironment(environment))
 
     def checks_for(self, environment: str) -> tuple[str, ...]:
         """Return the checks that must have passed before a promotion in ``environment``."""
         named = [*self.required_checks, *self.required_checks_in.get(environment, ())]
+        named += self.declared(environment).required_checks
         if self.functional is not None and environment in self.functional.environments:
             named.append(FUNCTIONAL)
         return tuple(dict.fromkeys([*named, *(check.stage for check in self.checks_in(environment))]))
@@ -203,6 +212,7 @@ def parse(text: str, source: str) -> Service:
         load_environment=tuple(performance.get("environment", ())),
         locustfile=performance.get("locustfile", "tests/performance/locustfile.py"),
         scenarios=performance.get("scenarios", "configs/performance/scenarios.yml"),
+        environments=environments.parse(document.get(environments.KEY), text, source),
     )
 
 
@@ -210,7 +220,9 @@ def _agree(text: str, document: Mapping[str, Any], source: str) -> None:
     """Refuse a functional test that is demanded where it does not run: nothing could be promoted there."""
     runs = document.get("functional", {}).get("in", [])
     demanded = {FUNCTIONAL: "every environment"} if FUNCTIONAL in document["required_checks"] else {}
-    for environment, checks in document.get("required_checks_in", {}).items():
+    declared = document.get(environments.KEY, {}).items()
+    further = [(name, (entry or {}).get("required_checks", ())) for name, entry in declared]
+    for environment, checks in (*document.get("required_checks_in", {}).items(), *further):
         if FUNCTIONAL in checks and environment not in runs:
             demanded[FUNCTIONAL] = environment
     if demanded and runs:

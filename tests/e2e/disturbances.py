@@ -20,15 +20,15 @@ import httpx
 import psutil
 import yaml
 
-from kickoff import plan
 from kickoff.artifact import ledger
+from kickoff.environments import DeclaredEnvironment
 from kickoff.release import traffic
 from kickoff.release.route import Route, render
 from kickoff.release.routers import traefik
 from kickoff.release.stores import lines
 from kickoff.release.targets.local import target
 from kickoff.release.targets.local.supervision import Supervisor
-from kickoff.service import CONFIG
+from kickoff.service import CONFIG, Service
 from tests.e2e.scene import Scene
 
 DEAD_PROXY = "http://127.0.0.1:9"
@@ -547,13 +547,16 @@ def proof_demanded_late(scene: Scene) -> Iterator[None]:
 
 
 def _demanded() -> AbstractContextManager[object]:
-    return patch.dict(plan.PROVED_IN, {"development": "staging"})
+    def declared(_service: Service, name: str) -> DeclaredEnvironment:
+        return DeclaredEnvironment(name, after="staging" if name == "development" else "")
+
+    return patch.object(Service, "declared", declared)
 
 
 @contextmanager
 def _proof(scene: Scene, **more: object) -> Iterator[Path]:
     """Keep staging's proof of what is about to be shipped."""
-    proofs = ledger.FolderLedger(scene.project.state / "fixture" / "proofs", "staging")
+    proofs = ledger.FolderLedger(scene.project.state / "fixture" / "proofs" / "staging", "staging")
     statement = {
         "version": 1,
         "environment": "staging",

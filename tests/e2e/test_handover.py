@@ -173,7 +173,7 @@ def test_a_host_takes_only_what_the_runner_brings_a_proof_of(away: Away) -> None
     assert refused.returncode == 1, refused.stderr
     assert f"staging never proved {commit[:7]}" in refused.stderr
     assert not (away.host.state / "fixture" / "production" / "journal.jsonl").exists()
-    proofs = FolderLedger(away.root.parent / "runner-state" / "fixture" / "proofs", "staging")
+    proofs = FolderLedger(away.root.parent / "runner-state" / "fixture" / "proofs" / "staging", "staging")
     digest = arguments[5].partition("=")[2]
     proofs.keep(STATEMENT | {"commit": commit, "digest": digest})
     staged = stage()

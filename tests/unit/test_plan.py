@@ -7,14 +7,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from kickoff import plan
+from kickoff import environments, plan
 from kickoff.errors import KickoffError
 
 COMMIT = "a" * 40
 
 
 def decide(event: str, ref: str, inputs: dict[str, str] | None = None, branch: str = "main") -> plan.Plan:
-    return plan.decide(event=event, ref=ref, inputs=inputs or {}, default_branch=branch, commit=COMMIT)
+    return plan.decide(
+        event=event,
+        ref=ref,
+        inputs=inputs or {},
+        declared=environments.DEFAULT,
+        default_branch=branch,
+        commit=COMMIT,
+    )
 
 
 @pytest.mark.parametrize(
@@ -70,9 +77,9 @@ def test_the_reason_for_an_unproven_commit_is_kept_and_is_one_line() -> None:
 def test_production_alone_needs_a_proof() -> None:
     for environment in ("development", "staging", "production"):
         decision = decide("workflow_dispatch", "refs/heads/main", {"environment": environment})
-        assert decision.needs_proof == (environment == "production")
-    assert decide("push", "refs/tags/v1.0.0").needs_proof
-    assert not decide("push", "refs/heads/main").needs_proof
+        assert decision.after == ("staging" if environment == "production" else "")
+    assert decide("push", "refs/tags/v1.0.0").after == "staging"
+    assert decide("push", "refs/heads/main").after == ""
 
 
 def test_only_a_push_or_a_dispatch_ever_deploys() -> None:

@@ -16,7 +16,7 @@ import pytest
 import yaml
 
 from kickoff import service as services
-from kickoff.artifact.github_ledger import PREDICATE, WORKFLOW, artifact_name
+from kickoff.artifact.github_ledger import PREDICATE, WORKFLOW
 from kickoff.cli.verbs import VERBS
 from kickoff.environment.secret_source import BESIDE_SCHEMA
 from kickoff.stack import every_key
@@ -28,7 +28,8 @@ LOCAL = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
 GITHUB_ONLY = ("./.github/actions/python", "./actions/attest", "./actions/attest-image", "./actions/carry")
 """What wraps actions that run on GitHub alone: act fetches what it uses only when it is called."""
 ON_GITHUB = tuple(f"{name.removeprefix('./')}/action.yml" for name in GITHUB_ONLY)
-DEPLOYS = ("deploy-development", "deploy-staging", "deploy-production")
+ENVIRONMENTS = [one.name for one in services.load(ROOT).environments]
+DEPLOYS = [f"deploy-{name}" for name in ENVIRONMENTS]
 PINS = {
     "actions/checkout": ("3d3c42e5aac5ba805825da76410c181273ba90b1", "v7.0.1"),
     "actions/setup-python": ("5fda3b95a4ea91299a34e894583c3862153e4b97", "v7.0.0"),
@@ -230,23 +231,18 @@ def test_the_jobs_have_the_names_of_the_design() -> None:
         "quality-gate",
         "build-image",
         "build-and-push",
-        "deploy-development",
-        "deploy-staging",
-        "deploy-production",
+        *DEPLOYS,
         "post-deployment",
         "deployment-summary",
     ]
+    assert {"deploy-development", "deploy-staging", "deploy-production"} <= set(DEPLOYS)
     assert all(job["name"] == name for name, job in CD["jobs"].items())
 
 
 def test_the_triggers_are_those_of_the_design() -> None:
     triggers = CD["on"]
     assert triggers["push"] == {"branches": ["main"], "tags": ["v*"]}
-    assert triggers["workflow_dispatch"]["inputs"]["environment"]["options"] == [
-        "development",
-        "staging",
-        "production",
-    ]
+    assert triggers["workflow_dispatch"]["inputs"]["environment"]["options"] == ENVIRONMENTS
 
 
 def test_deploys_are_never_three_copies() -> None:
@@ -305,8 +301,7 @@ def test_the_longest_wait_for_a_proof_fits_into_its_job() -> None:
 
 def test_the_proof_is_kept_under_the_name_it_is_looked_for() -> None:
     [step] = [step for step in CD["jobs"]["post-deployment"]["steps"] if step["name"] == "Keep the proof"]
-    commit = "${{ needs.pre-deployment-checks.outputs.commit }}"
-    assert step["with"]["name"] == artifact_name("staging", commit)
+    assert step["with"]["name"] == "${{ steps.prove.outputs.proof-name }}"
     assert [path.name for path in WORKFLOWS if path.name == WORKFLOW] == ["cd.yml"]
     # A staging run in progress is recognised by its title.
     assert "format('{0} → {1}', inputs.release || github.ref_name, inputs.environment)" in CD["run-name"]
@@ -348,9 +343,12 @@ def test_what_is_signed_are_the_artefact_and_the_file_of_its_proof(tmp_path: Pat
 def test_deploys_to_one_environment_queue_whatever_their_ref() -> None:
     group = CD["concurrency"]["group"]
     assert CD["concurrency"]["cancel-in-progress"] is False
-    assert "inputs.environment" in group
-    assert "github.ref " not in group
-    assert not group.endswith("github.ref }}")
+    assert group.startswith("cd-${{ inputs.environment || ")
+    # A ref only chooses the name of an environment, and is never part of the group itself.
+    assert set(re.findall(r"(?:&&|\|\|) '([a-z-]+)'", group)) <= {*ENVIRONMENTS, "checks"}
+    assert re.fullmatch(
+        r"cd-\$\{\{ inputs\.environment( \|\| \([^()]*(\([^()]*\))?[^()]*\))* \|\| 'checks' \}\}", group
+    )
     rollback = load(ROOT / ".github" / "workflows" / "rollback.yml")
     assert rollback["concurrency"]["group"].startswith("rollback-")
 

@@ -5,14 +5,14 @@ from pathlib import Path
 from typing import Any
 
 from kickoff import github
-from kickoff.artifact import promotion
+from kickoff.artifact import ledger, promotion
 from kickoff.artifact.github_ledger import GitHubLedger
 from kickoff.artifact.ledger import FolderLedger, Ledger
 from kickoff.artifact.promotion import Decision, Standing
 from kickoff.artifact.source import tags
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.paths import HANDED_OVER, state_root
-from kickoff.plan import PROVED_IN
+from kickoff.paths import HANDED_OVER
+from kickoff.service import Service
 
 CARRIED = "proofs"
 """Folder beside a handed-over project, with the proof that the runner looked up: no commit can bring one."""
@@ -22,22 +22,22 @@ ATTESTED = "KICKOFF_ATTESTATIONS"
 """Variable that demands attestations in a private repository, too: ``true`` or ``false``."""
 
 
-def ledgers(root: Path, service: str, environment: str, commit: str) -> list[Ledger]:
+def ledgers(root: Path, service: Service, environment: str, commit: str) -> list[Ledger]:
     """Return where the proofs that ``environment`` demands are kept, the nearest first.
 
     Args:
         root: The project.
-        service: Its name.
+        service: Its service.
         environment: One that gets only what another one proved.
         commit: 40 hexadecimal digits.
     """
-    where, proved_in = github.context(), PROVED_IN[environment]
+    where, proved_in = github.context(), service.declared(service.declared(environment).after)
     found: list[Ledger] = []
     # On a machine that lasts the proof is found there; a runner of GitHub's is gone in a moment.
     if not where.hosted:
-        found.append(FolderLedger(state_root(service, "proofs"), proved_in))
+        found.append(ledger.kept(service.name, proved_in.name))
     if os.environ.get(HANDED_OVER):
-        found.append(FolderLedger(root.parent / CARRIED, proved_in))
+        found.append(FolderLedger(root.parent / CARRIED, proved_in.name))
     elif where.active and not where.act:
         attested = _attested()
         names = tags(root, commit)
@@ -47,13 +47,8 @@ def ledgers(root: Path, service: str, environment: str, commit: str) -> list[Led
     return found
 
 
-def needed(environment: str) -> bool:
-    """Tell whether an environment gets only what another one proved."""
-    return environment in PROVED_IN
-
-
 def require_proof(
-    root: Path, service: str, environment: str, *, commit: str, digest: str, reason: str
+    root: Path, service: Service, environment: str, *, commit: str, digest: str, reason: str
 ) -> Decision | None:
     """Return by which leave an artefact may be staged: its proof, or the reason to do without.
 
@@ -61,7 +56,7 @@ def require_proof(
 
     Args:
         root: The project.
-        service: Its name.
+        service: Its service.
         environment: Where it is to be staged.
         commit: The commit it was built from.
         digest: The artefact.
@@ -74,19 +69,21 @@ def require_proof(
         KickoffError: Nobody gave a reason, and there is no proof, one that cannot be trusted, or one of
             another artefact (exit code 1); it is still being made (3); or nobody can be asked for it (4).
     """
-    if not needed(environment):
+    into = service.declared(environment)
+    if not into.after:
         return Decision(Standing.BYPASSED, reason=reason) if reason else None
     try:
         decision = _look_up(root, service, environment, commit, "")
-        promotion.require(decision, commit, 0)
+        promotion.require(decision, commit, 0, into)
         if decision.proof is not None:
-            promotion.compare(digest, decision.proof.digest)
+            promotion.compare(digest, decision.proof.digest, into)
     except KickoffError as error:
         if reason:
             return Decision(Standing.BYPASSED, reason=reason, doubts=(str(error), *error.causes))
         if error.code is ExitCode.REJECTED:
             where = github.context()
-            command = promotion.proving_command(commit, on_github=where.active and not where.act)
+            on_github = where.active and not where.act
+            command = promotion.proving_command(commit, into.after, on_github=on_github)
             error.hint = f"prove it: {command}"
         raise
     return decision
@@ -100,13 +97,13 @@ def record(leave: Decision) -> dict[str, Any]:
 
 
 def carry(
-    root: Path, service: str, environment: str, commit: str, folder: Path, *, reason: str
+    root: Path, service: Service, environment: str, commit: str, folder: Path, *, reason: str
 ) -> list[Path]:
     """Look a proof up here for a host that is about to stage ``commit``; return the file it is to be given.
 
     Args:
         root: The project.
-        service: Its name.
+        service: Its service.
         environment: Where it is to be staged.
         commit: The commit.
         folder: Where the file is written.
@@ -119,15 +116,16 @@ def carry(
         KickoffError: A place cannot be asked (exit code 4) or holds a proof that cannot be trusted (1), and
             nobody gave a reason to do without.
     """
-    if not needed(environment):
+    into = service.declared(environment)
+    if not into.after:
         return []
     decision = _look_up(root, service, environment, commit, reason)
     if decision.proof is None:
         return []
-    return [FolderLedger(folder, PROVED_IN[environment]).keep(decision.proof.statement)]
+    return [FolderLedger(folder, into.after).keep(decision.proof.statement)]
 
 
-def _look_up(root: Path, service: str, environment: str, commit: str, reason: str) -> Decision:
+def _look_up(root: Path, service: Service, environment: str, commit: str, reason: str) -> Decision:
     return promotion.look_up(
         ledgers(root, service, environment, commit),
         commit,

@@ -1,9 +1,9 @@
 """Proofs on GitHub: artefacts of the runs of ``cd.yml``, named after the environment and the commit.
 
 Anyone who can open a pull request can make a run upload an artefact of any name, so a name proves nothing.
-A proof counts only when GitHub itself says that its run was one of this repository's ``cd.yml`` on the
-default branch, by push or dispatch, and ended with success; and, where the repository has attestations, when
-that very run has signed it.
+A proof counts only when GitHub itself says that its run was one of this repository's ``cd.yml``, by a push
+that the environment takes or a dispatch on its branch or the default branch, and ended with success; and,
+where the repository has attestations, when that very run has signed it.
 """
 
 import hashlib
@@ -22,13 +22,13 @@ from kickoff import gh
 from kickoff.artifact import proof
 from kickoff.artifact.ledger import Running
 from kickoff.artifact.proof import Proof
+from kickoff.environments import DeclaredEnvironment, resolve
 from kickoff.errors import ExitCode, KickoffError
 
 WORKFLOW = "cd.yml"
 PREDICATE = "urn:kickoff:deployment-proof:v1"
 """Type of what ``actions/attest`` signs."""
 _PATH = f".github/workflows/{WORKFLOW}"
-_EVENTS = ("push", "workflow_dispatch")
 _HINT = "the job needs `actions: read`, `attestations: read`, `contents: read` and GH_TOKEN"
 _PAGE = 100
 _LARGEST = 4 * 1024 * 1024
@@ -47,7 +47,7 @@ class GitHubLedger:
 
     Args:
         repository: ``owner/name``.
-        default_branch: The branch whose runs count.
+        default_branch: A branch whose dispatches count, whichever branch the environment takes.
         environment: The environment whose proofs these are.
         names: Other names of the commit in question, such as its tags: what a dispatch may have been given.
         attested: Whether a proof needs an attestation in a private repository, too; in a public one it always
@@ -60,25 +60,28 @@ class GitHubLedger:
         self,
         repository: str,
         default_branch: str,
-        environment: str,
+        environment: DeclaredEnvironment,
         names: Collection[str] = (),
         *,
         attested: bool = False,
     ) -> None:
         self._root, self._actions = f"repos/{repository}", f"repos/{repository}/actions"
-        self._repository, self._branch, self._environment = repository, default_branch, environment
+        self._repository, self._environment = repository, environment.name
+        [self._source] = resolve([environment], default_branch)
+        self._branches = tuple(dict.fromkeys(filter(None, (default_branch, self._source.branch))))
         self._names, self._attested = frozenset(names), attested
 
     def running(self, commit: str) -> list[Running]:
         """Return the runs in progress, as :class:`~kickoff.artifact.ledger.Ledger` says.
 
-        The newest hundred runs of the default branch are looked at; a run that is not seen is not waited for.
+        The newest hundred runs of each ref are looked at; a run that is not seen is not waited for.
         """
-        path = f"{self._actions}/workflows/{WORKFLOW}/runs?branch={quote(self._branch)}&per_page=100"
-        listed = gh.api("GET", path, hint=_HINT)["workflow_runs"]
+        path = f"{self._actions}/workflows/{WORKFLOW}/runs?branch="
+        refs = [*self._branches, *sorted(filter(self._source.takes_tag, self._names))]
         return [
             Running(_actor(run), str(run["run_started_at"]), str(run["html_url"]))
-            for run in listed
+            for ref in refs
+            for run in gh.api("GET", f"{path}{quote(ref)}&per_page=100", hint=_HINT)["workflow_runs"]
             if run["status"] != "completed" and self._own(run) and self._about(run, commit)
         ]
 
@@ -106,36 +109,35 @@ class GitHubLedger:
 
     def _own(self, run: Mapping[str, Any]) -> bool:
         """True when a run is one that only people who may write to the repository can have started."""
-        path = str(run["path"]).partition("@")[0]
+        path, head = str(run["path"]).partition("@")[0], str(run["head_branch"])
+        pushed = run["event"] == "push" and (head == self._source.branch or self._source.takes_tag(head))
         return (
             path == _PATH
-            and run["event"] in _EVENTS
-            and run["head_branch"] == self._branch
+            and (pushed or (run["event"] == "workflow_dispatch" and head in self._branches))
             and run["repository"]["full_name"] == self._repository
             and (run["head_repository"] or {}).get("full_name") == self._repository
         )
 
     def _on_branch(self, run: Mapping[str, Any]) -> bool:
-        """True when a run was on a commit of the default branch.
+        """True when a run was on a commit of its branch; for a tag, of the default branch.
 
         ``head_branch`` is but a name, which a tag may have as well.
 
         Raises:
             KickoffError: There is such a tag, so nobody can tell whose run this is (exit code 1).
         """
-        tag = f"refs/tags/{self._branch}"
-        for found in gh.api("GET", f"{self._root}/git/matching-refs/tags/{quote(self._branch)}", hint=_HINT):
+        head = str(run["head_branch"])
+        branch = head if head in self._branches else self._branches[0]
+        tag = f"refs/tags/{branch}"
+        for found in gh.api("GET", f"{self._root}/git/matching-refs/tags/{quote(branch)}", hint=_HINT):
             if found["ref"] == tag:
                 raise KickoffError(
-                    f"a tag is called {self._branch}, like the default branch: nobody can tell which of them "
-                    "a run was of",
+                    f"a tag is called {branch}, like the branch: nobody can tell which of them a run was of",
                     code=ExitCode.REJECTED,
                     at=str(run["html_url"]),
                     hint=f"see who made it, and delete it: git push origin :{tag}",
                 )
-        tip = gh.api("GET", f"{self._root}/branches/{quote(self._branch, safe='')}", hint=_HINT)["commit"][
-            "sha"
-        ]
+        tip = gh.api("GET", f"{self._root}/branches/{quote(branch, safe='')}", hint=_HINT)["commit"]["sha"]
         try:
             path = f"{self._root}/compare/{tip}...{run['head_sha']}?per_page=1"
             return gh.api("GET", path, hint=_HINT)["status"] in ("identical", "behind")
@@ -151,7 +153,7 @@ class GitHubLedger:
         what, _, where = str(run["display_title"]).partition(" → ")
         if where != self._environment:
             return False
-        if what == self._branch:
+        if what == run["head_branch"]:
             return bool(run["head_sha"] == commit)
         release = re.fullmatch(r"([0-9a-f]{7})-[0-9a-f]{8}|([0-9a-f]{7,40})", what)
         return what in self._names or bool(release and commit.startswith(release[1] or release[2]))
@@ -174,11 +176,12 @@ class GitHubLedger:
         found = proof.read(document, environment=self._environment, commit=commit, source=source)
         # Whoever is not said to be private is public.
         if self._attested or run["repository"].get("private") is not True:
-            self._verify(text, found)
+            head = str(run["head_branch"])
+            self._verify(text, found, f"refs/{'heads' if head in self._branches else 'tags'}/{head}")
         return found
 
-    def _verify(self, text: bytes, found: Proof) -> None:
-        """Make sure that the run which kept a proof has signed it, on the default branch.
+    def _verify(self, text: bytes, found: Proof, ref: str) -> None:
+        """Make sure that the run which kept a proof has signed it, on its ref.
 
         Raises:
             KickoffError: It has not (exit code 1), or GitHub cannot be asked (4).
@@ -195,17 +198,18 @@ class GitHubLedger:
             except KickoffError as error:
                 why = " ".join(error.causes)
                 raise proof.unusable(found.source, f"it has no good attestation: {why}") from None
-        if not any(self._signed(one, found) for one in verified):
+        if not any(_signed(one, found, ref) for one in verified):
             raise proof.unusable(found.source, "its attestation is of another run, ref or content")
 
-    def _signed(self, attestation: Mapping[str, Any], found: Proof) -> bool:
-        result = attestation["verificationResult"]
-        certificate = result["signature"]["certificate"]
-        return (
-            certificate["sourceRepositoryRef"] == f"refs/heads/{self._branch}"
-            and str(certificate["runInvocationURI"]).startswith(f"{found.source}/")
-            and result["statement"]["predicate"] == found.statement
-        )
+
+def _signed(attestation: Mapping[str, Any], found: Proof, ref: str) -> bool:
+    result = attestation["verificationResult"]
+    certificate = result["signature"]["certificate"]
+    return (
+        certificate["sourceRepositoryRef"] == ref
+        and str(certificate["runInvocationURI"]).startswith(f"{found.source}/")
+        and result["statement"]["predicate"] == found.statement
+    )
 
 
 def _actor(run: Mapping[str, Any]) -> str:

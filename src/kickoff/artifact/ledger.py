@@ -19,6 +19,7 @@ from kickoff.artifact import proof
 from kickoff.artifact.proof import Proof
 from kickoff.errors import KickoffError
 from kickoff.evidence import now, write_atomic
+from kickoff.paths import state_root
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 
@@ -147,6 +148,11 @@ class FolderLedger:
 
     def _path(self, commit: str) -> Path:
         return self.folder / f"{commit}.json"
+
+
+def kept(service: str, environment: str) -> FolderLedger:
+    """Return the proofs of an environment that this machine keeps beside its state."""
+    return FolderLedger(state_root(service, "proofs") / environment, environment)
 
 
 def _run(text: bytes, path: Path) -> Running:

@@ -1,4 +1,4 @@
-"""May a commit go to production? Only when staging proved it, or a person says why not."""
+"""Leave for a commit to go on: the proof of the environment before, or a person's reason to do without."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -8,6 +8,7 @@ from enum import StrEnum
 from kickoff.artifact.bundle import checked
 from kickoff.artifact.ledger import Ledger, Running
 from kickoff.artifact.proof import Proof
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.gh import GitHubError
@@ -16,13 +17,12 @@ STAGE = "promotion"
 """Name of the evidence of :func:`look_up`."""
 COMPARISON = "same-artefact"
 """Name of the evidence of :func:`compare`."""
-_WHY = "production ships byte for byte what staging proved"
 _ATTEMPTS = 3
 """Questions in a row that may stay without an answer before the place counts as unreachable."""
 
 
 class Standing(StrEnum):
-    """Standing of a commit before production."""
+    """Standing of a commit before an environment that demands a proof."""
 
     PROVEN = "proven"
     BYPASSED = "bypassed"
@@ -151,35 +151,35 @@ def _ask(ledgers: Sequence[Ledger], commit: str) -> tuple[Proof | None, list[Run
     return None, running
 
 
-def proving_command(commit: str, *, on_github: bool) -> str:
-    """Return the command that ships ``commit`` to staging, and so proves it."""
+def proving_command(commit: str, environment: str, *, on_github: bool) -> str:
+    """Return the command that ships ``commit`` to ``environment``, and so proves it there."""
     if on_github:
-        return f"gh workflow run cd.yml -f environment=staging -f release={commit}"
-    return f"kickoff deploy --env staging --release {commit}"
+        return f"gh workflow run cd.yml -f environment={environment} -f release={commit}"
+    return f"kickoff release --env {environment} --commit {commit}"
 
 
-def require(decision: Decision, commit: str, limit: float) -> None:
-    """Refuse a commit that may not go to production.
+def require(decision: Decision, commit: str, limit: float, into: DeclaredEnvironment) -> None:
+    """Refuse a commit that may not go into an environment.
 
     Raises:
-        KickoffError: Staging never proved it (exit code 1), or was still at it (exit code 3).
+        KickoffError: The one before never proved it (exit code 1), or was still at it (exit code 3).
     """
     if decision.standing is Standing.TIMED_OUT:
         raise KickoffError(
-            f"staging is still at {commit[:7]}{f' after PROMOTE_WAIT, {limit:.0f} s' if limit else ''}",
+            f"{into.after} is still at {commit[:7]}{f' after PROMOTE_WAIT, {limit:.0f} s' if limit else ''}",
             code=ExitCode.INCONCLUSIVE,
             causes=[str(run) for run in decision.running],
-            hint="run this again when it has ended, or give production a longer PROMOTE_WAIT",
+            hint=f"run this again when it has ended, or give {into.name} a longer PROMOTE_WAIT",
         )
     if decision.standing not in (Standing.PROVEN, Standing.BYPASSED):
         raise KickoffError(
-            f"staging never proved {commit[:7]}, so production does not get it",
+            f"{into.after} never proved {commit[:7]}, so {into.name} does not get it",
             code=ExitCode.REJECTED,
-            hint="ship it to staging first",
+            hint=f"ship it to {into.after} first",
         )
 
 
-def compare(built: str, proved: str) -> None:
+def compare(built: str, proved: str, into: DeclaredEnvironment) -> None:
     """Refuse an artefact that is not, byte for byte, the one that was proved.
 
     Raises:
@@ -187,25 +187,28 @@ def compare(built: str, proved: str) -> None:
     """
     if checked(built) != checked(proved):
         raise KickoffError(
-            f"production would get another artefact than staging proved: built {built}, proved {proved}",
+            f"{into.name} would get another artefact than {into.after} proved: "
+            f"built {built}, proved {proved}",
             code=ExitCode.REJECTED,
-            hint="ship the commit to staging again, so that what is built now is what is proved",
+            hint=f"ship the commit to {into.after} again, so that what is built now is what is proved",
         )
 
 
 def look_up_evidence(
-    outcome: Decision | KickoffError, *, started: str, service: str, commit: str
+    outcome: Decision | KickoffError, *, into: DeclaredEnvironment, started: str, service: str, commit: str
 ) -> Evidence:
     """Return the evidence of a look-up.
 
     Args:
         outcome: The decision, or the refusal.
+        into: The environment that demands the proof.
         started: When it began, ISO 8601 UTC.
         service: Name of the service.
         commit: The commit in question.
     """
     error = outcome if isinstance(outcome, KickoffError) else None
-    rule, expected, log = f"proof of {commit[:7]}", "one from staging", error.causes if error else ()
+    rule, expected = f"proof of {commit[:7]}", f"one from {into.after}"
+    log: Sequence[str] = error.causes if error else ()
     facts: dict[str, object] = _refusal(error)
     if isinstance(outcome, KickoffError):
         summary = str(outcome)
@@ -221,7 +224,7 @@ def look_up_evidence(
         facts = {"proved_digest": proof.digest, "proved": proved}
     else:
         log, said = outcome.doubts, f"a person said why: {outcome.reason}"
-        summary = f"{commit[:7]} goes to production unproven: {outcome.reason}"
+        summary = f"{commit[:7]} goes to {into.name} unproven: {outcome.reason}"
         result = RuleResult("promotion.proof", rule, Verdict.NOT_APPLICABLE, "bypassed", expected, 0, said)
         facts = {"unproven_reason": outcome.reason}
     return Evidence(
@@ -239,11 +242,18 @@ def look_up_evidence(
 
 
 def comparison_evidence(
-    built: str, proved: str, error: KickoffError | None, *, started: str, service: str, commit: str
+    built: str,
+    proved: str,
+    error: KickoffError | None,
+    *,
+    into: DeclaredEnvironment,
+    started: str,
+    service: str,
+    commit: str,
 ) -> Evidence:
     """Return the evidence of a comparison; ``error`` is the refusal, if there was one."""
     verdict = _against(error) if error else Verdict.PASS
-    name = "built is what staging proved"
+    name, why = f"built is what {into.after} proved", f"{into.name} ships it byte for byte"
     return Evidence(
         stage=COMPARISON,
         environment="",
@@ -252,7 +262,7 @@ def comparison_evidence(
         started=started,
         service=service,
         inputs={"commit": commit},
-        rules=[RuleResult("promotion.same-artefact", name, verdict, built, proved, 1, _WHY if error else "")],
+        rules=[RuleResult("promotion.same-artefact", name, verdict, built, proved, 1, why if error else "")],
         facts=_refusal(error),
     )
 

@@ -137,7 +137,7 @@ def unusable(source: str, reason: str) -> KickoffError:
         f"the proof cannot be trusted: {reason}",
         code=ExitCode.REJECTED,
         at=source,
-        hint="ship the commit to staging again, which writes a new one",
+        hint="ship the commit there again, which writes a new one",
     )
 
 

@@ -5,6 +5,8 @@ import argparse
 from kickoff.cli.parser import Verbs, add_group, add_verb
 from kickoff.cli.verbs import VERBS
 
+_DEMANDING = "the environment that demands it (default: the only one that does)"
+
 
 def add(verbs: Verbs) -> None:
     """Add the verbs."""
@@ -63,7 +65,7 @@ def _proof(group: Verbs) -> None:
         codes=(0, 1, 2, 3, 4),
         env="",
     )
-    find.add_argument("--env", default="production", metavar="NAME", help="default: production")
+    find.add_argument("--env", default="", metavar="NAME", help=_DEMANDING)
     find.add_argument("--commit", required=True, help="40 hexadecimal digits")
     find.add_argument(
         "--unproven-reason", default="", metavar="TEXT", help="why to do without a proof; recorded"
@@ -77,6 +79,7 @@ def _proof(group: Verbs) -> None:
         codes=(0, 1, 2),
         env="",
     )
+    compare.add_argument("--env", default="", metavar="NAME", help=_DEMANDING)
     compare.add_argument("--built", required=True, metavar="SHA256", help="digest of what was built")
     compare.add_argument("--commit", required=True, help="the commit it was built from")
     compare.add_argument("--proved", required=True, metavar="SHA256", help="digest of what was proved")

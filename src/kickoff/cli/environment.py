@@ -161,7 +161,7 @@ def _github(group: Verbs) -> None:
     protect = add_verb(
         group,
         "protect",
-        "protect staging and production on GitHub: reviewers, waiting time, refs",
+        "protect the environments on GitHub: reviewers, waiting time, refs",
         _protect,
         examples=(
             "env protect --reviewer ada --wait-minutes 5 --dry-run",
@@ -178,10 +178,14 @@ def _github(group: Verbs) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="a login or ORG/TEAM that may approve production; repeat it, at most 6",
+        help="a login or ORG/TEAM that may approve environments of class production; repeat it, at most 6",
     )
     protect.add_argument(
-        "--wait-minutes", type=int, default=0, metavar="N", help="how long production waits (default: 0)"
+        "--wait-minutes",
+        type=int,
+        default=0,
+        metavar="N",
+        help="how long environments of class production wait (default: 0)",
     )
     protect.add_argument("--dry-run", action="store_true", help="print each call and change nothing")
 

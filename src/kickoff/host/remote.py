@@ -257,7 +257,7 @@ def _proofs(arguments: argparse.Namespace, root: Path) -> Iterator[list[Path]]:
         return
     name, commit, reason = arguments.env, arguments.commit, arguments.unproven_reason
     with tempfile.TemporaryDirectory(prefix="kickoff-proof-") as folder:
-        yield admission.carry(root, service.load(root).name, name, commit, Path(folder), reason=reason)
+        yield admission.carry(root, service.load(root), name, commit, Path(folder), reason=reason)
 
 
 def _environment(name: str, root: Path) -> dict[str, str]:

@@ -3,7 +3,6 @@
 import time
 from typing import Any
 
-from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.release import baseline, outcome, readiness, recording, strategy, traffic
@@ -112,7 +111,7 @@ def require_leave(session: Session, progress: Progress) -> None:
         Rejected: It was.
     """
     led_in = progress.proved_by or progress.unproven_reason
-    if admission.needed(session.environment.name) and not led_in:
+    if session.service.declared(session.environment.name).after and not led_in:
         raise Rejected(
             "not promoted: it was staged without the proof that this environment demands",
             hint="stage it again",

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
-from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 from kickoff.release import assembly, colours, outcome, readiness, recording, rollback_targets, traffic
@@ -274,7 +273,7 @@ def require_target(run: Run, request: Request) -> None:
             "for this one all the same add --force --reason 'WHY', which is recorded",
         )
     name = run.session.environment.name
-    if admission.needed(name) and not was_live and not request.unproven_reason:
+    if run.session.service.declared(name).after and not was_live and not request.unproven_reason:
         raise KickoffError(
             f"{request.to} never was live in {name}, which takes only what was proved",
             hint="add --unproven-reason 'WHY', which is recorded",

@@ -55,7 +55,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
     """
     started, session = now(), run.session
     leave = admission.require_proof(
-        run.root, session.service.name, session.environment.name,
+        run.root, session.service, session.environment.name,
         commit=candidate.commit, digest=candidate.digest, reason=candidate.unproven_reason,
     )  # fmt: skip
     artifact = session.target.find(candidate.directory, candidate.digest)

@@ -1,16 +1,20 @@
 """Admission: what an environment that demands a proof takes, wherever the engine asks for it."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from kickoff import service
 from kickoff.artifact import admission
 from kickoff.artifact.github_ledger import GitHubLedger
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.artifact.promotion import Decision, Standing
+from kickoff.environments import DEFAULT
 from kickoff.errors import KickoffError
 from tests.unit.artifact.test_ledger import COMMIT, DIGEST, STATEMENT
 
+DEMO = replace(service.load(Path(__file__).resolve().parents[3]), name="demo", environments=DEFAULT)
 OTHER = f"sha256:{'2' * 64}"
 NOWHERE = ("GITHUB_ACTIONS", "ACT", "RUNNER_ENVIRONMENT", "GITHUB_EVENT_PATH", "KICKOFF_HANDED_OVER")
 
@@ -21,13 +25,13 @@ def proofs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FolderLedger:
     for name in NOWHERE:
         monkeypatch.delenv(name, raising=False)
     monkeypatch.setenv("KICKOFF_STATE_ROOT", str(tmp_path / "state"))
-    return FolderLedger(tmp_path / "state" / "demo" / "proofs", "staging")
+    return FolderLedger(tmp_path / "state" / "demo" / "proofs" / "staging", "staging")
 
 
 def ask(
     root: Path, environment: str = "production", *, digest: str = DIGEST, reason: str = ""
 ) -> Decision | None:
-    return admission.require_proof(root, "demo", environment, commit=COMMIT, digest=digest, reason=reason)
+    return admission.require_proof(root, DEMO, environment, commit=COMMIT, digest=digest, reason=reason)
 
 
 def test_an_environment_that_demands_nothing_takes_anything(tmp_path: Path, proofs: FolderLedger) -> None:
@@ -51,7 +55,7 @@ def test_what_nobody_proved_is_refused_with_the_command_that_proves_it(
     with pytest.raises(KickoffError, match="staging never proved aaaaaaa") as error:
         ask(tmp_path)
     assert error.value.code == 1
-    assert error.value.hint == f"prove it: kickoff deploy --env staging --release {COMMIT}"
+    assert error.value.hint == f"prove it: kickoff release --env staging --commit {COMMIT}"
 
 
 def test_another_artefact_of_the_same_commit_is_refused(tmp_path: Path, proofs: FolderLedger) -> None:
@@ -94,7 +98,7 @@ def test_on_github_it_asks_there_and_on_a_host_it_reads_what_was_carried(
     tmp_path: Path, proofs: FolderLedger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def found() -> list[type]:
-        return [type(one) for one in admission.ledgers(tmp_path, "demo", "production", COMMIT)]
+        return [type(one) for one in admission.ledgers(tmp_path, DEMO, "production", COMMIT)]
 
     monkeypatch.setattr(admission, "tags", lambda *_: [])
     assert found() == [FolderLedger]
@@ -121,7 +125,7 @@ def test_a_runner_carries_its_proof_to_the_host_which_reads_it_again(
 
     def carry(environment: str = "production") -> list[Path]:
         folder = handed / admission.CARRIED
-        return admission.carry(tmp_path, "demo", environment, COMMIT, folder, reason="")
+        return admission.carry(tmp_path, DEMO, environment, COMMIT, folder, reason="")
 
     assert carry() == [], "the host refuses what it has no proof of"
     proofs.keep(STATEMENT)

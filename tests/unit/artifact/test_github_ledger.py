@@ -15,10 +15,12 @@ import pytest
 
 from kickoff import gh
 from kickoff.artifact.github_ledger import GitHubLedger
+from kickoff.environments import DEFAULT, DeclaredEnvironment
 from kickoff.errors import KickoffError
 from tests.unit.artifact.test_ledger import COMMIT, DIGEST, STATEMENT
 from tests.unit.gh_stand_in import GitHub
 
+[STAGING] = [one for one in DEFAULT if one.name == "staging"]
 ROOT = Path(__file__).resolve().parents[3]
 HERE = "repos/o/r/actions"
 RUNS = f"GET {HERE}/workflows/cd.yml/runs?branch=main&per_page=100"
@@ -109,7 +111,7 @@ def offer(
 
 
 def ledger(*, attested: bool = False) -> GitHubLedger:
-    return GitHubLedger("o/r", "main", "staging", ["v1.2.3"], attested=attested)
+    return GitHubLedger("o/r", "main", STAGING, ["v1.2.3"], attested=attested)
 
 
 def test_the_proof_of_a_run_that_ended_well_is_found(github: GitHub) -> None:
@@ -180,7 +182,46 @@ def test_a_branch_with_a_slash_is_asked_for_by_its_name(github: GitHub) -> None:
     offer(github, run=RUN | {"head_branch": "release/1"})
     github.answer("GET repos/o/r/branches/release%2F1", {"commit": {"sha": TIP}})
     github.answer("GET repos/o/r/git/matching-refs/tags/release/1", [])
-    assert GitHubLedger("o/r", "release/1", "staging").find(COMMIT) is not None
+    assert GitHubLedger("o/r", "release/1", STAGING).find(COMMIT) is not None
+
+
+def test_the_environment_that_proves_may_take_another_branch_or_tags(github: GitHub) -> None:
+    develop = DeclaredEnvironment("staging", branch="develop")
+    candidates = DeclaredEnvironment("staging", tag="rc-*")
+
+    def found(source: DeclaredEnvironment, **run: Any) -> bool:
+        github.answer(ARTIFACTS, {"artifacts": []})
+        offer(github, run=RUN | run)
+        return GitHubLedger("o/r", "main", source).find(COMMIT) is not None
+
+    github.answer("GET repos/o/r/branches/develop", {"commit": {"sha": TIP}})
+    github.answer("GET repos/o/r/git/matching-refs/tags/develop", [])
+    assert found(develop, head_branch="develop")
+    assert found(develop, event="workflow_dispatch"), "a dispatch on the default branch counts, too"
+    assert not found(develop), "its pushes ship nothing there"
+    assert not found(develop, head_branch="topic", event="workflow_dispatch")
+    assert found(candidates, head_branch="rc-1")
+    assert not found(candidates, head_branch="rc-1", event="workflow_dispatch")
+    assert not found(candidates, head_branch="v1")
+    github.answer(comparison(COMMIT), {"status": "diverged"})
+    assert not found(candidates, head_branch="rc-1"), "what the tag names must be on the default branch"
+
+
+def test_a_proof_by_a_tag_is_signed_on_that_tag(github: GitHub) -> None:
+    source = DeclaredEnvironment("staging", tag="rc-*")
+    offer(github, run=PUBLIC | {"head_branch": "rc-1"})
+    attest(github, attestation(sourceRepositoryRef="refs/tags/rc-1"))
+    assert GitHubLedger("o/r", "main", source).find(COMMIT) is not None
+    attest(github, attestation(sourceRepositoryRef="refs/heads/main"))
+    with pytest.raises(KickoffError, match="its attestation is of another run, ref or content"):
+        GitHubLedger("o/r", "main", source).find(COMMIT)
+
+
+def test_a_run_by_a_tag_of_the_commit_is_waited_for(github: GitHub) -> None:
+    source = DeclaredEnvironment("staging", tag="rc-*")
+    tagged = IN_PROGRESS | {"head_branch": "rc-1"}
+    github.answer(RUNS.replace("branch=main", "branch=rc-1"), {"workflow_runs": [tagged]})
+    assert len(GitHubLedger("o/r", "main", source, ["v1", "rc-1"]).running(COMMIT)) == 1
 
 
 def test_what_strangers_keep_under_the_name_hides_nothing(github: GitHub) -> None:
@@ -431,7 +472,7 @@ def test_the_script_ends_with_4_when_github_cannot_be_asked(github: GitHub, tmp_
 def test_a_lasting_runner_finds_its_own_proof_without_asking_github(github: GitHub, tmp_path: Path) -> None:
     from kickoff.artifact.ledger import FolderLedger
 
-    FolderLedger(tmp_path / "state" / "football" / "proofs", "staging").keep(STATEMENT)
+    FolderLedger(tmp_path / "state" / "football" / "proofs" / "staging", "staging").keep(STATEMENT)
     more = {"KICKOFF_STATE_ROOT": str(tmp_path / "state")}
     done = require(github, tmp_path, environment="self-hosted", **more)
     assert done.returncode == 0, done.stderr

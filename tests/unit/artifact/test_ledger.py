@@ -31,7 +31,7 @@ STATEMENT: dict[str, Any] = {
 
 @pytest.fixture
 def ledger(tmp_path: Path) -> FolderLedger:
-    return FolderLedger(tmp_path / "state" / "demo" / "proofs", "staging")
+    return FolderLedger(tmp_path / "state" / "demo" / "proofs" / "staging", "staging")
 
 
 def test_what_is_kept_is_found_by_its_commit(ledger: FolderLedger) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import Any
 
 import pytest
 from hypothesis import given
@@ -11,13 +12,15 @@ from kickoff.artifact import promotion
 from kickoff.artifact.ledger import Running
 from kickoff.artifact.promotion import Decision, Standing
 from kickoff.artifact.proof import Proof
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Verdict
 from kickoff.gh import GitHubError
 
 COMMIT, DIGEST = "a" * 40, f"sha256:{'1' * 64}"
 PROOF = Proof("staging", COMMIT, DIGEST, "", "aaaaaaa-12345678", "2026-01-02T03:04:05+00:00", "a file")
-ABOUT = {"started": "2026-01-02T03:04:05Z", "service": "demo", "commit": COMMIT}
+INTO = DeclaredEnvironment("production", after="staging")
+ABOUT: dict[str, Any] = {"into": INTO, "started": "2026-01-02T03:04:05Z", "service": "demo", "commit": COMMIT}
 RUN = Running("somebody", "2026-01-02T03:04:05Z", "staging run 7")
 
 
@@ -177,7 +180,7 @@ def test_a_reason_overrules_what_cannot_be_asked_and_says_so() -> None:
 )
 def test_everything_but_a_proof_or_a_reason_is_refused(standing: Standing, code: int) -> None:
     with pytest.raises(KickoffError) as error:
-        promotion.require(Decision(standing, running=(RUN,)), COMMIT, 900)
+        promotion.require(Decision(standing, running=(RUN,)), COMMIT, 900, INTO)
     assert error.value.code == code
     evidence = promotion.look_up_evidence(error.value, **ABOUT)
     assert evidence.verdict is (Verdict.FAIL if code == 1 else Verdict.INCONCLUSIVE)
@@ -187,7 +190,7 @@ def test_everything_but_a_proof_or_a_reason_is_refused(standing: Standing, code:
 def test_a_proof_and_a_reason_pass_and_leave_different_evidence() -> None:
     proven, bypassed = Decision(Standing.PROVEN, PROOF), Decision(Standing.BYPASSED, reason="in a hurry")
     for decision in (proven, bypassed):
-        promotion.require(decision, COMMIT, 900)
+        promotion.require(decision, COMMIT, 900, INTO)
     first, second = (promotion.look_up_evidence(d, **ABOUT) for d in (proven, bypassed))
     assert (first.verdict, second.verdict) == (Verdict.PASS, Verdict.NOT_APPLICABLE)
     assert first.facts["proved_digest"] == DIGEST
@@ -197,10 +200,10 @@ def test_a_proof_and_a_reason_pass_and_leave_different_evidence() -> None:
 
 
 def test_production_ships_byte_for_byte_what_was_proved() -> None:
-    promotion.compare(DIGEST, DIGEST)
+    promotion.compare(DIGEST, DIGEST, INTO)
     other = f"sha256:{'2' * 64}"
     with pytest.raises(KickoffError) as error:
-        promotion.compare(other, DIGEST)
+        promotion.compare(other, DIGEST, INTO)
     assert error.value.code == 1
     assert other in str(error.value)
     assert DIGEST in str(error.value)
@@ -208,13 +211,13 @@ def test_production_ships_byte_for_byte_what_was_proved() -> None:
     assert evidence.verdict is Verdict.FAIL
     assert (evidence.rules[0].measured, evidence.rules[0].threshold) == (other, DIGEST)
     with pytest.raises(KickoffError, match="no digest"):
-        promotion.compare("", DIGEST)
+        promotion.compare("", DIGEST, INTO)
     assert promotion.comparison_evidence(DIGEST, DIGEST, None, **ABOUT).verdict is Verdict.PASS
 
 
 def test_the_proving_command_is_exact_where_it_is_needed() -> None:
-    on_github = promotion.proving_command(COMMIT, on_github=True)
+    on_github = promotion.proving_command(COMMIT, "staging", on_github=True)
     assert on_github == f"gh workflow run cd.yml -f environment=staging -f release={COMMIT}"
-    assert promotion.proving_command(COMMIT, on_github=False) == (
-        f"kickoff deploy --env staging --release {COMMIT}"
+    assert promotion.proving_command(COMMIT, "staging", on_github=False) == (
+        f"kickoff release --env staging --commit {COMMIT}"
     )

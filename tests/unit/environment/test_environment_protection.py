@@ -10,6 +10,8 @@ import pytest
 
 from kickoff.environment.github import protection
 from kickoff.environment.github.protection import Found, Protection, Ref, Reviewer
+from kickoff.environments import DeclaredEnvironment
+from kickoff.service import CONFIG
 from tests.unit.environment.support import ROOT
 from tests.unit.gh_stand_in import GitHub
 
@@ -23,7 +25,8 @@ REPOSITORY = {
 ADA, TEAM = Reviewer("User", 1, "ada"), Reviewer("Team", 2, "o/shippers")
 CUSTOM = {"protected_branches": False, "custom_branch_policies": True}
 BASE = "repos/o/r/environments"
-PRODUCTION = protection.default("production", "main", [ADA, TEAM], 5)
+STAGING = DeclaredEnvironment("staging", branch="HEAD")
+PRODUCTION = protection.default(DeclaredEnvironment("production", tag="v*"), "main", [ADA, TEAM], 5)
 
 
 def environment(minutes: int = 0, *reviewers: Reviewer) -> dict[str, Any]:
@@ -54,7 +57,23 @@ def github(tmp_path: Path) -> GitHub:
     made.answer("GET repos/{owner}/{repo}", REPOSITORY)
     made.answer("GET users/ada", {"id": 1})
     made.answer("GET orgs/o/teams/shippers", {"id": 2})
+    describe(made.folder)
     return made
+
+
+def describe(root: Path, declared: str = "", **files: str) -> None:
+    """Make a project with these environments; the usual three without any."""
+    (root / "configs" / "environments").mkdir(parents=True, exist_ok=True)
+    text = (
+        "name: shop\nbundle: [shop]\nprocesses: {web: {command: [shop]}}\nhealth: {live: /, ready: /}\n"
+        "required_checks: []\nsmoke: [{name: home, path: /}]\n"
+    )
+    (root / CONFIG).write_text(text + declared, encoding="utf-8")
+    for name in ("development", "staging", "production"):
+        files.setdefault(name, name)
+    for name, kind in files.items():
+        values = f"ENVIRONMENT_CLASS={kind}\nPUBLIC_PORT=8000\nDEPLOY_TARGET=local\n"
+        (root / "configs" / "environments" / f"{name}.env").write_text(values, encoding="utf-8")
 
 
 def settled(github: GitHub) -> None:
@@ -114,6 +133,26 @@ def test_a_dry_run_prints_every_call_and_makes_none(github: GitHub) -> None:
     }
 
 
+def test_every_declared_environment_is_protected_by_its_class(github: GitHub) -> None:
+    entries = '{play: , test: {branch: develop}, live: {tag: "r*", after: test}, spare: {after: test}}'
+    files = {"play": "development", "test": "staging", "live": "production", "spare": "production"}
+    describe(github.folder, f"environments: {entries}\n", **files)
+    done = protect(github, "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "/play" not in done.stderr and "/staging" not in done.stderr
+    shown = done.stderr.splitlines()
+    assert [line.split()[-1] for line in shown if line.strip().startswith("approval")] == [
+        "nobody",
+        "runs",
+        "runs",
+    ]
+    assert [line.partition("may deploy")[2].strip() for line in shown if "may deploy" in line] == [
+        "branch develop, branch main",
+        "branch main, tag r*",
+        "branch main",
+    ]
+
+
 def test_what_was_sent_is_read_back_and_a_difference_is_a_failure(github: GitHub) -> None:
     settled(github)
     path = f"{BASE}/production"
@@ -144,7 +183,7 @@ def test_an_environment_open_to_other_refs_is_set_to_name_them(policy: dict[str,
 
 
 def test_only_what_is_or_shall_be_there_is_sent() -> None:
-    staging = protection.default("staging", "main", [ADA], 5)
+    staging = protection.default(STAGING, "main", [], 0)
     assert protection.payload(Protection(), staging) == {"deployment_branch_policy": CUSTOM}
     assert protection.payload(PRODUCTION, staging) == {
         "deployment_branch_policy": CUSTOM,
@@ -152,7 +191,7 @@ def test_only_what_is_or_shall_be_there_is_sent() -> None:
         "reviewers": [],
         "prevent_self_review": False,
     }
-    assert not protection.default("production", "main", [], 0).prevent_self_review
+    assert not protection.default(STAGING, "main", [], 0).prevent_self_review
 
 
 def test_after_its_plan_nothing_differs() -> None:

@@ -1,10 +1,11 @@
 """The exit code, the secrets that are looked up, and the doctor."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kickoff import plan
+from kickoff import environments, plan, service
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.cli.main import main
 from kickoff.cli.run import deploy
@@ -58,11 +59,12 @@ def test_a_run_that_may_prove_a_commit_is_seen_by_those_who_wait_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KICKOFF_STATE_ROOT", str(tmp_path / "state"))
+    described = replace(service.load(ROOT), name="demo", environments=environments.DEFAULT)
     commit, folders = "a" * 40, Folders(tmp_path / "7", tmp_path)
-    ledger = FolderLedger(tmp_path / "state" / "demo" / "proofs", "staging")
+    ledger = FolderLedger(tmp_path / "state" / "demo" / "proofs" / "staging", "staging")
     for environment, seen in (("staging", 1), ("production", 0), ("development", 0)):
         decision = plan.Plan((environment,), "push", "refs/heads/main", commit, "because")
-        with deploy._claim("demo", decision, folders):
+        with deploy._claim(described, decision, folders):
             assert len(ledger.running(commit)) == seen
         assert ledger.running(commit) == []
 

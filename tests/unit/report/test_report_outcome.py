@@ -6,6 +6,7 @@ from dataclasses import replace
 import pytest
 
 from kickoff.artifact.promotion import Decision, Standing, look_up_evidence
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.report.judgement import RunVerdict
@@ -394,7 +395,9 @@ def test_thresholds_in_words(threshold: str, words: str) -> None:
 
 
 def promotion(outcome: Decision | KickoffError) -> Evidence:
-    return look_up_evidence(outcome, started=cases.staged().started, service="shop", commit=cases.COMMIT)
+    into = DeclaredEnvironment("production", after="staging")
+    started = cases.staged().started
+    return look_up_evidence(outcome, into=into, started=started, service="shop", commit=cases.COMMIT)
 
 
 def test_a_commit_without_proof_is_rejected_with_the_command_that_proves_it() -> None:

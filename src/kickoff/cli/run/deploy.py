@@ -17,20 +17,20 @@ from typing import Any
 
 from rich.console import Console
 
-from kickoff import bootstrap, masking, plan, service, stack
-from kickoff.artifact import source
-from kickoff.artifact.ledger import FolderLedger
+from kickoff import bootstrap, environments, masking, plan, service, stack
+from kickoff.artifact import ledger, source
 from kickoff.cli import output
 from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.paths import cache_home, state_root, user
+from kickoff.paths import cache_home, user
 from kickoff.pipeline import inputs, repository
 from kickoff.pipeline.display import Display, OnTerminal, Plain
 from kickoff.pipeline.inputs import Folders
 from kickoff.pipeline.progress import Progress
 from kickoff.pipeline.runner import Runner, parse
 from kickoff.report.terminal import closing_block
+from kickoff.service import Service
 
 _RESUME_LIMIT, _REPORT_LIMIT = 900, 120
 """Seconds; a rollback may have to drain the requests of the release it takes away."""
@@ -40,7 +40,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Run the pipeline and return its exit code."""
     root, venv = Path.cwd(), Path(sys.prefix)
     head = repository.inspect(root, allow_dirty=arguments.allow_dirty)
-    name = service.load(root).name
+    described = service.load(root)
+    environments.require_files(described.environments, root, schema.FOLDER)
     act = _act(venv)
     event = inputs.event_document(
         arguments.event,
@@ -53,6 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         event=arguments.event,
         ref=event["ref"],
         inputs=event.get("inputs", {}),
+        declared=described.environments,
         default_branch=head.default_branch,
         commit=source.resolve(root, plan.wanted_revision(event.get("inputs", {})) or head.commit),
     )
@@ -63,8 +65,8 @@ def run(arguments: argparse.Namespace) -> int:
     variables = inputs.variables(folders, run=run, venv=venv, caller=os.environ)
     inputs.write(folders, event=event, variables=variables, secrets=secrets)
     where = ", ".join(decision.deployments) or "checks only"
-    title = f"{name} {arguments.release or head.commit[:7]} → {where}"
-    with _work_folder() as work, _claim(name, decision, folders):
+    title = f"{described.name} {arguments.release or head.commit[:7]} → {where}"
+    with _work_folder() as work, _claim(described, decision, folders):
         command = inputs.command(act, arguments.event, folders, actor=event["sender"]["login"], work=work)
         runner = Runner(command, root=root, env=env, work=work)
         try:
@@ -102,13 +104,14 @@ def exit_code(status: int, outcome: Mapping[str, Any] | None, *, resumed: int, i
     return ExitCode.REJECTED if status else resumed
 
 
-def _claim(name: str, decision: plan.Plan, folders: Folders) -> AbstractContextManager[None]:
-    """Let a release to production wait for this run, when it may prove the commit it ships."""
-    proving = [one for one in decision.deployments if one in plan.PROVED_IN.values()]
+def _claim(described: Service, decision: plan.Plan, folders: Folders) -> AbstractContextManager[None]:
+    """Let a release that demands a proof wait for this run, when it may prove the commit."""
+    demanded = environments.proving(described.environments)
+    proving = [one for one in decision.deployments if one in demanded]
     if not proving:
         return nullcontext()
     place = f"{proving[0]} run {folders.run.name} (process {os.getpid()})"
-    return FolderLedger(state_root(name, "proofs"), proving[0]).claim(decision.commit, user(), place)
+    return ledger.kept(described.name, proving[0]).claim(decision.commit, user(), place)
 
 
 def find_secrets(root: Path, environ: Mapping[str, str]) -> dict[str, str]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 
-from kickoff import github, masking, service
+from kickoff import environments, github, masking, service
 from kickoff.cli import output
 from kickoff.environment import comparison as across
 from kickoff.environment import drift, explanation, loader, reference, secret_source
@@ -47,6 +47,8 @@ def run(name: str, arguments: argparse.Namespace) -> int:
         from kickoff.stack import sources
 
         os.environ.update(sources(environment, root))
+    if name == "validate" and not environment and service.CONFIG.is_file():
+        environments.require_files(service.load(root).environments, root, FOLDER)
     if name == "drift":
         arguments.read_running = read_running
     return _VERBS[name](arguments, root, os.environ)

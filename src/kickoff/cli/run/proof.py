@@ -1,16 +1,18 @@
-"""Let a commit into production only when staging proved it, and only the very artefact that was proved."""
+"""Let a commit on only when the environment before proved it, and only the very artefact that was proved."""
 
 import argparse
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kickoff import environment, github, plan, service
+from kickoff import environment, github, service
 from kickoff.artifact import admission, promotion
 from kickoff.artifact.promotion import Decision
 from kickoff.cli import output
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import now
+from kickoff.service import Service
 
 _INTERVAL, _INTERVAL_ON_GITHUB = 1.0, 15.0
 """Seconds between two looks; GitHub takes a thousand questions an hour."""
@@ -24,32 +26,33 @@ def find(arguments: argparse.Namespace) -> int:
     Raises:
         KickoffError: It was never proved (exit 1), or the environment demands no proof (exit 2).
     """
-    if arguments.env not in plan.PROVED_IN:
-        demanding = ", ".join(sorted(plan.PROVED_IN))
-        raise KickoffError(f"{arguments.env} demands no proof", hint=f"these do: {demanding}")
     root, started, where = Path.cwd(), now(), github.context()
-    name, commit = service.load(root).name, arguments.commit
-    limit = environment.setting(arguments.env, "PROMOTE_WAIT", root)
+    described, commit = service.load(root), arguments.commit
+    into = _demanding(arguments.env, described)
+    limit = environment.setting(into.name, "PROMOTE_WAIT", root)
     on_github = where.active and not where.act
-    command = promotion.proving_command(commit, on_github=on_github)
+    command = promotion.proving_command(commit, into.after, on_github=on_github)
     try:
         decision = promotion.look_up(
-            admission.ledgers(root, name, arguments.env, commit),
+            admission.ledgers(root, described, into.name, commit),
             commit,
             reason=arguments.unproven_reason,
             limit=limit,
             interval=_INTERVAL_ON_GITHUB if on_github else _INTERVAL,
-            say=_Narrator(commit).say,
+            say=_Narrator(commit, into.after).say,
         )
-        promotion.require(decision, commit, limit)
+        promotion.require(decision, commit, limit, into)
     except KickoffError as error:
         if error.code is ExitCode.REJECTED:
             error.hint = f"prove it: {command}"
-        promotion.look_up_evidence(error, started=started, service=name, commit=commit).write(
-            output.evidence_folder()
+        refusal = promotion.look_up_evidence(
+            error, into=into, started=started, service=described.name, commit=commit
         )
+        refusal.write(output.evidence_folder())
         raise
-    evidence = promotion.look_up_evidence(decision, started=started, service=name, commit=commit)
+    evidence = promotion.look_up_evidence(
+        decision, into=into, started=started, service=described.name, commit=commit
+    )
     evidence.write(output.evidence_folder())
     proof = decision.proof
     github.set_output("proved-digest", proof.digest if proof else "")
@@ -73,14 +76,21 @@ def compare(arguments: argparse.Namespace) -> int:
     Raises:
         KickoffError: It is another one (exit 1).
     """
-    started, name = now(), service.load(Path.cwd()).name
+    started, described = now(), service.load(Path.cwd())
+    into = _demanding(arguments.env, described)
     refusal = None
     try:
-        promotion.compare(arguments.built, arguments.proved)
+        promotion.compare(arguments.built, arguments.proved, into)
     except KickoffError as error:
         refusal = error
     evidence = promotion.comparison_evidence(
-        arguments.built, arguments.proved, refusal, started=started, service=name, commit=arguments.commit
+        arguments.built,
+        arguments.proved,
+        refusal,
+        into=into,
+        started=started,
+        service=described.name,
+        commit=arguments.commit,
     )
     evidence.write(output.evidence_folder())
     if refusal is not None:
@@ -91,11 +101,24 @@ def compare(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _demanding(name: str, described: Service) -> DeclaredEnvironment:
+    """Return the environment ``name``, or the only one there is, if it demands a proof."""
+    demanding = [one for one in described.environments if one.after]
+    names = ", ".join(one.name for one in demanding) or "none"
+    if not name and len(demanding) != 1:
+        raise KickoffError("--env is missing", hint=f"these environments demand a proof: {names}")
+    found = next((one for one in demanding if name in (one.name, "")), None)
+    if found is None:
+        raise KickoffError(f"{name} demands no proof", hint=f"these do: {names}")
+    return found
+
+
 class _Narrator:
     """Tells what is waited for: at once when it changes, and now and then while it does not."""
 
-    def __init__(self, commit: str) -> None:
-        self._commit, self._last, self._left = commit, "", float("inf")
+    def __init__(self, commit: str, environment: str) -> None:
+        self._what = f"{environment}'s proof of {commit[:7]}"
+        self._last, self._left = "", float("inf")
 
     def say(self, decision: Decision, left: float) -> None:
         """Say what is waited for, and how many seconds still."""
@@ -103,7 +126,7 @@ class _Narrator:
         if what == self._last and self._left - left < _HEARTBEAT:
             return
         until = (datetime.now(UTC) + timedelta(seconds=left)).strftime("%H:%M:%S")
-        text = f"waiting for staging's proof of {self._commit[:7]}, until {until} UTC at most: {what}"
+        text = f"waiting for {self._what}, until {until} UTC at most: {what}"
         if what != self._last:
             github.annotate("notice", text)
         output.say(f"  {text} ({left:.0f} s left)")

@@ -1,15 +1,20 @@
-"""Protect staging and production on GitHub: who approves, how long they wait, which refs may deploy."""
+"""Protect the environments on GitHub: who approves, how long they wait, which refs may deploy."""
 
 import argparse
 import json
+from pathlib import Path
 
-from kickoff import gh
+from kickoff import environment, environments, gh, service
 from kickoff.cli import output
+from kickoff.environment import schema
 from kickoff.environment.github import protection
 from kickoff.environment.github.protection import Call, Protection
+from kickoff.environment.loader import available
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
 
-ENVIRONMENTS = ("staging", "production")
+_OPEN, _APPROVED = "development", "production"
+"""Class of the environments that are left open, and of those that somebody has to approve."""
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -29,13 +34,17 @@ def run(arguments: argparse.Namespace) -> int:
             f"{len(arguments.reviewer)} reviewers are too many",
             hint=f"GitHub takes {protection.MOST_REVIEWERS}; name a team",
         )
+    classes = _classes(Path.cwd())
     repository = _repository(arguments.repository)
     branch = str(repository["default_branch"])
     reviewers = [protection.look_up(name) for name in arguments.reviewer]
     output.say(f"{repository['full_name']} ({repository['visibility']}, default branch {branch})")
     wrong, made = [], []
-    for name in ENVIRONMENTS:
-        wanted = protection.default(name, branch, reviewers, arguments.wait_minutes)
+    for declared, kind in classes.items():
+        name, approved = declared.name, kind == _APPROVED
+        wanted = protection.default(
+            declared, branch, reviewers if approved else (), arguments.wait_minutes if approved else 0
+        )
         path = f"repos/{repository['full_name']}/environments/{name}"
         calls = protection.plan(path, protection.read(path), wanted)
         output.say(f"{name}: {'as it should be' if not calls else ''}".rstrip())
@@ -56,10 +65,23 @@ def run(arguments: argparse.Namespace) -> int:
             causes=wrong,
             hint="run this again; if it stays so, look at Settings → Environments",
         )
-    if not reviewers:
-        output.say("note: nobody has to approve production; name somebody with --reviewer")
+    if not reviewers and _APPROVED in classes.values():
+        names = ", ".join(one.name for one, kind in classes.items() if kind == _APPROVED)
+        output.say(f"note: nobody has to approve {names}; name somebody with --reviewer")
     output.result({"repository": repository["full_name"], "calls": made, "changed": not arguments.dry_run})
     return 0
+
+
+def _classes(root: Path) -> dict[DeclaredEnvironment, str]:
+    """Return the declared environments to protect, each with its class."""
+    declared, files = service.load(root).environments, available(root)
+    environments.require_files(declared, root, schema.FOLDER)
+    kinds = {
+        one: str(environment.setting(one.name, schema.CLASS_KEY, root))
+        for one in declared
+        if one.name in files
+    }
+    return {one: kind for one, kind in kinds.items() if kind != _OPEN}
 
 
 def _repository(name: str) -> dict[str, object]:

@@ -4,17 +4,15 @@ import argparse
 import json
 from pathlib import Path
 
-from kickoff import evidence, github, plan, service
-from kickoff.artifact import artifact_type, proof
+from kickoff import environments, evidence, github, service
+from kickoff.artifact import artifact_type, ledger, proof
 from kickoff.artifact.github_ledger import artifact_name
-from kickoff.artifact.ledger import FolderLedger
 from kickoff.cli import output
 from kickoff.errors import KickoffError
-from kickoff.paths import state_root
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write ``proof.<environment>.json`` for each deployment.
+    """Write ``proof.<environment>.json`` for each deployment; keep the one that another environment demands.
 
     Raises:
         KickoffError: The evidence proves nothing; the message says why.
@@ -23,6 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
     proofs, lines = [], []
     documents = evidence.read(folder)
     described = service.load(Path.cwd())
+    demanded = environments.proving(described.environments)
     for environment in _names(arguments.deployments):
         statement = proof.state(
             documents,
@@ -34,13 +33,12 @@ def run(arguments: argparse.Namespace) -> int:
         )
         path = folder / f"proof.{environment}.json"
         evidence.write_atomic(path, json.dumps(statement, indent=1) + "\n")
-        github.set_output(f"{environment}-proof", path)
-        if environment in plan.PROVED_IN.values():
+        if environment in demanded:
             github.set_output("proof", path)
             github.set_output("proof-name", artifact_name(environment, arguments.commit))
             # On a machine that lasts the proof is found there; a runner of GitHub's is gone in a moment.
             if not github.context().hosted:
-                FolderLedger(state_root(described.name, "proofs"), environment).keep(statement)
+                ledger.kept(described.name, environment).keep(statement)
         proofs.append({"environment": environment, "release": statement["release"], "file": str(path)})
         stages = len(statement["stages"])
         lines.append(f"✓ {statement['release']} is proved in {environment}: {stages} stages passed")

@@ -18,7 +18,7 @@ from types import FrameType
 
 from kickoff import bootstrap, github
 from kickoff import service as services
-from kickoff.artifact import admission, source
+from kickoff.artifact import source
 from kickoff.cli import output
 from kickoff.errors import ExitCode
 from kickoff.pipeline.inputs import Folders
@@ -183,7 +183,7 @@ def _forward(chain: Chain, given: argparse.Namespace, service: Service, commit: 
     tools = f"--requirements={given.requirements}"
     chain.demand("validate", "env", "validate", "--all", f"--evidence={evidence}")
     reason = ""
-    if admission.needed(given.env):
+    if service.declared(given.env).after:
         found = chain.demand(
             "proof", "proof", "find", env, about, f"--unproven-reason={given.unproven_reason}"
         )

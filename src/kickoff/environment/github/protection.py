@@ -5,6 +5,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from kickoff import gh
+from kickoff.environments import DeclaredEnvironment, resolve
 from kickoff.errors import ExitCode, KickoffError
 
 MOST_REVIEWERS = 6
@@ -73,23 +74,25 @@ class Found:
     policies: Mapping[Ref, int]
 
 
-def default(environment: str, branch: str, reviewers: Collection[Reviewer], minutes: int) -> Protection:
-    """Return the rules that an environment of this pipeline should have.
+def default(
+    declared: DeclaredEnvironment, branch: str, reviewers: Collection[Reviewer], minutes: int
+) -> Protection:
+    """Return the rules that an environment should have.
 
-    Production also takes runs of the default branch: dispatches and ``rollback.yml`` run there, and a
-    rollback that GitHub refuses is worse than an approval too many.
+    Every one takes runs of the default branch: dispatches and ``rollback.yml`` run there, and a rollback that
+    GitHub refuses is worse than an approval too many.
 
     Args:
-        environment: ``production``, or any other, which gets no reviewers and no timer.
+        declared: The environment.
         branch: The repository's default branch.
-        reviewers: Who approves production.
-        minutes: How long production waits.
+        reviewers: Who approves what comes here; none for nobody.
+        minutes: How long a deployment waits.
     """
-    refs = frozenset({Ref("branch", branch)})
-    if environment != "production":
-        return Protection(refs=refs)
+    [declared] = resolve([declared], branch)
+    refs = {Ref("branch", name) for name in (branch, declared.branch) if name}
+    refs |= {Ref("tag", declared.tag)} if declared.tag else set()
     # GitHub refuses to prevent self-review where nobody reviews.
-    return Protection(frozenset(reviewers), minutes, bool(reviewers), refs | {Ref("tag", "v*")})
+    return Protection(frozenset(reviewers), minutes, bool(reviewers), frozenset(refs))
 
 
 def parse(environment: Mapping[str, Any], policies: Mapping[str, Any]) -> Found:

@@ -1,0 +1,1 @@
+"""A project that Kickoff ships: the files that it gives one."""
