@@ -15,8 +15,11 @@ from typing import Any
 import pytest
 import yaml
 
+from kickoff import service, stack
 from kickoff.artifact import bundle
 from kickoff.artifact.ledger import FolderLedger
+from kickoff.environment import schema, secret_source
+from kickoff.project import workflows
 
 ROOT = Path(__file__).resolve().parents[2]
 ACT = shutil.which("act", path=f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', '')}")
@@ -115,8 +118,8 @@ class Project:
         self.faults = folder / "faults.json"
         self._folder = folder
         # Where the proofs are when nothing else is said: below the home that act gets.
-        proofs = folder / "home" / ".local" / "state" / "kickoff" / SERVICE["name"] / "proofs" / "staging"
-        self.proofs = FolderLedger(proofs, "staging")
+        self._proofs = folder / "home" / ".local" / "state" / "kickoff" / SERVICE["name"] / "proofs"
+        self.proofs = self.proofs_of("staging")
         self.root.mkdir()
         self.write("app/main.py", "print('demo')\n")
         self.write("kickoff.yml", yaml.safe_dump(SERVICE))
@@ -128,7 +131,7 @@ class Project:
         path.write_text(text, encoding="utf-8")
 
     def add_pipeline(self) -> None:
-        """Copy the real workflows, actions and package; put a recorder before the verbs of later stages."""
+        """Copy the real actions and package; put a recorder before the verbs of later stages."""
         ignore = shutil.ignore_patterns("__pycache__")
         for name in (".github", "actions", "src", "scripts", "requirements"):
             shutil.copytree(ROOT / name, self.root / name, ignore=ignore)
@@ -142,6 +145,28 @@ class Project:
         for file in (self.root / environments).glob("*.env"):
             text = file.read_text("utf-8")
             file.write_text(text + "DEPLOY_TARGET=local\n" * ("DEPLOY_TARGET=" not in text), "utf-8")
+        self.declare()
+
+    def declare(self, environments: Mapping[str, Any] | None = None, default_branch: str = "main") -> None:
+        """Declare these environments, the usual ones without any, and render the workflows for them."""
+        declared = {"environments": environments} if environments else {}
+        self.write("configs/service.yml", yaml.safe_dump(SERVICE | declared, sort_keys=False))
+        for name in environments or ():
+            self.write(f"configs/environments/{name}.env", "PUBLIC_PORT=8100\nDEPLOY_TARGET=local\n")
+        rendered = workflows.render(
+            environments=service.load(self.root).environments,
+            default_branch=default_branch,
+            actions="./actions",
+            version="",
+            secrets={*schema.read(ROOT).secrets, *secret_source.BESIDE_SCHEMA, *stack.every_key(ROOT)},
+            requirements="requirements/dev.txt",
+        )
+        for name, text in rendered.items():
+            self.write(name, text)
+
+    def proofs_of(self, environment: str) -> FolderLedger:
+        """Return the proofs of an environment."""
+        return FolderLedger(self._proofs / environment, environment)
 
     def digest(self) -> str:
         """Return the digest that the last commit's bundle has."""
@@ -149,11 +174,11 @@ class Project:
         self.artifacts.mkdir(exist_ok=True)
         return bundle.build(self.root, commit, SERVICE["bundle"], self.artifacts).digest
 
-    def prove(self, digest: str) -> None:
-        """Keep the proof that staging would have written for the last commit."""
+    def prove(self, digest: str, environment: str = "staging") -> None:
+        """Keep the proof that an environment would have written for the last commit."""
         statement = {
             "version": 1,
-            "environment": "staging",
+            "environment": environment,
             "digest": digest,
             "commit": self.git("rev-parse", "HEAD").strip(),
             "release": "abc1234-00000000",
@@ -161,7 +186,7 @@ class Project:
             "promoted": {"attempt": "7-aa", "at": "2026-01-02T03:04:04.000+00:00", "verdict": "pass"},
             "stages": {"stage": [], "smoke-live": []},
         }
-        self.proofs.keep(statement)
+        self.proofs_of(environment).keep(statement)
 
     def restore(self, verb: str) -> None:
         """Let a verb do what it does, where it would be recorded."""

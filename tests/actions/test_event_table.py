@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.actions.conftest import Project
+from kickoff import service
+from tests.actions.conftest import ROOT, Project
 
 JOBS = (
     "pre-deployment-checks",
@@ -46,7 +47,9 @@ class Row:
         edits: Files of the project that are changed first.
         interrupt_at: The call during which the run is cancelled.
         default_branch: The repository's default branch.
-        proved: Whose digest staging proved for the commit: ``same``, ``other``, or nothing.
+        proved: Whose digest was proved for the commit: ``same``, ``other``, or nothing.
+        environments: The declared environments; the usual three without any.
+        prover: The environment that proved it.
     """
 
     name: str
@@ -60,7 +63,22 @@ class Row:
     interrupt_at: str = ""
     default_branch: str = "main"
     proved: str = ""
+    environments: dict[str, Any] = field(default_factory=dict)
+    prover: str = "staging"
 
+    @property
+    def jobs(self) -> tuple[str, ...]:
+        """The jobs whose results the row gives, in order."""
+        deploys = tuple(f"deploy-{name}" for name in self.environments)
+        return (*JOBS[:3], *deploys, *JOBS[-2:]) if deploys else JOBS
+
+
+FOREIGN: dict[str, Any] = {
+    "play": {},
+    "test": {"branch": "HEAD"},
+    "trial": {"tag": "rc-*", "after": "test"},
+    "live": {"tag": "shop-v*", "after": "trial"},
+}
 
 TABLE = [
     # Every event.                     checks gate build dev stag prod post summary
@@ -206,6 +224,62 @@ TABLE = [
         faults={"smoke live": {"sleep": 30}},
         interrupt_at="smoke live",
     ),
+    # Other names, another default branch, other tags.            checks gate build play test trial live post summary
+    Row(
+        "push to master",
+        "sss-s--ss",
+        RELEASED,
+        ref="refs/heads/master",
+        default_branch="master",
+        environments=FOREIGN,
+    ),
+    Row(
+        "tag that a pattern takes",
+        "sss--s-ss",
+        RELEASED,
+        ref="refs/tags/rc-1",
+        default_branch="master",
+        environments=FOREIGN,
+        proved="same",
+        prover="test",
+    ),
+    Row(
+        "tag of a commit that another environment proved",
+        "f-------f",
+        ref="refs/tags/shop-v1.2.3",
+        default_branch="master",
+        environments=FOREIGN,
+        proved="same",
+        prover="test",
+    ),
+    Row(
+        "tag of a commit that was proved where it has to be",
+        "sss---sss",
+        RELEASED,
+        ref="refs/tags/shop-v1.2.3",
+        default_branch="master",
+        environments=FOREIGN,
+        proved="same",
+        prover="trial",
+    ),
+    Row(
+        "dispatch of an environment that nothing else reaches",
+        "ssss---ss",
+        RELEASED,
+        event="workflow_dispatch",
+        ref="refs/heads/topic",
+        inputs={"environment": "play"},
+        default_branch="master",
+        environments=FOREIGN,
+    ),
+    Row(
+        "dispatch of an environment that is only usual elsewhere",
+        "f-------f",
+        event="workflow_dispatch",
+        inputs={"environment": "production"},
+        default_branch="master",
+        environments=FOREIGN,
+    ),
 ]
 
 
@@ -218,16 +292,18 @@ def test_event_table(row: Row, project: Project) -> None:
         else:
             path.unlink()
             project.write("app/other.py", "")
-    if row.edits:
+    if row.environments:
+        project.declare(row.environments, row.default_branch)
+    if row.edits or row.environments:
         project.commit()
     if row.proved:
-        project.prove(project.digest() if row.proved == "same" else f"sha256:{'0' * 64}")
+        project.prove(project.digest() if row.proved == "same" else f"sha256:{'0' * 64}", row.prover)
     payload: dict[str, Any] = {"ref": row.ref, "repository": {"default_branch": row.default_branch}}
     if row.inputs:
         payload["inputs"] = row.inputs
     run = project.act("cd.yml", row.event, payload, faults=row.faults, interrupt_at=row.interrupt_at)
 
-    shown = "".join({"success": "s", "failure": "f"}.get(run.jobs.get(job, ""), "-") for job in JOBS)
+    shown = "".join({"success": "s", "failure": "f"}.get(run.jobs.get(job, ""), "-") for job in row.jobs)
     assert shown == row.results, run.log[-4000:]
     # Every machine's own platform comes before the whole; when it fails there is no whole.
     ahead = {"failing build": "failure"}.get(row.name, None if row.results[2] == "-" else "success")
@@ -236,6 +312,32 @@ def test_event_table(row: Row, project: Project) -> None:
     deploys = [call["name"] for call in run.calls if call["job"].startswith("deploy-")]
     assert deploys == row.calls
     assert not list(project.root.rglob("pwned"))
+
+
+def test_the_environments_of_this_repository_are_reached_by_a_dispatch(project: Project) -> None:
+    names = {one.name: {"after": one.after} if one.after else {} for one in service.load(ROOT).environments}
+    project.declare(names)
+    project.commit()
+    project.prove(project.digest())
+    for name in names:
+        payload = {"ref": "refs/heads/main", "inputs": {"environment": name}}
+        run = project.act("cd.yml", "workflow_dispatch", payload)
+        assert run.status == 0, run.log[-3000:]
+        assert [job for job in run.jobs if job.startswith("deploy-")] == [f"deploy-{name}"]
+
+
+def test_what_each_environment_proves_lets_the_next_one_go_on(project: Project) -> None:
+    project.declare(FOREIGN, "master")
+    commit = project.commit()
+    for ref, prover in (
+        ("refs/heads/master", "test"),
+        ("refs/tags/rc-1", "trial"),
+        ("refs/tags/shop-v1", ""),
+    ):
+        run = project.act("cd.yml", "push", {"ref": ref, "repository": {"default_branch": "master"}})
+        assert run.status == 0, run.log[-3000:]
+        proof = project.proofs_of(prover or "live").find(commit)
+        assert (proof is not None) == bool(prover), "nobody demands the proof of the last one"
 
 
 def test_the_image_is_built_on_every_runner_that_is_named(project: Project) -> None:
@@ -255,7 +357,7 @@ def test_a_refusal_names_the_command_that_proves_the_commit(project: Project) ->
     assert run.jobs["pre-deployment-checks"] == "failure"
     assert not [call for call in run.calls if call["job"].startswith("deploy-")]
     assert f"staging never proved {commit[:7]}, so production does not get it" in run.log
-    assert f"kickoff deploy --env staging --release {commit}" in run.log
+    assert f"kickoff release --env staging --commit {commit}" in run.log
     evidence = json.loads((project.evidence / "promotion.json").read_text())
     assert (evidence["verdict"], evidence["facts"]["exit_code"]) == ("fail", 1)
 
