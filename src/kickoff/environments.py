@@ -28,6 +28,7 @@ class DeclaredEnvironment:
         tag: Tags that match are deployed here, ``*`` standing for anything but ``/``; empty for none.
         after: The environment whose proof a commit needs before it comes here; empty for none.
         required_checks: Further checks that ``promote`` demands here.
+        compose: The compose file of its stack, where it has none of its own; empty for none.
         at: File and line of the declaration; empty for those of a service that declares none.
     """
 
@@ -36,6 +37,7 @@ class DeclaredEnvironment:
     tag: str = ""
     after: str = ""
     required_checks: tuple[str, ...] = ()
+    compose: str = ""
     at: str = field(default="", compare=False)
 
     def takes(self, ref: str) -> bool:
@@ -80,6 +82,7 @@ def parse(
             tag=(entry or {}).get("tag", ""),
             after=(entry or {}).get("after", ""),
             required_checks=tuple((entry or {}).get("required_checks", ())),
+            compose=(entry or {}).get("compose", ""),
             at=f"{source}:{line_of(text, [KEY, name])}",
         )
         for name, entry in entries.items()

@@ -98,7 +98,7 @@ class Stack:
         shutil.copytree(ROOT / "configs", self.root / "configs")
         text = (ROOT / file).read_text("utf-8")
         (self.root / file).write_text(
-            text.replace(f"name: football-{self.name}\n", f"name: {self.project}\n", 1)
+            re.sub(r"^name: football-.*$", f"name: {self.project}", text, count=1, flags=re.MULTILINE)
         )
         self.edit("kickoff.yml", r"(?m)^required_checks: .*$", "required_checks: []")
         self.edit("kickoff.yml", r"(?m)^  in: \[staging\]$", "  in: [development]")

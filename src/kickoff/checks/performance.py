@@ -161,14 +161,14 @@ def _given(context: Context) -> Iterator[_Sides]:
 
 
 def _serving(context: Context) -> str:
-    """Return the public address of what serves the environment, which is development by default.
+    """Return the public address of what serves the environment, which is the first one declared by default.
 
     Raises:
         KickoffError: Nothing serves there (exit 4).
     """
     from kickoff.release.session import open_recorded  # noqa: PLC0415 - an address needs no engine
 
-    name = context.environment or "development"
+    name = context.environment or context.service.environments[0].name
     session = open_recorded(name, context.root)
     problem = session.not_serving()
     if problem:

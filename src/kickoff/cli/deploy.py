@@ -23,7 +23,7 @@ def _deploy(verbs: Verbs) -> None:
         env="",
     )
     deploy.add_argument(
-        "--env", default="development", metavar="NAME", help="where to deploy (default: development)"
+        "--env", default="", metavar="NAME", help="where to deploy (default: the first one declared)"
     )
     deploy.add_argument(
         "--event",
@@ -36,7 +36,7 @@ def _deploy(verbs: Verbs) -> None:
         "--release", default="", metavar="REVISION", help="tag, commit or release id to ship instead of HEAD"
     )
     deploy.add_argument(
-        "--unproven-reason", default="", metavar="TEXT", help="why production may get an unproven commit"
+        "--unproven-reason", default="", metavar="TEXT", help="why a commit may go on unproven"
     )
     deploy.add_argument("--allow-dirty", action="store_true", help="ship the commit without what is changed")
     deploy.add_argument("--plain", action="store_true", help="one line per event, as without a terminal")

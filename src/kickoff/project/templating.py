@@ -69,5 +69,5 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"flow": flow, "plain": plain, "scalar": scalar}
+    made.filters |= {"flow": flow, "json": json.dumps, "plain": plain, "scalar": scalar}
     return made

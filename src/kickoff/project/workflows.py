@@ -1,6 +1,5 @@
 """The workflow files of a project, rendered from its environments. Pure: nothing is read or written."""
 
-import json
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any
@@ -58,7 +57,7 @@ def render(
         "triggers": _triggers(declared),
         "use": _user(actions, version),
         # Those that a push reaches; GitHub takes no empty list.
-        "watched": json.dumps([one.name for one in declared if one.branch or one.tag] or [declared[0].name]),
+        "watched": [one.name for one in declared if one.branch or one.tag] or [declared[0].name],
     }
     return {f"{FOLDER}/{name}": fill(f"{name}.j2", **values) for name in (*_ALWAYS, *also)}
 

@@ -15,6 +15,7 @@ from kickoff import github
 from kickoff import stack as stacks
 from kickoff.environment import Environment, load
 from kickoff.environment.loader import setting
+from kickoff.environment.schema import CLASS_KEY
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.paths import state_base, state_root, user
@@ -243,7 +244,7 @@ def open_session(
     kind.make_ready(place, prepare)
     environ = stacks.sources(name, root) | {"KICKOFF_DATA_DIR": str(folder / "data")}
     environment = load(name, root, environ=environ)
-    if github.context().hosted and name != "development":
+    if github.context().hosted and setting(name, CLASS_KEY, root) != "development":
         raise KickoffError(
             f"{name} would vanish with this GitHub-hosted runner: target {chosen} needs a lasting host",
             at=f"configs/environments/{name}.env",

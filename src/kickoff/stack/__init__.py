@@ -1,7 +1,7 @@
 """The stack of containers around the service: what a host needs first, bringing it up, and changing it."""
 
 from kickoff.stack.changes import RELEASED, STATEFUL, Change, Stack, differences, release_only
-from kickoff.stack.compose import Compose, file_of, source_files
+from kickoff.stack.compose import Compose, copied, file_of, project_of, source_files, source_of
 from kickoff.stack.declaration import NOTHING, Declaration, every_key, read
 from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, variables
 
@@ -13,15 +13,18 @@ __all__ = [
     "Compose",
     "Declaration",
     "Stack",
+    "copied",
     "differences",
     "every_key",
     "file_of",
     "folder_of",
     "open_stack",
     "prepare",
+    "project_of",
     "read",
     "release_only",
     "source_files",
+    "source_of",
     "sources",
     "variables",
 ]

@@ -17,14 +17,54 @@ from typing import Any
 from kickoff.docker_cli import Docker, decoded, reaching
 from kickoff.environment.schema import FOLDER as ENVIRONMENTS
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.service import load as load_service
 
 _CONFIGS = "configs"
-_NAME = re.compile(r"^name: *[\"']?([a-z0-9][a-z0-9_-]*)[\"']? *(?:#.*)?$", re.MULTILINE)
+_NAME = re.compile(
+    r"^name: *[\"']?(?P<text>[a-z0-9][a-z0-9_-]*)(?P<own>\$\{APP_ENV[^}]*\})?[\"']? *(?:#.*)?$", re.MULTILINE
+)
 
 
 def file_of(name: str) -> str:
-    """Return the name of an environment's compose file."""
+    """Return the name of an environment's compose file: always on its host, in the project if it has one."""
     return f"docker-compose.{name}.yml"
+
+
+def source_of(root: Path, name: str) -> Path:
+    """Return the project's compose file for an environment: its own, or the one that it is declared to share.
+
+    Raises:
+        KickoffError: It has none of its own, and the service has no valid description.
+    """
+    own = Path(file_of(name))
+    return own if (root / own).is_file() else Path(load_service(root).declared(name).compose or own)
+
+
+def copied(path: Path, name: str) -> Path:
+    """Return where a host keeps a file of a stack: the compose file under the environment's own name."""
+    return Path(file_of(name)) if path.parent == Path() else path
+
+
+def project_of(text: str, name: str, source: str) -> str:
+    """Return the name under which the engine knows the stack of an environment.
+
+    Args:
+        text: Text of the compose file.
+        name: The environment, which stands for ``${APP_ENV}`` in it.
+        source: Name of the file, for errors.
+
+    Raises:
+        KickoffError: The compose file has none.
+    """
+    # Compose's own tags (`!reset`) keep a YAML parser from reading the whole file.
+    found = _NAME.search(text)
+    if found is None:
+        raise KickoffError(
+            "the stack has no name of its own, so its containers could be taken for another's",
+            at=source,
+            hint="write `name: SERVICE-ENVIRONMENT` at its top, or `name: SERVICE-${APP_ENV}`",
+        )
+    return found["text"] + (name if found["own"] else "")
 
 
 def source_files(root: Path, name: str) -> list[Path]:
@@ -33,10 +73,11 @@ def source_files(root: Path, name: str) -> list[Path]:
     Raises:
         KickoffError: The environment has no compose file.
     """
-    if not (root / file_of(name)).is_file():
+    source = source_of(root, name)
+    if not (root / source).is_file():
         raise KickoffError(
-            f"{file_of(name)} is missing: that file says what runs in {name}",
-            hint="copy docker-compose.staging.yml, or set DEPLOY_TARGET=local",
+            f"{source} is missing: that file says what runs in {name}",
+            hint=f"write it, or name another one as environments.{name}.compose, or set DEPLOY_TARGET=local",
         )
     skipped = ENVIRONMENTS.relative_to(_CONFIGS)
     found = [
@@ -44,7 +85,7 @@ def source_files(root: Path, name: str) -> list[Path]:
         for path in sorted((root / _CONFIGS).rglob("*"))
         if path.is_file() and not path.relative_to(root / _CONFIGS).is_relative_to(skipped)
     ]
-    return [Path(file_of(name)), *found]
+    return [source, *found]
 
 
 def compose_files(root: Path, name: str) -> list[Path]:
@@ -57,18 +98,18 @@ def install_files(root: Path, name: str, destination: Path) -> list[Path]:
 
     What is equal is not written again: a running container keeps a mounted file while it is the same one.
     """
-    wanted = source_files(root, name)
+    wanted = {copied(path, name): path for path in source_files(root, name)}
     there = {path.relative_to(destination) for path in destination.rglob("*") if path.is_file()}
     changed = []
-    for relative in wanted:
+    for relative, source in wanted.items():
         target = destination / relative
-        if relative in there and filecmp.cmp(root / relative, target, shallow=False):
+        if relative in there and filecmp.cmp(root / source, target, shallow=False):
             continue
         target.parent.mkdir(parents=True, exist_ok=True)
         temporary = target.with_name(f".{target.name}.new")
-        shutil.copyfile(root / relative, temporary)
+        shutil.copyfile(root / source, temporary)
         # Containers run as other users; the folder around all this keeps other users of the host out.
-        temporary.chmod(0o755 if os.access(root / relative, os.X_OK) else 0o644)
+        temporary.chmod(0o755 if os.access(root / source, os.X_OK) else 0o644)
         temporary.replace(target)
         changed.append(relative)
     for relative in sorted(there - set(wanted)):
@@ -98,15 +139,8 @@ class Compose:
         Raises:
             KickoffError: The compose file has none.
         """
-        # Compose's own tags (`!reset`) keep a YAML parser from reading the whole file.
-        found = _NAME.search((self.folder / self.file).read_text(encoding="utf-8"))
-        if found is None:
-            raise KickoffError(
-                "the stack has no name of its own, so its containers could be taken for another's",
-                at=self.file,
-                hint="write `name: SERVICE-ENVIRONMENT` at its top",
-            )
-        return found[1]
+        text = (self.folder / self.file).read_text(encoding="utf-8")
+        return project_of(text, self.file.split(".")[1], self.file)
 
     def resolved(self) -> dict[str, Any]:
         """Return the compose file with its variables filled in and all its profiles.

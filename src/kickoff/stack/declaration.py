@@ -14,7 +14,7 @@ from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from kickoff.errors import KickoffError
-from kickoff.stack.compose import file_of
+from kickoff.stack.compose import file_of, source_of
 from kickoff.yaml_lines import line_of
 
 BLOCK = "x-kickoff"
@@ -86,7 +86,7 @@ def read(root: Path, name: str) -> Declaration:
         KickoffError: The compose file is not YAML, or its declaration breaks a rule; names file, line, rule
             and fix (exit code 2).
     """
-    path = root / file_of(name)
+    path = root / source_of(root, name)
     if not path.is_file():
         return NOTHING
     text = path.read_text(encoding="utf-8")

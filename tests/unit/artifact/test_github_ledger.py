@@ -424,6 +424,7 @@ def require(
             str(ROOT / "src" / "kickoff"),
             "proof",
             "find",
+            "--env=production",
             f"--commit={COMMIT}",
             *arguments,
         ],

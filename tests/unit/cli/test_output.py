@@ -55,7 +55,7 @@ def test_every_verb_has_a_schema_and_every_schema_a_verb() -> None:
             ["--event=workflow_dispatch", "--ref=refs/heads/main", "--input=environment=staging"],
         ),
         ("build", []),
-        ("proof compare", [f"--built={DIGEST}", f"--proved={DIGEST}", "--commit=abc"]),
+        ("proof compare", ["--env=production", f"--built={DIGEST}", f"--proved={DIGEST}", "--commit=abc"]),
         ("report", [f"--jobs={json.dumps(OUTCOME)}"]),
     ],
 )

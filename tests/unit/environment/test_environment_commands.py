@@ -27,7 +27,7 @@ def test_validate_all_passes_on_the_committed_files(loader: Loader) -> None:
         assert outcome.err == ""
         for name in ("development", "staging", "uat", "preprod", "production", "dr"):
             assert f"✓ {name} " in outcome.out
-        assert "needs the secret API_KEY" in outcome.out
+        assert "needs the secrets DATABASE_URL, API_KEY" in outcome.out
         assert "not looked up" in outcome.out
 
 

@@ -7,8 +7,10 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
+from kickoff.stack import source_of
+
 ROOT = Path(__file__).resolve().parents[3]
-STACKS = ("staging", "production")
+STACKS = ("staging", "production", "uat", "preprod", "dr")
 BIN = Path(sys.executable).parent
 
 
@@ -29,7 +31,7 @@ def exported(name: str, folder: Path) -> dict[str, str]:
 
 def compose(name: str, env_file: Path, environ: Mapping[str, str], *arguments: str) -> str:
     """Run `docker compose` on a stack's file; return what it prints."""
-    command = [str(BIN / "docker-compose"), "--env-file", str(env_file), "-f", f"docker-compose.{name}.yml"]
+    command = [str(BIN / "docker-compose"), "--env-file", str(env_file), "-f", str(source_of(ROOT, name))]
     done = subprocess.run(
         [*command, *arguments],
         cwd=ROOT,

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.stack import Change, Compose, Stack, differences
+from kickoff.stack import Change, Compose, Stack, declaration, differences, project_of
 from kickoff.stack.compose import compose_files, install_files, source_files
 
 FOLDER = "/state/stack/files"
@@ -103,10 +103,35 @@ def test_files_are_installed_once_and_those_that_are_gone_are_removed(tmp_path: 
     assert install_files(root, "staging", there) == []
 
 
+def describe(root: Path, entry: str) -> None:
+    (root / "configs/service.yml").write_text(
+        "name: x\nbundle: [x]\nprocesses: {web: {command: [x]}}\nhealth: {live: /, ready: /}\n"
+        f"required_checks: []\nsmoke: [{{name: x, path: /}}]\nenvironments: {{uat: {entry}}}\n"
+    )
+
+
 def test_an_environment_without_a_compose_file_says_what_to_do(tmp_path: Path) -> None:
+    describe(project(tmp_path), "{}")
     with pytest.raises(KickoffError, match=r"docker-compose\.uat\.yml is missing") as caught:
-        source_files(project(tmp_path), "uat")
+        source_files(tmp_path, "uat")
+    assert "environments.uat.compose" in caught.value.hint
     assert "DEPLOY_TARGET=local" in caught.value.hint
+
+
+def test_an_environment_may_share_the_compose_file_of_another_one(tmp_path: Path) -> None:
+    root, there = project(tmp_path / "project"), tmp_path / "there"
+    (root / "docker-compose.staging.yml").write_text(
+        "name: x-${APP_ENV:-staging}\nx-kickoff: {names: [SITE]}\n"
+    )
+    describe(root, "{compose: docker-compose.staging.yml}")
+    assert compose_files(root, "uat")[0] == Path("docker-compose.staging.yml")
+    assert declaration.read(root, "uat").names == ("SITE",)
+    assert install_files(root, "uat", there)[0] == Path("docker-compose.uat.yml")
+    assert install_files(root, "uat", there) == []
+    assert Compose(there, "docker-compose.uat.yml", []).project == "x-uat"
+    assert project_of("name: x-${APP_ENV:-staging}\n", "staging", "a file") == "x-staging"
+    (root / "docker-compose.uat.yml").write_text("name: own\n")
+    assert compose_files(root, "uat")[0] == Path("docker-compose.uat.yml"), "its own comes first"
 
 
 @pytest.mark.parametrize(("text", "name"), [("name: a-b_1\n", "a-b_1"), ("x: 1\nname: 'abc' # why\n", "abc")])

@@ -147,9 +147,14 @@ def test_every_file_that_is_mounted_exists(resolved: dict[str, Any]) -> None:
                     assert Path(mount["source"]).exists(), (name, mount)
 
 
+def test_every_environment_has_a_stack_of_its_own_name(resolved: dict[str, Any]) -> None:
+    assert resolved["name"] == f"football-{resolved['services']['blue']['environment']['APP_ENV']}"
+
+
 def test_redis_targets_are_the_servers_of_the_stack(resolved: dict[str, Any]) -> None:
-    name = resolved["services"]["blue"]["environment"]["APP_ENV"]
-    groups = yaml.safe_load((ROOT / "configs/prometheus/targets" / name / "redis.yml").read_text())
+    volumes = resolved["services"]["prometheus"]["volumes"]
+    [mounted] = [one["source"] for one in volumes if one["target"] == "/etc/prometheus/targets"]
+    groups = yaml.safe_load((Path(mounted) / "redis.yml").read_text())
     servers = {s for s in services(resolved) if re.fullmatch(r"redis(-\d)?", s)}
     assert {target for group in groups for target in group["targets"]} == {
         f"redis://{s}:6379" for s in servers

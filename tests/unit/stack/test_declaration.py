@@ -8,6 +8,7 @@ import yaml
 
 from kickoff import stack
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.stack import source_of
 from kickoff.stack.declaration import Declaration, parse
 from kickoff.stack.secret_files import Held, resolve
 from tests.unit.stack.stack_support import ROOT, STACKS
@@ -182,7 +183,8 @@ def test_a_password_that_an_address_must_escape_is_refused(tmp_path: Path, passw
 
 @pytest.mark.parametrize("name", STACKS)
 def test_the_exporter_has_a_password_for_each_server_that_prometheus_names(name: str) -> None:
-    groups = yaml.safe_load((ROOT / "configs/prometheus/targets" / name / "redis.yml").read_text())
+    shared = source_of(ROOT, name).name.split(".")[1]
+    groups = yaml.safe_load((ROOT / "configs/prometheus/targets" / shared / "redis.yml").read_text())
     form = stack.read(ROOT, name).secrets["redis_passwords"].form
     assert isinstance(form, dict)
     assert list(form) == [target for group in groups for target in group["targets"]]

@@ -48,7 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
     event = inputs.event_document(
         arguments.event,
         head,
-        environment=arguments.env,
+        environment=arguments.env or described.environments[0].name,
         ref=arguments.ref,
         inputs={"release": arguments.release, "unproven-reason": arguments.unproven_reason},
     )

@@ -33,7 +33,8 @@ def _make_ready(place: Place, create: bool) -> None:
 def _host_needs(
     project: Path, environment: str, values: Mapping[str, str], environ: Mapping[str, str]
 ) -> HostNeeds:
-    stack.source_files(project, environment)  # there must be some
+    compose, *_ = stack.source_files(project, environment)
+    text = (project / compose).read_text(encoding="utf-8")
     declared = stack.read(project, environment)
     own = own_port(project, environment, values, environ).ports
     ports = [
@@ -48,7 +49,7 @@ def _host_needs(
         unset={name: "a public name" for name in declared.names if not environ.get(name)},
         docker=True,
         networks=declared.networks,
-        proxy=f"{stack.Compose(project, stack.file_of(environment), []).project}/traefik",
+        proxy=f"{stack.project_of(text, environment, str(compose))}/traefik",
     )
 
 

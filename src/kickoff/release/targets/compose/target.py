@@ -26,7 +26,7 @@ from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Applied, Endpoint, ProcessState
 from kickoff.release.targets.compose.engine import Engine, answering, established, listening
 from kickoff.release.targets.ports import require_silence
-from kickoff.stack import Compose, Stack, file_of, release_only
+from kickoff.stack import Compose, Stack, copied, file_of, project_of, release_only, source_of
 
 ROOM = 1 << 30
 """Bytes a release may need: its image, unpacked, and its log."""
@@ -108,8 +108,9 @@ class ComposeTarget:
         image = images.find(artifact.parent, digest)
         shutil.copyfile(artifact, folder / _IMAGE)
         for path in self.stack.release_files():
-            (folder / _STACK / path).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.stack.root / path, folder / _STACK / path)
+            kept = folder / _STACK / copied(path, self.stack.name)
+            kept.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.stack.root / path, kept)
         shown = {k: v for k, v in self.environment.values.items() if k not in self.environment.secrets}
         own = {
             "KICKOFF_IMAGE": image.reference,
@@ -274,9 +275,11 @@ class ComposeTarget:
     def _project(self) -> str:
         """The stack's name; before the stack's files are on the host, that which the project gives it."""
         compose = self.stack.compose
-        if not (compose.folder / compose.file).is_file():
-            compose = Compose(self.stack.root, compose.file, [])
-        return compose.project
+        if (compose.folder / compose.file).is_file():
+            return compose.project
+        source = source_of(self.stack.root, self.stack.name)
+        text = (self.stack.root / source).read_text(encoding="utf-8")
+        return project_of(text, self.stack.name, str(source))
 
     def _compose(self, release_folder: Path) -> Compose:
         """Return the command line on the compose file of a release, with the release's own values."""
