@@ -363,7 +363,7 @@ def test_a_refusal_names_the_command_that_proves_the_commit(project: Project) ->
     assert run.jobs["pre-deployment-checks"] == "failure"
     assert not [call for call in run.calls if call["job"].startswith("deploy-")]
     assert f"staging never proved {commit[:7]}, so production does not get it" in run.log
-    assert f"kickoff deploy --env staging --release {commit}" in run.log
+    assert f"kickoff release --env staging --commit {commit}" in run.log
     evidence = json.loads((project.evidence / "promotion.json").read_text())
     assert (evidence["verdict"], evidence["facts"]["exit_code"]) == ("fail", 1)
 

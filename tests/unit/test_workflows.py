@@ -301,7 +301,7 @@ def test_the_longest_wait_for_a_proof_fits_into_its_job() -> None:
 
 def test_the_proof_is_kept_under_the_name_it_is_looked_for() -> None:
     [step] = [step for step in CD["jobs"]["post-deployment"]["steps"] if step["name"] == "Keep the proof"]
-    assert step["with"]["name"] == "${{ steps.prove.outputs.artifact-name }}"
+    assert step["with"]["name"] == "${{ steps.prove.outputs.proof-name }}"
     assert [path.name for path in WORKFLOWS if path.name == WORKFLOW] == ["cd.yml"]
     # A staging run in progress is recognised by its title.
     assert "format('{0} → {1}', inputs.release || github.ref_name, inputs.environment)" in CD["run-name"]

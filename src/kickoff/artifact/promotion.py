@@ -155,7 +155,7 @@ def proving_command(commit: str, environment: str, *, on_github: bool) -> str:
     """Return the command that ships ``commit`` to ``environment``, and so proves it there."""
     if on_github:
         return f"gh workflow run cd.yml -f environment={environment} -f release={commit}"
-    return f"kickoff deploy --env {environment} --release {commit}"
+    return f"kickoff release --env {environment} --commit {commit}"
 
 
 def require(decision: Decision, commit: str, limit: float, into: DeclaredEnvironment) -> None:

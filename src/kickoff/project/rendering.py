@@ -1,5 +1,7 @@
 """Rendering: from answers and a version to the files of a project; pure, without disk or network."""
 
+import json
+import shlex
 from collections.abc import Collection, Mapping
 from itertools import count
 from typing import Any
@@ -50,6 +52,17 @@ def render(
             port=taken[name],
             purpose=_PURPOSES[kind],
         )
+        if answers.docker and kind != "development":
+            files[f"docker-compose.{name}.yml"] = fill(
+                "docker-compose.yml.j2", environment=name, name=answers.name
+            )
+    if answers.docker:
+        files["Dockerfile"] = fill(
+            "Dockerfile.j2",
+            build=answers.build,
+            command=_in_container(answers.run),
+            language=answers.language,
+        )
     repository, _, ref = answers.actions.partition("@")
     parsed = environments.parse(declared or answers.environments or None, files[DESCRIPTION], DESCRIPTION)
     files |= workflows.render(
@@ -61,3 +74,9 @@ def render(
         also=("ci.yml",),
     )
     return files
+
+
+def _in_container(run: str) -> str:
+    """Return a start command as a Dockerfile has it: a list, on the port that a colour listens on."""
+    words = [word.replace("{port}", "8000") for word in shlex.split(run)]
+    return json.dumps([word.replace("127.0.0.1", "0.0.0.0") for word in words])  # noqa: S104 - a container's own

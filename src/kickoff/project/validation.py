@@ -82,9 +82,10 @@ def _description(root: Path, found: Validated) -> Service | None:
         found.findings.append(_from_error(error))
         return None
     if not described.quality_gate:
-        fix = "name a command, e.g. `kickoff init --gate 'make test'`; an empty gate proves nothing"
+        fix = "name a command, e.g. `kickoff init --gate 'make test'`"
         line = _line(described, "quality_gate")
-        found.findings.append(_finding(described.source, line, "gate", "the quality gate is empty", fix))
+        message = "there is no quality gate: nothing is checked before a commit is built"
+        found.hints.append(_finding(described.source, line, "gate", message, fix))
     return described
 
 
@@ -136,7 +137,7 @@ def _bundle(root: Path, described: Service) -> Iterator[Finding]:
 def _program(root: Path, described: Service, environ: Mapping[str, str]) -> Iterator[Finding]:
     """Yield the start command's program when nothing can be it; what a build makes is not there yet."""
     program = described.web_command[0]
-    if generation.description(root).get("build") or described.requirements or "{" in program:
+    if described.build or described.requirements or "{" in program:
         return
     if "/" in program and not program.startswith("/"):
         there = (root / program).is_file()

@@ -55,7 +55,7 @@ def test_what_nobody_proved_is_refused_with_the_command_that_proves_it(
     with pytest.raises(KickoffError, match="staging never proved aaaaaaa") as error:
         ask(tmp_path)
     assert error.value.code == 1
-    assert error.value.hint == f"prove it: kickoff deploy --env staging --release {COMMIT}"
+    assert error.value.hint == f"prove it: kickoff release --env staging --commit {COMMIT}"
 
 
 def test_another_artefact_of_the_same_commit_is_refused(tmp_path: Path, proofs: FolderLedger) -> None:

@@ -219,5 +219,5 @@ def test_the_proving_command_is_exact_where_it_is_needed() -> None:
     on_github = promotion.proving_command(COMMIT, "staging", on_github=True)
     assert on_github == f"gh workflow run cd.yml -f environment=staging -f release={COMMIT}"
     assert promotion.proving_command(COMMIT, "staging", on_github=False) == (
-        f"kickoff deploy --env staging --release {COMMIT}"
+        f"kickoff release --env staging --commit {COMMIT}"
     )

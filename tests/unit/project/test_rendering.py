@@ -1,6 +1,9 @@
 """Rendering: small files that say what the answers say, the same each time, and nothing of the disk's."""
 
+import re
 from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -13,6 +16,7 @@ from kickoff.project.answers import Answers, Step
 from kickoff.project.rendering import render
 from kickoff.project.templating import flow
 
+ROOT = Path(__file__).resolve().parents[3]
 SMALL = Answers(name="things", run="node server.js --port {port}", health="/healthz")
 LARGE = Answers(
     name="things",
@@ -131,3 +135,34 @@ def test_answers_survive_their_record() -> None:
 def test_flow_style_keeps_a_text(value: str) -> None:
     assert yaml.safe_load(flow({"key": [value]})) == {"key": [value]}
     assert yaml.safe_load(f"key: {flow(value)}  # x") == {"key": value}
+
+
+@pytest.mark.parametrize("language", ["node", "python", "go", "static", ""])
+def test_containers_run_as_nobody_on_the_port_of_a_colour(language: str) -> None:
+    run = "env X=1 python3 -m http.server {port} --bind 127.0.0.1"
+    given = replace(LARGE, docker=True, language=language, run=run)
+    files = render(given, "1")
+    dockerfile = files["Dockerfile"]
+    assert [line for line in dockerfile.splitlines() if line.startswith("USER")] == ["USER 10001:10001"]
+    bases = re.findall(r"^FROM (\S+)", dockerfile, re.MULTILINE)
+    assert bases and all(re.search(r":\d+\.\d+", base) for base in bases)
+    assert 'CMD ["env", "X=1", "python3", "-m", "http.server", "8000", "--bind", "0.0.0.0"]' in dockerfile
+    assert {path for path in files if "compose" in path} == {
+        "docker-compose.try.yml",
+        "docker-compose.live.yml",
+    }
+    assert "DEPLOY_TARGET" not in files["configs/environments/live.env"]
+    stack = yaml.safe_load(files["docker-compose.live.yml"])
+    assert stack["name"] == "things-live"
+    assert {"traefik", "migrate", "blue", "green"} == set(stack["services"])
+    assert stack["services"]["blue"]["profiles"] == ["release"]
+    ports = [port.rpartition(":")[2] for port in stack["services"]["traefik"]["ports"]]
+    assert ports == ["8080", "8081", "8082"]
+
+
+def test_the_buckets_are_those_of_the_proxies_that_are_compared() -> None:
+    def buckets(text: str) -> str:
+        return text.partition("prometheus.buckets=")[2].partition("\n")[0]
+
+    made = render(replace(SMALL, docker=True), "1")["docker-compose.staging.yml"]
+    assert buckets(made) == buckets((ROOT / "docker-compose.staging.yml").read_text(encoding="utf-8")) != ""

@@ -46,8 +46,8 @@ def remove(name: str) -> Callable[[Path], None]:
     return lambda root: (root / name).unlink()
 
 
-def append(name: str, text: str) -> Callable[[Path], None]:
-    return lambda root: (root / name).write_text((root / name).read_text() + text) and None
+def append(name: str, text: str) -> Callable[[Path], object]:
+    return lambda root: (root / name).write_text((root / name).read_text() + text)
 
 
 def line_of(root: Path, name: str, part: str) -> int:
@@ -137,8 +137,8 @@ def test_a_conflict_that_waits_is_told(root: Path, monkeypatch: pytest.MonkeyPat
     assert "kickoff 0.1.0 generated" in "".join(one.message for one in validate(root).findings)
 
 
-def hints(root: Path, **given: bool) -> list[Finding]:
-    found = validate(root, **given)
+def hints(root: Path, *, here: bool = True) -> list[Finding]:
+    found = validate(root, here=here)
     assert found.findings == []
     return found.hints
 
