@@ -1,18 +1,21 @@
 """``configs/service.yml``: what the pipeline must know of the service it ships."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonschema import Draft202012Validator
 
 from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 CONFIG = Path("configs/service.yml")
 FUNCTIONAL = "functional-candidate"
@@ -141,37 +144,51 @@ def load(root: Path) -> Service:
     Raises:
         KickoffError: The file is missing, is not YAML, or breaks the schema; names file and line.
     """
+    return parse(_text(root), str(CONFIG))
+
+
+def name_of(root: Path) -> str:
+    """Return the name in the service description of the project at ``root``; the rest may be wrong.
+
+    Raises:
+        KickoffError: The file is missing, or has no line with the name and breaks the schema.
+    """
+    text = _text(root)
+    found = re.search(r"""^name: *(["']?)([a-z][a-z0-9-]{0,39})\1 *(#.*)?$""", text, re.MULTILINE)
+    return found[2] if found else parse(text, str(CONFIG)).name
+
+
+def _text(root: Path) -> str:
     path = root / CONFIG
     try:
-        text = path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8")
     except FileNotFoundError:
         raise KickoffError(
             f"{CONFIG} is missing",
             at=str(path),
             hint="describe your service there; docs/reference/service.md lists every key",
         ) from None
-    return parse(text, str(CONFIG))
 
 
-def parse(text: str, source: str) -> Service:
-    """Check a service description given as YAML text; ``source`` names it in errors.
+@cache
+def parse(text: str, source: str, *, recorded: bool = False) -> Service:
+    """Check a service description given as YAML text, and return it.
+
+    Args:
+        text: The YAML.
+        source: Its name in errors.
+        recorded: Whether it was found good when it was recorded, and needs no second check.
 
     Raises:
         KickoffError: The text is not YAML or breaks the schema.
     """
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise KickoffError(f"{source} is not YAML: {error.problem}", at=f"{source}:{line}") from None
-    problem = next(iter(sorted(_validator().iter_errors(document), key=lambda e: e.json_path)), None)
-    if problem is not None:
-        raise KickoffError(
-            f"{problem.json_path}: {problem.message}",
-            at=f"{source}:{line_of(text, list(problem.absolute_path))}",
-            hint="docs/reference/service.md lists every key with its type",
-        )
-    _agree(text, document, source)
+    if not recorded:
+        _check(text, document, source)
     hooks = document.get("hooks", {})
     performance = document.get("performance", {})
     smoke = tuple(HttpCheck(**check) for check in document["smoke"])
@@ -204,6 +221,17 @@ def parse(text: str, source: str) -> Service:
         locustfile=performance.get("locustfile", "tests/performance/locustfile.py"),
         scenarios=performance.get("scenarios", "configs/performance/scenarios.yml"),
     )
+
+
+def _check(text: str, document: Any, source: str) -> None:  # noqa: ANN401 - any YAML
+    problem = next(iter(sorted(_validator().iter_errors(document), key=lambda e: e.json_path)), None)
+    if problem is not None:
+        raise KickoffError(
+            f"{problem.json_path}: {problem.message}",
+            at=f"{source}:{line_of(text, list(problem.absolute_path))}",
+            hint="docs/reference/service.md lists every key with its type",
+        )
+    _agree(text, document, source)
 
 
 def _agree(text: str, document: Mapping[str, Any], source: str) -> None:
@@ -245,7 +273,9 @@ def _command(entry: Mapping[str, Any]) -> Command:
 
 
 @cache
-def _validator() -> Draft202012Validator:
+def _validator() -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - loaded where something is checked
+
     return Draft202012Validator(
         json.loads(files("kickoff").joinpath("service.schema.json").read_text("utf-8"))
     )
