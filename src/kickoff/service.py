@@ -24,12 +24,23 @@ FUNCTIONAL = "functional-candidate"
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of the service's own: name, argument vector, time limit in seconds, variables it is given."""
+    """A command of the service's own.
+
+    Attributes:
+        name: Its name.
+        run: The argument vector.
+        timeout_seconds: Its time limit.
+        environment: Variables it is given.
+        prepares: Whether it runs before the other commands of the gate, for what they find in the checkout.
+        reuse: Whether its pass counts again for the same content.
+    """
 
     name: str
     run: tuple[str, ...]
     timeout_seconds: int
     environment: tuple[str, ...] = ()
+    prepares: bool = False
+    reuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -269,6 +280,8 @@ def _command(entry: Mapping[str, Any]) -> Command:
         tuple(entry["run"]),
         entry.get("timeout_seconds", 600),
         tuple(entry.get("environment", ())),
+        entry.get("prepares", False),
+        entry.get("reuse", True),
     )
 
 

@@ -34,6 +34,9 @@ def add(verbs: Verbs) -> None:
         "--unproven-reason", default="", metavar="TEXT", help="why production may get an unproven commit"
     )
     deploy.add_argument("--allow-dirty", action="store_true", help="ship the commit without what is changed")
+    deploy.add_argument(
+        "--no-reuse", action="store_true", help="run the quality gate even where the same content has passed"
+    )
     deploy.add_argument("--plain", action="store_true", help="one line per event, as without a terminal")
 
 

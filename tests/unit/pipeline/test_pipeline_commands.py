@@ -58,7 +58,7 @@ def test_a_run_that_may_prove_a_commit_is_seen_by_those_who_wait_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KICKOFF_STATE_ROOT", str(tmp_path / "state"))
-    commit, folders = "a" * 40, Folders(tmp_path / "7", tmp_path)
+    commit, folders = "a" * 40, Folders(tmp_path / "7", tmp_path, tmp_path)
     ledger = FolderLedger(tmp_path / "state" / "demo" / "proofs", "staging")
     for environment, seen in (("staging", 1), ("production", 0), ("development", 0)):
         decision = plan.Plan((environment,), "push", "refs/heads/main", commit, "because")

@@ -61,6 +61,8 @@ def run(arguments: argparse.Namespace) -> int:
     folders = Folders.create(root)
     run = f"{head.commit[:7]}-{folders.run.name}-{uuid.uuid4().hex[:8]}"
     variables = inputs.variables(folders, run=run, venv=venv, caller=os.environ)
+    if arguments.no_reuse:
+        variables |= {"KICKOFF_NO_REUSE": "1"}
     inputs.write(folders, event=event, variables=variables, secrets=secrets)
     where = ", ".join(decision.deployments) or "checks only"
     title = f"{name} {arguments.release or head.commit[:7]} → {where}"
