@@ -24,6 +24,7 @@ from kickoff.cli import output
 from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.host import preflight
 from kickoff.paths import cache_home, state_root, user
 from kickoff.pipeline import inputs, repository
 from kickoff.pipeline.display import Display, OnTerminal, Plain
@@ -58,6 +59,8 @@ def run(arguments: argparse.Namespace) -> int:
     )
     secrets = find_secrets(root, os.environ)
     env = inputs.environment(venv, os.environ)
+    for environment in decision.deployments:
+        preflight.require(environment, root, wait=arguments.wait, tell=output.say)
     folders = Folders.create(root)
     run = f"{head.commit[:7]}-{folders.run.name}-{uuid.uuid4().hex[:8]}"
     variables = inputs.variables(folders, run=run, venv=venv, caller=os.environ)
