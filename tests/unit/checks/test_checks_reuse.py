@@ -370,19 +370,25 @@ def test_a_wish_to_end_ends_all_of_them(project: Project, tmp_path: Path, number
     mask = sorted(os.sched_getaffinity(0))[:2]
     process = subprocess.Popen(command, cwd=project.root, env=environ, start_new_session=True)
     os.sched_setaffinity(process.pid, mask)
-    home, pids = tmp_path / "home", []
-    wanted = ("one", "two")[: len(mask)]
+    home, wanted = tmp_path / "home", ("one", "two")[: len(mask)]
     deadline = time.monotonic() + 60
     while not all((home / name).is_file() and (home / name).read_text().strip() for name in wanted):
         assert time.monotonic() < deadline and process.poll() is None
         time.sleep(0.05)
-    for name in wanted:
-        pids += [int(text) for text in (home / name).read_text().split()]
+    pids = [int(text) for name in wanted for text in (home / name).read_text().split()]
     process.send_signal(number)
-    assert process.wait(30) == ExitCode.INTERRUPTED
-    assert pids
-    assert [pid for pid in pids if alive(pid)] == []
-    assert not (home / "later").exists()
+    try:
+        assert process.wait(30) == ExitCode.INTERRUPTED
+        deadline = time.monotonic() + 5  # killed is not yet gone
+        while (left := [pid for pid in pids if alive(pid)]) and time.monotonic() < deadline:
+            time.sleep(0.05)
+        assert left == []
+        assert not (home / "later").exists()
+    finally:
+        process.kill()
+        process.wait()
+        for pid in filter(alive, pids):
+            os.kill(pid, signal.SIGKILL)
 
 
 def test_a_lock_that_is_missing_is_named(project: Project) -> None:
