@@ -14,6 +14,7 @@ import re
 import shutil
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -215,16 +216,17 @@ def _program(name: str, search: str) -> list[Any]:
 def _offered(search: str) -> list[list[Any]]:
     """Return what tells one offer of programs from another: folders, when they changed, packages beside them.
 
-    A command starts programs that are not its own, and a script's package is not in its folder.
+    A command starts programs that are not its own, and a script's package is not in its folder. What this
+    user may not look into, no command of theirs can use.
     """
     found = []
     for folder in dict.fromkeys(Path(part) for part in search.split(os.pathsep) if part):
-        if folder.is_dir():
-            beside = folder.parent / "lib"
+        with suppress(OSError):
+            changed, beside = folder.stat().st_mtime_ns, folder.parent / "lib"
             places = sorted([*beside.glob("python3*/*-packages"), *beside.glob("node_modules")])
             names = [sorted({one.name for one in place.iterdir()} - {"__pycache__"}) for place in places]
             digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()
-            found.append([str(folder), folder.stat().st_mtime_ns, digest])
+            found.append([str(folder), changed, digest])
     return found
 
 
