@@ -19,10 +19,10 @@ def main() -> int:
     bootstrap.check_version()
     # What follows does not parse on the versions refused above.
     if not __package__ and bootstrap.IN_CHECKOUT:
-        from kickoff.cli.verbs import needs  # noqa: PLC0415
+        from kickoff.cli.verbs import needs
 
         bootstrap.ensure(needs(sys.argv[1:]), os.path.dirname(os.path.abspath(__file__)))
-    from kickoff.cli import main as cli  # noqa: PLC0415
+    from kickoff.cli import main as cli
 
     return cli.main()
 

@@ -2,14 +2,12 @@
 
 A checkout calls :func:`ensure` before it imports anything that is not in the standard library. This
 module therefore imports nothing else either, and parses on old interpreters so that it can refuse them
-with a sentence instead of a syntax error.
+with a sentence instead of a syntax error. What only an installation needs is imported there: every command
+starts here, twice where it changes its interpreter.
 """
 
-import hashlib
 import importlib.util
 import os
-import shutil
-import subprocess
 import sys
 
 MINIMUM = (3, 11)
@@ -65,6 +63,8 @@ def create(home: str, purposes: "list[str]") -> str:
     Returns:
         The path of the environment.
     """
+    import shutil
+
     check_version()
     if _stamp(home) == _wanted(purposes):
         _launcher(home)
@@ -130,6 +130,8 @@ def _lock(purpose: str) -> str:
 
 
 def _wanted(purposes: "list[str]") -> str:
+    import hashlib
+
     digest = hashlib.sha256(("%d.%d" % sys.version_info[:2]).encode())  # noqa: UP031
     for purpose in purposes:
         with open(_lock(purpose), "rb") as stream:
@@ -187,6 +189,8 @@ def _uv_lock(home: str) -> str:
 
 
 def _call(command: "list[str]") -> None:
+    import subprocess
+
     done = subprocess.run(command, stdout=sys.stderr, env=installing(dict(os.environ)), check=False)
     if done.returncode != 0:
         say("error: `" + " ".join(command[:6]) + " ...` failed with exit code " + str(done.returncode))

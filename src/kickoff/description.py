@@ -1,17 +1,28 @@
 """A service description as it is written: commands in either form, and errors that name file and line."""
 
 import difflib
+import json
 import re
 import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from functools import cache
+from importlib.resources import files
+from typing import TYPE_CHECKING, Any
 
-from jsonschema.exceptions import ValidationError
-
+from kickoff import environments
 from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
 
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
+
+NONE = "none"
+"""The value that switches a part off."""
+NO_LOAD = f"load: {NONE}"
+SMOKE, FUNCTIONAL, LOAD = "smoke-candidate", "functional-candidate", "perf-baseline"
+"""Stages of the checks that every service may have."""
 COMMAND = (("run",), ("processes", "web", "command"))
 """Where the start command may stand."""
 _REFERENCE = "docs/reference/service.md lists every key with its type"
@@ -52,7 +63,7 @@ class Reader:
         """Return file and line of the entry at ``path``, or of its nearest existing parent."""
         return f"{self.source}:{line_of(self.text, path)}"
 
-    def problem(self, found: ValidationError) -> KickoffError:
+    def problem(self, found: "ValidationError") -> KickoffError:
         """Return the error for what the schema refuses; an unknown key is shown at its own line."""
         path = tuple(found.absolute_path)
         schema, given = found.schema, found.instance
@@ -115,3 +126,55 @@ class Reader:
 
 def _needs_shell(word: str) -> bool:
     return word in _OPERATORS or re.search(r"\$\{?PORT\b", word) is not None
+
+
+def check(reader: Reader, document: Any) -> None:  # noqa: ANN401 - any YAML
+    """Refuse a description that breaks the schema, or asks for what cannot be.
+
+    Raises:
+        KickoffError: It does; names file, line and fix (exit 2).
+    """
+    problem = next(iter(sorted(_validator().iter_errors(document), key=lambda e: e.json_path)), None)
+    if problem is not None:
+        raise reader.problem(problem)
+    _agree(reader, document)
+
+
+def _agree(reader: Reader, document: Mapping[str, Any]) -> None:
+    """Refuse a check that is demanded where it does not run: nothing could be promoted there."""
+    _demand_no_load(reader, document)
+    runs = document.get("functional", {}).get("in", [])
+    demanded = {FUNCTIONAL: "every environment"} if FUNCTIONAL in document.get("required_checks", ()) else {}
+    declared = document.get(environments.KEY, {}).items()
+    further = [(name, (entry or {}).get("required_checks", ())) for name, entry in declared]
+    for environment, checks in (*document.get("required_checks_in", {}).items(), *further):
+        if FUNCTIONAL in checks and environment not in runs:
+            demanded[FUNCTIONAL] = environment
+    if demanded and runs:
+        raise reader.error(
+            f"{FUNCTIONAL} is required in {demanded[FUNCTIONAL]}, and the functional test runs in "
+            f"{', '.join(runs)} alone",
+            "functional", "in",
+            hint="name the environments in one place: `in:` of the functional test makes it required there",
+        )  # fmt: skip
+
+
+def _demand_no_load(reader: Reader, document: Mapping[str, Any]) -> None:
+    if document.get("load") != NONE:
+        return
+    hint = f"take {LOAD} out, or remove `{NO_LOAD}`"
+    message = f"{LOAD} is required, and `{NO_LOAD}` switches it off"
+    if LOAD in document.get("required_checks", ()):
+        raise reader.error(message, "required_checks", hint=hint)
+    for name, checks in document.get("required_checks_in", {}).items():
+        if LOAD in checks:
+            raise reader.error(message, "required_checks_in", name, hint=hint)
+
+
+@cache
+def _validator() -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - loaded where something is checked
+
+    return Draft202012Validator(
+        json.loads(files("kickoff").joinpath("service.schema.json").read_text("utf-8"))
+    )

@@ -28,6 +28,11 @@ def _spell(error: UnicodeError) -> tuple[str | bytes, int]:
 codecs.register_error("kickoff", _spell)
 
 
+# httpx imports its own command line where it finds click, and with it half of a terminal's toolbox: a fifth
+# of the time in which a command starts.
+sys.modules.setdefault("httpx._main", None)  # type: ignore[arg-type]
+
+
 def write_in_any_locale() -> None:
     """Let what is printed fall back to ASCII where the locale's encoding has no such character."""
     for stream in (sys.stdout, sys.stderr):

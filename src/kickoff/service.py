@@ -1,19 +1,17 @@
 """``kickoff.yml``: what the pipeline must know of the service it ships."""
 
-import json
+import re
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
 import yaml
-from jsonschema import Draft202012Validator
 
 from kickoff import environments
-from kickoff.description import COMMAND, Reader, Worker
+from kickoff.description import COMMAND, FUNCTIONAL, LOAD, NONE, SMOKE, Reader, Worker, check
 from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
@@ -23,21 +21,27 @@ FORMER = Path("configs/service.yml")
 """Where the description used to be; it is still read there."""
 EVERYTHING = "."
 """A path of a bundle that stands for all that is committed."""
-NONE = "none"
-"""The value that switches a part off."""
-NO_LOAD = f"load: {NONE}"
-SMOKE, FUNCTIONAL, LOAD = "smoke-candidate", "functional-candidate", "perf-baseline"
-"""Stages of the checks that every service may have."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command of the service's own: name, argument vector, time limit in seconds, variables it is given."""
+    """A command of the service's own.
+
+    Attributes:
+        name: Its name.
+        run: The argument vector.
+        timeout_seconds: Its time limit.
+        environment: Variables it is given.
+        prepares: Whether it runs before the other commands of the gate, for what they find in the checkout.
+        reuse: Whether its pass counts again for the same content.
+    """
 
     name: str
     run: tuple[str, ...]
     timeout_seconds: int
     environment: tuple[str, ...] = ()
+    prepares: bool = False
+    reuse: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -221,9 +225,26 @@ def load(root: Path) -> Service:
     Raises:
         KickoffError: The file is missing, is there twice, is not YAML, or breaks the schema; names the line.
     """
+    text, source = _text(root)
+    return parse(text, source)
+
+
+def name_of(root: Path) -> str:
+    """Return the name in the service description of the project at ``root``; the rest may be wrong.
+
+    Raises:
+        KickoffError: The file is missing, or has no line with the name and breaks the schema.
+    """
+    text, source = _text(root)
+    found = re.search(r"""^name: *(["']?)([a-z][a-z0-9-]{0,39})\1 *(#.*)?$""", text, re.MULTILINE)
+    return found[2] if found else parse(text, source).name
+
+
+def _text(root: Path) -> tuple[str, str]:
+    """Return the description's text and its path in the project."""
     path = described_in(root)
     try:
-        text = (root / path).read_text(encoding="utf-8")
+        return (root / path).read_text(encoding="utf-8"), str(path)
     except FileNotFoundError:
         raise KickoffError(
             f"{CONFIG} is missing",
@@ -231,25 +252,28 @@ def load(root: Path) -> Service:
             hint="describe your service there: `name`, `run` and `health` are enough; "
             "docs/reference/service.md lists every key",
         ) from None
-    return parse(text, str(path))
 
 
-def parse(text: str, source: str) -> Service:
-    """Check a service description given as YAML text; ``source`` names it in errors.
+@cache
+def parse(text: str, source: str, *, recorded: bool = False) -> Service:
+    """Check a service description given as YAML text, and return it.
+
+    Args:
+        text: The YAML.
+        source: Its name in errors.
+        recorded: Whether it was found good when it was recorded, and needs no second check.
 
     Raises:
         KickoffError: The text is not YAML or breaks the schema.
     """
     try:
-        document = yaml.safe_load(text)
+        document = yaml.load(text, yaml.CSafeLoader)
     except yaml.MarkedYAMLError as error:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise KickoffError(f"{source} is not YAML: {error.problem}", at=f"{source}:{line}") from None
     reader = Reader(text, source)
-    problem = next(iter(sorted(_validator().iter_errors(document), key=lambda e: e.json_path)), None)
-    if problem is not None:
-        raise reader.problem(problem)
-    _agree(reader, document)
+    if not recorded:
+        check(reader, document)
     hooks = document.get("hooks", {})
     health = document["health"]
     live, ready = (health, health) if isinstance(health, str) else (health["live"], health["ready"])
@@ -307,6 +331,8 @@ def _command(reader: Reader, entry: Mapping[str, Any], *path: str | int) -> Comm
         reader.argv(entry["run"], *path, "run"),
         entry.get("timeout_seconds", 600),
         tuple(entry.get("environment", ())),
+        entry.get("prepares", False),
+        entry.get("reuse", True),
     )
 
 
@@ -336,48 +362,10 @@ def _hook(reader: Reader, hooks: Mapping[str, Any], name: str) -> tuple[str, ...
     return reader.argv(hooks[name], "hooks", name) if name in hooks else ()
 
 
-def _agree(reader: Reader, document: Mapping[str, Any]) -> None:
-    """Refuse a check that is demanded where it does not run: nothing could be promoted there."""
-    _demand_no_load(reader, document)
-    runs = document.get("functional", {}).get("in", [])
-    demanded = {FUNCTIONAL: "every environment"} if FUNCTIONAL in document.get("required_checks", ()) else {}
-    declared = document.get(environments.KEY, {}).items()
-    further = [(name, (entry or {}).get("required_checks", ())) for name, entry in declared]
-    for environment, checks in (*document.get("required_checks_in", {}).items(), *further):
-        if FUNCTIONAL in checks and environment not in runs:
-            demanded[FUNCTIONAL] = environment
-    if demanded and runs:
-        raise reader.error(
-            f"{FUNCTIONAL} is required in {demanded[FUNCTIONAL]}, and the functional test runs in "
-            f"{', '.join(runs)} alone",
-            "functional", "in",
-            hint="name the environments in one place: `in:` of the functional test makes it required there",
-        )  # fmt: skip
-
-
-def _demand_no_load(reader: Reader, document: Mapping[str, Any]) -> None:
-    if document.get("load") != NONE:
-        return
-    hint = f"take {LOAD} out, or remove `{NO_LOAD}`"
-    message = f"{LOAD} is required, and `{NO_LOAD}` switches it off"
-    if LOAD in document.get("required_checks", ()):
-        raise reader.error(message, "required_checks", hint=hint)
-    for name, checks in document.get("required_checks_in", {}).items():
-        if LOAD in checks:
-            raise reader.error(message, "required_checks_in", name, hint=hint)
-
-
 def _image(entry: Mapping[str, Any], bundle: Sequence[str]) -> ImageSource:
     return ImageSource(
         dockerfile=entry.get("dockerfile", "Dockerfile"),
         paths=tuple(entry.get("paths", bundle)),
         repository=entry.get("repository", ""),
         platforms=tuple(entry.get("platforms", ("linux/amd64", "linux/arm64"))),
-    )
-
-
-@cache
-def _validator() -> Draft202012Validator:
-    return Draft202012Validator(
-        json.loads(files("kickoff").joinpath("service.schema.json").read_text("utf-8"))
     )

@@ -63,6 +63,11 @@ def committed_at(root: Path, commit: str) -> str:
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
+def tree(root: Path, commit: str) -> str:
+    """Return the id of all that ``commit`` holds: two commits with the same content have the same."""
+    return git.run(root, "rev-parse", "--verify", f"{commit}^{{tree}}").stdout.strip()
+
+
 def tags(root: Path, commit: str) -> list[str]:
     """Return the tags of ``commit`` that are known in this repository."""
     return git.run(root, "tag", "--points-at", commit).stdout.split()

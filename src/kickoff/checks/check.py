@@ -90,8 +90,9 @@ class Context:
         The files come from git's objects, which are what ships: those checked out may be filtered or changed.
         """
         environ = foreign.environment(self.service.environment)
-        if self.arguments.requirements:
-            tools = commands.tools(self.root / self.arguments.requirements, commands.cache_folder(os.environ))
+        lock = commands.lock(self.root, self.arguments.requirements or "")
+        if lock is not None:
+            tools = commands.tools(lock, commands.cache_folder(os.environ))
             environ["PATH"] = f"{tools}{os.pathsep}{environ.get('PATH', '')}"
         with tempfile.TemporaryDirectory(prefix="kickoff-check-") as name:
             where = Path(name) / "tree"

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kickoff import masking, packages
+from kickoff.checks.side_by_side import Stop
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, Verdict, rule_id
 from kickoff.paths import cache_home
@@ -31,6 +32,7 @@ class Outcome:
         problem: Why there is no exit code; empty otherwise.
         seconds: How long it ran.
         log: Where its output is.
+        earlier: Where and when it passed, when it was not run again; empty otherwise.
     """
 
     command: Command
@@ -38,6 +40,7 @@ class Outcome:
     problem: str
     seconds: float
     log: Path
+    earlier: str = ""
 
     @property
     def passed(self) -> bool:
@@ -48,7 +51,7 @@ class Outcome:
         """Return the rule for the report; its id begins with ``area``."""
         identity = rule_id(area, self.command.name)
         if self.passed:
-            measured = f"exit 0 in {self.seconds:.1f} s"
+            measured = f"exit 0 in {self.seconds:.1f} s{self.earlier and f', {self.earlier}'}"
             return RuleResult(identity, self.command.name, Verdict.PASS, measured, "exit 0", 1)
         measured = "no exit code" if self.status is None else f"exit {self.status}"
         line = " ".join(self.command.run)
@@ -62,6 +65,11 @@ class Outcome:
         return self.log.read_text(encoding="utf-8").splitlines()[-TAIL:] if self.log.is_file() else []
 
 
+def log_of(command: Command, logs: Path, stage: str) -> Path:
+    """Return where the output of a command goes."""
+    return logs / f"{stage}-{re.sub(r'[^A-Za-z0-9]+', '-', command.name).strip('-').lower()}.log"
+
+
 def execute(
     command: Command,
     *,
@@ -70,6 +78,7 @@ def execute(
     environ: Mapping[str, str],
     show: Callable[[str], object],
     stage: str,
+    stop: Stop | None = None,
 ) -> Outcome:
     """Run one command in ``root`` without a shell, and leave nothing of it running; its output is masked.
 
@@ -80,8 +89,9 @@ def execute(
         environ: Its environment.
         show: Called with each line of its output, line end included.
         stage: Begins the name of the log.
+        stop: Ends it, where several commands run at once.
     """
-    log = logs / f"{stage}-{re.sub(r'[^A-Za-z0-9]+', '-', command.name).strip('-').lower()}.log"
+    log = log_of(command, logs, stage)
     log.parent.mkdir(parents=True, exist_ok=True)
     begin = time.monotonic()
 
@@ -100,7 +110,8 @@ def execute(
             problem = f"`{command.run[0]}` is not on PATH on this machine"
             write(f"{problem}\n")
             return outcome(None, problem)
-        status = _watch([program, *command.run[1:]], command.timeout_seconds, root, environ, write)
+        line = [program, *command.run[1:]]
+        status = _watch(line, command.timeout_seconds, root, environ, write, stop or Stop())
     if status is None:
         return outcome(None, f"did not end within {command.timeout_seconds} s and was stopped")
     return outcome(status)
@@ -114,8 +125,13 @@ def _program(command: Command, root: Path, environ: Mapping[str, str]) -> str | 
     return found
 
 
-def _watch(
-    line: Sequence[str], seconds: int, root: Path, environ: Mapping[str, str], write: Callable[[str], None]
+def _watch(  # noqa: PLR0917 - all of them are what a program needs
+    line: Sequence[str],
+    seconds: int,
+    root: Path,
+    environ: Mapping[str, str],
+    write: Callable[[str], None],
+    stop: Stop,
 ) -> int | None:
     """Run a program and pass its lines on; return its exit code, or ``None`` when its time ran out."""
     with subprocess.Popen(
@@ -136,12 +152,14 @@ def _watch(
 
         reader = threading.Thread(target=copy, daemon=True)
         reader.start()
+        stop.begins(process)
         try:
             return process.wait(timeout=seconds)
         except subprocess.TimeoutExpired:
             return None
         finally:
             # Whatever the command started and left behind holds the pipe open, and the machine busy.
+            stop.ends(process)
             _stop(process)
             reader.join()
 
@@ -157,16 +175,26 @@ def cache_folder(environ: Mapping[str, str]) -> Path:
     return (Path(given) if given else cache_home(environ)) / "kickoff"
 
 
+def lock(root: Path, requirements: str) -> Path | None:
+    """Return the lock of the commands' tools; ``None`` when none is named, and they are on the PATH.
+
+    Raises:
+        KickoffError: The file is missing (exit 2).
+    """
+    path = root / requirements
+    if requirements and not path.is_file():
+        raise KickoffError(f"{path} is missing", hint="name the lock of the quality gate's tools")
+    return path if requirements else None
+
+
 def tools(requirements: Path, cache: Path) -> Path:
     """Return the ``bin`` folder of an environment with exactly what a hash-locked file names.
 
     The folder in ``cache`` is named by the lock's content, so the second call does nothing.
 
     Raises:
-        KickoffError: The file is missing, or the installation fails.
+        KickoffError: The installation fails.
     """
-    if not requirements.is_file():
-        raise KickoffError(f"{requirements} is missing", hint="name the lock of the quality gate's tools")
     home = cache / f"quality-gate-{packages.home_of(requirements)}"
     packages.install(
         home,

@@ -16,6 +16,7 @@ from types import FrameType
 from kickoff import evidence, git, github
 from kickoff import service as services
 from kickoff.checks.check import Check, Context, Need, add_evidence
+from kickoff.description import NO_LOAD
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
 from kickoff.performance import (
@@ -37,7 +38,7 @@ from kickoff.performance.resources import Probe
 from kickoff.performance.samples import CANDIDATE
 from kickoff.performance.scenarios import Catalogue, Scenario
 from kickoff.report import load_page
-from kickoff.service import NO_LOAD, Service
+from kickoff.service import Service
 
 
 @dataclass(frozen=True, slots=True)

@@ -39,6 +39,16 @@ def _deploy(verbs: Verbs) -> None:
         "--unproven-reason", default="", metavar="TEXT", help="why a commit may go on unproven"
     )
     deploy.add_argument("--allow-dirty", action="store_true", help="ship the commit without what is changed")
+    deploy.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="how long to wait for another run's lock before anything begins (default: 0)",
+    )
+    deploy.add_argument(
+        "--no-reuse", action="store_true", help="run the quality gate even where the same content has passed"
+    )
     deploy.add_argument("--plain", action="store_true", help="one line per event, as without a terminal")
 
 

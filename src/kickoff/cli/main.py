@@ -121,11 +121,18 @@ def _host(arguments: argparse.Namespace) -> str:
     from kickoff.environment import loader, schema
 
     root = Path.cwd()
+    if not _mentions_host(root / schema.FOLDER / f"{name}.env"):
+        return ""
     try:
         checked = loader.inspect(name, root, schema.read(root), with_secrets=False)
     except KickoffError:
         return _written(root / schema.FOLDER / f"{name}.env")
     return checked.values.get("DEPLOY_HOST", "")
+
+
+def _mentions_host(path: Path) -> bool:
+    """Return whether a file may name a host: most do not, and need no schema to say so."""
+    return path.is_file() and b"DEPLOY_HOST" in path.read_bytes()
 
 
 def _written(path: Path) -> str:

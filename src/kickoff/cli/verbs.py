@@ -1,10 +1,9 @@
 """The table of all verbs: which module adds each, what it needs installed, and its line in the help.
 
-Nothing but the standard library: it is read before any environment exists.
+Nothing but the standard library, and of that little: it is read before any environment exists.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 
@@ -22,8 +21,7 @@ class Verb(NamedTuple):
     needs: str = "pipeline"
 
 
-@dataclass(frozen=True, slots=True)
-class Section:
+class Section(NamedTuple):
     """Verbs that stand together in the help."""
 
     title: str

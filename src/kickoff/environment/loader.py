@@ -36,7 +36,7 @@ def load(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> Envi
     schema = schemas.read(root)
     checked = inspect(name, root, schema, environ, with_secrets=True)
     if checked.findings:
-        raise _refusal(name, checked.findings)
+        raise refusal(name, checked.findings)
     masking.hide(*(checked.values[key] for key in schema.secrets & checked.values.keys()))
     keys = schema.keys
     return Environment(
@@ -151,7 +151,8 @@ def suggestion(key: str, schema: Schema) -> str:
     return f"did you mean {near[0]}?" if near else f"{FILE} lists every key"
 
 
-def _refusal(name: str, findings: list[Finding]) -> KickoffError:
+def refusal(name: str, findings: list[Finding]) -> KickoffError:
+    """Return the error for an environment with something wrong in it."""
     first = findings[0]
     single = len(findings) == 1
     return KickoffError(

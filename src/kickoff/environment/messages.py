@@ -5,17 +5,18 @@ Only the schema's words are used: jsonschema's own messages quote the value, whi
 
 from collections.abc import Callable, Mapping
 from difflib import get_close_matches
-from typing import Any
-
-from jsonschema import ValidationError
+from typing import TYPE_CHECKING, Any
 
 from kickoff.environment import values
 
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
+
 _Rules = Mapping[str, Any]
-_Words = Callable[[ValidationError, _Rules], tuple[str, str]]
+_Words = Callable[["ValidationError", _Rules], tuple[str, str]]
 
 
-def explain(error: ValidationError, rules: _Rules) -> tuple[str, str, str]:
+def explain(error: "ValidationError", rules: _Rules) -> tuple[str, str, str]:
     """Return rule, message and fix for a value that breaks a keyword of its key.
 
     Args:
@@ -31,11 +32,11 @@ def _expects(rules: _Rules) -> str:
     return str(rules.get("x-expects", f"a value such as {rules['examples'][0]}"))
 
 
-def _form(_error: ValidationError, rules: _Rules) -> tuple[str, str]:
+def _form(_error: "ValidationError", rules: _Rules) -> tuple[str, str]:
     return "does not have the right form", f"write {_expects(rules)}"
 
 
-def _enum(error: ValidationError, _rules: _Rules) -> tuple[str, str]:
+def _enum(error: "ValidationError", _rules: _Rules) -> tuple[str, str]:
     limit: Any = error.validator_value
     allowed = [str(one) for one in limit]
     near = get_close_matches(str(error.instance), allowed, 1)
@@ -44,7 +45,7 @@ def _enum(error: ValidationError, _rules: _Rules) -> tuple[str, str]:
 
 
 def _bound(message: str, words: str) -> _Words:
-    def render(error: ValidationError, rules: _Rules) -> tuple[str, str]:
+    def render(error: "ValidationError", rules: _Rules) -> tuple[str, str]:
         limit: Any = error.validator_value
         return message, f"write {words} {values.render(limit, rules.get('x-unit', ''))}"
 
@@ -52,20 +53,20 @@ def _bound(message: str, words: str) -> _Words:
 
 
 def _amount(message: str, fix: str) -> _Words:
-    def render(error: ValidationError, _rules: _Rules) -> tuple[str, str]:
+    def render(error: "ValidationError", _rules: _Rules) -> tuple[str, str]:
         return f"{message} {error.validator_value}", f"{fix} {error.validator_value}"
 
     return render
 
 
-def _contains(error: ValidationError, rules: _Rules) -> tuple[str, str]:
+def _contains(error: "ValidationError", rules: _Rules) -> tuple[str, str]:
     limit = error.validator_value
     example = rules["examples"][0]
     wanted = limit.get("const", example) if isinstance(limit, Mapping) else example
     return f"lacks {wanted}", f"add {wanted}, e.g. {example}"
 
 
-def _twice(_error: ValidationError, _rules: _Rules) -> tuple[str, str]:
+def _twice(_error: "ValidationError", _rules: _Rules) -> tuple[str, str]:
     return "names an entry twice", "remove the second one"
 
 

@@ -8,16 +8,18 @@ from enum import StrEnum
 from functools import cache, cached_property
 from importlib.resources import files
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import SchemaError, ValidationError
 
 from kickoff.environment import expansion, secret_detection
 from kickoff.environment.reading import read_once
 from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import SchemaError, ValidationError
 
 FOLDER = Path("configs/environments")
 FILE = FOLDER / "schema.json"
@@ -147,8 +149,10 @@ class Schema:
         return frozenset(key.name for key in self.keys.values() if key.secret)
 
     @cached_property
-    def validator(self) -> Draft202012Validator:
+    def validator(self) -> "Draft202012Validator":
         """Checks typed values."""
+        from jsonschema import Draft202012Validator  # noqa: PLC0415 - loaded where something is checked
+
         return Draft202012Validator(self.document)
 
     @property
@@ -222,6 +226,8 @@ def line_at(text: str, path: Sequence[str | int]) -> int:
 
 
 def _document(text: str) -> dict[str, Any]:
+    from jsonschema import Draft202012Validator, SchemaError  # noqa: PLC0415 - loaded where something is checked
+
     try:
         document = json.loads(text)
     except json.JSONDecodeError as error:
@@ -239,7 +245,7 @@ def _document(text: str) -> dict[str, Any]:
     return dict(document)
 
 
-def _refuse_problem(problem: ValidationError | SchemaError | None, text: str) -> None:
+def _refuse_problem(problem: "ValidationError | SchemaError | None", text: str) -> None:
     if problem is not None:
         path = list(problem.absolute_path)
         at = f"{FILE}:{line_at(text, path)}"
@@ -328,6 +334,8 @@ def _pipeline() -> dict[str, Any]:
 
 
 @cache
-def _keywords() -> Draft202012Validator:
+def _keywords() -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - loaded where something is checked
+
     text = files("kickoff.environment").joinpath("keywords.schema.json").read_text("utf-8")
     return Draft202012Validator(json.loads(text))

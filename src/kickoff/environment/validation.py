@@ -5,10 +5,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from itertools import pairwise
-from typing import Any
-
-from jsonschema import ValidationError
-from referencing.exceptions import Unresolvable
+from typing import TYPE_CHECKING, Any
 
 from kickoff.environment import secret_detection, values
 from kickoff.environment.env_file import Entry, Source, control_character, shown
@@ -17,6 +14,9 @@ from kickoff.environment.findings import Finding
 from kickoff.environment.messages import explain
 from kickoff.environment.schema import CLASS_KEY, FILE, NAME_KEY, Key, Origin, Schema
 from kickoff.errors import KickoffError
+
+if TYPE_CHECKING:
+    from jsonschema import ValidationError
 
 _Secrets = Callable[[str], str | None]
 
@@ -326,6 +326,8 @@ class _Check:
             )
 
     def _rules(self) -> None:
+        from referencing.exceptions import Unresolvable  # noqa: PLC0415 - loaded where something is checked
+
         # The file's name decides which rules apply: a mistyped APP_ENV must not switch them off.
         typed = dict(self._result.typed)
         if NAME_KEY not in self._result.source.broken:
@@ -348,7 +350,7 @@ class _Check:
                 elif error.validator != "required":
                     self._plain(key, error)
 
-    def _concerned(self, error: ValidationError) -> list[str]:
+    def _concerned(self, error: "ValidationError") -> list[str]:
         if error.absolute_path:
             return [str(error.absolute_path[0])]
         if error.validator != "required" or not isinstance(error.validator_value, list):
@@ -357,7 +359,7 @@ class _Check:
         unreadable = self._result.deferred | self._result.source.broken | {key for key, _ in self._found}
         return [name for name in names if name not in self._result.typed and name not in unreadable]
 
-    def _conditional(self, key: str, rule: Mapping[str, Any], error: ValidationError) -> None:
+    def _conditional(self, key: str, rule: Mapping[str, Any], error: "ValidationError") -> None:
         found = f"{key} is empty" if error.validator == "required" else self._found_text(key)
         self._add(key, rule["x-rule"], f"{found}: {rule['x-message']}", rule["x-fix"])
 
@@ -367,7 +369,7 @@ class _Check:
             return f"{key} breaks a rule"
         return f"{key} {self._is(entry)}"
 
-    def _plain(self, key: str, error: ValidationError) -> None:
+    def _plain(self, key: str, error: "ValidationError") -> None:
         if key not in self._entries:
             return
         rule, message, fix = explain(error, self._schema.keys[key].rules)

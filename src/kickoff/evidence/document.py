@@ -10,8 +10,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self, get_type_hints
 
-from jsonschema.exceptions import best_match
-
 from kickoff import masking
 from kickoff.errors import KickoffError
 from kickoff.evidence import fields
@@ -168,6 +166,8 @@ def _migrated(document: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _check(document: Mapping[str, Any], source: str) -> None:
+    from jsonschema.exceptions import best_match  # noqa: PLC0415 - loaded where something is checked
+
     error = best_match(validator().iter_errors(document))
     if error is not None:
         raise KickoffError(f"evidence breaks the schema at {error.json_path}: {error.message}", at=source)

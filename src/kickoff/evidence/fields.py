@@ -146,6 +146,24 @@ class Proved(Refusal, total=False):
     unproven_reason: Annotated[str, Shown("unproven because")]
 
 
+class Reused(TypedDict):
+    """The pass of a command in an earlier run; ``key`` is the hash of all that it depends on."""
+
+    name: str
+    key: str
+    run: str
+    link: str
+    at: str
+    commit: str
+    text: str
+
+
+class Gated(TypedDict, total=False):
+    """Facts of ``quality-gate``."""
+
+    reused: Annotated[list[Reused], Shown("passed before", key="text")]
+
+
 class Difference(TypedDict):
     """A finding about an environment file."""
 
@@ -278,6 +296,7 @@ _BY_STAGE: dict[str, type] = {
     "validate": Compared,
     "drift": Compared,
     "promotion": Proved,
+    "quality-gate": Gated,
     "build": Built,
     "same-artefact": Refusal,
     "stage": Staged,

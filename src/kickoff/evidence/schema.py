@@ -4,12 +4,13 @@ import json
 import types
 from functools import cache
 from importlib.resources import files
-from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
-
-from jsonschema import Draft202012Validator
+from typing import TYPE_CHECKING, Annotated, Any, Union, get_args, get_origin, get_type_hints, is_typeddict
 
 from kickoff.evidence import fields
 from kickoff.evidence.stages import CHECK, STAGES
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
 
 _PLAIN = {str: "string", int: "integer", float: "number", bool: "boolean", types.NoneType: "null"}
 
@@ -64,6 +65,8 @@ def of(kind: Any) -> dict[str, Any]:  # noqa: ANN401 - whatever an annotation ma
 
 
 @cache
-def validator() -> Draft202012Validator:
+def validator() -> "Draft202012Validator":
     """Return the validator of evidence."""
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - loaded where something is checked
+
     return Draft202012Validator(document())

@@ -25,10 +25,12 @@ class Folders:
     Attributes:
         run: ``.kickoff/runs/<number>``.
         artifacts: Bundles by digest, shared by all runs so that the same commit is built once.
+        verdicts: Records of the quality gate, shared likewise.
     """
 
     run: Path
     artifacts: Path
+    verdicts: Path
 
     @property
     def evidence(self) -> Path:
@@ -57,8 +59,9 @@ class Folders:
                 break
             except FileExistsError:  # another run was faster
                 number += 1
-        folders = cls(runs / str(number), root / ".kickoff" / "artifacts")
-        for folder in (folders.evidence, folders.report, folders.artifacts):
+        shared = root / ".kickoff"
+        folders = cls(runs / str(number), shared / "artifacts", shared / "verdicts")
+        for folder in (folders.evidence, folders.report, folders.artifacts, folders.verdicts):
             folder.mkdir(exist_ok=True)
         return folders
 
@@ -104,6 +107,7 @@ def variables(folders: Folders, *, run: str, venv: Path, caller: Mapping[str, st
         "KICKOFF_ARTIFACT_DIR": str(folders.artifacts),
         "KICKOFF_EVIDENCE_DIR": str(folders.evidence),
         "KICKOFF_REPORT_DIR": str(folders.report),
+        "KICKOFF_REUSE_DIR": str(folders.verdicts),
         "KICKOFF_RUN_ID": run,
         "KICKOFF_VENV": str(venv),
     }

@@ -53,4 +53,7 @@ def read(folder: Path) -> tuple[Environment, Service] | None:
         )
     except (KeyError, TypeError):
         raise damaged(folder / SETTINGS) from None
-    return environment, services.parse(text, str(folder / SERVICE))
+    try:
+        return environment, services.parse(text, str(folder / SERVICE), recorded=True)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise damaged(folder / SERVICE) from None

@@ -8,28 +8,28 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
-
-import psutil
+from typing import TYPE_CHECKING, Any
 
 from kickoff import github
-from kickoff import stack as stacks
 from kickoff.environment import Environment, load
 from kickoff.environment.loader import setting
 from kickoff.environment.schema import CLASS_KEY
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.paths import state_base, state_root, user
-from kickoff.release import recorded, serving, targets
+from kickoff.release import recorded, targets
 from kickoff.release.folder import describe, hide_recorded
 from kickoff.release.model import Colour
 from kickoff.release.progress import UNCHANGED
 from kickoff.release.routers import Router, open_router
 from kickoff.release.stores import Observer, StateStore, open_store
-from kickoff.release.stores.lease import Owner, born
+from kickoff.release.stores.lease import Owner, birth_of_this_process
 from kickoff.release.targets import Endpoint, Target
-from kickoff.service import Service, described_in
+from kickoff.service import Service, described_in, name_of
 from kickoff.service import load as load_service
+
+if TYPE_CHECKING:
+    from kickoff.release.serving import Answers
 
 STORE, ROUTER = "files", "traefik-file"
 """The store and the router of a host that keeps its own state and route."""
@@ -58,7 +58,7 @@ class Session:
             who=github.context().run_url or f"{user()}@{socket.gethostname()}",
             run=os.environ.get("KICKOFF_RUN_ID") or github.context().run_url or f"shell-{os.getppid()}",
             pid=pid,
-            born=born(psutil.Process()) if pid else 0.0,
+            born=birth_of_this_process() if pid else 0.0,
         )
 
     def colour_of(self, which: str) -> Colour | None:
@@ -99,13 +99,18 @@ class Session:
         elif self.proxy.weights() != {state.live: 100}:
             return "the route is lost"
         with self.target.reach("live") as endpoint:
-            return serving.ask(endpoint, self.service, releases, self.check_headers()).problem
+            return self._ask(endpoint, releases).problem
 
-    def answers(self, colour: Colour) -> serving.Answers:
+    def answers(self, colour: Colour) -> "Answers":
         """Return what one colour answers through its private address at this moment."""
         releases = {self.store.state().release_of(colour)}
         with self.target.reach(str(colour)) as endpoint:
-            return serving.ask(endpoint, self.service, releases, self.check_headers())
+            return self._ask(endpoint, releases)
+
+    def _ask(self, endpoint: Endpoint, releases: set[str]) -> "Answers":
+        from kickoff.release import serving  # noqa: PLC0415 - with the HTTP client, which takes its time
+
+        return serving.ask(endpoint, self.service, releases, self.check_headers())
 
     def workers(self, colour: Colour | None) -> dict[str, Any]:
         """Return the workers of the release that ``colour`` holds, by name, as its folder describes them."""
@@ -206,7 +211,7 @@ def _state_folder(name: str, root: Path) -> Path | None:
     With a service description that cannot be read, it is the only one there is for such an environment.
     """
     try:
-        folder = state_root(load_service(root).name, name)
+        folder = state_root(name_of(root), name)
     except KickoffError:
         found = list(state_base().glob(f"*/{name}"))
         if len(found) != 1:
@@ -258,7 +263,9 @@ def open_session(
     chosen = setting(name, targets.KEY, root)
     kind, place = targets.kind_of(chosen), targets.Place(root, name, folder)
     kind.make_ready(place, prepare)
-    environ = stacks.sources(name, root) | {"KICKOFF_DATA_DIR": str(folder / "data")}
+    from kickoff import stack  # noqa: PLC0415 - what was recorded needs no stack
+
+    environ = stack.sources(name, root) | {"KICKOFF_DATA_DIR": str(folder / "data")}
     environment = load(name, root, environ=environ)
     if github.context().hosted and setting(name, CLASS_KEY, root) != "development":
         raise KickoffError(

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from kickoff.artifact import admission
+from kickoff.description import NO_LOAD
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
 from kickoff.release import assembly, baseline, colours, outcome, readiness, strategy
@@ -17,7 +18,6 @@ from kickoff.release.preview import KeyChanges, Preview
 from kickoff.release.progress import UNCHANGED
 from kickoff.release.recovery import begin
 from kickoff.release.undo import undo
-from kickoff.service import NO_LOAD
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,15 +7,17 @@ from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
-from jsonschema import Draft202012Validator
-from jsonschema.exceptions import ValidationError
 
 from kickoff.errors import KickoffError
 from kickoff.stack.compose import file_of, source_of
 from kickoff.yaml_lines import line_of
+
+if TYPE_CHECKING:
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import ValidationError
 
 BLOCK = "x-kickoff"
 PLACE = re.compile(r"\{([a-z][a-z0-9_]*)\}")
@@ -221,7 +223,7 @@ def _among(secret: Secret, secrets: Mapping[str, Secret]) -> Iterator[_Problem]:
         yield _Problem((*path, "key"), "key-twice", message, "name another variable")
 
 
-def _broken(error: ValidationError) -> _Problem:
+def _broken(error: "ValidationError") -> _Problem:
     """Return the problem that the schema finds, with the fix of the nearest part that has one."""
     fix = ""
     at: Any = error
@@ -260,6 +262,8 @@ def _ports(document: Mapping[str, Any]) -> Iterator[tuple[str, int]]:
 
 
 @cache
-def _validator() -> Draft202012Validator:
+def _validator() -> "Draft202012Validator":
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - loaded where something is checked
+
     text = files("kickoff.stack").joinpath("x-kickoff.schema.json").read_text("utf-8")
     return Draft202012Validator(json.loads(text))

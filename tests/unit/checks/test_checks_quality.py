@@ -134,7 +134,7 @@ def test_output_that_is_no_text_does_not_break_the_log(tmp_path: Path) -> None:
 
 def test_tools_need_their_lock(tmp_path: Path) -> None:
     with pytest.raises(KickoffError, match="is missing"):
-        commands.tools(tmp_path / "none.txt", tmp_path)
+        commands.lock(tmp_path, "none.txt")
 
 
 def test_tools_are_prepared_once(tmp_path: Path) -> None:

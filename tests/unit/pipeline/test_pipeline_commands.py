@@ -60,7 +60,7 @@ def test_a_run_that_may_prove_a_commit_is_seen_by_those_who_wait_for_it(
 ) -> None:
     monkeypatch.setenv("KICKOFF_STATE_ROOT", str(tmp_path / "state"))
     described = replace(service.load(ROOT), name="demo", environments=environments.DEFAULT)
-    commit, folders = "a" * 40, Folders(tmp_path / "7", tmp_path)
+    commit, folders = "a" * 40, Folders(tmp_path / "7", tmp_path, tmp_path)
     ledger = FolderLedger(tmp_path / "state" / "demo" / "proofs" / "staging", "staging")
     for environment, seen in (("staging", 1), ("production", 0), ("development", 0)):
         decision = plan.Plan((environment,), "push", "refs/heads/main", commit, "because")

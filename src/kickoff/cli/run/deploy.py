@@ -23,6 +23,7 @@ from kickoff.cli import output
 from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.host import preflight
 from kickoff.paths import cache_home, user
 from kickoff.pipeline import inputs, installed_actions, repository
 from kickoff.pipeline.display import Display, OnTerminal, Plain
@@ -62,9 +63,13 @@ def run(arguments: argparse.Namespace) -> int:
     )
     secrets = find_secrets(root, os.environ)
     env = inputs.environment(venv, os.environ, described.environment)
+    for environment in decision.deployments:
+        preflight.require(environment, root, wait=arguments.wait, tell=output.say)
     folders = Folders.create(root)
     run = f"{head.commit[:7]}-{folders.run.name}-{uuid.uuid4().hex[:8]}"
     variables = inputs.variables(folders, run=run, venv=venv, caller=os.environ)
+    if arguments.no_reuse:
+        variables |= {"KICKOFF_NO_REUSE": "1"}
     inputs.write(folders, event=event, variables=variables, secrets=secrets)
     where = ", ".join(decision.deployments) or "checks only"
     title = f"{described.name} {arguments.release or head.commit[:7]} → {where}"

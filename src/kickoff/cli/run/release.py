@@ -1,4 +1,4 @@
-"""The verbs of a release, carried out by the engine."""
+"""The verbs of a release, carried out by the engine; those that only look start without it."""
 
 import argparse
 import signal
@@ -8,21 +8,18 @@ from contextlib import suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kickoff import github
-from kickoff.artifact import bundle, source
-from kickoff.artifact.artifact_type import Kind
-from kickoff.artifact.build_steps import Steps
 from kickoff.cli import output
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, now
-from kickoff.release import delivery, targets
-from kickoff.release.engine import Engine
 from kickoff.release.folder import describe
-from kickoff.release.rollback import Request
-from kickoff.release.rollback_targets import check_id
 from kickoff.release.session import Session, open_recorded, open_session
+
+if TYPE_CHECKING:
+    from kickoff.release.engine import Engine
+    from kickoff.release.rollback import Request
 
 _FROM_THE_FILES = ("stage", "promote", "plan")
 """The others work from the target's own record, whatever today's checkout looks like."""
@@ -52,9 +49,11 @@ def _run(arguments: argparse.Namespace) -> int:
         session = open_session(arguments.env, root, _narrate, prepare=command == "stage")
     else:
         session = open_recorded(arguments.env, root, _narrate)
-    engine = Engine(session, root)
     if command in _READS:
         return _READS[command](session, arguments)
+    from kickoff.release.engine import Engine
+
+    engine = Engine(session, root)
     if command in _CHANGES:
         return _CHANGES[command](engine, arguments)
     return _act(engine, arguments)
@@ -65,7 +64,7 @@ def _interrupt(_number: int, _frame: object) -> None:
     raise KeyboardInterrupt
 
 
-def _act(engine: Engine, arguments: argparse.Namespace) -> int:
+def _act(engine: "Engine", arguments: argparse.Namespace) -> int:
     """Run a command that may change something; it leaves evidence however it ends."""
     started = now()
     try:
@@ -92,12 +91,12 @@ def _act(engine: Engine, arguments: argparse.Namespace) -> int:
     return _conclude(arguments.command, evidence)
 
 
-def _refused(engine: Engine, command: str, started: str, error: KickoffError) -> None:
+def _refused(engine: "Engine", command: str, started: str, error: KickoffError) -> None:
     with suppress(KickoffError):  # a state that cannot be read is what `error` is about
         engine.refusal(command, started, error).write(output.evidence_folder())
 
 
-def _command(engine: Engine, arguments: argparse.Namespace) -> Evidence | None:  # noqa: PLR0911 - one a verb
+def _command(engine: "Engine", arguments: argparse.Namespace) -> Evidence | None:  # noqa: PLR0911 - one a verb
     match arguments.command:
         case "stage":
             return _stage(engine, arguments)
@@ -119,7 +118,9 @@ def _command(engine: Engine, arguments: argparse.Namespace) -> Evidence | None: 
             return engine.resume()
 
 
-def _stage(engine: Engine, arguments: argparse.Namespace) -> Evidence:
+def _stage(engine: "Engine", arguments: argparse.Namespace) -> Evidence:
+    from kickoff.artifact import bundle
+
     return engine.stage(
         arguments.artifact_digest,
         arguments.artifact_directory or bundle.directory(),
@@ -130,12 +131,14 @@ def _stage(engine: Engine, arguments: argparse.Namespace) -> Evidence:
     )
 
 
-def _request(arguments: argparse.Namespace) -> Request:
+def _request(arguments: argparse.Namespace) -> "Request":
     """Return what a rollback is asked for.
 
     Raises:
         KickoffError: It is to be forced, and nobody says why (exit 2).
     """
+    from kickoff.release.rollback import Request
+
     if arguments.force and not arguments.reason.strip():
         raise KickoffError(
             "--force goes to a release that the gates refused, so the history must say why",
@@ -197,7 +200,12 @@ def _outcome(command: str, **known: object) -> dict[str, Any]:
     return {"verb": command, **empty, **texts, **known}
 
 
-def _plan(engine: Engine, arguments: argparse.Namespace) -> int:
+def _plan(engine: "Engine", arguments: argparse.Namespace) -> int:
+    from kickoff.artifact import bundle, source
+    from kickoff.artifact.artifact_type import Kind
+    from kickoff.artifact.build_steps import Steps
+    from kickoff.release import targets
+
     service, root = engine.session.service, engine.root
     folder = arguments.artifact_directory or bundle.directory()
     commit = source.resolve(root, arguments.commit)
@@ -218,6 +226,8 @@ def _plan(engine: Engine, arguments: argparse.Namespace) -> int:
 
 
 def _metrics(session: Session, arguments: argparse.Namespace) -> int:
+    from kickoff.release import delivery
+
     entries = session.store.history.entries()
     figures = delivery.measure(entries, datetime.now(UTC), arguments.days)
     if arguments.format == "prometheus" and not arguments.json:
@@ -242,6 +252,8 @@ def _logs(session: Session, arguments: argparse.Namespace) -> int:
     Raises:
         KickoffError: There is no such process or log, or the number of lines is not above 0 (exit 2).
     """
+    from kickoff.release.rollback_targets import check_id
+
     if arguments.lines < 1:
         raise KickoffError(f"not a number of lines: {arguments.lines}", hint="ask for 1 line or more")
     process = arguments.process or _live(session)
@@ -324,7 +336,7 @@ def _history(session: Session, arguments: argparse.Namespace) -> int:
     return ExitCode.PASS
 
 
-def _stop(engine: Engine, arguments: argparse.Namespace) -> int:
+def _stop(engine: "Engine", arguments: argparse.Namespace) -> int:
     engine.stop()
     name, where = engine.session.service.name, arguments.env
     output.say(f"stopped {name} in {where}; releases are kept")
@@ -333,7 +345,7 @@ def _stop(engine: Engine, arguments: argparse.Namespace) -> int:
     return ExitCode.PASS
 
 
-def _unlock(engine: Engine, arguments: argparse.Namespace) -> int:
+def _unlock(engine: "Engine", arguments: argparse.Namespace) -> int:
     if not arguments.force:
         raise KickoffError(
             "unlock takes the lock from a run that may be alive",
@@ -370,7 +382,7 @@ _READS: dict[str, Callable[[Session, argparse.Namespace], int]] = {
     "metrics": _metrics,
     "status": _status,
 }
-_CHANGES: dict[str, Callable[[Engine, argparse.Namespace], int]] = {
+_CHANGES: dict[str, "Callable[[Engine, argparse.Namespace], int]"] = {
     "plan": _plan,
     "stop": _stop,
     "unlock": _unlock,

@@ -75,6 +75,11 @@ class Lease:
         return self.owner.run == run
 
 
+def birth_of_this_process() -> float:
+    """Return when this process started, as :func:`born` says it."""
+    return born(psutil.Process())
+
+
 def born(process: psutil.Process) -> float:
     """Return when ``process`` started, in seconds since the machine did: the clock may jump meanwhile."""
     return float(process.create_time() - psutil.boot_time())

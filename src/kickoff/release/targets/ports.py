@@ -37,6 +37,12 @@ def _answers(port: int) -> bool:
 
 def holder(port: int) -> str:
     """Return who listens on a port, as ``process 12 (python -m …)``."""
+    found = listener(port)
+    return f"process {found[0]} ({found[1][:120]})" if found else "a process that this user cannot see"
+
+
+def listener(port: int) -> tuple[int, str] | None:
+    """Return process id and command line of who listens on a port; ``None`` when this user cannot see it."""
     for connection in psutil.net_connections(kind="tcp"):
         if connection.status != psutil.CONN_LISTEN or not connection.laddr or not connection.pid:
             continue
@@ -46,8 +52,8 @@ def holder(port: int) -> str:
             command = " ".join(psutil.Process(connection.pid).cmdline())
         except psutil.Error:
             command = "it ended just now"
-        return f"process {connection.pid} ({command[:120]})"
-    return "a process that this user cannot see"
+        return connection.pid, command
+    return None
 
 
 def listening(pid: int) -> frozenset[int] | None:
