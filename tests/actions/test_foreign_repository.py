@@ -19,6 +19,7 @@ import yaml
 from tests.actions.conftest import CHECKOUT, ROOT, act_command, read_log
 from tests.actions.foreign import LOCUSTFILE, Repository
 
+pytestmark = pytest.mark.e2e
 SNIPPETS = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 PUBLISHED = sorted(path.parent.name for path in (ROOT / "actions").glob("*/action.yml"))
 ORDER = (
