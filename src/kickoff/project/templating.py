@@ -11,7 +11,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 _PLAIN = re.compile(r"[A-Za-z0-9./_~+-][A-Za-z0-9 ./_~+=,@%-]*")
 _REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
-_WORDS = re.compile(r"yes|no|on|off|true|false|null|none|y|n|~|[0-9.+-]+", re.IGNORECASE)
+_WORDS = re.compile(r"yes|no|on|off|true|false|null|y|n|~|[0-9.+-]+", re.IGNORECASE)
 
 
 def fill(template: str, **values: Any) -> str:  # noqa: ANN401 - those of the template
