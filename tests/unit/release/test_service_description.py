@@ -84,6 +84,15 @@ def test_no_load_is_said_in_a_word_and_demanded_nowhere() -> None:
         assert caught.value.at == "kickoff.yml:5"
 
 
+def test_what_was_recorded_long_ago_is_still_read() -> None:
+    """An emergency works from the description in a release's folder, whichever version wrote it."""
+    text = MINIMAL + 'quality_gate: []\nrelease_header: ""\nprobe: []\n'
+    service = parse(text, "/state/releases/1/service.yml")
+    assert service.quality_gate == ()
+    assert service.release_header == ""
+    assert service.at("health", "ready") == "/state/releases/1/service.yml:9"
+
+
 def test_no_release_header_is_said_in_a_word() -> None:
     assert parse(SHORT + "release_header: none\n", "kickoff.yml").release_header == ""
 
