@@ -36,7 +36,7 @@ class Project:
         command = [sys.executable, "src/kickoff", *words, "--env", "development"]
         before, began = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic()
         done = subprocess.run(
-            command, cwd=self._root, env=kept | own, capture_output=True, text=True, check=False
+            command, cwd=self._root, env=kept | own, capture_output=True, encoding="utf-8", check=False
         )
         after, spent = resource.getrusage(resource.RUSAGE_CHILDREN), time.monotonic() - began
         if done.returncode != 0:

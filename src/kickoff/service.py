@@ -279,7 +279,7 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
     live, ready = (health, health) if isinstance(health, str) else (health["live"], health["ready"])
     asked = HttpCheck(name="ready", path=ready)
     bundle = tuple(document.get("bundle", (EVERYTHING,)))
-    performance = document.get("performance", {})
+    performance, further = document.get("performance", {}), document.get("required_checks_in", {})
     header = document.get("release_header", "X-Release")
     load = document.get("load") != NONE
     return Service(
@@ -296,16 +296,12 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
         check_headers=document.get("check_headers", {}),
         expected_client_errors=frozenset(document.get("expected_client_errors", ())),
         required_checks=tuple(document.get("required_checks", (SMOKE, LOAD) if load else (SMOKE,))),
-        required_checks_in={
-            name: tuple(checks) for name, checks in document.get("required_checks_in", {}).items()
-        },
-        smoke=tuple(HttpCheck(**check) for check in document.get("smoke", [])) or (asked,),
-        probe=tuple(HttpCheck(**check) for check in document.get("probe", [])) or (asked,),
+        required_checks_in={one: tuple(checks) for one, checks in further.items()},
+        smoke=_requests(document.get("smoke", []), asked),
+        probe=_requests(document.get("probe", []), asked),
         quality_gate=_commands(reader, document, "quality_gate"),
         functional=_own(reader, document["functional"], "functional") if "functional" in document else None,
-        checks=tuple(
-            _own(reader, entry, "checks", index) for index, entry in enumerate(document.get("checks", []))
-        ),
+        checks=_own_checks(reader, document),
         requirements=document.get("requirements", ""),
         pre_deploy=_hook(reader, hooks, "pre_deploy"),
         schema_revision=_hook(reader, hooks, "schema_revision"),
@@ -321,6 +317,10 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
     )
 
 
+def _requests(entries: Sequence[Mapping[str, Any]], default: HttpCheck) -> tuple[HttpCheck, ...]:
+    return tuple(HttpCheck(**entry) for entry in entries) or (default,)
+
+
 def _commands(reader: Reader, document: Mapping[str, Any], key: str) -> tuple[Command, ...]:
     return tuple(_command(reader, entry, key, index) for index, entry in enumerate(document.get(key, [])))
 
@@ -333,6 +333,12 @@ def _command(reader: Reader, entry: Mapping[str, Any], *path: str | int) -> Comm
         tuple(entry.get("environment", ())),
         entry.get("prepares", False),
         entry.get("reuse", True),
+    )
+
+
+def _own_checks(reader: Reader, document: Mapping[str, Any]) -> tuple[OwnCheck, ...]:
+    return tuple(
+        _own(reader, entry, "checks", place) for place, entry in enumerate(document.get("checks", []))
     )
 
 

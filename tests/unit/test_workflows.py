@@ -25,7 +25,13 @@ ROOT = Path(__file__).resolve().parents[2]
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PUBLISHED = sorted((ROOT / "actions").glob("*/action.yml"))
 LOCAL = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
-GITHUB_ONLY = ("./.github/actions/python", "./actions/attest", "./actions/attest-image", "./actions/carry")
+GITHUB_ONLY = (
+    "./.github/actions/python",
+    "./actions/attest",
+    "./actions/attest-image",
+    "./actions/carry",
+    "./actions/remember",
+)
 """What wraps actions that run on GitHub alone: act fetches what it uses only when it is called."""
 ON_GITHUB = tuple(f"{name.removeprefix('./')}/action.yml" for name in GITHUB_ONLY)
 ENVIRONMENTS = [one.name for one in services.load(ROOT).environments]

@@ -86,7 +86,7 @@ def built(root: Path, commit: str, steps: Steps, key: str) -> Iterator[Path]:
     """
     tree = cache_home() / "kickoff" / "builds" / key[:16]
     tree.parent.mkdir(parents=True, exist_ok=True)
-    with tree.with_suffix(".lock").open("w") as lock:
+    with tree.with_suffix(".lock").open("wb") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         shutil.rmtree(tree, ignore_errors=True)
         try:

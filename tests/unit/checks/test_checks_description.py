@@ -17,7 +17,9 @@ def gate(root: Path, description: str) -> Evidence:
     git(root, "init", "--quiet")
     (root / "kickoff.yml").write_text(description)
     commit(root)
-    given = argparse.Namespace(commit="HEAD", requirements="")
+    given = argparse.Namespace(
+        commit="HEAD", requirements="", reuse_directory=root / "verdicts", no_reuse=False
+    )
     return CHECK.run(Context(given, root, root / "evidence"))
 
 
