@@ -46,7 +46,11 @@ class Reader:
 
     def error(self, message: str, *path: str | int, hint: str = _REFERENCE) -> KickoffError:
         """Return an error about the entry at ``path``."""
-        return KickoffError(message, at=f"{self.source}:{line_of(self.text, path)}", hint=hint)
+        return KickoffError(message, at=self.at(*path), hint=hint)
+
+    def at(self, *path: str | int) -> str:
+        """Return file and line of the entry at ``path``, or of its nearest existing parent."""
+        return f"{self.source}:{line_of(self.text, path)}"
 
     def problem(self, found: ValidationError) -> KickoffError:
         """Return the error for what the schema refuses; an unknown key is shown at its own line."""

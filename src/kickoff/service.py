@@ -41,6 +41,16 @@ class Command:
 
 
 @dataclass(frozen=True, slots=True)
+class BuildStep:
+    """A command of the build: argument vector, what it leaves for the artefact, time limit, file and line."""
+
+    run: tuple[str, ...]
+    outputs: tuple[str, ...]
+    timeout_seconds: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
 class OwnCheck:
     """A command that tests the candidate; ``environments`` is empty when it runs in all of them."""
 
@@ -136,6 +146,7 @@ class Service:
     schema_revision: tuple[str, ...]
     database_revision: tuple[str, ...]
     in_flight: InFlight | None
+    build: tuple[BuildStep, ...]
     environment: tuple[str, ...]
     load: bool
     locustfile: str
@@ -277,6 +288,7 @@ def parse(text: str, source: str) -> Service:
         database_revision=_hook(reader, hooks, "database_revision"),
         in_flight=InFlight(**document["in_flight"]) if "in_flight" in document else None,
         load_environment=tuple(performance.get("environment", ())),
+        build=_build(reader, document.get("build", [])),
         environment=tuple(document.get("environment", ())),
         load=load,
         locustfile=performance.get("locustfile", ""),
@@ -300,6 +312,24 @@ def _command(reader: Reader, entry: Mapping[str, Any], *path: str | int) -> Comm
 
 def _own(reader: Reader, entry: Mapping[str, Any], *path: str | int) -> OwnCheck:
     return OwnCheck(_command(reader, entry, *path), tuple(entry.get("in", ())))
+
+
+def _build(reader: Reader, entries: Sequence[Any]) -> tuple[BuildStep, ...]:
+    steps = []
+    for index, entry in enumerate(entries):
+        given = entry if isinstance(entry, dict) else {"run": entry}
+        steps.append(
+            BuildStep(
+                run=reader.argv(given["run"], "build", index),
+                outputs=tuple(output.rstrip("/") for output in given.get("outputs", ())),
+                timeout_seconds=given.get("timeout_seconds", 1800),
+                at=reader.at("build", index),
+            )
+        )
+    if steps and not any(step.outputs for step in steps):
+        hint = "name what goes into the artefact: `- {run: npm run build, outputs: [dist]}`"
+        raise reader.error("the build names no `outputs`, so nothing of it would ship", "build", hint=hint)
+    return tuple(steps)
 
 
 def _hook(reader: Reader, hooks: Mapping[str, Any], name: str) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ the commit's id do not. The file is stored under its digest, so building again c
 
 import hashlib
 import io
+import json
 import os
 import re
 import tarfile
@@ -15,8 +16,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
-from kickoff.artifact import source
+from kickoff.artifact import build_steps, source
+from kickoff.artifact.build_steps import Steps
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import write_atomic
 from kickoff.service import described_in
 
 _DIGEST = re.compile(r"sha256:[0-9a-f]{64}")
@@ -49,16 +52,50 @@ def directory(environ: Mapping[str, str] | None = None) -> Path:
     return Path(given) if given else Path.cwd() / ".kickoff" / "artifacts"
 
 
-def build(root: Path, commit: str, paths: Sequence[str], store: Path) -> Bundle:
+def build(root: Path, commit: str, paths: Sequence[str], store: Path, steps: Steps | None = None) -> Bundle:
     """Make the bundle of ``paths`` in ``commit`` and store it in ``store`` under its digest.
 
+    Args:
+        root: The project.
+        commit: The commit.
+        paths: What is shipped of it.
+        store: The folder of bundles.
+        steps: The service's build, whose outputs are shipped as well. It runs once for its key.
+
     Raises:
-        KickoffError: The commit lacks a path, holds a pointer instead of content, or a member would be unsafe
-            to unpack.
+        KickoffError: The commit lacks a path, holds a pointer instead of content, a member would be unsafe
+            to unpack, or the build failed.
     """
     store.mkdir(parents=True, exist_ok=True)
+    if steps is None or not steps.commands:
+        return _store(root, commit, paths, store)
+    key = steps.key(root, commit, paths, os.environ)
+    record = store / f"{key}.build.json"
+    known = _known(record, store, commit)
+    if known is not None:
+        return known
+    with build_steps.built(root, commit, steps, key) as tree:
+        committed = [path for path in paths if not steps.leave(path)]
+        made = _store(root, commit, committed, store, build_steps.files(tree, steps))
+    write_atomic(record, json.dumps({"digest": made.digest, "files": made.files}))
+    return made
+
+
+def _known(record: Path, store: Path, commit: str) -> Bundle | None:
+    """Return the bundle that a build came to before; ``None`` when it is not there as it was."""
+    try:
+        document = json.loads(record.read_text(encoding="utf-8"))
+        path = find(store, str(document["digest"]))
+        return Bundle(document["digest"], path, commit, path.stat().st_size, int(document["files"]), False)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, KickoffError):
+        return None  # built anew
+
+
+def _store(
+    root: Path, commit: str, paths: Sequence[str], store: Path, made: Mapping[str, Path] | None = None
+) -> Bundle:
     with _scratch(store) as packed:
-        files = _pack(root, commit, paths, packed)
+        files = _pack(root, commit, paths, packed, made or {})
         if files == 0:
             raise KickoffError(
                 "the bundle would be empty", at=str(described_in(root)), hint="check `bundle:`"
@@ -137,21 +174,27 @@ def export(root: Path, commit: str, destination: Path, paths: Sequence[str]) -> 
         KickoffError: As for :func:`build`.
     """
     with _scratch(destination.parent) as packed:
-        _pack(root, commit, paths, packed)
+        _pack(root, commit, paths, packed, {})
         unpack(packed, destination)
 
 
-def _pack(root: Path, commit: str, paths: Sequence[str], packed: Path) -> int:
-    """Write the tar of ``paths`` in ``commit``; return the number of files and links in it."""
-    entries = source.shipped(root, commit, paths)
-    folders = {str(parent) for entry in entries for parent in PurePosixPath(entry.path).parents} - {"."}
+def _pack(root: Path, commit: str, paths: Sequence[str], packed: Path, made: Mapping[str, Path]) -> int:
+    """Write the tar of ``paths`` in ``commit`` and of files that were made of it; return their number.
+
+    What was made stands in the place of what is committed.
+    """
+    entries = [entry for entry in source.shipped(root, commit, paths) if entry.path not in made]
+    shipped = [*(entry.path for entry in entries), *made]
+    folders = {str(parent) for path in shipped for parent in PurePosixPath(path).parents} - {"."}
     blobs = source.contents(root, sorted(entries, key=lambda entry: entry.path))
     members, pointers = [], []
     with tarfile.open(packed, "w", format=tarfile.PAX_FORMAT) as out:
-        for name in sorted({*folders, *(entry.path for entry in entries)}):
+        for name in sorted({*folders, *shipped}):
             member, content = tarfile.TarInfo(name), b""
             if name in folders:
                 member.type, member.mode = tarfile.DIRTYPE, 0o755
+            elif name in made:
+                content = _describe(member, made[name])
             else:
                 entry, content = next(blobs)
                 member.mode = 0o755 if entry.executable or entry.link else 0o644
@@ -165,7 +208,19 @@ def _pack(root: Path, commit: str, paths: Sequence[str], packed: Path) -> int:
             out.addfile(member, io.BytesIO(content))
     source.refuse_pointers(pointers)
     _check(members)
-    return len(entries)
+    return len(shipped)
+
+
+def _describe(member: tarfile.TarInfo, path: Path) -> bytes:
+    """Give a member type, mode and size of the file at ``path``; return its content."""
+    if path.is_symlink():
+        member.type, member.mode, member.linkname = tarfile.SYMTYPE, 0o755, str(path.readlink())
+        return b""
+    if not path.is_file():
+        raise _unsafe(member, "is neither a file, a folder nor a symbolic link")
+    content = path.read_bytes()
+    member.mode, member.size = 0o755 if os.access(path, os.X_OK) else 0o644, len(content)
+    return content
 
 
 def _check(members: Sequence[tarfile.TarInfo]) -> None:

@@ -180,6 +180,8 @@ def checkout(root: Path, commit: str, folder: Path) -> None:
 
 
 def _listed(root: Path, commit: str, paths: Sequence[str]) -> tuple[list[Entry], list[str]]:
+    if not paths:  # git would take that for everything
+        return [], []
     listed = git.run(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).stdout
     entries, submodules = [], []
     for line in filter(None, listed.split("\0")):

@@ -3,19 +3,22 @@
 import argparse
 import os
 import signal
+import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
 from kickoff import github, service
-from kickoff.artifact import artifact_type, bundle, image_build, registry, source
+from kickoff.artifact import artifact_type, build_steps, bundle, image_build, registry, source
 from kickoff.artifact.artifact_type import Kind
+from kickoff.artifact.build_steps import Steps
 from kickoff.artifact.buildx import BuildFailed
 from kickoff.artifact.image_build import Built
 from kickoff.cli import output
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 from kickoff.release import targets
+from kickoff.service import EVERYTHING
 
 
 def run(given: argparse.Namespace) -> int:
@@ -42,8 +45,15 @@ def _bundle(given: argparse.Namespace) -> int:
     root, started = Path.cwd(), now()
     described = service.load(root)
     commit = source.resolve(root, given.commit or "HEAD")
-    changed = _uncommitted(root, described.bundle, commit)
-    made = bundle.build(root, commit, described.bundle, _store(given))
+    steps = Steps(described.build, described.environment, sys.stderr.write)
+    committed = [path for path in described.bundle if not steps.leave(path)]
+    changed = _uncommitted(root, [EVERYTHING] if steps.commands else committed, commit)
+    try:
+        with github.group("Build"):
+            made = bundle.build(root, commit, described.bundle, _store(given), steps)
+    except build_steps.BuildFailed as error:
+        _failed(described.name, commit, started, error).write(output.evidence_folder())
+        raise
     state = "built" if made.created else "unchanged, nothing to build"
     summary = f"{made.digest[:19]}… {state}: {made.files} files of commit {commit[:7]}"
     Evidence(
@@ -83,6 +93,24 @@ def _bundle(given: argparse.Namespace) -> int:
         repository="",
     )
     return 0
+
+
+def _failed(name: str, commit: str, started: str, error: build_steps.BuildFailed) -> Evidence:
+    rule = RuleResult(
+        "build.steps", "the build succeeds", Verdict.FAIL, "it failed", "no error", 1, str(error)
+    )
+    return Evidence(
+        stage="build",
+        environment="",
+        verdict=Verdict.FAIL,
+        summary=str(error),
+        started=started,
+        service=name,
+        inputs={"commit": commit},
+        rules=[rule],
+        facts={"kind": Kind.BUNDLE, "commit": commit},
+        log_tail=list(error.log),
+    )
 
 
 def _image(given: argparse.Namespace) -> int:

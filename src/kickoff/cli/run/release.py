@@ -13,6 +13,7 @@ from typing import Any
 from kickoff import github
 from kickoff.artifact import bundle, source
 from kickoff.artifact.artifact_type import Kind
+from kickoff.artifact.build_steps import Steps
 from kickoff.cli import output
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, now
@@ -207,7 +208,8 @@ def _plan(engine: Engine, arguments: argparse.Namespace) -> int:
             hint="name one that was pushed: --artifact-digest sha256:…, with the folder of its record",
         )
     if not digest:
-        digest = bundle.build(root, commit, service.bundle, folder).digest
+        steps = Steps(service.build, service.environment, sys.stderr.write)
+        digest = bundle.build(root, commit, service.bundle, folder, steps).digest
     preview = engine.preview(digest, folder, commit)
     lines = [f"{service.name} in {engine.session.environment.name}, nothing is changed yet:"]
     lines += [f"  {line}" for line in preview.lines()]
