@@ -11,6 +11,7 @@ class StoreTest(unittest.TestCase):
     """The schema."""
 
     def test_a_migration_can_be_run_again(self) -> None:
+        """A release is staged more than once."""
         with tempfile.TemporaryDirectory() as folder:
             os.environ["KICKOFF_DATA_DIR"] = folder
             store.migrate()

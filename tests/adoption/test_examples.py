@@ -63,7 +63,7 @@ EXAMPLES = (
         '"jobs"',
         ("server.py", '"jobs": total', '"taken": total, "jobs": total'),
         ("worker.py", "database = connect()", "raise SystemExit(3)"),
-        "⤺ ROLLED BACK",
+        "ROLLED BACK",
         also="processes:\n  worker: {command: python3 worker.py}\nhooks: {pre_deploy: python3 store.py}\n",
     ),
 )
@@ -108,6 +108,7 @@ def test_an_example_is_released_changed_broken_and_rolled_back(shipped: tuple[Fo
 
     assert "✓ RELEASED" in foreign.kickoff(*release, limit=_RELEASE)
     assert example.first in answer()
+    first = foreign.json("status", "--env", "development")["live"]["release"]
     edit(foreign, example.change)
     assert "✓ RELEASED" in foreign.kickoff(*release, limit=_RELEASE)
     second = example.change[2].partition(":")[0]
@@ -119,6 +120,6 @@ def test_an_example_is_released_changed_broken_and_rolled_back(shipped: tuple[Fo
     assert example.refused in foreign.kickoff(*release, code=code, limit=_RELEASE)
     assert second in answer(), "the release before serves on"
 
-    foreign.kickoff("rollback", "--env", "development", limit=_RELEASE)
+    foreign.kickoff("rollback", "--env", "development", "--to", first, limit=_RELEASE)
     assert second not in answer()
     assert example.first in answer()

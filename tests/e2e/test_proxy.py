@@ -125,7 +125,7 @@ def answers(url: str) -> bool:
 
 
 def route(servers: dict[Colour, str], weights: dict[Colour, int], fallback: Colour | None = None) -> Route:
-    return Route(servers, weights, fallback, sticky=False, live_path="/")
+    return Route(servers, weights, fallback, sticky=False, live_paths=dict.fromkeys(servers, "/"))
 
 
 def test_traffic_follows_the_route(running: Running, servers: dict[Colour, str]) -> None:

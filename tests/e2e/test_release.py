@@ -31,6 +31,22 @@ def test_a_new_release_takes_over_without_a_failed_request(project: Project) -> 
     project.assert_settled(second.release)
 
 
+def test_a_candidate_whose_health_path_is_wrong_leaves_the_live_release_its_own(project: Project) -> None:
+    good = project.ship().release
+    description = project.root / "kickoff.yml"
+    right = description.read_text(encoding="utf-8")
+    description.write_text(right.replace("live: /health/live", "live: /not-there"), encoding="utf-8")
+    with Load(project.address, 60) as load:
+        refused = project.ship(delay_ms=1)
+        assert refused.verdict == "fail"
+        assert "404" in refused.summary
+        time.sleep(4)  # the proxy's own health check goes on
+    assert load.failed == []
+    project.assert_settled(good)
+    status = project.command("status")
+    assert status.returncode == ExitCode.PASS, status.stdout
+
+
 def test_the_same_release_is_not_shipped_twice(project: Project) -> None:
     first = project.ship()
     commit = project.root

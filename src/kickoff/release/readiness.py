@@ -48,6 +48,7 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
     Raises:
         Rejected: It does not, within ``READY_TIMEOUT``.
     """
+    service = session.service_of(release)
     with session.target.reach(str(colour)) as endpoint:
         pids: set[int] = set()
 
@@ -63,8 +64,8 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
         found = wait_ready(
             endpoint.url,
             {**endpoint.headers, **session.check_headers()},
-            session.service.ready_path,
-            session.service.release_header,
+            service.ready_path,
+            service.release_header,
             release,
             session.environment.seconds("READY_TIMEOUT"),
             dead,
@@ -74,8 +75,8 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
         if found.ok:
             # Where the proxy finds it ill it would serve nobody, so it is asked before any traffic moves.
             rule = "the proxy finds the candidate healthy"
-            found = wait_live(endpoint.url, endpoint.headers, session.service.live_path, HEALTH_SECONDS, dead)
-            at = session.service.at("health", "live")
+            found = wait_live(endpoint.url, endpoint.headers, service.live_path, HEALTH_SECONDS, dead)
+            at = service.at("health", "live")
             advice = Diagnosis("", at, "the proxy asks health.live with no key")
         else:
             log = session.logs(str(colour), LOG_LINES)
@@ -106,7 +107,8 @@ def verify(session: Session, release: str) -> None:
     Raises:
         Rejected: An answer does not.
     """
-    header, path = session.service.release_header, session.service.live_path
+    service = session.service_of(release)
+    header, path = service.release_header, service.live_path
 
     def named(answer: httpx.Response) -> str:
         if header:
@@ -166,5 +168,7 @@ def live_checks(session: Session, verdict: Verdict) -> dict[str, RuleResult]:
         return {}
     with session.reach("live-direct") as endpoint:
         headers = {**endpoint.headers, **session.check_headers()}
-        rules = smoke.run(endpoint.url, headers, session.service, live, seconds=HEALTH_SECONDS, patient=False)
+        rules = smoke.run(
+            endpoint.url, headers, session.service_of(live), live, seconds=HEALTH_SECONDS, patient=False
+        )
     return {rule.rule: rule for rule in rules if rule.verdict is verdict}

@@ -30,6 +30,24 @@ def write(folder: Path, environment: Environment, service: Path) -> None:
     shutil.copyfile(service, folder / SERVICE)
 
 
+def described(folder: Path) -> Service | None:
+    """Return the service as a release folder describes it; ``None`` for one without a record.
+
+    Raises:
+        KickoffError: The record is damaged (exit 4).
+    """
+    try:
+        text = (folder / SERVICE).read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except ValueError:
+        raise damaged(folder / SERVICE) from None
+    try:
+        return services.parse(text, str(folder / SERVICE), recorded=True)
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise damaged(folder / SERVICE) from None
+
+
 def read(folder: Path) -> tuple[Environment, Service] | None:
     """Return what a release folder records; ``None`` for one without a record (made by an older version).
 
@@ -38,11 +56,13 @@ def read(folder: Path) -> tuple[Environment, Service] | None:
     """
     try:
         document = json.loads((folder / SETTINGS).read_text(encoding="utf-8"))
-        text = (folder / SERVICE).read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
     except ValueError:
         raise damaged(folder / SETTINGS) from None
+    service = described(folder)
+    if service is None:
+        return None
     given = {key: value for key, value in environment_of(folder).items() if key != "KICKOFF_RELEASE"}
     try:
         environment = Environment(
@@ -53,7 +73,4 @@ def read(folder: Path) -> tuple[Environment, Service] | None:
         )
     except (KeyError, TypeError):
         raise damaged(folder / SETTINGS) from None
-    try:
-        return environment, services.parse(text, str(folder / SERVICE), recorded=True)
-    except (AttributeError, KeyError, TypeError, ValueError):
-        raise damaged(folder / SERVICE) from None
+    return environment, service

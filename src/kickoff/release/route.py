@@ -45,7 +45,8 @@ class Route:
         weights: Percent of public traffic per colour; sums to 100, or empty when nothing is live yet.
         fallback: Colour that takes over when every weighted colour fails its health check.
         sticky: Keep a client on its colour by cookie.
-        live_path: Path of the liveness check. Readiness would remove both colours in a cache outage.
+        live_paths: Path of each colour's liveness check, as its own release names it. Readiness would remove
+            both colours in a cache outage.
         entry_points: The proxy's entry points that users come in by.
     """
 
@@ -53,7 +54,7 @@ class Route:
     weights: dict[Colour, int]
     fallback: Colour | None
     sticky: bool
-    live_path: str
+    live_paths: dict[Colour, str]
     entry_points: tuple[str, ...] = (PUBLIC,)
 
     def __post_init__(self) -> None:
@@ -63,8 +64,9 @@ class Route:
             KickoffError: A weight or the fallback names a colour without a server, or weights do not add up.
         """
         missing = [c for c in (*self.weights, self.fallback) if c is not None and c not in self.servers]
+        missing += self.servers.keys() - self.live_paths.keys()
         if missing:
-            raise KickoffError(f"the route names {missing[0]}, which has no server")
+            raise KickoffError(f"the route names {missing[0]}, which has no server or no liveness path")
         if any(weight < 0 for weight in self.weights.values()):
             raise KickoffError("the route has a negative weight")
         if self.weights and sum(self.weights.values()) != 100:
@@ -98,7 +100,7 @@ def render(route: Route) -> dict[str, Any]:
             "service": f"{colour}-{CANDIDATE}",
         }
         pool["healthCheck"] = {
-            "path": route.live_path,
+            "path": route.live_paths[colour],
             "interval": "1s",
             "timeout": f"{HEALTH_SECONDS}s",
             "followRedirects": False,
@@ -169,10 +171,7 @@ def weights_of(document: dict[str, Any]) -> dict[Colour, int]:
 
 
 def route_of(document: dict[str, Any]) -> Route:
-    """Read a route back from its dynamic configuration.
-
-    What stands in no part of it comes back as the default: without a server no liveness path is written.
-    """
+    """Read a route back from its dynamic configuration."""
     http = document.get("http", {})
     services, routers = http.get("services", {}), http.get("routers", {})
     pools = {c: services[str(c)]["loadBalancer"] for c in Colour if str(c) in services}
@@ -182,6 +181,6 @@ def route_of(document: dict[str, Any]) -> Route:
         weights=weights_of(document),
         fallback=Colour(fallback) if fallback else None,
         sticky="sticky" in services.get(SPLIT, {}).get("weighted", {}),
-        live_path=next((pool["healthCheck"]["path"] for pool in pools.values()), "/"),
+        live_paths={colour: pool["healthCheck"]["path"] for colour, pool in pools.items()},
         entry_points=tuple(name for name, router in routers.items() if router["rule"] == _EVERYTHING),
     )

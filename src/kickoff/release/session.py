@@ -93,24 +93,37 @@ class Session:
         state, attempt = self.store.state(), self.store.open_attempt()
         if state.live is None:
             return "no release is live"
-        releases = {state.release_of(state.live)}
+        asked = state.release_of(state.live)
+        releases, weights = {asked}, self.proxy.weights()
         if attempt is not None and attempt.shifting:
             releases.add(attempt.release)
-        elif self.proxy.weights() != {state.live: 100}:
+            asked = asked if state.live in weights else attempt.release
+        elif weights != {state.live: 100}:
             return "the route is lost"
         with self.target.reach("live") as endpoint:
-            return self._ask(endpoint, releases).problem
+            return self._ask(endpoint, releases, asked).problem
 
     def answers(self, colour: Colour) -> "Answers":
         """Return what one colour answers through its private address at this moment."""
-        releases = {self.store.state().release_of(colour)}
+        release = self.store.state().release_of(colour)
         with self.target.reach(str(colour)) as endpoint:
-            return self._ask(endpoint, releases)
+            return self._ask(endpoint, {release}, release)
 
-    def _ask(self, endpoint: Endpoint, releases: set[str]) -> "Answers":
+    def _ask(self, endpoint: Endpoint, releases: set[str], asked: str) -> "Answers":
         from kickoff.release import serving  # noqa: PLC0415 - with the HTTP client, which takes its time
 
-        return serving.ask(endpoint, self.service, releases, self.check_headers())
+        return serving.ask(endpoint, self.service_of(asked), releases, self.check_headers())
+
+    def service_of(self, release: str) -> Service:
+        """Return the service as ``release`` described it; as today's files do where none is recorded.
+
+        What a release is asked, and how the proxy asks it, follows from its own description: that of a
+        candidate may name paths that the live release does not have.
+        """
+        found = None
+        with suppress(KickoffError):  # a damaged record must not stand in the way of its replacement
+            found = recorded.described(self.store.release_folder(release)) if release else None
+        return self.service if found is None or found.text == self.service.text else found
 
     def workers(self, colour: Colour | None) -> dict[str, Any]:
         """Return the workers of the release that ``colour`` holds, by name, as its folder describes them."""

@@ -31,7 +31,9 @@ def route(
         weights=weights,
         fallback=spare if weights else None,
         sticky=session.environment.boolean("STICKY_SESSIONS"),
-        live_path=session.service.live_path,
+        live_paths={
+            colour: session.service_of(slot.release).live_path for colour, slot in state.slots.items()
+        },
         entry_points=session.target.entry_points,
     )
     with attempt.fenced():
@@ -55,7 +57,7 @@ def drain(attempt: Attempt, colour: Colour, state: State) -> float:
 
 def _idle(session: Session, colour: Colour) -> bool:
     """True when the service's own gauge says that nothing but this question is in flight."""
-    gauge = session.service.in_flight
+    gauge = session.service_of(session.store.state().release_of(colour)).in_flight
     if gauge is None or session.environment.values.get("API_WORKERS", "1") != "1":
         return False
     with session.target.reach(str(colour)) as endpoint:

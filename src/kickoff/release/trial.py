@@ -78,12 +78,13 @@ class Trial:
             probers = {}
             for colour, release in arms.items():
                 endpoint = stack.enter_context(session.target.reach(str(colour)))
+                service = session.service_of(release)
                 probers[colour] = stack.enter_context(
                     Prober(
                         endpoint.url,
                         {**endpoint.headers, **session.check_headers()},
-                        session.service.probe,
-                        header=session.service.release_header,
+                        service.probe,
+                        header=service.release_header,
                         expected_release=release,
                         rate=session.environment.integer("PROBE_RATE"),
                         marker="probe",

@@ -19,11 +19,13 @@ from tests.contract.routers.memory import MemoryRouter
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 SERVERS = {BLUE: "http://127.0.0.1:9001", GREEN: "http://127.0.0.1:9002"}
 ROUTES = {
-    "maintenance": Route({}, {}, None, False, "/"),
-    "first candidate": Route({BLUE: SERVERS[BLUE]}, {}, None, False, "/health/live"),
-    "live": Route({BLUE: SERVERS[BLUE]}, {BLUE: 100}, None, False, "/health/live"),
-    "canary": Route(SERVERS, {BLUE: 95, GREEN: 5}, None, True, "/live"),
-    "with a fallback": Route(SERVERS, {GREEN: 100}, BLUE, False, "/live", ("web", "websecure")),
+    "maintenance": Route({}, {}, None, False, {}),
+    "first candidate": Route({BLUE: SERVERS[BLUE]}, {}, None, False, {BLUE: "/health/live"}),
+    "live": Route({BLUE: SERVERS[BLUE]}, {BLUE: 100}, None, False, {BLUE: "/health/live"}),
+    "canary": Route(SERVERS, {BLUE: 95, GREEN: 5}, None, True, {BLUE: "/live", GREEN: "/alive"}),
+    "with a fallback": Route(
+        SERVERS, {GREEN: 100}, BLUE, False, {BLUE: "/live", GREEN: "/alive"}, ("web", "websecure")
+    ),
 }
 
 

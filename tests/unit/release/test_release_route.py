@@ -21,7 +21,8 @@ def route(
     *,
     sticky: bool = False,
 ) -> Route:
-    return Route(SERVERS if servers is None else servers, weights, fallback, sticky, "/health/live")
+    served = SERVERS if servers is None else servers
+    return Route(served, weights, fallback, sticky, dict.fromkeys(served, "/health/live"))
 
 
 def references(node: dict[str, Any]) -> set[str]:
@@ -121,3 +122,12 @@ def test_only_reads_are_retried() -> None:
     routers = render(route({Colour.BLUE: 100}))["http"]["routers"]
     retried = {name for name, router in routers.items() if "retry" in router.get("middlewares", [])}
     assert {routers[name]["rule"] for name in retried} == {"Method(`GET`) || Method(`HEAD`)"}
+
+
+def test_each_colour_is_asked_for_the_health_path_of_its_own_release() -> None:
+    route = Route(SERVERS, {Colour.BLUE: 100}, None, False, {Colour.BLUE: "/old", Colour.GREEN: "/new"})
+    services = render(route)["http"]["services"]
+    paths = {colour: services[colour]["loadBalancer"]["healthCheck"]["path"] for colour in ("blue", "green")}
+    assert paths == {"blue": "/old", "green": "/new"}
+    with pytest.raises(KickoffError, match="no liveness path"):
+        Route(SERVERS, {Colour.BLUE: 100}, None, False, {Colour.BLUE: "/old"})

@@ -22,7 +22,7 @@ WANTED = render(
         {Colour.BLUE: 75, Colour.GREEN: 25},
         Colour.BLUE,
         False,
-        "/health/live",
+        dict.fromkeys(Colour, "/health/live"),
     )
 )
 
@@ -100,7 +100,7 @@ def test_what_is_left_of_an_older_route_is_a_difference_and_what_others_made_is_
         {Colour.BLUE: 100},
         None,
         sticky=False,
-        live_path="/health/live",
+        live_paths={Colour.BLUE: "/health/live"},
     )
     raw = reported()
     raw["services"]["split@file"]["weighted"]["services"] = [{"name": "blue", "weight": 100}]
@@ -215,7 +215,7 @@ def test_a_proxy_that_does_not_answer_is_unreachable_and_changes_nothing(
     with pytest.raises(KickoffError, match="metrics cannot be read") as caught:
         proxy.metrics()
     assert caught.value.code is ExitCode.UNREACHABLE
-    empty = Route({}, {}, None, False, "/")
+    empty = Route({}, {}, None, False, {})
     with pytest.raises(KickoffError, match="previous one was restored") as caught:
         proxy.apply(empty)
     assert caught.value.code is ExitCode.UNREACHABLE
