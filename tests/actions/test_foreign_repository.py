@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 import yaml
 
+from kickoff.pipeline import installed_actions
 from tests.actions.conftest import CHECKOUT, ROOT, act_command, read_log
 from tests.actions.foreign import LOCUSTFILE, Repository
 
@@ -23,7 +24,7 @@ pytestmark = pytest.mark.e2e
 SNIPPETS = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
 PUBLISHED = sorted(path.parent.name for path in (ROOT / "actions").glob("*/action.yml"))
 ORDER = (
-    "plan", "validate", "quality-gate", "build-push", "attest-image", "prepare",
+    "plan", "validate", "remember", "quality-gate", "build-push", "attest-image", "prepare",
     "deploy: Stage", "smoke-test", "functional-test", "perf-baseline", "deploy",
     "prove", "attest", "carry", "report",
 )  # fmt: skip
@@ -60,8 +61,8 @@ class Team(Repository):
         }
         command, env = act_command(place, workflow, "push", {"ref": ref}, variables)
         env["HOME"] = str(self._folder)
-        command += ["--local-repository", f"owner/kickoff@v1={ROOT}"]
-        # No other one is named: what only GitHub has is wrapped, and not fetched where it is not called.
+        text = (self.root / ".github" / "workflows" / workflow).read_text(encoding="utf-8")
+        command += installed_actions.options(text, place)
         done = subprocess.run(
             command, cwd=self.root, env=env, capture_output=True, text=True, timeout=280, check=False
         )

@@ -148,7 +148,13 @@ def orders(tmp_path_factory: pytest.TempPathFactory) -> Iterator[OrdersInContain
             project.close()
 
 
-@pytest.mark.parametrize("name", ENVIRONMENTS)
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=[] if name == "production" else [pytest.mark.nightly])
+        for name in ENVIRONMENTS
+    ],
+)
 def test_containers(orders: OrdersInContainers, name: str) -> None:
     commit = orders.commit()
     digest = orders.build(commit)

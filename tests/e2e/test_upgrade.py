@@ -80,7 +80,7 @@ def describe(project: Project, source: Path) -> None:
         (project.root / here).rename(project.root / there)
 
 
-@pytest.fixture(params=["local", "compose"])
+@pytest.fixture(params=["local", pytest.param("compose", marks=pytest.mark.nightly)])
 def older(request: pytest.FixtureRequest, old: Path, tmp_path: Path) -> Iterator[Older]:
     with contextlib.ExitStack() as stack:
         if request.param == "local":
