@@ -23,6 +23,8 @@ _UNREACHED = (OSError, xmlrpc.client.ProtocolError, xmlrpc.client.ResponseError,
 _MODULE = "supervisor.supervisord"
 _ANSWER_SECONDS = 90.0
 """How long supervisord may take to answer; it answers a stop when the program has ended."""
+_TAIL_BYTES = 8192
+"""How much of supervisord's log is read from its end."""
 _STOP_SECONDS = 180.0
 """How long all programs together may take to stop."""
 
@@ -153,6 +155,24 @@ stdout_logfile_backups=1
             return dict(self._call("supervisor.getProcessInfo", name, known="BAD_NAME") or {})
         except _UNREACHED:
             return self.info(name) if self._answers() else {}
+
+    def ended(self, name: str) -> str:
+        """Return how program ``name`` ended last, as supervisord's log tells it; empty when it does not.
+
+        Of what ends within its first second, supervisord's own view keeps no exit code.
+        """
+        try:
+            with (self.root / "logs" / "supervisord.log").open("rb") as stream:
+                stream.seek(max(0, stream.seek(0, os.SEEK_END) - _TAIL_BYTES))
+                text = stream.read().decode(errors="replace")
+        except FileNotFoundError:
+            return ""
+        told = rf"exited: {re.escape(name)} \((?:exit status (\d+)|terminated by (\w+))"
+        found = re.findall(told, text)
+        if not found:
+            return ""
+        code, signal = found[-1]
+        return f"exited with code {code}" if code else f"ended by {signal}"
 
     def shut_down(self) -> None:
         """Stop supervisord, which stops all its programs first, and wait until it is gone.

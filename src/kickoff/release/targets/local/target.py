@@ -187,6 +187,8 @@ class LocalTarget:
         status = info["exitstatus"]
         if info["statename"] in _ENDED and status:
             detail = "ended by a signal" if status < 0 else f"exited with code {status}"
+        elif info["statename"] == "BACKOFF" and (told := self.supervisor.ended(program)):
+            detail = told
         else:
             detail = f"{info['statename']}: {info['spawnerr'] or info['description'] or info['statename']}"
         used = usage(info["pid"]) if running else ()
