@@ -16,6 +16,8 @@ from prometheus_client import (
     multiprocess,
 )
 
+from app.telemetry.container import ContainerMemory
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
 
@@ -66,6 +68,9 @@ LOG_LOSS = Histogram(
     "Log loss of settled predictions; 1.0986 is a guess.",
     buckets=(0.25, 0.5, 0.75, 1.0, 1.0986, 1.25, 1.5, 2, 3, 5),
 )
+# Not of a process: it joins whichever registry is rendered.
+_CONTAINER = ContainerMemory()
+REGISTRY.register(_CONTAINER)
 
 
 def render() -> bytes:
@@ -74,6 +79,7 @@ def render() -> bytes:
         return generate_latest(REGISTRY)
     registry = CollectorRegistry()
     multiprocess.MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    registry.register(_CONTAINER)
     return generate_latest(registry)
 
 

@@ -12,6 +12,17 @@ fi
 
 newest() { find . -maxdepth 1 -name 'football-*.dump' | sort | tail -n 1; }
 
+# For the node exporter, which is another user.
+tell() {
+    {
+        echo "backup_last_success_timestamp_seconds $(date +%s)"
+        echo "backup_last_size_bytes $(stat -c %s "$1")"
+        echo "backup_interval_seconds $BACKUP_INTERVAL_SECONDS"
+    } >backup.prom.part
+    chmod 644 backup.prom.part
+    mv backup.prom.part backup.prom
+}
+
 once() {
     name="football-$(date -u +%Y%m%dT%H%M%SZ).dump"
     pg_dump --format custom --no-password --file "$name.part"
@@ -19,6 +30,7 @@ once() {
     pg_restore --file /dev/null "$name.part"
     mv "$name.part" "$name"
     find . -maxdepth 1 -name 'football-*.dump' | sort -r | tail -n "+$((BACKUP_KEEP + 1))" | xargs -r rm --
+    tell "$name"
     echo "wrote $name"
 }
 

@@ -2,7 +2,7 @@
 
 from kickoff.stack.changes import RELEASED, STATEFUL, Change, Stack, differences, release_only
 from kickoff.stack.compose import Compose, copied, file_of, project_of, source_files, source_of
-from kickoff.stack.declaration import NOTHING, Declaration, every_key, read
+from kickoff.stack.declaration import NOTHING, Declaration, every_key, every_secret, read
 from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, variables
 
 __all__ = [
@@ -16,6 +16,7 @@ __all__ = [
     "copied",
     "differences",
     "every_key",
+    "every_secret",
     "file_of",
     "folder_of",
     "open_stack",

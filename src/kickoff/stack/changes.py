@@ -127,15 +127,16 @@ class Stack:
                 self.compose.run("rm", "--stop", "--force", *gone)
             install_files(self.root, self.name, self.compose.folder)
             self.install_routes()
-            self._bring_up(changes)
             resolved = self._resolve(self.compose.folder)
+            self.make_volumes(resolved)
+            self._bring_up(changes)
             applied = {"resolved": resolved, "mounted": self._mounted(resolved, self.compose.folder)}
             write_atomic(self._applied, json.dumps(applied, indent=1), mode=0o600)
             return changes
 
     def revive(self) -> None:
         """Start what stopped and create what is missing, changing nothing that is there."""
-        self.compose.run("up", "--detach", "--wait", "--no-recreate", "--no-build", seconds=_UP_SECONDS)
+        self._run("up", "--detach", "--wait", "--no-recreate", "--no-build")
 
     def install_routes(self) -> None:
         """Give Traefik what every request passes; the routes of the service are the release engine's."""
@@ -155,19 +156,45 @@ class Stack:
                 made.append(network)
         return made
 
+    def make_volumes(self, document: Mapping[str, Any]) -> None:
+        """Create the volumes of a resolved compose file that the stack does not know yet.
+
+        Compose makes none that only releases use. One that is known and gone is lost data, and an error.
+
+        Raises:
+            KickoffError: The engine refuses (exit 4).
+        """
+        docker, known = Docker(reaching()), self._last()[0].get("volumes") or {} if self.is_up else {}
+        for key, volume in (document.get("volumes") or {}).items():
+            if key in known or volume.get("external"):
+                continue
+            if docker.run("volume", "inspect", volume["name"], check=False).returncode == 0:
+                continue
+            labels = {"com.docker.compose.project": self.compose.project, "com.docker.compose.volume": key}
+            labels |= volume.get("labels") or {}
+            options = [f"--label={name}={value}" for name, value in labels.items()]
+            options += [f"--opt={name}={value}" for name, value in (volume.get("driver_opts") or {}).items()]
+            driver = f"--driver={volume.get('driver') or 'local'}"
+            docker.run("volume", "create", driver, *options, volume["name"])
+
     def _bring_up(self, changes: Sequence[Change]) -> None:
         hint = f"`docker compose -p {self.compose.project} logs SERVICE` shows why; then apply again"
         up = ("up", "--detach", "--wait", "--build")
         if not self.is_up:
-            self.compose.run(*up, seconds=_UP_SECONDS, hint=hint)
+            self._run(*up, hint=hint)
             return
         touched = [c.service for c in changes if c.action in ("create", "recreate", "start")]
         if touched:
-            self.compose.run(*up, "--no-deps", *touched, seconds=_UP_SECONDS, hint=hint)
+            self._run(*up, "--no-deps", *touched, hint=hint)
         restarted = [change.service for change in changes if change.action == "restart"]
         if restarted:
-            self.compose.run("restart", *restarted, seconds=_UP_SECONDS, hint=hint)
-            self.compose.run(*up, "--no-deps", *restarted, seconds=_UP_SECONDS, hint=hint)
+            self._run("restart", *restarted, hint=hint)
+            self._run(*up, "--no-deps", *restarted, hint=hint)
+
+    def _run(self, *command: str, hint: str = "") -> None:
+        """Run a command on what the stack starts, the services of its profiles included."""
+        profiles = ",".join(declaration.read(self.root, self.name).profiles)
+        self.compose.run(*command, environ={"COMPOSE_PROFILES": profiles}, seconds=_UP_SECONDS, hint=hint)
 
     @contextmanager
     def _staged(self) -> Iterator[Path]:
@@ -181,7 +208,14 @@ class Stack:
         moved: dict[str, Any] = json.loads(
             json.dumps(document).replace(str(folder), str(self.compose.folder))
         )
-        return moved | {"services": {k: v for k, v in moved["services"].items() if not _released(v)}}
+        started = set(declaration.read(self.root, self.name).profiles)
+        return moved | {
+            "services": {
+                name: service
+                for name, service in moved["services"].items()
+                if not (profiles := set(service.get("profiles") or ())) or profiles & started
+            }
+        }
 
     def _last(self) -> tuple[dict[str, Any], dict[str, str]]:
         """Return the resolved file that was applied last, and the digests of what it mounted then.

@@ -45,23 +45,22 @@ def copied(path: Path, name: str) -> Path:
     return Path(file_of(name)) if path.parent == Path() else path
 
 
-def project_of(text: str, name: str, source: str) -> str:
+def project_of(file: Path, name: str) -> str:
     """Return the name under which the engine knows the stack of an environment.
 
     Args:
-        text: Text of the compose file.
+        file: The compose file.
         name: The environment, which stands for ``${APP_ENV}`` in it.
-        source: Name of the file, for errors.
 
     Raises:
         KickoffError: The compose file has none.
     """
     # Compose's own tags (`!reset`) keep a YAML parser from reading the whole file.
-    found = _NAME.search(text)
+    found = _NAME.search(file.read_text(encoding="utf-8"))
     if found is None:
         raise KickoffError(
             "the stack has no name of its own, so its containers could be taken for another's",
-            at=source,
+            at=file.name,
             hint="write `name: SERVICE-ENVIRONMENT` at its top, or `name: SERVICE-${APP_ENV}`",
         )
     return found["text"] + (name if found["own"] else "")
@@ -139,8 +138,7 @@ class Compose:
         Raises:
             KickoffError: The compose file has none.
         """
-        text = (self.folder / self.file).read_text(encoding="utf-8")
-        return project_of(text, self.file.split(".")[1], self.file)
+        return project_of(self.folder / self.file, self.file.split(".")[1])
 
     def resolved(self) -> dict[str, Any]:
         """Return the compose file with its variables filled in and all its profiles.

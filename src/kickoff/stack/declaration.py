@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import yaml
 
+from kickoff.environment import schema, secret_source
 from kickoff.errors import KickoffError
 from kickoff.stack.compose import file_of, source_of
 from kickoff.yaml_lines import line_of
@@ -64,6 +65,7 @@ class Declaration:
         files: Templates in the project, by the name of the rendered file.
         names: Variables that hold the public names of the service.
         ports: Public ports on the host: each a variable, empty for none, and its default, 0 for none.
+        profiles: Profiles whose services the stack starts, beside those of none.
     """
 
     secrets: Mapping[str, Secret]
@@ -71,6 +73,7 @@ class Declaration:
     files: Mapping[str, str]
     names: Sequence[str] = ()
     ports: Sequence[tuple[str, int]] = ()
+    profiles: Sequence[str] = ()
 
     @property
     def keys(self) -> Mapping[str, str]:
@@ -111,6 +114,17 @@ def every_key(root: Path) -> set[str]:
     return {key for name in names for key in read(root, name).keys}
 
 
+def every_secret(root: Path) -> set[str]:
+    """Return every variable that may give a secret to a deployment of a project.
+
+    They are those of its schema, of the connection and the registry, and of its stacks.
+
+    Raises:
+        KickoffError: The schema cannot be used, or as :func:`read` does.
+    """
+    return {*schema.read(root).secrets, *secret_source.BESIDE_SCHEMA, *every_key(root)}
+
+
 @cache
 def parse(text: str, source: str) -> Declaration:
     """Return the declaration in the text of a compose file; ``source`` names the file in errors.
@@ -138,6 +152,7 @@ def parse(text: str, source: str) -> Declaration:
         block.get("files", {}),
         tuple(block.get("names", ())),
         tuple(_ports(document)),
+        tuple(block.get("profiles", ())),
     )
 
 

@@ -17,6 +17,7 @@ from app.main import Service, create_app
 from app.settings import Settings
 from app.telemetry import metrics
 from app.telemetry.clients import ActiveClients
+from app.telemetry.container import ContainerMemory
 from app.telemetry.logs import REQUEST_ID, JsonFormatter
 from tests.unit.app.support import RELEASE, serving
 
@@ -169,3 +170,52 @@ async def test_checks_are_no_clients(app: Service, monkeypatch: pytest.MonkeyPat
         assert seen == []
         await client.get("/predictions")
     assert seen == ["127.0.0.1"]
+
+
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "memory.current": "300\n",
+            "memory.max": "1000\n",
+            "memory.stat": "anon 200\ninactive_file 100\n",
+            "memory.events": "low 0\noom 3\noom_kill 2\n",
+        },
+        {
+            "memory/memory.usage_in_bytes": "300\n",
+            "memory/memory.limit_in_bytes": "1000\n",
+            "memory/memory.stat": "inactive_file 1\ntotal_inactive_file 100\n",
+            "memory/memory.oom_control": "under_oom 0\noom_kill 2\n",
+        },
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_a_container_tells_of_its_memory(tmp_path: Path, files: dict[str, str]) -> None:
+    (tmp_path / "memory").mkdir()
+    for name, text in files.items():
+        (tmp_path / name).write_text(text)
+    found = [sample for family in ContainerMemory(tmp_path).collect() for sample in family.samples]
+    assert {sample.name: sample.value for sample in found} == {
+        "container_memory_working_set_bytes": 200,
+        "container_memory_limit_bytes": 1000,
+        "container_oom_kills_total": 2,
+    }
+
+
+@pytest.mark.parametrize("limit", ["max", "9223372036854771712", ""])
+def test_without_a_limit_there_is_nothing_to_tell(tmp_path: Path, limit: str) -> None:
+    (tmp_path / "memory.current").write_text("300\n")
+    (tmp_path / "memory.max").write_text(limit)
+    assert list(ContainerMemory(tmp_path).collect()) == []
+
+
+def test_it_is_told_beside_the_metrics_of_all_workers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "memory.current").write_text("300\n")
+    (tmp_path / "memory.max").write_text("1000\n")
+    monkeypatch.setattr(metrics._CONTAINER, "_folder", tmp_path)
+    assert b"container_memory_limit_bytes 1000.0" in metrics.render()
+    (tmp_path / "workers").mkdir()
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path / "workers"))
+    assert b"container_memory_limit_bytes 1000.0" in metrics.render()

@@ -129,7 +129,7 @@ def test_an_environment_may_share_the_compose_file_of_another_one(tmp_path: Path
     assert install_files(root, "uat", there)[0] == Path("docker-compose.uat.yml")
     assert install_files(root, "uat", there) == []
     assert Compose(there, "docker-compose.uat.yml", []).project == "x-uat"
-    assert project_of("name: x-${APP_ENV:-staging}\n", "staging", "a file") == "x-staging"
+    assert project_of(root / "docker-compose.staging.yml", "staging") == "x-staging"
     (root / "docker-compose.uat.yml").write_text("name: own\n")
     assert compose_files(root, "uat")[0] == Path("docker-compose.uat.yml"), "its own comes first"
 

@@ -24,6 +24,7 @@ x-kickoff:
     pager: {{key: PAGER_URL, given: where alerts go}}
     token: {{key: TOKEN}}
     every: {{form: {{one: "{{db_password}}", two: "x-{{db_password}}"}}}}
+  profiles: [observability]
 services:
   database:
     image: postgres:17
@@ -58,6 +59,7 @@ def test_secrets_networks_and_files_are_read() -> None:
     found = declared()
     assert sorted(found.secrets) == ["database_url", "db_password", "every", "pager", "token"]
     assert list(found.networks) == ["orders-front", "other"]
+    assert list(found.profiles) == ["observability"]
     assert found.keys == {"DATABASE_URL": "database_url", "PAGER_URL": "pager", "TOKEN": "token"}
     assert list(found.names) == ["SITE_NAME"]
     assert list(found.ports) == [("HTTP", 80), ("", 443), ("MORE", 0)]
@@ -76,7 +78,8 @@ def test_a_file_without_a_declaration_needs_nothing(text: str) -> None:
         ("key: TOKEN", "key: token", 7, "pattern: 'token'", "capital letters"),
         ("{key: TOKEN}", "TOKEN", 7, "type: 'TOKEN'", "`key`, `given` and `form`"),
         ("    token:", "    To-ken:", 7, "pattern: 'To-ken'", "small letters"),
-        ("  secrets:\n    data", "  secret:\n    data", 2, "additionalProperties: .*'secret'", "`secrets`, `files` and `names`"),
+        ("  secrets:\n    data", "  secret:\n    data", 2, "additionalProperties: .*'secret'", "`secrets`, `files`, `names` and `profiles`"),
+        ("[observability]", "[release]", 9, "pattern: 'release'", "a list of profiles"),
         ("key: PAGER_URL, ", "", 6, "dependentRequired: 'key'", "`key`, `given` and `form`"),
         ("{key: TOKEN}", "{}", 7, "secret-unused: nothing needs token", "/secrets/token"),
         ("clerk:{db_password}", "clerk:{db_pasword}", 5, r"form-names-a-secret: \{db_pasword\}", "/secrets/db_pasword"),
@@ -85,7 +88,7 @@ def test_a_file_without_a_declaration_needs_nothing(text: str) -> None:
         ("{key: TOKEN}", "{key: PAGER_URL}", 6, "key-twice: PAGER_URL gives token", "another variable"),
         ("key: TOKEN", "key: A, given: x, form: '{db_password}'", 7, "given-or-made", "leave one"),
         ("every: {form", "every: {key: EVERY, form", 8, "given-or-made: EVERY", "`key` out"),
-        ("name: orders-front", "name: '${FRONT}'", 22, r"network-name: '\$\{FRONT\}'", "write the name out"),
+        ("name: orders-front", "name: '${FRONT}'", 23, r"network-name: '\$\{FRONT\}'", "write the name out"),
         ("  secrets:\n    data", "  files: {lock: configs/a}\n  secrets:\n    data", 4, "not: 'lock'", "another name"),
         ("  secrets:\n    data", "  files: {a.yml: /etc/a}\n  secrets:\n    data", 4, "pattern: '/etc/a'", "below configs/"),
     ],
@@ -105,7 +108,7 @@ def test_each_mistake_names_file_line_rule_value_and_fix(
 def test_what_is_not_yaml_names_its_line() -> None:
     with pytest.raises(KickoffError, match="is not YAML") as caught:
         parse(TEXT + "a: [\n", SOURCE)
-    assert caught.value.at.startswith(f"{SOURCE}:2")
+    assert caught.value.at == f"{SOURCE}:30"
 
 
 def test_a_missing_template_is_named(tmp_path: Path) -> None:

@@ -1,9 +1,7 @@
 """What `kickoff stack prepare` leaves on a host, and the alert rules with the limits it renders."""
 
 import re
-import shutil
 import stat
-import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -136,42 +134,16 @@ def test_the_limits_of_the_alerts_are_those_of_the_environment(name: str, tmp_pa
 
 
 def test_every_limit_is_used_and_missed_when_it_is_not_there() -> None:
-    groups = yaml.safe_load((ROOT / "configs/prometheus/rules/alerts.yml").read_text())["groups"]
-    alerts = {rule["alert"]: rule["expr"] for group in groups for rule in group["rules"]}
-    missing = alerts.pop("ThresholdsMissing")
-    used = set(re.findall(r"kickoff:\w+:\w+", " ".join(alerts.values())))
+    files = (ROOT / "configs/prometheus/rules").glob("*.yml")
+    groups = [group for file in files for group in yaml.safe_load(file.read_text())["groups"]]
+    rules = {
+        rule.get("alert", rule.get("record")): rule["expr"] for group in groups for rule in group["rules"]
+    }
+    missing = rules.pop("ThresholdsMissing")
+    used = set(re.findall(r"kickoff:\w+:\w+", " ".join(rules.values())))
     rendered = (ROOT / "configs/prometheus/thresholds.yml").read_text()
     assert (
         used
         == set(re.findall(r"kickoff:\w+:\w+", rendered))
         == set(re.findall(r"absent\((kickoff:\w+:\w+)\)", missing))
     )
-
-
-def test_the_alerts_fire_when_they_should_and_only_then(tmp_path: Path) -> None:
-    promtool = shutil.which("promtool")
-    if promtool is None:
-        pytest.skip("promtool is not installed (Debian: prometheus)")
-    prepared = stack.prepare("staging", ROOT, WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)})
-    shutil.copytree(ROOT / "configs/prometheus/rules", prepared.folder / "rules")
-    shutil.copy(ROOT / "configs/prometheus/alerts.test.yml", prepared.folder)
-    shutil.copy(ROOT / "configs/prometheus/targets/production/production.rules.yml", prepared.folder)
-    for command in (
-        ["check", "rules", "rules/alerts.yml", "thresholds.yml"],
-        ["test", "rules", "alerts.test.yml"],
-    ):
-        done = subprocess.run(
-            [promtool, *command], cwd=prepared.folder, capture_output=True, text=True, timeout=60, check=False
-        )
-        assert done.returncode == 0, done.stdout + done.stderr
-
-
-def test_alertmanager_takes_its_configuration() -> None:
-    amtool = shutil.which("amtool")
-    if amtool is None:
-        pytest.skip("amtool is not installed (Debian: prometheus-alertmanager)")
-    file = ROOT / "configs/alertmanager/alertmanager.yml"
-    done = subprocess.run(
-        [amtool, "check-config", str(file)], capture_output=True, text=True, timeout=60, check=False
-    )
-    assert done.returncode == 0, done.stdout + done.stderr

@@ -1,0 +1,60 @@
+"""The memory of the container as the kernel counts it; without a limit there is nothing to tell."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from prometheus_client import Metric
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+from prometheus_client.registry import Collector
+
+_CGROUP = Path("/sys/fs/cgroup")
+# Used, limit, and where the other figures stand, in both versions of control groups.
+_FILES = (
+    ("memory.current", "memory.max", "memory.stat", "inactive_file", "memory.events"),
+    (
+        "memory/memory.usage_in_bytes",
+        "memory/memory.limit_in_bytes",
+        "memory/memory.stat",
+        "total_inactive_file",
+        "memory/memory.oom_control",
+    ),
+)
+_NO_LIMIT = 1 << 60
+
+
+class ContainerMemory(Collector):
+    """Memory in use, its limit, and how many processes were killed for want of it.
+
+    Args:
+        folder: Where the control group is mounted.
+    """
+
+    def __init__(self, folder: Path = _CGROUP) -> None:
+        self._folder = folder
+
+    def collect(self) -> Iterator[Metric]:
+        """Yield the figures, or nothing where there is no limit."""
+        for used, limit, stat, inactive, events in _FILES:
+            allowed = self._read(limit)
+            if not allowed.isdigit() or int(allowed) >= _NO_LIMIT:
+                continue
+            # What the kernel gives back without pain is not in use: files that were read.
+            held = int(self._read(used)) - self._field(stat, inactive)
+            text = "Memory that the container's processes hold."
+            yield GaugeMetricFamily("container_memory_working_set_bytes", text, held)
+            yield GaugeMetricFamily(
+                "container_memory_limit_bytes", "Memory the container may use.", int(allowed)
+            )
+            text = "Processes of the container that the kernel killed for want of memory."
+            yield CounterMetricFamily("container_oom_kills", text, self._field(events, "oom_kill"))
+            return
+
+    def _read(self, name: str) -> str:
+        try:
+            return (self._folder / name).read_text(encoding="ascii").strip()
+        except OSError:
+            return ""
+
+    def _field(self, name: str, field: str) -> int:
+        rows = (line.split() for line in self._read(name).splitlines())
+        return next((int(row[1]) for row in rows if row[0] == field), 0)
