@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from kickoff.report import messages
+from kickoff.report import language, messages
 
 
 def parts() -> dict[str, str]:
@@ -36,6 +36,12 @@ def template(name: str) -> Any:  # noqa: ANN401
         trim_blocks=True,
         lstrip_blocks=True,
     )
+    environment.globals |= {
+        "say": language.say,
+        "told": language.told,
+        "named": language.named,
+        "language": language.tag,
+    }
     return environment.get_template(name)
 
 

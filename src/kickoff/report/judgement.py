@@ -1,53 +1,55 @@
 """Judging one deployment from its evidence, most urgent finding first. Pure functions."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-from enum import StrEnum
+import shlex
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Any
 
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, RuleResult, Verdict, promoted_before
 from kickoff.evidence.stages import proving
-from kickoff.report.messages import line, number
+from kickoff.report.language import named, say, told
+from kickoff.report.messages import line, moment, number, plural
 from kickoff.report.run import Run, fact
+from kickoff.report.verdicts import STOPPED, RunVerdict
+
+_WITHOUT_CHANGE = ("aborted", "refused", "interrupted")
 
 
-class RunVerdict(StrEnum):
-    """Outcomes of a run, the most urgent first."""
-
-    ROLLBACK_FAILED = "rollback-failed"
-    ROLLED_BACK = "rolled-back"
-    REJECTED = "rejected"
-    INCONCLUSIVE = "inconclusive"
-    RELEASED = "released"
-    UNCHANGED = "unchanged"
-    CHECKED = "checked"
-
-    @property
-    def icon(self) -> str:
-        """One character that says the same as the word."""
-        return {"rollback-failed": "✗", "rolled-back": "↶", "rejected": "✗", "inconclusive": "?"}.get(
-            self, "◇" if self is RunVerdict.UNCHANGED else "✓"
-        )
-
-    @property
-    def word(self) -> str:
-        """The verdict in capitals."""
-        return self.replace("-", " ").upper()
-
-
-GOOD = frozenset({RunVerdict.RELEASED, RunVerdict.UNCHANGED, RunVerdict.CHECKED})
+def _advice(stage: Evidence | None) -> str:
+    """Return what a stage advises, about its own environment: its commands run as they are printed."""
+    if stage is None:
+        return ""
+    hint, name = told(line(stage.facts.get("hint"), 300)), shlex.quote(line(stage.environment, 60))
+    return hint.replace("--env NAME", f"--env {name}") if stage.environment else hint
 
 
 @dataclass(frozen=True, slots=True)
 class Judgement:
-    """The outcome of a deployment: why, where it stopped, and the document that says so."""
+    """The outcome of a deployment: why, where it stopped, and the document that says so.
+
+    Attributes:
+        verdict: The outcome.
+        why: The reason in one sentence.
+        at: Where, or by whom, it was stopped.
+        stage: The evidence that decided.
+        missing: Evidence that should be there.
+        fix: What to do about it, when the decisive evidence knows.
+        requested: Whether it was asked for, which makes a rollback a success.
+    """
 
     verdict: RunVerdict
-    exit_code: int
     why: str = ""
     at: str = ""
     stage: Evidence | None = None
     missing: tuple[str, ...] = ()
+    fix: str = ""
+    requested: bool = False
+
+    @property
+    def exit_code(self) -> ExitCode:
+        """The exit code of the run."""
+        return ExitCode.PASS if self.requested else self.verdict.exit_code
 
 
 def judge(run: Run, environment: str) -> Judgement:
@@ -55,25 +57,31 @@ def judge(run: Run, environment: str) -> Judgement:
     found = run.of(environment)
     return (
         _undone(run, environment, found)
-        or _stopped(run, found)
+        or stopped(run, found)
         or _incomplete(run, environment, found)
-        or Judgement(_good(found), ExitCode.PASS)
+        or Judgement(_good(found))
     )
 
 
 def _undone(run: Run, environment: str, found: Mapping[str, Evidence]) -> Judgement | None:
     """Return the judgement of a run in which something was rolled back, or should have been."""
     promote, rollback, live = found.get("promote"), found.get("rollback"), found.get("smoke-live")
-    watched = _taken_back_by(found.get("watch"))
-    if watched is not None or (rollback is None and promote is None):
-        return watched
+    later = _taken_back_by(found.get("watch")) or _taken_back_by(found.get("resume"))
+    if later is not None:
+        return later
     if rollback is not None:
         return _rolled_back(run, environment, found, rollback)
-    taken_back = _taken_back_by(promote)
+    taken_back = _taken_back_by(promote) or _taken_back_by(found.get("abort"))
+    interrupted = _interrupted(run, found)
+    if taken_back is not None and taken_back.stage is not promote and interrupted is not None:
+        return replace(taken_back, why=interrupted[1].why)
     if taken_back is not None or promote is None:
         return taken_back
     if promote.verdict is Verdict.PASS and live is not None and live.verdict is Verdict.FAIL:
-        why = f"{first_problem(live)}; the release is live and nothing shows that it was rolled back"
+        why = say(
+            "{problem}; the release is live and nothing shows that it was rolled back",
+            problem=first_problem(live),
+        )
         return _needs_a_person(why, live)
     return None
 
@@ -81,62 +89,164 @@ def _undone(run: Run, environment: str, found: Mapping[str, Evidence]) -> Judgem
 def _taken_back_by(stage: Evidence | None) -> Judgement | None:
     """Return the judgement of a stage that took its release back by itself, or failed to."""
     outcome = stage.facts.get("outcome") if stage is not None else ""
-    if stage is None or outcome not in ("rolled-back", "rollback-failed"):
+    failed = stage is not None and stage.facts.get("exit_code") == ExitCode.ROLLBACK_FAILED
+    if stage is None or not (failed or outcome in ("rolled-back", "rollback-failed")):
         return None
     why, place = first_problem(stage), _place(stage)
-    if outcome == "rollback-failed":
+    if failed or outcome == "rollback-failed":
         return _needs_a_person(why, stage)
-    at = f"at {place}" if place != "promote" else ""
-    return Judgement(RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK, why, at, stage)
+    at = say("at {place}", place=place) if place != "promote" else ""
+    return Judgement(RunVerdict.ROLLED_BACK, why, at, stage, fix=_advice(stage))
 
 
 def _rolled_back(run: Run, environment: str, found: Mapping[str, Evidence], rollback: Evidence) -> Judgement:
     promote, live = found.get("promote"), found.get("smoke-live")
     planned = run.plan is not None and environment in run.plan.deployments
     requested = promote is None and "stage" not in found and not planned
-    if requested and rollback.verdict is not Verdict.PASS and rollback.facts.get("outcome") == "aborted":
-        # Refused or undone before it changed anything: who served before serves now.
-        return Judgement(RunVerdict.REJECTED, ExitCode.REJECTED, first_problem(rollback), "", rollback)
+    changed = rollback.facts.get("outcome") not in _WITHOUT_CHANGE
+    if requested and rollback.verdict is not Verdict.PASS and not changed:
+        # Refused, or undone before it changed anything: who served before serves now.
+        return _by_exit_code(rollback)
     if rollback.verdict is not Verdict.PASS:
         return _needs_a_person(first_problem(rollback), rollback)
     # A smoke test that ran after the rollback judges what was rolled back to.
     if live is not None and live.started >= rollback.started and live.verdict is not Verdict.PASS:
-        return _needs_a_person(f"after the rollback: {first_problem(live)}", live)
+        return _needs_a_person(say("after the rollback: {problem}", problem=first_problem(live)), live)
     if requested:
-        return Judgement(RunVerdict.ROLLED_BACK, ExitCode.PASS, line(fact([rollback], "reason")))
+        return Judgement(RunVerdict.ROLLED_BACK, told(line(fact([rollback], "reason"))), requested=True)
     cause = next((d for d in (promote, live) if d and d.verdict is not Verdict.PASS), None)
-    why = first_problem(cause) if cause else "what should have shown that the release works left no evidence"
-    return Judgement(RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK, why, stage=cause)
+    unseen = say("what should have shown that the release works left no evidence")
+    interrupted = _interrupted(run, found)
+    why = first_problem(cause) if cause else interrupted[1].why if interrupted else unseen
+    return Judgement(RunVerdict.ROLLED_BACK, why, stage=cause, fix=_advice(cause))
 
 
 def _needs_a_person(why: str, stage: Evidence) -> Judgement:
-    return Judgement(RunVerdict.ROLLBACK_FAILED, ExitCode.ROLLBACK_FAILED, why, stage=stage)
+    return Judgement(RunVerdict.ROLLBACK_FAILED, why, stage=stage, fix=_advice(stage))
 
 
-def _stopped(run: Run, found: Mapping[str, Evidence]) -> Judgement | None:
-    """Return the judgement of a run in which a stage did not pass, or that was aborted."""
+def stopped(run: Run, found: Mapping[str, Evidence]) -> Judgement | None:
+    """Return the judgement of a run that a stage stopped, or somebody.
+
+    What a stage found after somebody had intervened may be the work of the intervention, and does not count.
+    """
     # An abort is what another stage led to, and says so by a failing verdict of its own.
     gates = [d for d in (*run.shared, *found.values()) if d.stage != "abort"]
+    intervened = _taken_back_by_another(found) or _interrupted(run, found)
+    moment_of, judgement = intervened or ("", None)
+    counted = [d for d in gates if not moment_of or d.finished <= moment_of]
+    for verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE):
+        bad = next((d for d in counted if d.verdict is verdict), None)
+        if bad is not None:
+            return _by_exit_code(bad)
+        if verdict is Verdict.FAIL and judgement is not None:
+            return judgement
     promote = found.get("promote")
-    failed = next((d for d in gates if d.verdict is Verdict.FAIL), None)
-    if failed is not None:
-        why = first_problem(failed)
-        return Judgement(RunVerdict.REJECTED, _exit_code(failed), why, f"at {_place(failed)}", failed)
-    doubtful = next((d for d in gates if d.verdict is Verdict.INCONCLUSIVE), None)
-    if doubtful is not None:
-        why, at = first_problem(doubtful), f"at {_place(doubtful)}"
-        return Judgement(RunVerdict.INCONCLUSIVE, ExitCode.INCONCLUSIVE, why, at, doubtful)
     if "abort" in found and (promote is None or promote.verdict is not Verdict.PASS):
         aborted = found["abort"]
-        why = line(aborted.summary)
-        return Judgement(RunVerdict.REJECTED, ExitCode.REJECTED, why, "before promotion", aborted)
+        return Judgement(
+            RunVerdict.REJECTED,
+            told(line(aborted.summary)),
+            say("before promotion"),
+            aborted,
+            fix=_advice(aborted),
+        )
     return None
 
 
-def _exit_code(failed: Evidence) -> int:
-    """Return the exit code the failed phase ended with: a held lock or a taken port is no bad release."""
-    code = failed.facts.get("exit_code")
-    return ExitCode(code) if isinstance(code, int) and code in set(ExitCode) - {0} else ExitCode.REJECTED
+def _by_exit_code(stage: Evidence) -> Judgement:
+    """Return the judgement of the stage that stopped the run: a held lock is no bad release."""
+    code = stage.facts.get("exit_code")
+    known = isinstance(code, int) and not isinstance(code, bool)
+    default = RunVerdict.INCONCLUSIVE if stage.verdict is Verdict.INCONCLUSIVE else RunVerdict.REJECTED
+    verdict = STOPPED.get(ExitCode(code), default) if known and code in set(ExitCode) else default
+    why, fix = first_problem(stage), _advice(stage)
+    findings = stage.facts.get("findings")
+    if isinstance(findings, list) and findings:
+        why, fix = _findings(findings)
+    at = "" if stage.stage == "preflight" else say("at {place}", place=_place(stage))
+    return Judgement(verdict, why, at, stage, fix=fix)
+
+
+def _findings(found: Sequence[Mapping[str, Any]]) -> tuple[str, str]:
+    """Return what is wrong with the environment files, and what to write instead."""
+    first, more = found[0], len(found) - 1
+    place = f"{line(first.get('file'))}:{line(first.get('line'))}:{line(first.get('column'))}"
+    others = say(" (and {problems})", problems=plural(more, "more problem")) if more else ""
+    why = f"{place}: {line(first.get('rule'))}: {told(line(first.get('message')))}{others}"
+    return why, told(line(first.get("fix")))
+
+
+def _taken_back_by_another(found: Mapping[str, Evidence]) -> tuple[str, Judgement] | None:
+    """Return when another run took this one's release back, and the judgement that says so."""
+    stage = next((d for d in found.values() if d.facts.get("taken_by")), None)
+    if stage is None:
+        return None
+    by, at = line(stage.facts["taken_by"], 120), line(stage.facts.get("taken_at"), 40)
+    why = say(
+        "{by} took {release} back{at}, while this run was at it",
+        by=by,
+        release=line(_concerned(found), 80),
+        at=_clock(at),
+    )
+    return at, Judgement(
+        RunVerdict.TAKEN_BACK,
+        say("{why}; this run changed nothing more", why=why),
+        say("by {by}", by=by),
+        stage,
+    )
+
+
+def _concerned(found: Mapping[str, Evidence]) -> str:
+    return next((d.release for d in found.values() if d.release), say("the release"))
+
+
+def _interrupted(run: Run, found: Mapping[str, Evidence]) -> tuple[str, Judgement] | None:
+    """Return when somebody stopped the run, and the judgement that says so."""
+    if run.plan is None:
+        return None
+    how = run.plan.interrupted
+    cancelled = next((name for name, end in run.plan.jobs.items() if end == "cancelled"), "")
+    stage = next((d for d in found.values() if d.facts.get("exit_code") == ExitCode.INTERRUPTED), None)
+    if not (how or cancelled or stage):
+        return None
+    at, during = how.get("at", ""), how.get("during") or cancelled or (stage.stage if stage else "")
+    by = how.get("by", "")
+    who = (
+        say("{by} stopped the run{at}", by=by, at=_clock(at))
+        if by
+        else say("the run was cancelled, or ran out of time")
+    )
+    why = say("{who}; {left}", who=who, left=_left(found))
+    return at, Judgement(
+        RunVerdict.INTERRUPTED, why, say("during {during}", during=during) if during else "", stage
+    )
+
+
+def _clock(at: str) -> str:
+    time = moment(at)
+    return say(" at {time:%H:%M:%S} UTC", time=time) if time else ""
+
+
+def _left(found: Mapping[str, Evidence]) -> str:
+    """Return what an interruption left changed: nothing, as far as the evidence can show it."""
+    promote = found.get("promote")
+    if "rollback" in found:
+        return say("the release was live, and was rolled back")
+    if promote is not None and promote.verdict is Verdict.PASS:
+        return say("the release is live")
+    outcomes = {d.facts.get("outcome") for d in found.values()}
+    if outcomes & {"rolled-back", "rollback-failed"}:
+        return say("users had met the candidate")
+    if "aborted" in outcomes:
+        return say("the candidate was stopped again, and no user had met it")
+    begun = found.get("stage") or promote
+    if begun is not None:
+        return say(
+            "what it had begun is undone by `kickoff resume --env {environment}`",
+            environment=line(begun.environment, 60),
+        )
+    return say("nothing was changed")
 
 
 def _good(found: Mapping[str, Evidence]) -> RunVerdict:
@@ -165,17 +275,21 @@ def _incomplete(run: Run, environment: str, found: Mapping[str, Evidence]) -> Ju
     missing = missing_evidence(run, environment)
     if not missing:
         other = _of_another_commit(run, found)
-        return Judgement(RunVerdict.INCONCLUSIVE, ExitCode.REJECTED, other) if other else None
+        return Judgement(RunVerdict.INCONCLUSIVE, other) if other else None
     jobs = run.plan.jobs if run.plan else {}
     broken = next((name for name, result in jobs.items() if result in ("failure", "cancelled")), "")
-    lacking = f"no passing evidence of {', '.join(line(name, 100) for name in missing)}"
+    lacking = say("no passing evidence of {names}", names=", ".join(line(name, 100) for name in missing))
     if not broken:
-        why = f"{lacking}, and a run is never green for having deployed nothing"
-        return Judgement(RunVerdict.INCONCLUSIVE, ExitCode.REJECTED, why, missing=missing)
-    why = f"the job {broken} ended with {jobs[broken]}; {lacking}"
+        why = say("{lacking}, and a run is never green for having deployed nothing", lacking=lacking)
+        return Judgement(RunVerdict.INCONCLUSIVE, why, missing=missing)
+    why = say(
+        "the job {job} ended with {result}; {lacking}", job=broken, result=told(jobs[broken]), lacking=lacking
+    )
     untouched = not found and jobs.get(f"deploy-{environment}", "skipped") == "skipped"
-    verdict, at = (RunVerdict.REJECTED, f"at {broken}") if untouched else (RunVerdict.INCONCLUSIVE, "")
-    return Judgement(verdict, ExitCode.REJECTED, why, at, missing=missing)
+    verdict, at = (
+        (RunVerdict.REJECTED, say("at {place}", place=broken)) if untouched else (RunVerdict.INCONCLUSIVE, "")
+    )
+    return Judgement(verdict, why, at, missing=missing)
 
 
 def _of_another_commit(run: Run, found: Mapping[str, Evidence]) -> str:
@@ -183,7 +297,12 @@ def _of_another_commit(run: Run, found: Mapping[str, Evidence]) -> str:
     for name in ("stage", "promote"):
         release = found[name].release if name in found else ""
         if commit and release and not release.startswith(commit[:7]):
-            return f"the evidence of {name} is of release {line(release, 80)}, not of commit {commit[:7]}"
+            return say(
+                "the evidence of {name} is of release {release}, not of commit {commit}",
+                name=name,
+                release=line(release, 80),
+                commit=commit[:7],
+            )
     return ""
 
 
@@ -192,13 +311,13 @@ def _place(document: Evidence) -> str:
         return document.stage
     percents = [number(point.get("candidate_percent")) for point in document.series.get("weights", [])]
     most = max((value for value in percents if value is not None), default=0.0)
-    return f"canary {most:g}%" if 0 < most < 100 else document.stage
+    return say("canary {most:g}%", most=most) if 0 < most < 100 else document.stage
 
 
 def first_problem(document: Evidence) -> str:
     """Return the sentence that explains a stage: its worst rule with value and limit, else its summary."""
     worst = worst_rule(document)
-    return rule_sentence(worst) if worst else line(document.summary)
+    return rule_sentence(worst) if worst else told(line(document.summary))
 
 
 def worst_rule(document: Evidence) -> RuleResult | None:
@@ -210,6 +329,11 @@ def worst_rule(document: Evidence) -> RuleResult | None:
 
 def rule_sentence(rule: RuleResult) -> str:
     """Return a rule that did not pass with its value, its limit and its reason."""
-    text = f"{line(rule.rule)}: {line(rule.measured)} ({line(rule.limit)})"
-    counted = f", n={rule.samples:,}" if rule.samples > 1 else ""
-    return f"{text}{counted}; {line(rule.reason)}" if rule.reason else text + counted
+    text = say(
+        "{rule}: {measured} ({limit})",
+        rule=named(line(rule.rule), rule.id),
+        measured=told(line(rule.measured)),
+        limit=told(line(rule.limit)),
+    )
+    text += say(", n={samples:,}", samples=rule.samples) if rule.samples > 1 else ""
+    return say("{sentence}; {reason}", sentence=text, reason=told(line(rule.reason))) if rule.reason else text

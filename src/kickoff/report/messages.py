@@ -3,6 +3,9 @@
 import math
 import re
 from datetime import UTC, datetime
+from unicodedata import combining, east_asian_width
+
+from kickoff.report.language import ENGLISH, counted, current, say
 
 DASH = "\N{EN DASH}"
 """Stands where there is no value."""
@@ -12,6 +15,7 @@ _ESCAPE = re.compile(r"\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?
 _DANGEROUS = re.compile(
     "[\x00-\x08\x0b-\x1f\x7f-\x9f\u200b\u200e\u200f\u2028-\u202e\u2060-\u2064\u2066-\u2069\ufeff\ud800-\udfff]"
 )
+_ADDRESS = re.compile(r"https?://[A-Za-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/%?=&#+-]*)?")
 
 
 def clean(text: str) -> str:
@@ -51,19 +55,33 @@ def moment(text: str) -> datetime | None:
     return found.replace(tzinfo=UTC) if found.tzinfo is None else found.astimezone(UTC)
 
 
+def minute(at: str) -> str:
+    """Return an ISO 8601 time to the minute, as people read it; empty for an empty one."""
+    time = moment(at) if current() != ENGLISH else None
+    return say("{at:%Y-%m-%d %H:%M}", at=time) if time else at[:16].replace("T", " ")
+
+
+def second(at: str) -> str:
+    """Return an ISO 8601 time to the second in UTC, as people read it; empty for an empty one."""
+    time = moment(at) if current() != ENGLISH else None
+    if time:
+        return say("{at:%Y-%m-%d %H:%M:%S} UTC", at=time)
+    return f"{at.replace('T', ' ')[:19]} UTC" if at else ""
+
+
 def duration(seconds: float) -> str:
     """Return a length of time in seconds as people say it: ``0.4 s``, ``6 s``, ``3m 12s``, ``1h 02m``."""
     if seconds < 0:
-        return "0 s"
+        return say("{seconds:.0f} s", seconds=0)
     if seconds < 9.95:
-        return f"{seconds:.1f} s"
+        return say("{seconds:.1f} s", seconds=seconds)
     if round(seconds) < 60:
-        return f"{seconds:.0f} s"
+        return say("{seconds:.0f} s", seconds=seconds)
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
-        return f"{minutes}m {rest:02d}s"
+        return say("{minutes}m {seconds:02d}s", minutes=minutes, seconds=rest)
     hours, minutes = divmod(minutes, 60)
-    return f"{hours}h {minutes:02d}m"
+    return say("{hours}h {minutes:02d}m", hours=hours, minutes=minutes)
 
 
 def milliseconds(value: float | None) -> str:
@@ -71,8 +89,8 @@ def milliseconds(value: float | None) -> str:
     if value is None:
         return DASH
     if value >= 99.95:
-        return f"{value:,.0f} ms"
-    return f"{value:.1f} ms" if value >= 9.995 else f"{value:.2f} ms"
+        return say("{value:,.0f} ms", value=value)
+    return say("{value:.1f} ms", value=value) if value >= 9.995 else say("{value:.2f} ms", value=value)
 
 
 def count(value: float | None) -> str:
@@ -91,6 +109,19 @@ def signed(percent: float, digits: int = 0) -> str:
     return f"{percent:+.{digits}f}%".replace("-", "\N{MINUS SIGN}")
 
 
+def columns_of(text: str) -> int:
+    """Return how many columns of a terminal a text takes: two for a wide character, none for an accent."""
+    if text.isascii():
+        return len(text)
+    return sum(0 if combining(one) else 1 + (east_asian_width(one) in "FW") for one in text)
+
+
+def link(address: object) -> str:
+    """Return an address that may become a link, empty for anything else."""
+    text = line(address, 400)
+    return text if _ADDRESS.fullmatch(text) else ""
+
+
 def plural(amount: int, noun: str) -> str:
     """Return ``1 request`` or ``2 requests``."""
-    return f"{amount:,} {noun}{'' if amount == 1 else 's'}"
+    return counted(f"{{amount:,}} {noun}", f"{{amount:,}} {noun}s", amount)

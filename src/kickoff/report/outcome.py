@@ -6,13 +6,22 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
+from kickoff import logs, naming
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, Verdict, fields
-from kickoff.evidence.stages import BEFORE_A_DEPLOYMENT
-from kickoff.report.judgement import GOOD, RunVerdict, first_problem, judge
+from kickoff.evidence.stages import DEPLOYING
+from kickoff.report import measures, next_steps
+from kickoff.report.judgement import Judgement, judge, stopped
+from kickoff.report.language import marked, named, say, told
 from kickoff.report.messages import clean, duration, line, moment, number, plural
 from kickoff.report.run import Run, fact
 from kickoff.report.serving import NOBODY_SAID, Serving, live_down, serving_now
+from kickoff.report.verdicts import GOOD, RunVerdict
+
+LOG_LINES = 19
+"""Lines of a log that a failure is explained by; the page holds more."""
+_MOST = 2000
+"""Characters of one line of a log: a whole message, and no flood."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,20 +36,23 @@ class Outcome:
         release: The release concerned.
         at: Where a rejected release was stopped.
         why: The reason in one sentence; empty when all is well.
+        cause: What the log behind it says went wrong, in one sentence; empty when it says nothing.
         fix: What to do about it, when the failed stage knows.
         serving: Who serves now.
         live_down: That live was down when the release was made, since when and why; empty when it was not.
         previous: Who served before, when it is kept for a rollback.
         address: Public address of the service.
         seconds: From the first stage's begin to the last one's end.
+        finished: When the last stage ended, ISO 8601; empty without one.
         missing: Evidence that should be there, as ``stage.environment``.
         users: What users met of a release that did not stay.
         measures: Response time and errors with their limits.
+        p95_ms: The p95 of all requests that the performance check sent; ``None`` where it was not measured.
         verified: What shows that a rollback worked.
         undo: Command that takes the release back.
         next: Commands that make sense now.
-        log_of: Stage whose log is in ``log_tail``.
-        log_tail: Last lines of the log that explains a failure.
+        log_of: Stage that stopped the run, and whose log is in ``log_tail``; empty when it had not begun.
+        log_tail: The lines of its log that explain the failure, and where the others are.
         report: Where the page is.
     """
 
@@ -51,15 +63,18 @@ class Outcome:
     release: str = ""
     at: str = ""
     why: str = ""
+    cause: str = ""
     fix: str = ""
     serving: Serving = NOBODY_SAID
     live_down: str = ""
     previous: str = ""
     address: str = ""
     seconds: float = 0.0
+    finished: str = ""
     missing: tuple[str, ...] = ()
     users: str = ""
     measures: str = ""
+    p95_ms: float | None = None
     verified: str = ""
     undo: str = ""
     next: tuple[str, ...] = ()
@@ -70,18 +85,18 @@ class Outcome:
     @property
     def title(self) -> str:
         """The verdict's word, and where it fell."""
-        return f"{self.verdict.word} {self.at}" if self.at else self.verdict.word
+        return say("{verdict} {at}", verdict=self.verdict.word, at=self.at) if self.at else self.verdict.word
 
     @property
     def subject(self) -> str:
         """The action, its release and its environment in one line."""
         what = " ".join(part for part in (self.service, self.release) if part)
         if self.verdict is RunVerdict.ROLLED_BACK and self.serving.release:
-            return f"{self.environment} {self.release or 'a release'} → {self.serving.release}"
+            return f"{self.environment} {self.release or say('a release')} → {self.serving.release}"
         if not self.environment:
-            return f"{what}, nothing deployed" if self.verdict is RunVerdict.CHECKED else what
+            return say("{what}, nothing deployed", what=what) if self.verdict is RunVerdict.CHECKED else what
         if self.verdict is RunVerdict.UNCHANGED:
-            return f"{what} in {self.environment}"
+            return say("{what} in {environment}", what=what, environment=self.environment)
         return f"{what} → {self.environment}"
 
     @property
@@ -97,6 +112,7 @@ class Outcome:
             "exit_code": int(self.exit_code),
             "headline": self.headline,
             "why": self.why,
+            "cause": self.cause,
             "fix": self.fix,
             "service": self.service,
             "environment": self.environment,
@@ -108,9 +124,11 @@ class Outcome:
             "previous": self.previous,
             "address": self.address,
             "seconds": round(self.seconds, 3),
+            "finished": self.finished,
             "missing": list(self.missing),
             "users": self.users,
             "measures": self.measures,
+            "p95_ms": self.p95_ms,
             "verified": self.verified,
             "undo": self.undo,
             "next": "   ·   ".join(self.next),
@@ -129,24 +147,33 @@ def decide(run: Run, report: str = "") -> Outcome:
     """
     outcomes = each(run)
     worst = min(outcomes, key=lambda outcome: (list(RunVerdict).index(outcome.verdict), -outcome.exit_code))
-    return replace(worst, report=report)
+    where, taken_back = worst.environment.split(", ")[0], worst.verdict is RunVerdict.TAKEN_BACK
+    steps = next_steps.commands(
+        run,
+        where,
+        code=worst.exit_code,
+        stage=worst.log_of,
+        taken_back=taken_back,
+        of_environment=worst.verdict is RunVerdict.INVALID and ".env:" in f"{worst.why} {worst.fix}",
+    )
+    finished = max((document.finished for document in run.evidence), default="")
+    return replace(worst, report=report, next=steps, finished=finished)
 
 
 def each(run: Run) -> list[Outcome]:
     """Return the outcome of every deployment, or the one of a run that deploys nothing."""
-    if not run.evidence:
-        nothing = "no stage left any evidence, and no data is never a pass"
+    if not run.evidence and stopped(run, {}) is None:
+        nothing = say("no stage left any evidence, and no data is never a pass")
         why = "; ".join([nothing, *_broken(run)[:1], *map(line, run.problems[:3])])
         missing = tuple(f"stage.{name}" for name in run.environments)
         return [
             Outcome(
                 RunVerdict.INCONCLUSIVE,
-                ExitCode.REJECTED,
+                ExitCode.INCONCLUSIVE,
                 service=run.service,
                 environment=", ".join(run.environments),
                 why=why,
                 missing=missing,
-                next=_next(run, RunVerdict.INCONCLUSIVE, next(iter(run.environments), ""), ""),
             )
         ]
     found = [_deployment(run, name) for name in run.environments] or [_checks_only(run)]
@@ -166,8 +193,16 @@ def _deployment(run: Run, environment: str) -> Outcome:
     judgement = judge(run, environment)
     verdict = judgement.verdict
     serving = serving_now(documents)
-    if not documents and (judgement.stage or judgement.at):
-        serving = Serving(known=False, note="as before: this run did not get as far as the environment")
+    untouched = not any(document.stage in DEPLOYING for document in documents)
+    if untouched and (judgement.stage or judgement.at or verdict is RunVerdict.INTERRUPTED):
+        serving = Serving(
+            known=False, note=marked("as before: this run did not get as far as the environment")
+        )
+    if verdict is RunVerdict.TAKEN_BACK:
+        serving = Serving(known=False, note=marked("what the other run brings back"))
+    begun = not _refused_at_once(judgement.stage)
+    if not begun and not serving.release:
+        serving = Serving(known=False, note=marked("as before: this run changed nothing"))
     release = line(_release(found), 80)
     stayed = verdict in (RunVerdict.RELEASED, RunVerdict.UNCHANGED)
     if not release and run.plan:
@@ -181,7 +216,8 @@ def _deployment(run: Run, environment: str) -> Outcome:
         release=release,
         at=judgement.at,
         why=judgement.why,
-        fix=line(judgement.stage.facts.get("hint"), 300) if judgement.stage else "",
+        cause=_cause(judgement, [*run.shared, *documents]),
+        fix=judgement.fix,
         serving=serving,
         live_down=live_down(documents),
         previous=previous if verdict is RunVerdict.RELEASED and previous != serving.release else "",
@@ -189,41 +225,35 @@ def _deployment(run: Run, environment: str) -> Outcome:
         seconds=seconds([*run.shared, *documents]),
         missing=judgement.missing,
         users="" if stayed or "stage" not in found else _users(found),
-        measures=_measures(found) if stayed else "",
+        measures=measures.headline(found.get("perf-baseline")) if stayed else "",
+        p95_ms=measures.p95(found.get("perf-baseline")),
         verified=_verified(found) if verdict is RunVerdict.ROLLED_BACK else "",
         undo=_undo(run, environment) if verdict is RunVerdict.RELEASED and previous else "",
-        next=_next(run, verdict, environment, judgement.stage.stage if judgement.stage else ""),
-        log_of=judgement.stage.stage if judgement.stage else "",
-        log_tail=_log(judgement.stage, [*run.shared, *documents]),
+        log_of=judgement.stage.stage if judgement.stage and begun else "",
+        log_tail=_log(judgement.stage, [*run.shared, *documents], release),
     )
+
+
+def _refused_at_once(stage: Evidence | None) -> bool:
+    """Return whether a stage was refused before there was a candidate."""
+    return stage is not None and stage.stage == "stage" and stage.facts.get("outcome") == "refused"
 
 
 def _checks_only(run: Run) -> Outcome:
-    failed = next((d for d in run.evidence if d.verdict is Verdict.FAIL), None)
-    doubtful = next((d for d in run.evidence if d.verdict is Verdict.INCONCLUSIVE), None)
-    commit = line(run.plan.commit, 200)[:7] if run.plan else line(fact(run.evidence, "commit"), 7)
-    base = Outcome(
-        RunVerdict.CHECKED,
-        ExitCode.PASS,
+    judgement = stopped(run, {}) or Judgement(RunVerdict.CHECKED)
+    stage = judgement.stage
+    return Outcome(
+        verdict=judgement.verdict,
+        exit_code=judgement.exit_code,
         service=run.service,
-        release=commit,
+        release=line(run.plan.commit, 200)[:7] if run.plan else line(fact(run.evidence, "commit"), 7),
+        at=judgement.at,
+        why=judgement.why,
+        cause=_cause(judgement, run.evidence),
+        fix=judgement.fix,
         seconds=seconds(run.evidence),
-        log_tail=_log(failed or doubtful, run.evidence),
-    )
-    if failed is not None:
-        verdict, code, stage = RunVerdict.REJECTED, ExitCode.REJECTED, failed
-    elif doubtful is not None:
-        verdict, code, stage = RunVerdict.INCONCLUSIVE, ExitCode.INCONCLUSIVE, doubtful
-    else:
-        return base
-    return replace(
-        base,
-        verdict=verdict,
-        exit_code=code,
-        at=f"at {stage.stage}",
-        why=first_problem(stage),
-        log_of=stage.stage,
-        next=_next(run, verdict, "", stage.stage),
+        log_of=stage.stage if stage else "",
+        log_tail=_log(stage, run.evidence, ""),
     )
 
 
@@ -234,13 +264,15 @@ def _doubt(run: Run, outcome: Outcome) -> Outcome:
     reasons = [*map(line, run.problems), *_broken(run)]
     if not reasons:
         return outcome
-    was = {"released": "the release is live, but ", "unchanged": "the release was live already, but "}
+    was = {
+        "released": say("the release is live, but {reasons}"),
+        "unchanged": say("the release was live already, but {reasons}"),
+    }
     return replace(
         outcome,
         verdict=RunVerdict.INCONCLUSIVE,
-        exit_code=ExitCode.REJECTED,
-        why=was.get(outcome.verdict, "") + "; ".join(reasons[:3]),
-        next=_next(run, RunVerdict.INCONCLUSIVE, outcome.environment, ""),
+        exit_code=ExitCode.INCONCLUSIVE,
+        why=was.get(outcome.verdict, "{reasons}").format(reasons="; ".join(reasons[:3])),
     )
 
 
@@ -270,20 +302,8 @@ def candidate_requests(promote: Evidence | None) -> float | None:
 def _users(found: Mapping[str, Evidence]) -> str:
     requests = candidate_requests(found.get("promote"))
     if requests:
-        return f"about {plural(round(requests), 'request')} reached the candidate"
-    return "" if "promote" in found else "no request reached the candidate"
-
-
-def _measures(found: Mapping[str, Evidence]) -> str:
-    perf = found.get("perf-baseline")
-    if perf is None:
-        return ""
-    parts = []
-    for identity, label in (("perf.p95", "p95"), ("perf.error-rate", "errors")):
-        rule = next((r for r in perf.rules if r.id == identity and r.verdict is Verdict.PASS), None)
-        if rule:
-            parts.append(f"{label} {line(rule.measured, 60)} ({line(rule.limit)})")
-    return "   ".join(parts)
+        return say("about {requests} reached the candidate", requests=plural(round(requests), "request"))
+    return "" if "promote" in found else say("no request reached the candidate")
 
 
 def _verified(found: Mapping[str, Evidence]) -> str:
@@ -291,16 +311,48 @@ def _verified(found: Mapping[str, Evidence]) -> str:
     for name, identities in shows.items():
         for rule in found[name].rules if name in found else ():
             if rule.id in identities and rule.verdict is Verdict.PASS:
-                return f"{line(rule.rule)}: {line(rule.measured)}"
+                return f"{named(line(rule.rule), rule.id)}: {told(line(rule.measured))}"
     return ""
 
 
-def _log(stage: Evidence | None, documents: Sequence[Evidence]) -> tuple[str, ...]:
+def _source(stage: Evidence, documents: Sequence[Evidence]) -> Evidence:
+    """Return the evidence whose log explains what a stage found: its own, or that of an earlier one."""
+    return stage if stage.log_tail else next((d for d in documents if d.log_tail), stage)
+
+
+def _cause(judgement: Judgement, documents: Sequence[Evidence]) -> str:
+    """Return what the log behind a failure says in one sentence, unless the reason says so already."""
+    if judgement.stage is None:
+        return ""
+    said = line(logs.essence(_source(judgement.stage, documents).log_tail), _MOST)
+    return "" if said in judgement.why else said
+
+
+def _log(stage: Evidence | None, documents: Sequence[Evidence], release: str) -> tuple[str, ...]:
+    """Return the log behind a failure as people read it, with the place of what is left out."""
     if stage is None:
         return ()
-    source = stage if stage.log_tail else next((d for d in documents if d.log_tail), stage)
-    text = clean("\n".join(entry[:2000] for entry in source.log_tail[-200:])).strip("\n")
-    return tuple(entry.rstrip().expandtabs(4)[:400] for entry in text.split("\n"))[-200:] if text else ()
+    source = _source(stage, documents)
+    found = logs.excerpt(source.log_tail, LOG_LINES).text(whole_log(source, release))
+    return tuple(shortened(entry.replace("\n", " ").expandtabs(4)) for entry in found)
+
+
+def whole_log(source: Evidence, release: str) -> str:
+    """Return where the whole log is that a stage kept a part of; empty where there is no more than that."""
+    if not source.rules:
+        return ""
+    if source.stage not in DEPLOYING and source.stage != "smoke-candidate":
+        return f"logs/{source.stage}-*.log of the evidence"
+    live = source.stage in ("smoke-live", "watch")
+    process = "" if live else f" --process {shlex.quote(release) if '-' in release else 'candidate'}"
+    return f"kickoff logs --env {shlex.quote(line(source.environment, 60))}{process}"
+
+
+def shortened(entry: str) -> str:
+    """Return one line of a log, made safe to show; a flood ends with how much of it is left out."""
+    text = clean(entry).rstrip()
+    left = len(text) - _MOST
+    return text if left <= 0 else f"{text[:_MOST]} … {plural(left, 'more character')}"
 
 
 def _broken(run: Run) -> list[str]:
@@ -308,32 +360,14 @@ def _broken(run: Run) -> list[str]:
     jobs = run.plan.jobs if run.plan else {}
     fine = ("success", "skipped")
     return [
-        f"the job {line(name, 80)} ended with {line(result, 40)}"
+        say("the job {name} ended with {result}", name=line(name, 80), result=told(line(result, 40)))
         for name, result in jobs.items()
         if result not in fine
     ]
 
 
 def _undo(run: Run, environment: str) -> str:
-    if run.run_url and "rollback.yml" in run.workflows:
-        return f"gh workflow run rollback.yml -f environment={shlex.quote(line(environment, 60))}"
+    workflow = naming.file("rollback", run.label)
+    if run.run_url and workflow in run.workflows:
+        return f"gh workflow run {workflow} -f environment={shlex.quote(line(environment, 60))}"
     return f"kickoff rollback --env {shlex.quote(line(environment, 60))}"
-
-
-def _next(run: Run, verdict: RunVerdict, environment: str, stage: str) -> tuple[str, ...]:
-    name = shlex.quote(line(environment, 60))
-    status, again = f"kickoff status --env {name}", "kickoff check"
-    if environment:
-        again = f"kickoff {'deploy' if 'cd.yml' in run.workflows else 'release'} --env {name}"
-    if run.run_url:
-        again = f"gh run rerun {run.run_url.rstrip('/').rpartition('/')[2]}"
-    if verdict is RunVerdict.ROLLBACK_FAILED:
-        return (status, f"kickoff resume --env {name}")
-    if verdict is RunVerdict.INCONCLUSIVE:
-        return (status, again) if environment else (again,)
-    if verdict is RunVerdict.REJECTED and (not stage or stage in BEFORE_A_DEPLOYMENT):
-        return (again,)
-    if verdict in (RunVerdict.REJECTED, RunVerdict.ROLLED_BACK):
-        logs = f"kickoff logs --env {name} --process candidate"
-        return (logs, again) if stage else (status,)
-    return ()

@@ -9,15 +9,19 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kickoff import logs
 from kickoff.evidence import Verdict
-from kickoff.report import assets, messages, tables
+from kickoff.report import assets, messages, past, tables
 from kickoff.report.charts.latency import distribution, percentiles
-from kickoff.report.charts.svg import Figure
+from kickoff.report.charts.releases import releases
+from kickoff.report.charts.steps import steps
+from kickoff.report.charts.svg import Figure, Table
 from kickoff.report.charts.timeline import timeline
 from kickoff.report.charts.traffic import traffic
-from kickoff.report.judgement import GOOD, RunVerdict
-from kickoff.report.outcome import Outcome, each
-from kickoff.report.run import Run, fact
+from kickoff.report.language import ENGLISH, say, stage, using
+from kickoff.report.outcome import Outcome, decide, each, shortened, whole_log
+from kickoff.report.past import Past, meaning
+from kickoff.report.run import Run
 
 LIMIT = 300_000
 """Bytes the page may have."""
@@ -76,11 +80,12 @@ def _render(run: Run, outcome: Outcome, detail: Detail) -> str:
     text: str = assets.template("page.html").render(
         **assets.parts(),
         outcome=outcome,
-        kind=_kind(outcome),
-        good=outcome.verdict in GOOD,
+        kind=meaning(outcome.verdict, outcome.exit_code),
+        good=not outcome.exit_code,
+        address=messages.link(outcome.address),
         others=[entry for entry in each(run) if len(run.environments) > 1],
-        facts=tables.facts(run, _facts(run, outcome)),
-        gates=found[: detail.rows],
+        facts=[(name, value, _link(run, name)) for name, value in tables.facts(run, _facts(run, outcome))],
+        gates=tables.by_stage(found[: detail.rows]),
         gates_left=max(0, len(found) - detail.rows),
         tally=tables.tally(found),
         stages=stages[: detail.rows],
@@ -93,7 +98,9 @@ def _render(run: Run, outcome: Outcome, detail: Detail) -> str:
         problems=[messages.line(problem) for problem in run.problems[:20]],
         identities=tables.identities(run, run.evidence),
         reproduce=_reproduce(run, outcome),
-        run_url=run.run_url if run.run_url.startswith("https://") else "",
+        releases=_releases(run, outcome),
+        index=run.index,
+        run_url=messages.link(run.run_url),
         data=data,
         data_note=data_note,
         stage_length=tables.stage_length,
@@ -112,7 +119,9 @@ class _Shown:
     environment: str
     heading: str
     traffic: Figure
+    steps: Table | None
     latency: Sequence[Figure]
+    page: str
     endpoints: Sequence[tables.Endpoint]
     compared: bool
 
@@ -125,34 +134,55 @@ def _deployment(run: Run, environment: str, detail: Detail) -> _Shown:
     figures = [distribution(perf, key), percentiles(perf, endpoints, key)]
     return _Shown(
         environment=messages.line(environment, 60),
-        heading=f" in {messages.line(environment, 60)}" if len(run.environments) > 1 else "",
+        heading=say(" in {environment}", environment=messages.line(environment, 60))
+        if len(run.environments) > 1
+        else "",
         traffic=traffic(found.get("promote"), key, detail.points, detail.table),
+        steps=steps(found.get("promote")),
+        page=run.pages.get(environment, ""),
         latency=[figure for figure in figures if figure is not None],
         endpoints=endpoints,
-        compared=any(endpoint.live["p95"] is not None for endpoint in endpoints),
+        compared=any(endpoint.effect is not None for endpoint in endpoints),
     )
 
 
-def _kind(outcome: Outcome) -> str:
-    if outcome.verdict in (RunVerdict.REJECTED, RunVerdict.ROLLBACK_FAILED):
-        return "fail"
-    if outcome.verdict in (RunVerdict.ROLLED_BACK, RunVerdict.INCONCLUSIVE):
-        return "doubt"
-    return "none" if outcome.verdict is RunVerdict.UNCHANGED else "pass"
+def _link(run: Run, name: str) -> str:
+    """Return where a fact leads to."""
+    return messages.link(run.commit_url) if name == say("commit") else ""
+
+
+def _releases(run: Run, outcome: Outcome) -> Figure | None:
+    """Return the chart of the last releases of the environment, this run the last one."""
+    if not outcome.environment:
+        return None
+    before = past.of(run.past, outcome.environment)[1 - past.MOST :]
+    this = Past(
+        run="this",
+        environment=outcome.environment,
+        verdict=outcome.verdict,
+        exit_code=outcome.exit_code,
+        release=outcome.release,
+        finished=outcome.finished,
+        seconds=outcome.seconds,
+        p95_ms=outcome.p95_ms,
+        why=outcome.why,
+        page="",
+    )
+    return releases([*before, this], "releases", current=True)
 
 
 def _facts(run: Run, outcome: Outcome) -> list[tuple[str, str]]:
     return [
-        ("service", run.service),
-        ("release", outcome.release),
-        ("previous", outcome.previous),
-        ("environment", outcome.environment),
-        ("took", messages.duration(outcome.seconds)),
+        (say("service"), run.service),
+        (say("release"), outcome.release),
+        (say("previous"), outcome.previous),
+        (say("environment"), outcome.environment),
+        (say("took"), messages.duration(outcome.seconds)),
     ]
 
 
 def _reproduce(run: Run, outcome: Outcome) -> str:
-    commit = run.plan.commit if run.plan else messages.line(fact(run.evidence, "commit"), 64)
+    commit = run.commit
     name = shlex.quote(outcome.environment)
     what = f"kickoff deploy --env {name}" if outcome.environment else "kickoff check"
     return f"git checkout {commit} && {what}" if re.fullmatch("[0-9a-f]{7,64}", commit) else ""
@@ -164,12 +194,17 @@ def _logs(run: Run, outcome: Outcome, detail: Detail) -> list[tuple[str, bool, s
     for document in run.evidence:
         if not document.log_tail:
             continue
-        name = f"{document.stage} · {document.environment}" if document.environment else document.stage
+        name = stage(document.stage)
+        name += f" · {document.environment}" if document.environment else ""
         explains = document.verdict in (Verdict.FAIL, Verdict.INCONCLUSIVE)
-        text = messages.clean("\n".join(entry[:2000] for entry in document.log_tail[-detail.log :])).strip(
-            "\n"
-        )
-        shown = "\n".join(entry.rstrip()[:400] for entry in text.split("\n")[-detail.log :])
+        whole = whole_log(document, document.release or outcome.release)
+        if explains:
+            lines = logs.excerpt(document.log_tail, detail.log).text(whole)
+        else:
+            last = document.log_tail[-detail.log :]
+            left = logs.Excerpt((), len(document.log_tail) - len(last))
+            lines = [*left.text(whole), *last]
+        shown = "\n".join(shortened(entry) for entry in lines).strip("\n")
         found.append((document.stage != outcome.log_of, name, explains, shown))
     found.sort(key=lambda entry: entry[0])
     return [(name, explains, shown) for _, name, explains, shown in found[:6]]
@@ -177,13 +212,15 @@ def _logs(run: Run, outcome: Outcome, detail: Detail) -> list[tuple[str, bool, s
 
 def _data(run: Run, outcome: Outcome, limit: int) -> tuple[str, str]:
     """Return everything the page is made of as a data address, and what was left out of it."""
+    with using(ENGLISH):  # a program reads it
+        said = decide(run, outcome.report).to_document()
     document: dict[str, Any] = {
         "plan": asdict(run.plan) if run.plan else None,
         "problems": run.problems,
-        "outcome": outcome.to_document(),
+        "outcome": said,
         "evidence": [asdict(entry) for entry in run.evidence],
     }
-    for note in ("", "Too long for the page, so the series of the charts are not part of it."):
+    for note in ("", say("Too long for the page, so the series of the charts are not part of it.")):
         if note:
             for entry in document["evidence"]:
                 entry["series"] = {}
@@ -192,4 +229,4 @@ def _data(run: Run, outcome: Outcome, limit: int) -> tuple[str, str]:
         packed = gzip.compress(text.encode(errors="replace"), mtime=0)
         if len(packed) * 4 / 3 <= limit:
             return f"data:application/gzip;base64,{base64.b64encode(packed).decode()}", note
-    return "", "The data is too long for the page; it is in the evidence folder of the run."
+    return "", say("The data is too long for the page; it is in the evidence folder of the run.")

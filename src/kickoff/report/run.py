@@ -9,12 +9,14 @@ from typing import Any
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.evidence.stages import DEFAULT_CHECKS, DEPLOYING
+from kickoff.report.language import say
 from kickoff.report.messages import line
+from kickoff.report.past import Past
 
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """The plan of the run, and how its jobs ended."""
+    """The plan of the run, how its jobs ended, and who interrupted it, when and during what."""
 
     deployments: tuple[str, ...] = ()
     event: str = ""
@@ -24,6 +26,7 @@ class Plan:
     reason: str = ""
     unproven_reason: str = ""
     jobs: Mapping[str, str] = field(default_factory=dict)
+    interrupted: Mapping[str, str] = field(default_factory=dict)
 
     @classmethod
     def from_document(cls, document: Mapping[str, Any]) -> "Plan":
@@ -33,14 +36,18 @@ class Plan:
             KickoffError: ``deployments`` or ``jobs`` has another shape.
         """
         names, jobs = document.get("deployments"), document.get("jobs", {})
+        how = document.get("interrupted") or {}
         if not isinstance(names, list) or not all(isinstance(name, str) and name for name in names):
             raise KickoffError("the plan's deployments are not a list of environments")
         if not isinstance(jobs, dict) or not all(isinstance(result, str) for result in jobs.values()):
             raise KickoffError("the plan's jobs do not map each job to its result")
+        if not isinstance(how, dict):
+            raise KickoffError("the plan does not say by whom it was interrupted, but something else")
         texts = ("event", "ref", "commit", "service", "reason", "unproven_reason")
         return cls(
             deployments=tuple(dict.fromkeys(names)),
             jobs={line(name, 80): line(result, 40) for name, result in jobs.items()},
+            interrupted={key: line(how.get(key), 120) for key in ("by", "at", "during") if how.get(key)},
             **{key: line(document.get(key)) for key in texts},
         )
 
@@ -57,6 +64,13 @@ class Run:
         actor: Who started the run, empty when unknown.
         run_url: Address of the run on GitHub, empty elsewhere.
         workflows: Names of the workflow files there are: no command that needs another one is advised.
+        subject: First line of the commit's message.
+        author: Who wrote the commit.
+        commit_url: Address of the commit on GitHub, empty elsewhere.
+        pages: The page of the performance check of each environment that has one, beside the report.
+        past: Outcomes of earlier runs that are kept here, oldest first.
+        index: Where the page of all releases is, seen from the report; empty where there is none.
+        label: Tells the project's workflows from its neighbours', as :func:`kickoff.naming.label` does.
     """
 
     evidence: tuple[Evidence, ...]
@@ -66,6 +80,18 @@ class Run:
     actor: str = ""
     run_url: str = ""
     workflows: frozenset[str] = frozenset({"cd.yml", "rollback.yml"})
+    label: str = ""
+    subject: str = ""
+    author: str = ""
+    commit_url: str = ""
+    pages: Mapping[str, str] = field(default_factory=dict)
+    past: tuple[Past, ...] = ()
+    index: str = ""
+
+    @property
+    def commit(self) -> str:
+        """The commit that the run is about; empty when nobody said."""
+        return self.plan.commit if self.plan and self.plan.commit else line(fact(self.evidence, "commit"), 64)
 
     @property
     def service(self) -> str:
@@ -117,6 +143,11 @@ def collect(directory: Path) -> tuple[tuple[Evidence, ...], tuple[str, ...]]:
         except (ValueError, RecursionError) as error:
             problems.append(f"{line(name)} is not JSON: {line(error)}")
             continue
+        except OSError as error:
+            problems.append(
+                say("{name} cannot be read: {error}", name=line(name), error=line(error.strerror))
+            )
+            continue
         except KickoffError as error:
             problems.append(f"{line(name)}: {line(error)}")
             continue
@@ -136,11 +167,14 @@ def read_plan(path: Path | None) -> tuple[Plan | None, tuple[str, ...]]:
             return None, ("the plan is not a JSON object",)
         return Plan.from_document(document), ()
     except FileNotFoundError:
-        return None, ("the run made no plan: pre-deployment-checks did not get that far",)
+        problem = "the run made no plan: pre-deployment-checks did not get that far"
+    except OSError as error:
+        problem = say("the plan cannot be read: {error}", error=line(error.strerror))
     except (ValueError, RecursionError) as error:
-        return None, (f"the plan is not JSON: {line(error)}",)
+        problem = f"the plan is not JSON: {line(error)}"
     except KickoffError as error:
-        return None, (line(error),)
+        problem = line(error)
+    return None, (problem,)
 
 
 def fact(documents: Sequence[Evidence], *names: str) -> Any:  # noqa: ANN401

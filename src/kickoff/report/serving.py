@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kickoff.evidence import Evidence, fields
+from kickoff.report.language import marked, say, told
 from kickoff.report.messages import line, moment
 
 
@@ -23,7 +24,7 @@ class Serving:
     release: str = ""
     colour: str = ""
     answers: str = ""
-    note: str = "not known from the evidence"
+    note: str = marked("not known from the evidence")
 
     @property
     def asked(self) -> bool:
@@ -33,19 +34,21 @@ class Serving:
     @property
     def label(self) -> str:
         """The verb in front of :meth:`__str__`."""
-        return "Live" if self.known and self.release and not self.asked else "Serving now"
+        return say("Live") if self.known and self.release and not self.asked else say("Serving now")
 
     def __str__(self) -> str:
         if not self.known:
-            return self.note
+            return say(self.note)
         if not self.release:
-            return "nothing: there was no release before"
+            return say("nothing: there was no release before")
         name = f"{self.release} ({self.colour})" if self.colour else self.release
         if self.asked:
             return name
         if not self.answers:
-            return f"{name}, recorded as live"
-        return f"{name} does not answer{'' if self.answers == 'no' else f': {self.answers}'}"
+            return say("{name}, recorded as live", name=name)
+        if self.answers == "no":
+            return say("{name} does not answer", name=name)
+        return say("{name} does not answer: {answers}", name=name, answers=told(self.answers))
 
 
 NOBODY_SAID = Serving(known=False)
@@ -76,7 +79,14 @@ def live_down(documents: Sequence[Evidence]) -> str:
     since = next((time for entry in found if (time := moment(line(entry.get("since"), 40)))), None)
     begun = moment(documents[0].started)
     same_day = since is not None and begun is not None and since.date() == begun.date()
-    when = f" since {since:{'%H:%M' if same_day else '%Y-%m-%d %H:%M'}} UTC" if since else ""
-    reason = line(fact.get("reason"), 200)
-    end = "started again" if fact.get("started_again") is True else "absolute rules decide"
-    return f"was down{when}{f' ({reason})' if reason else ''}: {end}"
+    when = ""
+    if since:
+        when = (
+            say(" since {at:%H:%M} UTC", at=since)
+            if same_day
+            else say(" since {at:%Y-%m-%d %H:%M} UTC", at=since)
+        )
+    reason = told(line(fact.get("reason"), 200))
+    end = say("started again") if fact.get("started_again") is True else say("absolute rules decide")
+    reason = say(" ({reason})", reason=reason) if reason else ""
+    return say("was down{when}{reason}: {end}", when=when, reason=reason, end=end)

@@ -1,15 +1,17 @@
 """The job summary: Markdown that says the verdict first and never outgrows its limit. Pure functions."""
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kickoff.evidence import Verdict
 from kickoff.report import tables
-from kickoff.report.judgement import GOOD, RunVerdict
-from kickoff.report.messages import duration, line, moment
+from kickoff.report.charts.steps import steps
+from kickoff.report.language import headings, named, say, told
+from kickoff.report.messages import duration, line, link, moment, plural
 from kickoff.report.outcome import Outcome, each
 from kickoff.report.run import Run
+from kickoff.report.verdicts import GOOD, RunVerdict
 
 LIMIT = 200_000
 """Bytes. GitHub drops a summary of more than 1 MiB without a word, and nobody reads a fifth of that."""
@@ -60,7 +62,7 @@ class _Block:
     head: str
     rows: list[str] = field(default_factory=list)
     foot: str = ""
-    noun: str = "row"
+    left: Callable[[int], str] = lambda cut: plural(cut, "more row")
 
     def render(self, room: int) -> str:
         """Return what fits into ``room`` bytes and how much does not; empty if not even one row fits."""
@@ -78,7 +80,7 @@ class _Block:
         if not kept:
             return ""
         cut = len(self.rows) - len(kept)
-        note = f"\n_{cut:,} more {self.noun}{'' if cut == 1 else 's'} in the report page._"
+        note = f"\n_{say('{left} in the report page.', left=self.left(cut))}_"
         return "\n".join(part for part in (head, *kept, foot, note) if part)
 
 
@@ -110,11 +112,13 @@ def _blocks(run: Run, outcome: Outcome) -> Iterable[_Block]:
     if gates:
         yield gates
     if outcome.log_tail and outcome.verdict not in GOOD:
-        of = f" of {line(outcome.log_of, 60)}" if outcome.log_of else ""
-        title = f"Last {len(outcome.log_tail)} lines of the log{of}"
+        title = say("Log of {stage}", stage=line(outcome.log_of, 60)) if outcome.log_of else say("Log")
         block = fence(outcome.log_tail)
         yield _Block(f"<details><summary>{text(title)}</summary>\n\n{block}\n\n</details>")
     yield _stages(run)
+    for environment in run.environments:
+        if judged := _steps(run, environment):
+            yield judged
     gantt = _gantt(run)
     if gantt:
         yield _Block(gantt)
@@ -125,8 +129,10 @@ def _verdict(outcome: Outcome) -> str:
         f"**{outcome.verdict.icon} {text(outcome.title)}** {text(outcome.subject)}, "
         f"{text(duration(outcome.seconds))}"
     )
-    why = f": {text(outcome.why, 1000)}" if outcome.why else ""
-    return f"{sentence}{why}  \nFix: {text(outcome.fix)}" if outcome.fix else sentence + why
+    why = say(": {why}", why=text(outcome.why, 1000)) if outcome.why else ""
+    cause = say(" (cause: {cause})", cause=text(outcome.cause, 1000)) if outcome.cause else ""
+    said = sentence + why + cause
+    return f"{said}  \n{say('Fix: {fix}', fix=text(outcome.fix))}" if outcome.fix else said
 
 
 def _serving(run: Run, outcome: Outcome) -> str:
@@ -137,19 +143,20 @@ def _serving(run: Run, outcome: Outcome) -> str:
             continue
         where = f"{text(entry.environment)}: " if len(everyone) > 1 else ""
         stays = entry.serving.asked and entry.verdict in (RunVerdict.RELEASED, RunVerdict.UNCHANGED)
-        sentence = f"{where}{entry.serving.label}{' to everybody' * stays}: **{text(entry.serving)}**"
+        label = say("Serving now to everybody") if stays else entry.serving.label
+        sentence = say("{where}{label}: **{serving}**", where=where, label=label, serving=text(entry.serving))
         if entry.address:
-            sentence += f" at {_address(entry.address)}"
+            sentence += say(" at {address}", address=_address(entry.address))
         if entry.previous:
-            sentence += f"; previous {text(entry.previous)} is kept for a rollback"
+            sentence += say("; previous {release} is kept for a rollback", release=text(entry.previous))
         if len(everyone) > 1 and entry is not outcome:
-            sentence += f" ({text(entry.title.lower())})"
-        lines.append(sentence + ".")
+            sentence += say(" ({reason})", reason=text(entry.title.lower()))
+        lines.append(say("{sentence}.", sentence=sentence))
         if entry.live_down:
-            lines.append(f"{where}Live {text(entry.live_down)}.")
+            lines.append(say("{where}Live {state}.", where=where, state=text(entry.live_down)))
     extra = [text(part, 600) for part in (outcome.users, outcome.verified, outcome.measures) if part]
     if extra:
-        lines.append("; ".join(extra) + ".")
+        lines.append(say("{sentence}.", sentence="; ".join(extra)))
     return "  \n".join(lines)
 
 
@@ -162,39 +169,58 @@ def _gates(run: Run) -> _Block | None:
     found = tables.gates(run)
     if not found:
         return None
+    columns = headings("gate", "rule", "measured", "threshold", "samples", "result")
     head = (
-        f"### Gates: {tables.tally(found)}\n\n"
-        "| | gate | rule | measured | threshold | samples | result |\n"
+        f"### {say('Gates: {tally}', tally=tables.tally(found))}\n\n"
+        f"| | {' | '.join(columns)} |\n"
         "| --- | --- | --- | --- | --- | ---: | --- |"
     )
 
     def row(gate: tables.Gate) -> str:
         rule = gate.rule
-        result = rule.verdict.word
-        if rule.verdict is not Verdict.PASS:
-            result = f"**{result}**: {text(rule.reason)}" if rule.reason else f"**{result}**"
+        word = told(rule.word)
+        result = word if rule.verdict is Verdict.PASS else f"**{word}**"
+        if rule.reason and (rule.finding or rule.verdict is not Verdict.PASS):
+            result += say(": {why}", why=text(told(line(rule.reason))))
         cells = (
-            rule.verdict.sign,
+            rule.sign,
             text(gate.stage, 80),
-            text(rule.rule),
-            text(rule.measured, 120),
-            text(rule.threshold, 120),
+            text(named(line(rule.rule), rule.id)),
+            text(told(line(rule.measured, 120)), 120),
+            text(told(line(rule.threshold, 120)), 120),
             f"{rule.samples:,}",
             result,
         )
         return f"| {' | '.join(cells)} |"
 
-    return _Block(head, [row(gate) for gate in found], noun="gate")
+    return _Block(head, [row(gate) for gate in found], left=lambda cut: plural(cut, "more gate"))
 
 
 def _stages(run: Run) -> _Block:
     found = tables.stages(run)
-    head = "### Stages\n\n| | stage | took | outcome |\n| --- | --- | ---: | --- |"
+    columns = headings("stage", "took", "outcome")
+    head = f"### {say('Stages')}\n\n| | {' | '.join(columns)} |\n| --- | --- | ---: | --- |"
     lines = []
     for row in found:
         cells = (row.verdict.sign, text(row.label, 100), tables.stage_length(row), text(row.summary))
         lines.append(f"| {' | '.join(cells)} |")
-    return _Block(head, lines, noun="stage")
+
+    return _Block(head, lines, left=lambda cut: plural(cut, "more stage"))
+
+
+def _steps(run: Run, environment: str) -> _Block | None:
+    """Return what was judged at each share of the traffic, folded."""
+    found = steps(run.of(environment).get("promote"))
+    if found is None:
+        return None
+    title = say("What was judged at each step in {environment}", environment=text(environment, 60))
+    head = (
+        f"<details><summary>{title}</summary>\n\n"
+        f"| {' | '.join(found.columns)} |\n|{' --- |' * len(found.columns)}"
+    )
+    lines = [f"| {' | '.join(text(cell, 120) for cell in row)} |" for row in found.rows]
+
+    return _Block(head, lines, "\n</details>", lambda cut: plural(cut, "more rule"))
 
 
 def _gantt(run: Run) -> str:
@@ -210,7 +236,7 @@ def _gantt(run: Run) -> str:
     lines = ["```mermaid", "gantt", "  dateFormat x", "  axisFormat %H:%M:%S"]
     section = None
     for document, begin, end in timed:
-        name = re.sub(r"[^A-Za-z0-9 -]", "", document.environment)[:40] or "before deployment"
+        name = re.sub(r"[^A-Za-z0-9 -]", "", document.environment)[:40] or say("before deployment")
         if name != section:
             section = name
             lines.append(f"  section {name}")
@@ -221,20 +247,29 @@ def _gantt(run: Run) -> str:
         )
     lines.append("```")
     chart = "\n".join(lines)
-    return f"<details><summary>Timeline</summary>\n\n{chart}\n\n</details>"
+    return f"<details><summary>{say('Timeline')}</summary>\n\n{chart}\n\n</details>"
 
 
 def _next(run: Run, outcome: Outcome) -> str:
-    lines = [f"{label}: {code(command, 200)}" for label, command in _commands(outcome)]
+    lines = [
+        say("{label}: {command}", label=label, command=code(command, 200))
+        for label, command in _commands(outcome)
+    ]
+    if run.subject:
+        name = code(run.commit[:12])
+        address = link(run.commit_url)
+        by = say(", by {author}", author=text(run.author, 120)) if run.author else ""
+        commit = f"{f'[{name}]({address})' if address else name} {text(run.subject, 120)}{by}"
+        lines.append(say("Commit: {commit}", commit=commit))
     if run.run_url:
-        lines.append("Report: the artefact `report` of this run holds the whole page.")
+        lines.append(say("Report: the artefact `report` of this run holds the whole page."))
     elif outcome.report:
-        lines.append(f"Report: {code(outcome.report)}")
+        lines.append(say("Report: {path}", path=code(outcome.report)))
     return "  \n".join(lines)
 
 
 def _commands(outcome: Outcome) -> Iterable[tuple[str, str]]:
     if outcome.undo:
-        yield "Undo", outcome.undo
+        yield say("Undo"), outcome.undo
     for command in outcome.next:
-        yield "Next", command
+        yield say("Next"), command

@@ -9,7 +9,8 @@ from kickoff.report import performance_page
 from kickoff.report.charts import lines
 from kickoff.report.charts.lines import Chart, Line, Marked
 from kickoff.report.charts.svg import Figure, Table
-from kickoff.report.messages import line, plural, signed
+from kickoff.report.language import headings, say, told
+from kickoff.report.messages import line, minute, plural, signed
 from kickoff.report.performance_page import Content
 
 _MOST_FIGURES = 24
@@ -30,48 +31,65 @@ def sentence(trends: Sequence[Trend]) -> str:
     """Return the finding in one sentence."""
     found = [(entry, alarm) for entry in trends for alarm in entry.alarms]
     if found:
-        return "; ".join(f"{entry.kind} of {entry.endpoint}: {words(alarm)}" for entry, alarm in found[:6])
+        return "; ".join(
+            say("{kind} of {endpoint}: {words}", kind=entry.kind, endpoint=entry.endpoint, words=words(alarm))
+            for entry, alarm in found[:6]
+        )
     most = max((len(entry.points) for entry in trends), default=0)
     if most < FEWEST:
-        return f"{plural(most, 'release')} compared so far; a trend needs {FEWEST}"
-    return f"no step and no creep over {plural(most, 'release')}"
+        return say(
+            "{most} compared so far; a trend needs {fewest}", most=plural(most, "release"), fewest=FEWEST
+        )
+    return say("no step and no creep over {most}", most=plural(most, "release"))
 
 
 def words(alarm: Alarm) -> str:
     """Return an alarm in words."""
     rise = signed(alarm.rise * 100, 1)
-    return (
-        f"{alarm.shape} of {rise} with {alarm.since}"
-        if alarm.since == alarm.seen
-        else f"{alarm.shape} of {rise} since {alarm.since}, certain with {alarm.seen}"
+    shape = told(alarm.shape)
+    if alarm.since == alarm.seen:
+        return say("{shape} of {rise} with {since}", shape=shape, rise=rise, since=alarm.since)
+    return say(
+        "{shape} of {rise} since {since}, certain with {seen}",
+        shape=shape,
+        rise=rise,
+        since=alarm.since,
+        seen=alarm.seen,
     )
 
 
 def render(trends: Sequence[Trend]) -> str:
     """Return the page."""
     found = verdict(trends)
-    titles = {Verdict.FAIL: "SLOWER OVER TIME", Verdict.PASS: "STEADY"}
+    titles = {Verdict.FAIL: say("SLOWER OVER TIME"), Verdict.PASS: say("STEADY")}
     # What drifted comes first, then what changed most.
     order = sorted(trends, key=lambda entry: (not entry.alarms, -abs(entry.points[-1].level)))
     return performance_page.render(
         Content(
             verdict=found,
-            title=titles.get(found, "TOO FEW RELEASES"),
-            subject="Response times over releases",
+            title=titles.get(found, say("TOO FEW RELEASES")),
+            subject=say("Response times over releases"),
             why=sentence(trends),
-            sections=[("Drift since the first release", [_figure(entry) for entry in order[:_MOST_FIGURES]])],
-            tables=[("All endpoints", _table(order))],
+            sections=[
+                (say("Drift since the first release"), [_figure(entry) for entry in order[:_MOST_FIGURES]])
+            ],
+            tables=[(say("All endpoints"), _table(order))],
         )
     )
 
 
 def _figure(entry: Trend) -> Figure:
-    where = f" in {line(entry.environment, 40)}" if entry.environment else ""
+    where = say(" in {environment}", environment=line(entry.environment, 40)) if entry.environment else ""
     last = entry.points[-1]
     releases = [point.release for point in entry.points]
     moved = signed(math.expm1(last.level) * 100, 1)
-    title = (
-        f"{entry.kind} of {line(entry.endpoint, 80)}{where}: {moved} over {plural(len(releases), 'release')}"
+    title = say(
+        "{kind} of {endpoint}{where}: {moved} over {releases}",
+        kind=entry.kind,
+        endpoint=line(entry.endpoint, 80),
+        where=where,
+        moved=moved,
+        releases=plural(len(releases), "release"),
     )
     if entry.alarms:
         title += f"; {words(entry.alarms[-1])}"
@@ -90,17 +108,17 @@ def _figure(entry: Trend) -> Figure:
     chart = Chart(
         key=f"trend-{line(entry.environment, 40)}-{entry.kind}-{line(entry.endpoint, 80)}".replace(" ", "-"),
         title=title,
-        quantity="Slower than the first release by",
+        quantity=say("Slower than the first release by"),
         lines=[Line(entry.kind, [(float(i), percent(p.level)) for i, p in enumerate(entry.points)], band)],
         say=lambda value: f"{value:+.3g}%" if value else "0",
         names=[release.partition("-")[0] for release in releases],
         marks=[Marked(float(releases.index(alarm.seen)), words(alarm)) for alarm in entry.alarms],
-        unmarked="no step, no creep",
+        unmarked=say("no step, no creep"),
     )
     body = [
         (
             line(point.release, 40),
-            f"{point.at.replace('T', ' ')[:16]}",
+            minute(point.at),
             signed(math.expm1(point.effect) * 100, 1),
             f"±{_NORMAL_95 * point.error * 100:.1f}%",
             signed(math.expm1(point.level) * 100, 1),
@@ -108,9 +126,16 @@ def _figure(entry: Trend) -> Figure:
         )
         for point in entry.points
     ]
-    columns = ("release", "compared at (UTC)", "against the one before", "95% interval", "drift", "cusum")
-    table = Table(columns, body, frozenset({2, 3, 4, 5}), f"An alarm needs a cusum above {DECISION:g}.")
-    return lines.figure(chart, table, "The band is the 95% interval of the drift.")
+    columns = headings(
+        "release", "compared at (UTC)", "against the one before", "95% interval", "drift", "cusum"
+    )
+    table = Table(
+        columns,
+        body,
+        frozenset({2, 3, 4, 5}),
+        say("An alarm needs a cusum above {decision:g}.", decision=DECISION),
+    )
+    return lines.figure(chart, table, say("The band is the 95% interval of the drift."))
 
 
 def _table(trends: Sequence[Trend]) -> Table:
@@ -122,11 +147,17 @@ def _table(trends: Sequence[Trend]) -> Table:
             str(len(entry.points)),
             signed(math.expm1(entry.points[-1].level) * 100, 1),
             f"{max(point.cusum for point in entry.points):.1f}",
-            "; ".join(words(alarm) for alarm in entry.alarms) or "steady",
+            "; ".join(words(alarm) for alarm in entry.alarms) or say("steady"),
         )
         for entry in trends
     ]
-    columns = ("endpoint", "metric", "environment", "releases", "drift", "highest cusum", "finding")
+    columns = headings("endpoint", "metric", "environment", "releases", "drift", "highest cusum", "finding")
     left = len(trends) - _MOST_FIGURES
-    note = f"{left} more without a chart." if left > 0 else "" if body else "Nothing was compared yet."
+    note = (
+        say("{left} more without a chart.", left=left)
+        if left > 0
+        else ""
+        if body
+        else say("Nothing was compared yet.")
+    )
     return Table(columns, body, frozenset({3, 4, 5}), note)

@@ -178,14 +178,38 @@ def measured(compared: bool = True, *rules: RuleResult, **more: Any) -> Evidence
         "endpoints": rows(1.03, "candidate"),
         "endpoints_live": [],
         "comparison": [],
+        "overall": [
+            {
+                "arm": "candidate",
+                "requests": 2405,
+                "failures": 0,
+                "p50_ms": 9.1,
+                "p95_ms": 21.8,
+                "max_ms": 90.0,
+            }
+        ],
         "scenarios": [{"name": "smoke", "max_response_ms": 1000.0}],
     }
     if compared:
         series["latency_histogram_live"] = _histogram(8.6, 0.5, 2400)
         facts["endpoints_live"] = rows(1.0, "live")
+        live = {"arm": "live", "requests": 2400, "failures": 0, "p95_ms": 21.2, "max_ms": 88.0}
+        facts["overall"] = [*facts["overall"], live]
         facts["comparison"] = [
-            {"endpoint": name, "kind": "p95", "effect": 0.03, "low": -0.021, "high": 0.079}
-            for name, _, _ in names
+            {
+                "scenario": "smoke",
+                "endpoint": name,
+                "kind": "p95",
+                "pairs": n,
+                "live": round(p50 * 2.3, 2),
+                "candidate": round(p50 * 2.3 * 1.03, 2),
+                "effect": 0.03,
+                "low": -0.021,
+                "high": 0.079,
+                "verdict": "pass",
+                "finding": "no difference shown",
+            }
+            for name, n, p50 in names
         ]
     values = {"summary": "smoke: 2405 requests, 0 failed, p95 21.8 ms", "series": series, "facts": facts}
     return stage("perf-baseline", 54.3, 30.4, rules or good, **(values | more))
@@ -216,6 +240,27 @@ def _traffic(steps: list[tuple[float, float]], length: int, failing: tuple[int, 
 CANARY = [(0.0, 5.0), (12.0, 25.0), (24.0, 50.0), (36.0, 100.0)]
 
 
+def _judged(steps: list[tuple[float, float]], failing: float = 0) -> list[dict[str, Any]]:
+    """Return what was judged at each share of the traffic, ten seconds after it was given."""
+    rules = (
+        ("error rate of users", "0.00% (0 of 940)", "limit 1%"),
+        ("p95 within 1000 ms", "0 of 940", "limit 5%"),
+    )
+    return [
+        {
+            "t": t + 10,
+            "candidate_percent": percent,
+            "verdict": "fail" if percent == failing and index == 0 else "pass",
+            "rule": rule,
+            "measured": measured,
+            "limit": limit,
+        }
+        for t, percent in steps
+        if percent
+        for index, (rule, measured, limit) in enumerate(rules)
+    ]
+
+
 def promoted(**more: Any) -> Evidence:
     """Return the evidence of a promotion in canary steps that went well."""
     weights = [{"t": t, "candidate_percent": percent} for t, percent in CANARY]
@@ -228,7 +273,7 @@ def promoted(**more: Any) -> Evidence:
             "strategy": "canary",
             "outcome": "promoted",
         },
-        "series": {"traffic": _traffic(CANARY, 66, (0, 0)), "weights": weights},
+        "series": {"traffic": _traffic(CANARY, 66, (0, 0)), "weights": weights, "judged": _judged(CANARY)},
         "timeline": [{"at": at(85.5 + t), "event": "shift", "weights": {"green": p}} for t, p in CANARY],
     }
     rules = more.pop("rules", None) or [
@@ -340,7 +385,11 @@ def rolled_back_after_bake() -> Run:
                 "address": "http://127.0.0.1:8100",
                 "strategy": "canary",
             },
-            series={"traffic": _traffic(steps, 58, (34, 49)), "weights": weights},
+            series={
+                "traffic": _traffic(steps, 58, (34, 49)),
+                "weights": weights,
+                "judged": _judged(steps, failing=100),
+            },
             log_tail=["WARNING: pool exhausted", "ERROR: 503 for POST /predictions"],
         ),
         planned=plan("staging", deploy_staging="failure", post_deployment="skipped"),
@@ -453,4 +502,5 @@ def _document(planned: Plan) -> dict[str, Any]:
         "service": planned.service,
         "reason": planned.reason,
         "jobs": dict(planned.jobs),
+        "interrupted": dict(planned.interrupted),
     }

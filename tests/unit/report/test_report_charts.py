@@ -10,7 +10,10 @@ import pytest
 
 from kickoff.evidence import Verdict
 from kickoff.report import tables
+from kickoff.report.charts import lines
 from kickoff.report.charts.latency import distribution, percentiles
+from kickoff.report.charts.lines import Chart, Line
+from kickoff.report.charts.steps import steps
 from kickoff.report.charts.svg import tag, ticks, time_ticks
 from kickoff.report.charts.timeline import timeline
 from kickoff.report.charts.traffic import traffic
@@ -74,6 +77,58 @@ def test_the_cutover_counts_failures_and_marks_the_decision() -> None:
     assert re.fullmatch(r"94 of about [\d,]+ requests failed until traffic was back", back.title)
     assert ">rolled back<" in back.drawings[0]
     assert back.drawings[0].count('class="failed"') == 15
+
+
+def test_each_step_shows_how_it_was_judged() -> None:
+    promote = cases.rolled_back_after_bake().of("staging")["promote"]
+    found = traffic(promote, "0", 200, 60)
+    assert "judged at 25%: pass; judged at 100%: fail; rolled back after 49 s" in found.description
+    assert found.drawings[0].count('class="dot pass"') == 2
+    table = steps(promote)
+    assert table is not None
+    assert ("25%", "error rate of users", "0.00% (0 of 940)", "limit 1%", "pass") in table.rows
+    assert steps(replace(promote, series={})) is None
+
+
+def test_a_rollback_is_marked_also_where_the_evidence_does_not_say_when() -> None:
+    promote = cases.rolled_back_after_bake().of("staging")["promote"]
+    weights = promote.series["weights"][:2]
+    found = traffic(replace(promote, series=promote.series | {"weights": weights}), "0", 200, 60)
+    assert ">rolled back<" in found.drawings[0]
+
+
+def test_a_cutover_of_one_moment_is_drawn_for_its_steps() -> None:
+    promote = cases.rolled_back_after_bake().of("staging")["promote"]
+    points = [{"t": 1.9, "release": cases.NEW, "colour": "green", "rps": 9.0, "failed": 9}]
+    steps_ = [{"t": t, "candidate_percent": percent} for t, percent in ((0.0, 0), (0.4, 25), (2.2, 0))]
+    brief = replace(promote, series=series(traffic=points, weights=steps_))
+    found = traffic(brief, "0", 200, 60)
+    assert ">rolled back<" in found.drawings[0]
+    assert "nan" not in found.drawings[0]
+    assert traffic(replace(promote, series=series(traffic=points)), "0", 200, 60).drawings == ()
+
+
+def test_the_words_of_a_failure_stand_at_its_own_cross() -> None:
+    drawing = traffic(cases.rolled_back_after_bake().of("staging")["promote"], "0", 200, 60).drawings[0]
+    stem = re.search(r'<line x1="([\d.]+)" x2="\1" [^>]*class="failed thin"', drawing)
+    words = re.search(r'<text x="([\d.]+)"[^>]*>most at 43 s: 7 failed<', drawing)
+    assert stem is not None
+    assert words is not None
+    assert abs(float(stem[1]) - float(words[1])) <= 4
+    crosses = {float(x) + 3.8 for x in re.findall(r'd="M([\d.]+) [\d.]+l[^"]*" class="failed"', drawing)}
+    assert min(abs(float(stem[1]) - cross) for cross in crosses) < 0.2
+
+
+def test_time_runs_forward_whatever_order_the_points_have() -> None:
+    points = [(0.0, 1.0), (5.0, 2.0), (4.0, 3.0), (9.0, 1.0)]
+    found = lines.figure(Chart("k", "title", "CPU", [Line("candidate", points)], str))
+    places = [
+        float(x)
+        for x in re.findall(
+            r"[ML]([\d.]+) ", re.findall(r'd="(M[^"]+)" class="line one"', found.drawings[0])[-1]
+        )
+    ]
+    assert places == sorted(places)
 
 
 def test_releases_differ_in_more_than_colour() -> None:
@@ -146,9 +201,7 @@ def test_a_candidate_without_traffic_leaves_its_style_to_nobody() -> None:
 
 def test_the_distribution_states_its_percentiles_and_samples() -> None:
     found = distribution(cases.measured(), "0")
-    half = re.fullmatch(
-        r"Half of the requests took up to about ([\d.]+) ms, 95% up to ([\d.]+) ms", found.title
-    )
+    half = re.fullmatch(r"Half of the requests took up to ([\d.]+) ms, 95% up to ([\d.]+) ms", found.title)
     assert half is not None
     assert 8 < float(half[1]) < 10
     assert 19 < float(half[2]) < 26
@@ -185,8 +238,8 @@ def test_percentiles_name_the_endpoint_that_moved_most() -> None:
     perf = cases.measured()
     found = percentiles(perf, tables.endpoints(perf), "0")
     assert found is not None
-    assert found.title.startswith(
-        "Against live, p95 moved at worst +3.0%: POST /predictions, 25.8 ms → 26.5 ms"
+    assert found.title == (
+        "No p95 is shown to be slower than live; slowest endpoint: POST /predictions with a p95 of 26.5 ms"
     )
     assert found.note == "The limit of 1,000 ms lies beyond the chart."
     first = cases.measured(compared=False)
@@ -215,4 +268,4 @@ def test_endpoints_of_any_shape_give_rows() -> None:
     found = tables.endpoints(odd)
     assert len(found) == 2
     assert percentiles(odd, found, "0") is None
-    assert {endpoint.change for endpoint in found} == {"\N{EN DASH}"}
+    assert {endpoint.effect for endpoint in found} == {None}

@@ -1,7 +1,9 @@
 """The verdict of a run: every way it can end, and every way it must not end well."""
 
+import html
 from collections.abc import Callable
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -9,10 +11,14 @@ from kickoff.artifact.promotion import Decision, Standing, look_up_evidence
 from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict
-from kickoff.report.judgement import RunVerdict
+from kickoff.logs import keep
+from kickoff.report import next_steps, page, summary
 from kickoff.report.outcome import decide, each
 from kickoff.report.run import Plan, Run
 from kickoff.report.tables import facts
+from kickoff.report.terminal import closing_block
+from kickoff.report.verdicts import RunVerdict
+from tests.unit.logs.test_logs import JSON
 from tests.unit.report import cases
 
 
@@ -41,7 +47,7 @@ def test_a_release_says_who_serves_and_how_to_undo_it() -> None:
     assert outcome.address == "http://127.0.0.1:8100"
     assert outcome.undo == "kickoff rollback --env staging"
     assert outcome.why == ""
-    assert "p95 25.8 ms (limit 1000 ms)" in outcome.measures
+    assert "p95 21.8 ms (live 21.2 ms, limit 1,000 ms)" in outcome.measures
 
 
 def test_a_first_release_offers_no_undo() -> None:
@@ -56,7 +62,7 @@ def test_a_rejection_names_the_rule_the_log_and_who_keeps_serving() -> None:
     assert str(outcome.serving) == f"{cases.OLD} (blue)"
     assert outcome.users == "no request reached the candidate"
     assert outcome.log_of == "smoke-candidate"
-    assert outcome.log_tail[-1] == "KeyError: 'ratings'"
+    assert outcome.cause == outcome.log_tail[1] == "KeyError: 'ratings'"
     assert outcome.next[0] == "kickoff logs --env staging --process candidate"
 
 
@@ -66,7 +72,7 @@ def test_a_phase_that_could_not_begin_keeps_its_exit_code_and_says_what_to_do() 
     facts = stage.facts | {"exit_code": 75, "hint": "wait for it", "outcome": "refused"}
     held = replace(stage, verdict=Verdict.FAIL, rules=[], summary="kim@host is releasing", facts=facts)
     outcome = decide(replace(run, evidence=(held,)))
-    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.REJECTED, ExitCode.LOCK_HELD)
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.BUSY, ExitCode.LOCK_HELD)
     assert (outcome.why, outcome.fix) == ("kim@host is releasing", "wait for it")
 
 
@@ -100,20 +106,20 @@ def test_a_canary_that_fails_before_everybody_sees_it_names_its_step() -> None:
 def test_no_evidence_at_all_is_never_a_pass() -> None:
     for planned in (None, cases.plan(), cases.plan("staging")):
         outcome = decide(Run((), planned))
-        assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INCONCLUSIVE, ExitCode.REJECTED)
+        assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INCONCLUSIVE, ExitCode.INCONCLUSIVE)
         assert "no data is never a pass" in outcome.why
 
 
 def test_without_evidence_the_job_that_failed_is_named() -> None:
-    outcome = decide(Run((), cases.plan("staging", quality_gate="cancelled")))
-    assert "the job quality-gate ended with cancelled" in outcome.why
+    outcome = decide(Run((), cases.plan("staging", quality_gate="failure")))
+    assert "the job quality-gate ended with failure" in outcome.why
 
 
 @pytest.mark.parametrize("lost", ["stage", "smoke-candidate", "perf-baseline", "promote", "smoke-live"])
 def test_a_planned_deployment_without_a_stage_fails_and_names_it(lost: str) -> None:
     run = cases.released()
     outcome = decide(replace(run, evidence=tuple(d for d in run.evidence if d.stage != lost)))
-    assert outcome.exit_code == ExitCode.REJECTED
+    assert outcome.exit_code == ExitCode.INCONCLUSIVE
     assert outcome.verdict is RunVerdict.INCONCLUSIVE
     assert outcome.missing == (f"{lost}.staging",)
     assert f"{lost}.staging" in outcome.why
@@ -122,7 +128,7 @@ def test_a_planned_deployment_without_a_stage_fails_and_names_it(lost: str) -> N
 def test_a_planned_deployment_that_never_began_fails() -> None:
     run = cases.run_of(*cases.before())
     outcome = decide(run)
-    assert outcome.exit_code == ExitCode.REJECTED
+    assert outcome.exit_code == ExitCode.INCONCLUSIVE
     assert "promote.staging" in outcome.missing
     assert outcome.release == "4f2c1ab"
 
@@ -131,7 +137,7 @@ def test_another_environment_does_not_stand_in_for_the_planned_one() -> None:
     run = cases.released()
     other = tuple(replace(d, environment="production") if d.environment else d for d in run.evidence)
     outcome = decide(replace(run, evidence=other))
-    assert (outcome.exit_code, outcome.environment) == (ExitCode.REJECTED, "staging")
+    assert (outcome.exit_code, outcome.environment) == (ExitCode.INCONCLUSIVE, "staging")
 
 
 def test_checks_that_the_service_does_not_require_may_be_absent() -> None:
@@ -144,7 +150,7 @@ def test_checks_that_the_service_does_not_require_may_be_absent() -> None:
 def test_unchanged_needs_a_live_smoke_test() -> None:
     run = cases.unchanged()
     outcome = decide(replace(run, evidence=tuple(d for d in run.evidence if d.stage != "smoke-live")))
-    assert (outcome.exit_code, outcome.missing) == (ExitCode.REJECTED, ("smoke-live.staging",))
+    assert (outcome.exit_code, outcome.missing) == (ExitCode.INCONCLUSIVE, ("smoke-live.staging",))
 
 
 @pytest.mark.parametrize("promoted", [None, {}, {"attempt": "a-16", "at": cases.at(0), "verdict": "fail"}])
@@ -152,7 +158,7 @@ def test_unchanged_needs_the_promotion_that_made_it_live(promoted: object) -> No
     run = cases.unchanged()
     next(d for d in run.evidence if d.stage == "stage").facts["promoted"] = promoted
     outcome = decide(run)
-    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INCONCLUSIVE, ExitCode.REJECTED)
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INCONCLUSIVE, ExitCode.INCONCLUSIVE)
     assert "promote.staging" in outcome.missing
 
 
@@ -160,7 +166,7 @@ def test_a_run_without_a_promotion_of_its_own_is_never_released() -> None:
     run = cases.released()
     kept = tuple(d for d in run.evidence if d.stage != "promote")
     assert decide(replace(run, evidence=kept)).missing == ("promote.staging",)
-    assert decide(replace(run, evidence=kept)).exit_code == ExitCode.REJECTED
+    assert decide(replace(run, evidence=kept)).exit_code == ExitCode.INCONCLUSIVE
 
 
 def test_a_stage_that_did_not_apply_is_no_pass() -> None:
@@ -168,14 +174,14 @@ def test_a_stage_that_did_not_apply_is_no_pass() -> None:
     run = cases.run_of(
         *cases.before(), cases.staged(), cases.smoked(), cases.measured(), skipped, cases.smoked_live()
     )
-    assert decide(run).exit_code == ExitCode.REJECTED
+    assert decide(run).exit_code == ExitCode.INCONCLUSIVE
 
 
 def test_evidence_of_another_commit_does_not_count() -> None:
     run = cases.released()
     assert run.plan is not None
     outcome = decide(replace(run, plan=replace(run.plan, commit="abcdef0" + "1" * 33)))
-    assert outcome.exit_code == ExitCode.REJECTED
+    assert outcome.exit_code == ExitCode.INCONCLUSIVE
     assert "not of commit abcdef0" in outcome.why
 
 
@@ -195,27 +201,127 @@ def test_a_job_that_failed_without_evidence_is_the_reason() -> None:
     assert outcome.exit_code == ExitCode.REJECTED
 
 
-@pytest.mark.parametrize("result", ["failure", "cancelled", "timed_out"])
+@pytest.mark.parametrize("result", ["failure", "timed_out"])
 def test_a_failed_job_takes_a_good_verdict_back(result: str) -> None:
     run = cases.released()
     outcome = decide(replace(run, plan=cases.plan("staging", post_deployment=result)))
-    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INCONCLUSIVE, ExitCode.REJECTED)
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INCONCLUSIVE, ExitCode.INCONCLUSIVE)
     assert outcome.why == f"the release is live, but the job post-deployment ended with {result}"
 
 
 def test_unreadable_evidence_takes_a_good_verdict_back() -> None:
     outcome = decide(replace(cases.released(), problems=("x.json is not JSON",)))
-    assert outcome.exit_code == ExitCode.REJECTED
+    assert outcome.exit_code == ExitCode.INCONCLUSIVE
     assert "x.json is not JSON" in outcome.why
 
 
 def test_a_run_that_ended_before_the_promotion_is_rejected() -> None:
     abort = cases.aborted(60, "the pipeline ended before the release was promoted")
-    planned = cases.plan("staging", deploy_staging="cancelled")
+    planned = cases.plan("staging", deploy_staging="failure")
     outcome = decide(cases.run_of(*cases.before(), cases.staged(), abort, planned=planned))
     assert outcome.title == "REJECTED before promotion"
     assert outcome.why == "the pipeline ended before the release was promoted"
     assert str(outcome.serving) == f"{cases.OLD} (blue)"
+
+
+def stopped_by_ada(at: float, during: str = "quality-gate · Quality gate", **jobs: str) -> Plan:
+    planned = cases.plan("staging", **jobs)
+    return replace(planned, interrupted={"by": "ada", "at": cases.at(at), "during": during})
+
+
+def test_an_interrupted_run_says_by_whom_when_and_what_it_changed() -> None:
+    outcome = decide(Run((), stopped_by_ada(2, quality_gate="cancelled")))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INTERRUPTED, ExitCode.INTERRUPTED)
+    assert outcome.title == "INTERRUPTED during quality-gate · Quality gate"
+    assert outcome.why == "ada stopped the run at 14:00:02 UTC; nothing was changed"
+    assert "as before" in str(outcome.serving)
+    assert outcome.next == ("kickoff deploy --env staging",)
+
+
+def test_an_interrupted_candidate_was_stopped_again() -> None:
+    abort = cases.aborted(60, "the pipeline ended before the release was promoted")
+    broken = cases.measured(False, cases.bad("p95", "no answer", "≤ 1 s", "it was cut short"))
+    planned = stopped_by_ada(58, "deploy-staging · Performance baseline", deploy_staging="cancelled")
+    stages = (cases.staged(), cases.smoked(), replace(broken, finished=cases.at(59)), abort)
+    outcome = decide(cases.run_of(*cases.before(), *stages, planned=planned))
+    assert outcome.verdict is RunVerdict.INTERRUPTED, "what failed after the wish to stop is its work"
+    assert outcome.why.endswith("the candidate was stopped again, and no user had met it")
+    assert str(outcome.serving) == f"{cases.OLD} (blue)"
+
+
+def test_what_failed_before_somebody_stopped_the_run_is_the_reason() -> None:
+    run = cases.rejected_at_smoke()
+    outcome = decide(replace(run, plan=stopped_by_ada(58, deploy_staging="cancelled")))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.REJECTED, ExitCode.REJECTED)
+
+
+def test_a_candidate_that_users_had_met_is_rolled_back_whoever_stopped_the_run() -> None:
+    abort = cases.aborted(60)
+    abort.facts["outcome"] = "rolled-back"
+    planned = stopped_by_ada(58, "deploy-staging · Deploy: promote", deploy_staging="cancelled")
+    stages = (cases.staged(), cases.smoked(), cases.measured(), abort)
+    outcome = decide(cases.run_of(*cases.before(), *stages, planned=planned))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK)
+    assert outcome.why == "ada stopped the run at 14:00:58 UTC; users had met the candidate"
+
+
+def test_a_rollback_after_an_interruption_says_who_stopped_the_run() -> None:
+    back = cases.stage("rollback", 160, 3, release=cases.OLD)
+    stages = (cases.staged(), cases.smoked(), cases.measured(), cases.promoted(), back)
+    planned = stopped_by_ada(155, "Smoke test: live", deploy_staging="cancelled")
+    outcome = decide(cases.run_of(*cases.before(), *stages, planned=planned))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.ROLLED_BACK, ExitCode.ROLLED_BACK)
+    assert outcome.why == "ada stopped the run at 14:02:35 UTC; the release was live, and was rolled back"
+
+
+def test_a_cancelled_job_is_an_interruption_that_nobody_signed() -> None:
+    run = cases.released()
+    outcome = decide(replace(run, plan=cases.plan("staging", post_deployment="cancelled")))
+    assert (outcome.title, outcome.exit_code) == ("INTERRUPTED during post-deployment", 130)
+    assert outcome.why == "the run was cancelled, or ran out of time; the release is live"
+
+
+def test_a_release_that_another_run_took_back_names_who_and_when() -> None:
+    taken = {"taken_by": "kim@host", "taken_at": cases.at(60), "exit_code": 75, "outcome": "refused"}
+    perf = cases.measured(facts={"endpoints": []} | taken)
+    planned = cases.plan("staging", deploy_staging="failure")
+    outcome = decide(cases.run_of(*cases.before(), cases.staged(), cases.smoked(), perf, planned=planned))
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.TAKEN_BACK, ExitCode.LOCK_HELD)
+    assert outcome.title == "TAKEN BACK by kim@host"
+    assert outcome.why.startswith(f"kim@host took {cases.NEW} back at 14:01:00 UTC")
+    assert outcome.next[0] == "kickoff history --env staging"
+
+
+@pytest.mark.parametrize("verdict", RunVerdict)
+def test_every_verdict_has_one_exit_code_and_the_readme_names_it(verdict: RunVerdict) -> None:
+    readme = (Path(__file__).resolve().parents[3] / "README.md").read_text(encoding="utf-8")
+    table = readme.partition("## Exit codes")[2].partition("\n## ")[0]
+    rows = {row.split("|")[1].strip(): row for row in table.splitlines() if row.startswith("| ")}
+    assert f"**{verdict.word}**" in rows[str(int(verdict.exit_code))]
+
+
+@pytest.mark.parametrize("code", [code for code in ExitCode if code is not ExitCode.PASS])
+def test_a_stage_that_stopped_a_run_gives_it_its_exit_code(code: ExitCode) -> None:
+    facts = {"exit_code": int(code), "hint": "do this", "outcome": "refused"}
+    stage = cases.stage("stage", 45, 1, verdict=Verdict.FAIL, summary="no", facts=facts)
+    outcome = decide(cases.run_of(*cases.before(), stage))
+    assert (outcome.exit_code, outcome.verdict.exit_code, outcome.fix) == (code, code, "do this")
+
+
+def test_bad_input_names_file_line_rule_and_fix() -> None:
+    finding = {
+        "file": "configs/environments/staging.env", "line": 13, "column": 11, "rule": "type", "key": "TTL",
+        "message": 'TTL is "half an hour"', "fix": "write 30m",
+    }  # fmt: skip
+    facts = {"exit_code": 2, "findings": [finding, finding], "doubts": []}
+    broken = replace(cases.before()[0], verdict=Verdict.FAIL, facts=facts)
+    planned = cases.plan("staging", pre_deployment_checks="failure", deploy_staging="skipped")
+    outcome = decide(cases.run_of(broken, planned=planned))
+    assert (outcome.title, outcome.exit_code) == ("INVALID at validate", ExitCode.BAD_INPUT)
+    place = "configs/environments/staging.env:13:11"
+    assert outcome.why == f'{place}: type: TTL is "half an hour" (and 1 more problem)'
+    assert outcome.fix == "write 30m"
+    assert outcome.next == ("kickoff env validate --env staging", "kickoff deploy --env staging")
 
 
 def _live_failed(*more: Evidence) -> Run:
@@ -286,15 +392,16 @@ def test_a_requested_rollback_whose_smoke_test_fails_needs_a_person() -> None:
     assert decide(Run((back, live))).exit_code == ExitCode.ROLLBACK_FAILED
 
 
-def test_a_requested_rollback_that_was_refused_changed_nothing() -> None:
+@pytest.mark.parametrize("how", ["aborted", "refused"])
+def test_a_requested_rollback_that_was_refused_changed_nothing(how: str) -> None:
     facts = {
-        "outcome": "aborted",
+        "outcome": how,
         "exit_code": 2,
         "serving": {"release": cases.NEW, "colour": "green", "answers": "yes"},
     }
     refused = cases.stage("rollback", 0, 1, verdict=Verdict.FAIL, summary="no earlier release", facts=facts)
     outcome = decide(Run((refused,)))
-    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.REJECTED, ExitCode.REJECTED)
+    assert (outcome.verdict, outcome.exit_code) == (RunVerdict.INVALID, ExitCode.BAD_INPUT)
     assert (outcome.why, outcome.serving.release) == ("no earlier release", cases.NEW)
 
 
@@ -341,7 +448,7 @@ def test_a_pull_request_with_a_bad_gate_is_not(verdict: Verdict, code: int) -> N
 
 def test_a_pull_request_whose_job_failed_without_evidence_is_not() -> None:
     outcome = decide(cases.run_of(cases.before()[0], planned=cases.plan(quality_gate="failure")))
-    assert outcome.exit_code == ExitCode.REJECTED
+    assert outcome.exit_code == ExitCode.INCONCLUSIVE
 
 
 def test_of_several_deployments_the_worst_counts() -> None:
@@ -350,7 +457,7 @@ def test_of_several_deployments_the_worst_counts() -> None:
     both = replace(run, plan=planned)
     assert [outcome.verdict for outcome in each(both)] == [RunVerdict.RELEASED, RunVerdict.INCONCLUSIVE]
     assert decide(both).environment == "production"
-    assert decide(both).exit_code == ExitCode.REJECTED
+    assert decide(both).exit_code == ExitCode.INCONCLUSIVE
 
 
 def test_something_done_without_a_plan_is_judged_too() -> None:
@@ -363,6 +470,11 @@ def test_the_commands_on_github_start_workflows() -> None:
     url = "https://github.com/o/r/actions/runs/77"
     outcome = decide(replace(cases.released(), run_url=url))
     assert outcome.undo == "gh workflow run rollback.yml -f environment=staging"
+    names = frozenset({"rollback.yml", "rollback-api.yml"})
+    one = decide(replace(cases.released(), run_url=url, label="api", workflows=names))
+    assert one.undo == "gh workflow run rollback-api.yml -f environment=staging"
+    none = decide(replace(cases.released(), run_url=url, label="web", workflows=names))
+    assert none.undo == "kickoff rollback --env staging", "the neighbour's would take another service back"
     rejected = decide(replace(cases.rejected_at_smoke(), run_url=url))
     assert "gh run rerun 77" in rejected.next
 
@@ -420,3 +532,75 @@ def test_who_shipped_without_a_proof_is_told_why_in_the_report() -> None:
     assert decide(bypassed).verdict == "released"
     assert ("unproven because", "staging burns") in facts(bypassed, [])
     assert "unproven because" not in dict(facts(run, []))
+
+
+@pytest.mark.parametrize(
+    ("code", "stage", "expected"),
+    [
+        (2, "validate", ("kickoff env validate --env staging", "kickoff deploy --env staging")),
+        (75, "stage", ("kickoff deploy --env staging --wait 600",)),
+        (4, "stage", ("kickoff doctor --env staging", "kickoff deploy --env staging")),
+        (1, "quality-gate", ("kickoff check", "kickoff deploy --env staging")),
+        (1, "build", ("kickoff deploy --env staging",)),
+        (1, "stage", ("kickoff logs --env staging --process candidate", "kickoff deploy --env staging")),
+        (
+            1,
+            "check-prices",
+            ("kickoff logs --env staging --process candidate", "kickoff deploy --env staging"),
+        ),
+        (1, "perf-baseline", ("kickoff deploy --env staging", "kickoff trend")),
+        (3, "perf-baseline", ("kickoff deploy --env staging", "kickoff trend")),
+        (3, "", ("kickoff status --env staging", "kickoff deploy --env staging")),
+        (5, "promote", ("kickoff logs --env staging --process candidate", "kickoff history --env staging")),
+        (6, "promote", ("kickoff status --env staging", "kickoff resume --env staging")),
+        (130, "", ("kickoff deploy --env staging",)),
+        (0, "", ()),
+    ],
+)
+def test_the_next_command_fits_what_stopped_the_run(code: int, stage: str, expected: tuple[str, ...]) -> None:
+    run = cases.run_of(workflows=frozenset({"cd.yml"}))
+    assert next_steps.commands(run, "staging", code=code, stage=stage) == expected
+
+
+def test_what_is_wrong_in_an_environment_file_is_validated_there() -> None:
+    found = next_steps.commands(cases.run_of(), "staging", code=2, stage="preflight", of_environment=True)
+    assert found[0] == "kickoff env validate --env staging"
+
+
+def test_whoever_was_taken_back_looks_who_did_it() -> None:
+    found = next_steps.commands(cases.run_of(), "staging", code=75, stage="promote", taken_back=True)
+    assert found == ("kickoff history --env staging", "kickoff status --env staging")
+
+
+def test_a_run_of_checks_alone_is_sent_to_no_environment() -> None:
+    found = next_steps.commands(cases.run_of(), "", code=2, stage="plan")
+    assert found == ("kickoff validate", "kickoff check")
+
+
+def test_the_exception_of_a_500_is_in_block_page_and_summary() -> None:
+    failing = cases.bad("POST /predictions", "500 in 11 ms", "200", "expected status 200, found 500")
+    log = keep(JSON, ["/health/ready"])
+    smoke = cases.smoked(failing, summary="1 of 2 checks failed", log_tail=log)
+    planned = cases.plan("staging", deploy_staging="failure")
+    run = cases.run_of(*cases.before(), cases.staged(), smoke, cases.aborted(55.0), planned=planned)
+    outcome = decide(run, "r.html")
+    assert outcome.cause == "RuntimeError: broken on purpose"
+    for text in (
+        closing_block(outcome.to_document()),
+        summary.render(run, outcome),
+        page.render(run, outcome),
+    ):
+        plain = html.unescape(text)
+        assert plain.count("RuntimeError: broken on purpose") >= 2, "as the cause, and in its traceback"
+        assert "predictions.py" in plain
+        assert "GET /health/ready 200" not in plain
+
+
+def test_a_stage_that_was_refused_at_once_left_no_candidate_and_changed_nothing() -> None:
+    facts = {"outcome": "refused", "exit_code": 1, "hint": "`kickoff unlock --force --env NAME` frees it"}
+    refused = cases.stage("stage", 45, 0.1, verdict=Verdict.FAIL, summary="damaged on its way", facts=facts)
+    outcome = decide(cases.run_of(*cases.before(), refused))
+    assert (outcome.verdict, outcome.why) == (RunVerdict.REJECTED, "damaged on its way")
+    assert str(outcome.serving) == "as before: this run changed nothing"
+    assert outcome.fix == "`kickoff unlock --force --env staging` frees it"
+    assert outcome.next[0] == "kickoff status --env staging"

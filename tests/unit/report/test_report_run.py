@@ -35,6 +35,19 @@ def test_a_broken_file_is_named_and_the_others_are_read(tmp_path: Path) -> None:
     assert any("promote.staging.json is not JSON" in problem for problem in problems)
 
 
+def test_what_cannot_be_read_is_named_and_keeps_nobody_from_going_on(tmp_path: Path) -> None:
+    cases.staged().write(tmp_path)
+    for name in ("folder.json", "plan.json"):
+        (tmp_path / name).mkdir()
+    found, problems = collect(tmp_path)
+    assert [d.stage for d in found] == ["stage"]
+    assert problems == (
+        "folder.json cannot be read: Is a directory",
+        "plan.json cannot be read: Is a directory",
+    )
+    assert read_plan(tmp_path / "plan.json") == (None, ("the plan cannot be read: Is a directory",))
+
+
 def test_a_missing_folder_holds_no_evidence(tmp_path: Path) -> None:
     assert collect(tmp_path / "none") == ((), ())
 

@@ -81,7 +81,7 @@ def test_it_sets_the_outputs_of_its_step_and_annotates_once(tmp_path: Path) -> N
 
 def test_without_evidence_it_fails_and_still_writes_all_files(tmp_path: Path) -> None:
     done = build(tmp_path, "--planned", str(tmp_path / "plan.json"), "--summary=")
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "pre-deployment-checks did not get that far" in done.stdout
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == [
         "outcome.json",
@@ -94,7 +94,7 @@ def test_a_plan_without_its_evidence_fails_and_names_it(tmp_path: Path) -> None:
     cases.write(cases.released(), tmp_path / "evidence")
     (tmp_path / "evidence" / "promote.staging.json").unlink()
     done = build(tmp_path, "--planned", str(tmp_path / "evidence" / "plan.json"))
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "no passing evidence of promote.staging" in done.stdout
 
 
@@ -103,7 +103,7 @@ def test_the_checks_come_from_the_callers_service_description(tmp_path: Path) ->
     (tmp_path / "configs").mkdir()
     (tmp_path / "kickoff.yml").write_text("name: [broken")
     done = build(tmp_path)
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert "kickoff.yml" in done.stdout
 
 
@@ -131,12 +131,12 @@ def test_without_a_plan_half_a_release_and_a_failed_job_are_no_success(tmp_path:
     cases.write(cases.released(), tmp_path / "evidence")
     (tmp_path / "evidence" / "plan.json").unlink()
     failed = build(tmp_path, '--jobs={"gate": {"result": "failure"}}')
-    assert failed.returncode == 1
+    assert failed.returncode == 3
     assert "the job gate ended with failure" in failed.stdout
     (tmp_path / "evidence" / "plan.json").unlink()
     (tmp_path / "evidence" / "smoke-live.staging.json").unlink()
     half = build(tmp_path, "--jobs={}")
-    assert half.returncode == 1
+    assert half.returncode == 3
     assert "no passing evidence of smoke-live.staging" in half.stdout
 
 
@@ -153,7 +153,7 @@ def test_jobs_that_cannot_be_entered_are_no_success(tmp_path: Path, jobs: str, w
     cases.write(cases.released(), tmp_path / "evidence")
     (tmp_path / "evidence" / "plan.json").unlink()
     done = build(tmp_path, f"--jobs={jobs}")
-    assert done.returncode == 1
+    assert done.returncode == 3
     assert why in done.stdout
 
 

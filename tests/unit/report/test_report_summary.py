@@ -52,7 +52,7 @@ def test_failures_come_first_among_the_gates() -> None:
 
 def test_the_log_is_folded_and_the_next_command_is_last() -> None:
     text = rendered(cases.rejected_at_smoke())
-    assert "<details><summary>Last 19 lines of the log of smoke-candidate</summary>" in text
+    assert "<details><summary>Log of smoke-candidate</summary>" in text
     assert "KeyError: 'ratings'" in text
     assert text.index("### Stages") < text.index("Next: `kickoff logs --env staging --process candidate`")
 
@@ -159,7 +159,7 @@ def test_the_limit_holds_and_cuts_neither_the_verdict_nor_the_next_command() -> 
     text = rendered(enormous())
     assert 150_000 < len(text.encode()) <= summary.LIMIT
     whole = rendered(cases.rejected_at_smoke())
-    assert text.splitlines()[0] == whole.splitlines()[0]
+    assert text.splitlines()[0] == whole.splitlines()[0].partition(" (cause: ")[0]
     assert text.splitlines()[2:4] == whole.splitlines()[2:4]
     assert text.rstrip().splitlines()[-3:] == whole.rstrip().splitlines()[-3:]
     cut = re.search(r"_([\d,]+) more gates in the report page\._", text)
@@ -181,3 +181,12 @@ def test_several_deployments_each_say_who_serves() -> None:
     text = rendered(replace(cases.released(), plan=cases.plan("staging", "production")))
     assert f"staging: Serving now to everybody: **{cases.NEW} (green)**" in text
     assert "production: Serving now: **not known from the evidence**" in text
+
+
+def test_the_commit_is_named_and_the_steps_are_a_table() -> None:
+    run = replace(
+        cases.released(), subject="Make [tea](x)", author="Ada", commit_url="https://github.com/o/r/commit/4f"
+    )
+    text = rendered(run)
+    assert "Commit: [`4f2c1ab00000`](https://github.com/o/r/commit/4f) Make &#91;tea&#93;(x), by Ada" in text
+    assert "| 25% | error rate of users | 0.00% (0 of 940) | limit 1% | pass |" in text

@@ -5,13 +5,13 @@ from collections.abc import Mapping, Sequence
 
 from markupsafe import Markup
 
-from kickoff.evidence import Evidence, fields
+from kickoff.evidence import Evidence, Verdict, fields
+from kickoff.performance.samples import FEWEST, LIVE
+from kickoff.report import measures
 from kickoff.report.charts.svg import NARROW, Figure, Table, draw, label, marker, path, tag, ticks
-from kickoff.report.messages import DASH, change, count, milliseconds, number, plural
+from kickoff.report.language import headings, marked, say
+from kickoff.report.messages import DASH, columns_of, count, milliseconds, number, plural
 from kickoff.report.tables import Endpoint
-
-_ENOUGH = 20
-"""Fewer requests have no shape worth drawing."""
 
 _MOST_ENDPOINTS = 8
 _RATIO = 10**0.1
@@ -24,26 +24,44 @@ def distribution(perf: Evidence | None, environment: str) -> Figure:
     """Return the chart of how response times are distributed, candidate and live."""
     key = f"latency-{environment}"
     if perf is None:
-        return Figure(key, "No response times: the performance check left no evidence", "")
+        return Figure(key, say("No response times: the performance check left no evidence"), "")
     candidate = _histogram(perf.series.get("latency_histogram", []))
     live = _histogram(perf.series.get("latency_histogram_live", []))
     total, total_live = (sum(n for _, _, n in side) for side in (candidate, live))
     table = _distribution_table(candidate, live) if candidate else None
-    if total < _ENOUGH:
-        found = plural(round(total), "request") if total else "no request"
-        return Figure(key, f"Too little for a distribution: {found} succeeded", "", table=table)
-    half, most = _quantile(candidate, 0.5), _quantile(candidate, 0.95)
-    title = f"Half of the requests took up to about {milliseconds(half)}, 95% up to {milliseconds(most)}"
-    sides = [("two", "live", live)] if total_live >= _ENOUGH else []
-    sides.append(("one", "candidate", candidate))
-    counts = " and ".join(f"{count(sum(n for *_, n in side))} of the {name}" for _, name, side in sides)
-    description = (
-        f"Share of the requests by response time on a logarithmic axis. Requests: {counts}. "
-        f"Candidate: median about {milliseconds(half)}, 95th percentile about {milliseconds(most)}."
+    if total < FEWEST:
+        found = plural(round(total), "request") if total else say("no request")
+        return Figure(
+            key, say("Too little for a distribution: {found} succeeded", found=found), "", table=table
+        )
+    half = measures.percentile(perf, "p50") or _quantile(candidate, 0.5)
+    most = measures.percentile(perf, "p95") or _quantile(candidate, 0.95)
+    title = say(
+        "Half of the requests took up to {half}, 95% up to {most}",
+        half=milliseconds(half),
+        most=milliseconds(most),
+    )
+    sides = [("two", marked("live"), live)] if total_live >= FEWEST else []
+    sides.append(("one", marked("candidate"), candidate))
+    counts = say(" and ").join(
+        say("{amount} of the {side}", amount=count(sum(n for *_, n in points)), side=say(name))
+        for _, name, points in sides
+    )
+    description = say(
+        "Share of the requests by response time on a logarithmic axis. Requests: {counts}. "
+        "Candidate: median {half}, 95th percentile {most}.",
+        counts=counts,
+        half=milliseconds(half),
+        most=milliseconds(most),
     )
     if len(sides) > 1:
-        description += f" Live: 95th percentile about {milliseconds(_quantile(live, 0.95))}."
-    why = "Live was down." if perf.facts.get("live_down") else "There was no live release to compare with."
+        high = measures.percentile(perf, "p95", LIVE) or _quantile(live, 0.95)
+        description += say(" Live: 95th percentile {high}.", high=milliseconds(high))
+    why = (
+        say("Live was down.")
+        if perf.facts.get("live_down")
+        else say("There was no live release to compare with.")
+    )
     note = "" if len(sides) > 1 else why
 
     def paint(width: int) -> tuple[float, list[Markup]]:
@@ -59,42 +77,65 @@ def percentiles(perf: Evidence | None, endpoints: Sequence[Endpoint], environmen
     if perf is None or not drawn:
         return None
     compared = [e for e in drawn if e.live.get("p95")]
-    title = _finding(drawn, compared)
+    title = _finding(drawn)
     said = "; ".join(f"{e.name}: {_said(e)}" for e in drawn)
-    description = f"Percentiles of the response time of each endpoint. {said}."
+    description = say("Percentiles of the response time of each endpoint. {said}.", said=said)
     limit = _limit(perf)
     values = [v for e in drawn for side in (e.candidate, e.live) for v in side.values() if v is not None]
     top = max(values)
     within = limit is not None and limit <= top * 2.5
-    note = "" if within or limit is None else f"The limit of {milliseconds(limit)} lies beyond the chart."
+    notes = (
+        []
+        if within or limit is None
+        else [say("The limit of {limit} lies beyond the chart.", limit=milliseconds(limit))]
+    )
+    if few := [e.name for e in endpoints if e.few]:
+        notes.append(
+            say(
+                "Not drawn, with fewer than {fewest} requests: {names}.",
+                fewest=FEWEST,
+                names=", ".join(few[:6]),
+            )
+        )
 
     def paint(width: int) -> tuple[float, list[Markup]]:
         bound = max(top, limit) if within and limit is not None else top
         return _paint_percentiles(drawn, bool(compared), bound, limit if within else None, width)
 
-    return Figure(key, title, description, draw(key, title, description, paint), note=note)
+    return Figure(key, title, description, draw(key, title, description, paint), note=" ".join(notes))
 
 
-def _finding(drawn: Sequence[Endpoint], compared: Sequence[Endpoint]) -> str:
-    if not compared:
-        worst = max(drawn, key=lambda e: e.candidate["p95"] or 0.0)
-        return f"Slowest endpoint: {worst.name} with a p95 of {milliseconds(worst.candidate['p95'])}"
-
-    def ratio(endpoint: Endpoint) -> float:
-        return (endpoint.candidate["p95"] or 0.0) / (endpoint.live["p95"] or 1.0)
-
-    worst = max(compared, key=ratio)
-    before, after = worst.live["p95"] or 0.0, worst.candidate["p95"] or 0.0
-    moved = change(before, after)
-    word = "at worst" if ratio(worst) > 1 else "at least"
-    values = f"{worst.name}, {milliseconds(before)} → {milliseconds(after)}"
-    return f"Against live, p95 moved {word} {moved}: {values}"
+def _finding(drawn: Sequence[Endpoint]) -> str:
+    worst = max(drawn, key=lambda e: e.candidate["p95"] or 0.0)
+    slowest = say(
+        "slowest endpoint: {name} with a p95 of {p95}",
+        name=worst.name,
+        p95=milliseconds(worst.candidate["p95"]),
+    )
+    effects = [(e, e.effect) for e in drawn if e.effect is not None]
+    if not effects:
+        return slowest[0].upper() + slowest[1:]
+    slower = next(((e, found) for e, found in effects if found.verdict == Verdict.FAIL), None)
+    if slower is not None:
+        endpoint, found = slower
+        return say(
+            "p95 of {name} is slower than live: {size}, {basis} in {pairs} pairs",
+            name=endpoint.name,
+            size=found.size,
+            basis=found.basis,
+            pairs=found.pairs,
+        )
+    if all(found.verdict == Verdict.PASS for _, found in effects):
+        return say("No p95 is shown to be slower than live; {slowest}", slowest=slowest)
+    return say("Not every p95 could be told from live's; {slowest}", slowest=slowest)
 
 
 def _said(endpoint: Endpoint) -> str:
     candidate = ", ".join(f"{name} {milliseconds(value)}" for name, value in endpoint.candidate.items())
     live = ", ".join(f"{name} {milliseconds(value)}" for name, value in endpoint.live.items() if value)
-    return f"candidate {candidate}" + (f"; live {live}" if live else "")
+    return say("candidate {candidate}", candidate=candidate) + (
+        say("; live {live}", live=live) if live else ""
+    )
 
 
 def _limit(perf: Evidence) -> float | None:
@@ -135,7 +176,7 @@ def _distribution_table(candidate: Sequence[Bucket], live: Sequence[Bucket]) -> 
         (milliseconds(edge), count(sides[0].get(edge, 0)), count(sides[1].get(edge, 0)) if live else DASH)
         for edge in edges
     ]
-    return Table(("up to", "candidate", "live"), rows[:200], frozenset({0, 1, 2}))
+    return Table(headings("up to", "candidate", "live"), rows[:200], frozenset({0, 1, 2}))
 
 
 def _paint_distribution(
@@ -162,17 +203,17 @@ def _paint_distribution(
         content.append(label(left - 6, place + 4, f"{value:g}%", "axis", "end"))
     last = -100.0
     for value in _round_times(low, high):
-        if x(value) - last > 44:
+        anchor = "end" if x(value) > width - right - 16 else "middle"
+        if x(value) - last > (66 if anchor == "end" else 44):
             last = x(value)
             content.append(tag("line", x1=last, x2=last, y1=bottom, y2=bottom + 4, class_="base"))
-            anchor = "end" if last > width - right - 16 else "middle"
-            content.append(label(last, bottom + 18, f"{value:g} ms", "axis", anchor))
+            content.append(label(last, bottom + 18, say("{value:g} ms", value=value), "axis", anchor))
     offset = 2.0
     legend, marks = [], []
     for kind, name, side in reversed(sides):
-        text = f"{name}, n={count(sum(n for *_, n in side))}"
+        text = f"{say(name)}, n={count(sum(n for *_, n in side))}"
         legend += [_swatch(offset, kind), label(offset + 24, 12, text)]
-        offset += 46 + 6.8 * len(text)
+        offset += 46 + 6.8 * columns_of(text)
     for index, (kind, name, side) in enumerate(sides):
         outline = [(x(side[0][0]), bottom)]
         for a, b, share in shares[name]:
@@ -181,7 +222,7 @@ def _paint_distribution(
         content.append(path(outline, f"area {kind}", close=True))
         content.append(path(outline, f"line {kind} thin"))
         row = bottom + 38 + 18 * (len(sides) - 1 - index)
-        marks.append(label(2, row + 4, name, "small"))
+        marks.append(label(2, row + 4, say(name), "small"))
         marks.append(tag("line", x1=left, x2=width - right, y1=row, y2=row, class_="grid"))
         for word, shape in _SHAPES:
             place = x(_quantile(side, int(word[1:]) / 100))
@@ -205,19 +246,21 @@ def _paint_percentiles(
     content = []
     offset = 2.0
     for kind, first in lanes:
-        word = "candidate" if first else "live"
+        word = say("candidate") if first else say("live")
         content += [_swatch(offset, kind), label(offset + 24, 12, word)]
-        offset += 46 + 6.8 * len(word)
+        offset += 46 + 6.8 * columns_of(word)
     for value in levels:
         place = left + value * scale
         content.append(tag("line", x1=place, x2=place, y1=begin - 6, y2=bottom, class_="grid"))
         anchor = "middle" if not narrow or value else "start"
-        content.append(label(place, bottom + 16, f"{value:,.10g} ms" if value else "0", "axis", anchor))
+        content.append(
+            label(place, bottom + 16, say("{value:,.10g} ms", value=value) if value else "0", "axis", anchor)
+        )
     if limit is not None:
         place = left + limit * scale
         late = place > width * 0.75
         content.append(tag("line", x1=place, x2=place, y1=begin - 10, y2=bottom, class_="limit"))
-        words = f"limit {milliseconds(limit)}"
+        words = say("limit {limit}", limit=milliseconds(limit))
         content.append(
             label(
                 place + (-6 if late else 6), begin - 6, words, "fail-text small", "end" if late else "start"

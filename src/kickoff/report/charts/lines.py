@@ -4,7 +4,7 @@ import json
 import math
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from markupsafe import Markup
 
@@ -21,6 +21,8 @@ from kickoff.report.charts.svg import (
     ticks,
     time_ticks,
 )
+from kickoff.report.language import say
+from kickoff.report.messages import columns_of
 
 _STYLES = (("one", "circle"), ("two", "square"), ("three", "triangle"))
 MOST_LINES = len(_STYLES)
@@ -73,14 +75,25 @@ class Chart:
 
 def figure(chart: Chart, table: Table | None = None, note: str = "") -> Figure:
     """Return the chart, or a sentence where there is too little to draw."""
-    drawn = [line for line in chart.lines if line.points]
+    # Time runs forward, in whatever order the points came.
+    drawn = [replace(line, points=sorted(line.points)) for line in chart.lines if line.points]
     moments = {x for line in drawn for x, _ in line.points}
     if len(moments) < _FEWEST:
-        found = "nothing was measured" if not moments else f"only {len(moments)} measured"
-        return Figure(chart.key, f"{chart.quantity}: too little to draw, {found}", "", table=table, note=note)
+        found = (
+            say("nothing was measured")
+            if not moments
+            else say("only {moments} measured", moments=len(moments))
+        )
+        return Figure(
+            chart.key,
+            say("{quantity}: too little to draw, {found}", quantity=chart.quantity, found=found),
+            "",
+            table=table,
+            note=note,
+        )
     description = f"{chart.quantity}. {'; '.join(_said(line, chart.say) for line in drawn)}."
     if chart.marks:
-        description += f" Marked: {'; '.join(mark.words for mark in chart.marks[:20])}."
+        description += say(" Marked: {marks}.", marks="; ".join(mark.words for mark in chart.marks[:20]))
 
     def paint(width: int) -> tuple[float, list[Markup]]:
         return _Drawing(chart, drawn, width).paint()
@@ -92,9 +105,15 @@ def figure(chart: Chart, table: Table | None = None, note: str = "") -> Figure:
     return Figure(chart.key, chart.title, description, drawings, table, note)
 
 
-def _said(line: Line, say: Callable[[float], str]) -> str:
+def _said(line: Line, words: Callable[[float], str]) -> str:
     values = [y for _, y in line.points]
-    return f"{line.name} from {say(min(values))} to {say(max(values))}, {say(values[-1])} at the end"
+    return say(
+        "{name} from {least} to {most}, {last} at the end",
+        name=line.name,
+        least=words(min(values)),
+        most=words(max(values)),
+        last=words(values[-1]),
+    )
 
 
 class _Drawing:
@@ -112,7 +131,7 @@ class _Drawing:
         step = ticks(high - low, 4)[1]
         first, last = math.floor(low / step + 1e-9), math.ceil(high / step - 1e-9)
         self.levels = [step * index for index in range(first, max(last, first + 1) + 1)]
-        self.left = 14.0 + 7.2 * max(len(chart.say(value)) for value in self.levels)
+        self.left = 14.0 + 7.2 * max(columns_of(chart.say(value)) for value in self.levels)
         self.right = 10.0
         self.begin = min(x for line in lines for x, _ in line.points)
         self.length = max(x for line in lines for x, _ in line.points) - self.begin or 1.0
@@ -164,7 +183,9 @@ class _Drawing:
 
     def _place(self, x: float) -> str:
         names = self.chart.names
-        return f"{x:.0f} s" if not names else names[min(max(round(x), 0), len(names) - 1)]
+        return (
+            say("{seconds:.0f} s", seconds=x) if not names else names[min(max(round(x), 0), len(names) - 1)]
+        )
 
     def _legend(self) -> list[Markup]:
         content, x, y = [], 2.0, 12.0
@@ -177,7 +198,7 @@ class _Drawing:
             if self.narrow:
                 y += 22
             else:
-                x += 52 + 7.2 * len(line.name)
+                x += 52 + 7.2 * columns_of(line.name)
         return content
 
     def _grid(self) -> list[Markup]:
@@ -190,7 +211,7 @@ class _Drawing:
         if self.chart.limit is not None:
             y = self.y(self.chart.limit)
             content.append(tag("line", x1=self.left, x2=self.width - self.right, y1=y, y2=y, class_="limit"))
-            words = f"limit {self.chart.say(self.chart.limit)}"
+            words = say("limit {limit}", limit=self.chart.say(self.chart.limit))
             content.append(label(self.width - self.right, y - 5, words, "fail-text small", "end"))
         most = 3 if self.narrow else 8
         if not self.chart.names:
@@ -212,7 +233,8 @@ class _Drawing:
             )
         content = [marker("cross", self.x(mark.x), self.row, "failed", 3.8) for mark in self.chart.marks]
         last = max(self.chart.marks, key=lambda mark: mark.x)
-        late = self.x(last.x) > self.width * 0.6
+        # Words that would run out of the drawing go to the left of the first mark.
+        late = self.x(last.x) + 12 + 6.6 * columns_of(last.words) > self.width
         first = min(self.chart.marks, key=lambda mark: mark.x)
         place = self.x(first.x) - 12 if late else self.x(last.x) + 12
         content.append(

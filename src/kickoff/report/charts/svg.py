@@ -6,6 +6,8 @@ from dataclasses import dataclass
 
 from markupsafe import Markup, escape
 
+from kickoff.report.language import say
+
 WIDE, NARROW = 840, 340
 """Widths of a chart's two drawings, in its own units; a style sheet shows the one that fits the screen."""
 
@@ -165,8 +167,10 @@ def short_time(seconds: float) -> str:
     if seconds == 0:
         return "0"
     if seconds < 120:
-        return f"{seconds:g} s"
-    return f"{seconds / 60:g} min" if seconds < 7200 else f"{seconds / 3600:g} h"
+        return say("{seconds:g} s", seconds=seconds)
+    if seconds < 7200:
+        return say("{minutes:g} min", minutes=seconds / 60)
+    return say("{hours:g} h", hours=seconds / 3600)
 
 
 def _name(key: str) -> str:

@@ -6,7 +6,8 @@ from markupsafe import Markup
 
 from kickoff.evidence import Verdict
 from kickoff.report.charts.svg import NARROW, Figure, Table, draw, label, short_time, tag, time_ticks
-from kickoff.report.messages import DASH, duration
+from kickoff.report.language import headings, say, told
+from kickoff.report.messages import DASH, columns_of, duration
 from kickoff.report.tables import StageRow
 
 _KIND = {
@@ -27,30 +28,43 @@ def timeline(rows: Sequence[StageRow], most: int) -> Figure:
     ran = [row for row in rows if not row.missing][:most]
     key, total = "stages", max((row.begin + row.length for row in ran), default=0.0)
     table = Table(
-        ("stage", "began after", "took", "result"),
+        headings("stage", "began after", "took", "result"),
         [
-            (row.label, DASH, DASH, "left no evidence")
+            (row.label, DASH, DASH, say("left no evidence"))
             if row.missing
-            else (row.label, duration(row.begin), duration(row.length), row.verdict.word)
+            else (row.label, duration(row.begin), duration(row.length), told(row.verdict.word))
             for row in rows[: most * 2]
         ],
         frozenset({1, 2}),
     )
     if len(ran) < 2 or total <= 0:
-        only = f"Only {ran[0].label} left evidence" if ran else "No stage left evidence"
-        return Figure(key, f"{only}: nothing to draw a timeline of", "", table=table if rows else None)
+        only = say("No stage left evidence: nothing to draw a timeline of")
+        if ran:
+            only = say("Only {label} left evidence: nothing to draw a timeline of", label=ran[0].label)
+        return Figure(key, only, "", table=table if rows else None)
     longest = max(ran, key=lambda row: row.length)
-    title = f"{longest.label} took longest: {duration(longest.length)} of {duration(total)}"
+    title = say(
+        "{label} took longest: {length} of {total}",
+        label=longest.label,
+        length=duration(longest.length),
+        total=duration(total),
+    )
     failed = next((row for row in ran if row.verdict is Verdict.FAIL), None)
     if failed is not None:
-        title = f"{failed.label} failed {duration(failed.begin + failed.length)} after the start"
+        title = say(
+            "{label} failed {time} after the start",
+            label=failed.label,
+            time=duration(failed.begin + failed.length),
+        )
     doubtful = next((row for row in ran if row.verdict is Verdict.INCONCLUSIVE), None)
     if failed is None and doubtful is not None:
-        title = (
-            f"{doubtful.label} was inconclusive {duration(doubtful.begin + doubtful.length)} after the start"
+        title = say(
+            "{label} was inconclusive {time} after the start",
+            label=doubtful.label,
+            time=duration(doubtful.begin + doubtful.length),
         )
-    said = "; ".join(f"{row.label}: {duration(row.length)}, {row.verdict.word}" for row in ran[:30])
-    description = f"One bar for each stage from its begin to its end. {said}."
+    said = "; ".join(f"{row.label}: {duration(row.length)}, {told(row.verdict.word)}" for row in ran[:30])
+    description = say("One bar for each stage from its begin to its end. {said}.", said=said)
 
     def paint(width: int) -> tuple[float, list[Markup]]:
         return _narrow(ran, total, width) if width == NARROW else _wide(ran, total, width)
@@ -59,7 +73,7 @@ def timeline(rows: Sequence[StageRow], most: int) -> Figure:
 
 
 def _wide(rows: Sequence[StageRow], total: float, width: int) -> tuple[float, list[Markup]]:
-    left, right, step = 40 + 7.2 * max(len(row.label[:30]) for row in rows), 70.0, 27.0
+    left, right, step = 40 + 7.2 * max(columns_of(row.label[:30]) for row in rows), 70.0, 27.0
     bottom = 8 + step * len(rows)
     scale = (width - left - right) / total
     content = _axis(total, left, scale, (8, bottom), 8)

@@ -73,17 +73,48 @@
           return down ? -order : order;
         });
         table.tBodies[0].append(...rows);
+        remember();
       });
     });
   }
 
+  // The address holds what is open and how tables are sorted: a link shows what its sender saw.
+  const folds = [...document.querySelectorAll("details[id]")].map((entry) => [entry, entry.open]);
+  const sortables = [...document.querySelectorAll("table.sortable")];
+  let restoring = true;
+  function remember() {
+    if (restoring) return;
+    const said = folds.filter(([entry, first]) => entry.open !== first).map(([entry]) => entry.id);
+    sortables.forEach((table, index) => {
+      [...table.tHead.rows[0].cells].forEach((head, column) => {
+        const order = head.getAttribute("aria-sort");
+        if (order) said.push(["sort", index, column, order].join("."));
+      });
+    });
+    history.replaceState(null, "", said.length ? `#view=${said.join(",")}` : location.pathname + location.search);
+  }
+  if (location.hash.startsWith("#view=")) {
+    for (const part of location.hash.slice(6).split(",")) {
+      const [word, index, column, order] = part.split(".");
+      const fold = folds.find(([entry]) => entry.id === part);
+      if (fold) fold[0].open = !fold[1];
+      const button = word === "sort" && sortables[index]?.tHead.rows[0].cells[column]?.querySelector("button");
+      if (button) button.click();
+      if (button && order === "ascending") button.click();
+    }
+  }
+  restoring = false;
+  folds.forEach(([entry]) => entry.addEventListener("toggle", remember));
+
   // Older browsers print closed details closed.
   let opened = [];
   addEventListener("beforeprint", () => {
+    restoring = true;
     opened = [...document.querySelectorAll("details:not([open])")];
     opened.forEach((entry) => { entry.open = true; });
   });
   addEventListener("afterprint", () => {
     opened.forEach((entry) => { entry.open = false; });
+    setTimeout(() => { restoring = false; });
   });
 })();

@@ -1,0 +1,81 @@
+"""The commands that make sense after a run, by what stopped it. Pure functions."""
+
+import shlex
+from collections.abc import Mapping
+
+from kickoff import naming
+from kickoff.errors import ExitCode
+from kickoff.evidence.stages import BEFORE_A_DEPLOYMENT
+from kickoff.report.messages import line
+from kickoff.report.run import Run
+
+_AGAIN, _WAITING = "{again}", "{again_waiting}"
+_STATUS, _HISTORY, _LOGS = (
+    "kickoff status --env {env}",
+    "kickoff history --env {env}",
+    "kickoff logs --env {env} --process candidate",
+)
+_BY_CODE: Mapping[int, tuple[str, ...]] = {
+    ExitCode.BAD_INPUT: ("kickoff validate", _AGAIN),
+    ExitCode.UNREACHABLE: ("kickoff doctor --env {env}", _AGAIN),
+    ExitCode.ROLLED_BACK: (_LOGS, _HISTORY),
+    ExitCode.ROLLBACK_FAILED: (_STATUS, "kickoff resume --env {env}"),
+    ExitCode.LOCK_HELD: (_WAITING,),  # when to free the lock by force, `fix` says
+    ExitCode.INTERRUPTED: (_AGAIN,),
+}
+_BY_STAGE = {
+    "validate": ("kickoff env validate --env {env}", _AGAIN),
+    "quality-gate": ("kickoff check", _AGAIN),
+    "perf-baseline": (_AGAIN, "kickoff trend"),
+    "rollback": (_STATUS, _HISTORY),
+    "abort": (_STATUS, _AGAIN),
+}
+_TAKEN_BACK = (_HISTORY, _STATUS)
+
+
+def commands(
+    run: Run,
+    environment: str,
+    *,
+    code: int,
+    stage: str = "",
+    taken_back: bool = False,
+    of_environment: bool = False,
+) -> tuple[str, ...]:
+    """Return what to do next; nothing where all is well.
+
+    Args:
+        run: What the run left behind.
+        environment: Where it went; empty where nothing is deployed.
+        code: The run's exit code.
+        stage: The stage that stopped it; empty when none did.
+        taken_back: Whether somebody else took the release back.
+        of_environment: Whether what is wrong stands in a file of the environment.
+    """
+    if code == ExitCode.PASS:
+        return ()
+    name = shlex.quote(line(environment, 60))
+    again = waiting = "kickoff check"
+    if run.run_url:
+        again = waiting = f"gh run rerun {run.run_url.rstrip('/').rpartition('/')[2]}"
+    elif environment:
+        deploys = naming.file("cd", run.label) in run.workflows
+        again = f"kickoff {'deploy' if deploys else 'release'} --env {name}"
+        waiting = f"{again} --wait 600"
+    found = _templates(code, "validate" if of_environment else stage, taken_back=taken_back)
+    if not environment:
+        found = tuple(text for text in found if "{env}" not in text)
+    texts = [text.format(env=name, again=again, again_waiting=waiting) for text in found]
+    return tuple(dict.fromkeys(texts))
+
+
+def _templates(code: int, stage: str, *, taken_back: bool) -> tuple[str, ...]:
+    if taken_back:
+        return _TAKEN_BACK
+    if code in _BY_CODE and (code, stage) != (ExitCode.BAD_INPUT, "validate"):
+        return _BY_CODE[code]
+    if stage in _BY_STAGE:
+        return _BY_STAGE[stage]
+    if stage in BEFORE_A_DEPLOYMENT:
+        return (_AGAIN,)
+    return (_LOGS, _AGAIN) if stage else (_STATUS, _AGAIN)
