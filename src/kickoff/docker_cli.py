@@ -12,7 +12,7 @@ from kickoff import masking
 from kickoff.errors import ExitCode, KickoffError
 
 _SECONDS = 120
-_SAID_LINES, _LOG_LINES = 10, 40
+_SAID_LINES, _LOG_LINES = 10, 2000
 _ASK = "see whether the engine answers: docker info"
 # A variable of the shell must not change what a stack is.
 _KEPT = ("PATH", "HOME", "LANG", "TMPDIR", "SSH_AUTH_SOCK", "DOCKER_CONFIG", "DOCKER_CONTEXT", "DOCKER_HOST")

@@ -19,6 +19,7 @@ import httpx
 import pytest
 import yaml
 
+from kickoff.artifact import image, layout
 from tests.actions.conftest import SERVICE, Project
 from tests.actions.test_composites import outputs
 from tests.e2e.guarded_registry import guarded
@@ -78,7 +79,7 @@ class Shop:
             {
                 "app/main.txt": "1\n",
                 "Dockerfile": "FROM scratch\nCOPY app /app\n",
-                "kickoff.yml": yaml.safe_dump(SERVICE),
+                "kickoff.yml": yaml.safe_dump({**SERVICE, "image": {"platforms": BOTH}}),
                 "notes.txt": "1\n",
             }
         )
@@ -196,6 +197,39 @@ def test_a_base_image_for_another_platform_is_never_built_upon(shop: Shop, name:
     assert [tag for tag in tags if foreign.replace("/", "-") in tag] == []
 
 
+def test_an_image_that_goes_over_ssh_is_built_once_into_the_artefact_folder(shop: Shop) -> None:
+    shop.commit({"kickoff.yml": yaml.safe_dump(SERVICE | {"image": {"transport": "ssh"}})})
+    first = shop.build(IMAGE_REPOSITORY="", REGISTRY_USERNAME="robot", REGISTRY_PASSWORD=PASSWORD)
+    assert (first["created"], first["repository"], first["transport"]) == (True, "", "ssh")
+    [platform] = first["platforms"]
+    assert (first["built"], platform["provenance"]) == ([platform["platform"]], "attached")
+    assert not platform["sbom"].startswith("none")
+    parts = layout.read(shop.store, first["digest"])
+    assert {name for name, part in parts.items() if part.is_manifest} > {first["digest"], platform["digest"]}
+    record = json.loads((shop.store / f"{first['digest'].removeprefix('sha256:')}.image.json").read_text())
+    assert record["repository"].startswith("kickoff.invalid/")
+
+    shop.commit({"notes.txt": "2\n"})
+    again = shop.build(IMAGE_REPOSITORY="")
+    assert (again["digest"], again["created"], again["built"]) == (first["digest"], False, [])
+
+    path = parts[platform["digest"]].path
+    path.chmod(0o644)
+    path.write_text("damaged")
+    mended = shop.build(IMAGE_REPOSITORY="")
+    assert mended["created"] is True
+    layout.read(shop.store, mended["digest"])
+
+
+def test_an_image_does_not_go_both_over_ssh_and_to_a_registry(shop: Shop) -> None:
+    shop.commit({"kickoff.yml": yaml.safe_dump(SERVICE | {"image": {"transport": "ssh"}})})
+    process = shop.start()
+    said, _ = process.communicate(timeout=60)
+    assert process.returncode == 2
+    assert "IMAGE_REPOSITORY names a registry" in said and "unset it" in said
+    assert not shop.store.exists()
+
+
 PASSWORD = "correct-horse-battery-staple"
 TOKENS = [PASSWORD, base64.b64encode(f"robot:{PASSWORD}".encode()).decode()]
 # Writes down how it is called and goes on as docker; or waits, so that a build can be interrupted.
@@ -296,6 +330,24 @@ def test_the_action_builds_the_image_that_the_target_takes(tmp_path: Path, name:
     assert (first["created"], second["created"]) == ("true", "false")
     assert first["digest"] == second["digest"]
     assert json.loads(Path(first["path"]).read_text())["digest"] == first["digest"]
+
+
+def test_the_action_hands_on_an_image_that_goes_over_ssh_as_files(tmp_path: Path) -> None:
+    project = Project(tmp_path)
+    project.add_pipeline()
+    project.write("Dockerfile", "FROM scratch\nCOPY app /app\n")
+    project.write("kickoff.yml", yaml.safe_dump(SERVICE | {"image": {"transport": "ssh"}}))
+    project.commit()
+    # The registry's login is for the others, and must not be in the way.
+    login = {"registry-host": "ghcr.io", "registry-username": "robot", "registry-password": PASSWORD}
+    project.use("./actions/build-push", {"kind": "image", "platforms": "native", **login})
+    made = outputs(project.act("use.yml"))
+    assert (made["kind"], made["repository"], made["created"]) == ("image", "", "true")
+    # What carry keeps for the job that deploys is the folder of this path, and nothing else is needed.
+    carried = tmp_path / "carried"
+    shutil.copytree(Path(made["path"]).parent, carried)
+    assert image.find(carried, made["digest"]).in_registry is False
+    assert layout.read(carried, made["digest"])
 
 
 CONFINED = """

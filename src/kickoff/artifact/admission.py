@@ -4,18 +4,17 @@ import os
 from pathlib import Path
 from typing import Any
 
-from kickoff import github
-from kickoff.artifact import ledger, promotion
+from kickoff import git, github, naming
+from kickoff.artifact import ledger, promotion, source
 from kickoff.artifact.github_ledger import GitHubLedger
 from kickoff.artifact.ledger import FolderLedger, Ledger
 from kickoff.artifact.promotion import Decision, Standing
-from kickoff.artifact.source import tags
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.paths import HANDED_OVER
 from kickoff.service import Service
 
 CARRIED = "proofs"
-"""Folder beside a handed-over project, with the proof that the runner looked up: no commit can bring one."""
+"""Folder beside a handed-over repository, with the proof that the runner found: no commit can bring one."""
 _INTERVAL = 1.0
 """Seconds between two questions while GitHub does not answer."""
 ATTESTED = "KICKOFF_ATTESTATIONS"
@@ -37,12 +36,19 @@ def ledgers(root: Path, service: Service, environment: str, commit: str) -> list
     if not where.hosted:
         found.append(ledger.kept(service.name, proved_in.name))
     if os.environ.get(HANDED_OVER):
-        found.append(FolderLedger(root.parent / CARRIED, proved_in.name))
+        found.append(FolderLedger(git.top(root).parent / CARRIED, proved_in.name, service.name))
     elif where.active and not where.act:
-        attested = _attested()
-        names = tags(root, commit)
         found.append(
-            GitHubLedger(where.repository, where.default_branch, proved_in, names, attested=attested)
+            GitHubLedger(
+                where.repository,
+                where.default_branch,
+                proved_in,
+                attested=_attested(),
+                names=source.tags(root, commit),
+                service=service.name,
+                label=naming.label(root, service.name),
+                commit_of=lambda sha: _shipped(root, sha),
+            )
         )
     return found
 
@@ -83,7 +89,8 @@ def require_proof(
         if error.code is ExitCode.REJECTED:
             where = github.context()
             on_github = where.active and not where.act
-            command = promotion.proving_command(commit, into.after, on_github=on_github)
+            label = naming.label(root, service.name)
+            command = promotion.proving_command(commit, into.after, on_github=on_github, label=label)
             error.hint = f"prove it: {command}"
         raise
     return decision
@@ -122,7 +129,7 @@ def carry(
     decision = _look_up(root, service, environment, commit, reason)
     if decision.proof is None:
         return []
-    return [FolderLedger(folder, into.after).keep(decision.proof.statement)]
+    return [FolderLedger(folder, into.after, service.name).keep(decision.proof.statement)]
 
 
 def _look_up(root: Path, service: Service, environment: str, commit: str, reason: str) -> Decision:
@@ -134,6 +141,14 @@ def _look_up(root: Path, service: Service, environment: str, commit: str, reason
         interval=_INTERVAL,
         say=lambda _decision, _left: None,
     )
+
+
+def _shipped(root: Path, sha: str) -> str:
+    """Return the commit that a run on another one ships; that very one, when this clone does not know it."""
+    try:
+        return source.resolve(root, sha)
+    except KickoffError:
+        return sha
 
 
 def _attested() -> bool:

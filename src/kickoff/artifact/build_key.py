@@ -19,7 +19,7 @@ from kickoff.errors import KickoffError
 from kickoff.service import ImageSource, described_in
 
 # Part of every key: raise it when an image would come out different of the same files.
-_VERSION = 1
+_VERSION = 2
 _IGNORE = ".dockerignore"
 _LABEL = "org.opencontainers.image."
 _SCP = re.compile(r"(?:[\w.-]+@)?(?P<host>[\w.-]+):(?P<path>[^/\\:][^:]*)")
@@ -32,7 +32,7 @@ class Recipe:
     Attributes:
         key: 40 hexadecimal digits that follow from the ingredients' content.
         commit: The commit they are taken from.
-        paths: Files and folders of the repository that reach the builder, Dockerfile included.
+        paths: Files and folders of the project that reach the builder, Dockerfile included.
         dockerfile: The Dockerfile among them.
         revision: The last commit that changed one of them.
         time: When that commit was made, seconds since the epoch.
@@ -85,7 +85,7 @@ def read(root: Path, commit: str, image: ImageSource) -> Recipe:
         )
     rules = next((p for p in (f"{image.dockerfile}{_IGNORE}", _IGNORE) if source.holds(root, commit, p)), "")
     paths = tuple(dict.fromkeys([*image.paths, image.dockerfile, *filter(None, [rules])]))
-    listed = git.run(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).stdout
+    listed = git.run(root, "ls-tree", "-r", "-z", commit, "--", *paths).stdout
     parts = [str(_VERSION), image.dockerfile, *sorted(filter(None, listed.split("\0")))]
     key = hashlib.sha256("\0".join(parts).encode("utf-8", "surrogateescape")).hexdigest()[:40]
     revision, time = git.run(root, "log", "-1", "--format=%H %ct", commit, "--", *paths).stdout.split()

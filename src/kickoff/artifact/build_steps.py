@@ -6,34 +6,24 @@ import json
 import os
 import platform
 import shutil
-import signal
-import subprocess
 import sys
-import threading
 from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff import foreign, git, masking
+from kickoff import foreign, git, process_group
 from kickoff.artifact import source
-from kickoff.errors import ExitCode, KickoffError
+from kickoff.artifact.build_failure import BuildFailed
+from kickoff.description import BuildStep
+from kickoff.errors import KickoffError
 from kickoff.paths import cache_home
-from kickoff.service import BuildStep
 
 # Part of every key: raise it when the same steps would come to something else.
 _VERSION = 1
-_LOG_LINES = 40
+_LOG_LINES = 5000
 _CLEAN = "it ran in a clean checkout of the commit: what git ignores, or is not committed, was not there"
-
-
-class BuildFailed(KickoffError):
-    """A step that failed; ``log`` is what it said last."""
-
-    def __init__(self, message: str, *, log: Sequence[str] = (), at: str, hint: str = _CLEAN) -> None:
-        super().__init__(message, code=ExitCode.REJECTED, causes=log[-15:], at=at, hint=hint)
-        self.log = tuple(log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +55,10 @@ class Steps:
         It covers all that a step can see of the commit, the steps, the variables that they are given by name
         and the platform.
         """
-        given = {name: environ.get(name) for name in self.environment}
         parts = [
-            _VERSION, git.run(root, "rev-parse", f"{commit}^{{tree}}").stdout.strip(), sorted(paths),
-            [(step.run, step.outputs) for step in self.commands], given,
+            _VERSION, source.tree(root, commit), sorted(paths),
+            [(step.run, step.outputs) for step in self.commands],
+            foreign.fingerprints(self.environment, environ),
             [sys.platform, platform.machine(), *platform.libc_ver()],
         ]  # fmt: skip
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
@@ -124,56 +114,30 @@ def _run(step: BuildStep, tree: Path, environ: Mapping[str, str], show: Callable
     shown = " ".join(step.run)
     show(f"$ {shown}\n")
     log: deque[str] = deque(maxlen=_LOG_LINES)
-    expired = threading.Event()
-    with subprocess.Popen(
-        [_program(step, tree, environ), *step.run[1:]],
-        cwd=tree,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as process:
 
-        def stop() -> None:
-            with suppress(ProcessLookupError):
-                os.killpg(process.pid, signal.SIGKILL)
+    def write(line: str) -> None:
+        line = line.replace(f"{tree}/", "")  # the checkout is gone when somebody looks for the file
+        show(line)
+        log.append(line.rstrip())
 
-        def expire() -> None:
-            expired.set()
-            stop()
+    line = [_program(step, tree, environ), *step.run[1:]]
+    status = process_group.run(line, tree, environ, seconds=step.timeout_seconds, write=write)
 
-        timer = threading.Timer(step.timeout_seconds, expire)
-        timer.start()
-        try:
-            for raw in process.stdout or ():
-                line = masking.text(raw)
-                show(line)
-                log.append(line.rstrip())
-            process.wait()
-        finally:
-            timer.cancel()
-            stop()  # the whole group: what a step started must not go on without it
-    if expired.is_set():
-        hint = "raise `timeout_seconds` of the step"
-        raise BuildFailed(
-            f"`{shown}` did not end within {step.timeout_seconds} s", log=list(log), at=step.at, hint=hint
-        )
-    if process.returncode != 0:
-        raise BuildFailed(f"`{shown}` failed with exit code {process.returncode}", log=list(log), at=step.at)
+    def failed(problem: str, hint: str) -> BuildFailed:
+        return BuildFailed(f"`{shown}` {problem}", log=list(log), hint=hint, at=step.at)
+
+    if status is None:
+        raise failed(f"did not end within {step.timeout_seconds} s", "raise `timeout_seconds` of the step")
+    if status != 0:
+        raise failed(f"failed with exit code {status}", _CLEAN)
     for output in step.outputs:
         if not os.path.lexists(tree / output):
-            hint = "correct `outputs`, or the command"
-            raise BuildFailed(f"`{shown}` left no {output}", log=list(log), at=step.at, hint=hint)
+            raise failed(f"left no {output}", "correct `outputs`, or the command")
 
 
 def _program(step: BuildStep, tree: Path, environ: Mapping[str, str]) -> str:
     name = step.run[0]
-    file = tree / name
-    own = str(file) if "/" in name and file.is_file() and os.access(file, os.X_OK) else None
-    found = own or (None if "/" in name else shutil.which(name, path=environ.get("PATH", os.defpath)))
+    found = foreign.program(name, tree, environ)
     if found is None:
         where = "the commit" if "/" in name else "PATH"
         hint = "install it where the build runs, or correct the command"

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kickoff.artifact.build_failure import BuildFailed
 from kickoff.artifact.build_key import Recipe
 from kickoff.docker_cli import Docker
-from kickoff.errors import ExitCode, KickoffError
 
 SCANNER = "docker/buildkit-syft-scanner:stable-1"
 """BuildKit's own SBOM generator."""
@@ -19,14 +19,6 @@ _OWN_BUILDER = "kickoff"
 _STRICT = ("--build-arg", "BUILDKIT_DOCKERFILE_CHECK=error=true")
 _LINT, _WRONG_BASE = "lint violation found for rules:", "InvalidBaseImagePlatform"
 _FOREIGN = (_WRONG_BASE, "exec format error", "no match for platform in manifest")
-
-
-class BuildFailed(KickoffError):
-    """The builder refused; ``log`` is what it said last."""
-
-    def __init__(self, message: str, *, log: Sequence[str], hint: str) -> None:
-        super().__init__(message, code=ExitCode.REJECTED, causes=log[-3:], hint=hint)
-        self.log = tuple(log)
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,11 +74,11 @@ def build(
     platform: str,
     sbom: bool,
 ) -> str:
-    """Build one platform, push it under its tag and return the digest of its index.
+    """Build one platform, push it under its tag and return the digest of its index; as :func:`export` does.
 
     Args:
         docker: Logged in where the image goes.
-        chosen: What builds.
+        chosen: The builder.
         recipe: What is built.
         context: The folder with the recipe's paths.
         repository: Where it is pushed.
@@ -99,25 +91,74 @@ def build(
     tag = recipe.tag([platform])
     output = f"type=image,name={repository}:{tag},push=true"
     cache = f"type=registry,ref={repository}:buildcache-{platform.replace('/', '-')}"
-    command = ["--builder", chosen.name, "--platform", platform]
+    caching: list[str] = []
+    if not chosen.embedded:
+        # The engine's own builder unpacks what it builds, which excludes the first; it needs no second.
+        output += ",rewrite-timestamp=true"
+        caching = ["--cache-from", cache, "--cache-to", f"{cache},mode=max"]
+    command = [*_options(chosen, recipe, context, [platform], sbom=sbom), *caching, "--output", output]
+    return _built(docker, command, recipe, context, f"the image for {platform} was not built and pushed")
+
+
+def export(
+    docker: Docker,
+    chosen: Builder,
+    recipe: Recipe,
+    context: Path,
+    *,
+    folder: Path,
+    repository: str,
+    platforms: Sequence[str],
+    sbom: bool,
+) -> str:
+    """Build all platforms at once into the OCI layout at ``folder`` and return the digest of the index.
+
+    Args:
+        docker: Reaches the builder.
+        chosen: The builder.
+        recipe: What is built.
+        context: The folder with the recipe's paths.
+        folder: The layout; what it holds already is not written again.
+        repository: The name that the image has in the layout, before its tag.
+        platforms: E.g. ``linux/amd64``.
+        sbom: Let BuildKit attach an SBOM.
+
+    Raises:
+        BuildFailed: The build failed.
+    """
+    name, place = f"{repository}:{recipe.tag(platforms)}", str(folder).replace('"', '""')
+    output = f'type=oci,tar=false,rewrite-timestamp=true,name={name},"dest={place}"'
+    command = [*_options(chosen, recipe, context, platforms, sbom=sbom), "--output", output]
+    return _built(docker, command, recipe, context, f"the image for {', '.join(platforms)} was not built")
+
+
+def _options(
+    chosen: Builder, recipe: Recipe, context: Path, platforms: Sequence[str], *, sbom: bool
+) -> list[str]:
+    command = ["--builder", chosen.name, "--platform", ",".join(platforms)]
     command += ["--file", str(context / recipe.dockerfile), "--progress", "plain"]
     command += ["--provenance", "mode=max", "--sbom", "true" if sbom else "false"]
     for name, value in recipe.labels().items():
         command += ["--label", f"{name}={value}"]
-    if not chosen.embedded:
-        # The engine's own builder unpacks what it builds, which excludes the first; it needs no second.
-        output += ",rewrite-timestamp=true"
-        command += ["--cache-from", cache, "--cache-to", f"{cache},mode=max"]
+    return command
+
+
+def _built(docker: Docker, command: Sequence[str], recipe: Recipe, context: Path, failure: str) -> str:
+    """Run a build and return the digest of its index.
+
+    Raises:
+        BuildFailed: It failed.
+    """
     with tempfile.TemporaryDirectory(prefix="kickoff-build-") as folder:
         facts = Path(folder) / "metadata.json"
-        command += ["--output", output, "--metadata-file", str(facts), str(context)]
+        command = [*command, "--metadata-file", str(facts), str(context)]
         # BuildKit only warns of a base image that is for another platform, and builds with it; as an error it
         # stops before anything is built. So does bad style, which is not ours to judge.
         log = _stream(docker, [*_STRICT, *command], recipe.time)
         if log is not None and _is_style(log):
             log = _stream(docker, command, recipe.time)
         if log is not None:
-            raise _refused(platform, log)
+            raise _refused(failure, command[command.index("--platform") + 1], log)
         return str(json.loads(facts.read_text(encoding="utf-8"))["containerimage.digest"])
 
 
@@ -132,13 +173,13 @@ def join(docker: Docker, chosen: Builder, repository: str, tag: str, digests: Se
     docker.run("buildx", "imagetools", "create", *options, *sources)
 
 
-def _refused(platform: str, log: Sequence[str]) -> BuildFailed:
+def _refused(failure: str, platform: str, log: Sequence[str]) -> BuildFailed:
     if any(sign in line for line in log for sign in _FOREIGN):
         build = f"kickoff build --kind image --platforms {platform}"
         hint = f"the base image or this machine is not {platform}; on one that is, run `{build}`"
     else:
         hint = "the builder's log above names the step"
-    return BuildFailed(f"the image for {platform} was not built and pushed", log=log, hint=hint)
+    return BuildFailed(failure, log=log, hint=hint)
 
 
 def _is_style(log: Sequence[str]) -> bool:

@@ -1,7 +1,7 @@
 """Proofs on GitHub: artefacts of the runs of ``cd.yml``, named after the environment and the commit.
 
 Anyone who can open a pull request can make a run upload an artefact of any name, so a name proves nothing.
-A proof counts only when GitHub itself says that its run was one of this repository's ``cd.yml``, by a push
+A proof counts only when GitHub itself says that its run was one of the project's ``cd.yml``, by a push
 that the environment takes or a dispatch on its branch or the default branch, and ended with success; and,
 where the repository has attestations, when that very run has signed it.
 """
@@ -12,23 +12,21 @@ import json
 import re
 import tempfile
 import zipfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
-from kickoff import gh
+from kickoff import gh, naming
 from kickoff.artifact import proof
 from kickoff.artifact.ledger import Running
 from kickoff.artifact.proof import Proof
 from kickoff.environments import DeclaredEnvironment, resolve
 from kickoff.errors import ExitCode, KickoffError
 
-WORKFLOW = "cd.yml"
 PREDICATE = "urn:kickoff:deployment-proof:v1"
 """Type of what ``actions/attest`` signs."""
-_PATH = f".github/workflows/{WORKFLOW}"
 _HINT = "the job needs `actions: read`, `attestations: read`, `contents: read` and GH_TOKEN"
 _PAGE = 100
 _LARGEST = 4 * 1024 * 1024
@@ -37,9 +35,9 @@ _SETTLE = 60.0
 _NOT_FOUND = 404
 
 
-def artifact_name(environment: str, commit: str) -> str:
+def artifact_name(environment: str, commit: str, label: str = "") -> str:
     """Return the name under which ``post-deployment`` keeps the proof of a commit."""
-    return f"proof-{environment}-{commit}"
+    return f"{naming.named('proof', label)}-{environment}-{commit}"
 
 
 class GitHubLedger:
@@ -52,6 +50,10 @@ class GitHubLedger:
         names: Other names of the commit in question, such as its tags: what a dispatch may have been given.
         attested: Whether a proof needs an attestation in a private repository, too; in a public one it always
             does.
+        service: The service whose proofs these are; empty for any.
+        label: Tells the workflow and the proofs of a project from its neighbours', as
+            :func:`kickoff.naming.label` does.
+        commit_of: Returns the commit that a run on another one ships; by default that very one.
     """
 
     settle = _SETTLE  # two events of one `git push` become runs one after the other
@@ -64,19 +66,24 @@ class GitHubLedger:
         names: Collection[str] = (),
         *,
         attested: bool = False,
+        service: str = "",
+        label: str = "",
+        commit_of: Callable[[str], str] = str,
     ) -> None:
         self._root, self._actions = f"repos/{repository}", f"repos/{repository}/actions"
         self._repository, self._environment = repository, environment.name
         [self._source] = resolve([environment], default_branch)
         self._branches = tuple(dict.fromkeys(filter(None, (default_branch, self._source.branch))))
         self._names, self._attested = frozenset(names), attested
+        self._service, self._label, self._commit_of = service, label, commit_of
+        self._path = naming.workflow("cd", label)
 
     def running(self, commit: str) -> list[Running]:
         """Return the runs in progress, as :class:`~kickoff.artifact.ledger.Ledger` says.
 
         The newest hundred runs of each ref are looked at; a run that is not seen is not waited for.
         """
-        path = f"{self._actions}/workflows/{WORKFLOW}/runs?branch="
+        path = f"{self._actions}/workflows/{naming.file('cd', self._label)}/runs?branch="
         refs = [*self._branches, *sorted(filter(self._source.takes_tag, self._names))]
         return [
             Running(_actor(run), str(run["run_started_at"]), str(run["html_url"]))
@@ -87,7 +94,7 @@ class GitHubLedger:
 
     def find(self, commit: str) -> Proof | None:
         """Return the newest proof, as :class:`~kickoff.artifact.ledger.Ledger` says."""
-        kept = self._artifacts(artifact_name(self._environment, commit))
+        kept = self._artifacts(artifact_name(self._environment, commit, self._label))
         for artifact in sorted(kept, key=lambda one: str(one["created_at"]), reverse=True):
             run = gh.api("GET", f"{self._actions}/runs/{int(artifact['workflow_run']['id'])}", hint=_HINT)
             if self._own(run) and run["conclusion"] == "success" and self._on_branch(run):
@@ -112,7 +119,7 @@ class GitHubLedger:
         path, head = str(run["path"]).partition("@")[0], str(run["head_branch"])
         pushed = run["event"] == "push" and (head == self._source.branch or self._source.takes_tag(head))
         return (
-            path == _PATH
+            path == self._path
             and (pushed or (run["event"] == "workflow_dispatch" and head in self._branches))
             and run["repository"]["full_name"] == self._repository
             and (run["head_repository"] or {}).get("full_name") == self._repository
@@ -149,12 +156,12 @@ class GitHubLedger:
     def _about(self, run: Mapping[str, Any], commit: str) -> bool:
         """True when a run ships ``commit`` to the environment; a dispatch says so in its title."""
         if run["event"] == "push":
-            return bool(run["head_sha"] == commit)
+            return self._commit_of(str(run["head_sha"])) == commit
         what, _, where = str(run["display_title"]).partition(" → ")
         if where != self._environment:
             return False
         if what == run["head_branch"]:
-            return bool(run["head_sha"] == commit)
+            return self._commit_of(str(run["head_sha"])) == commit
         release = re.fullmatch(r"([0-9a-f]{7})-[0-9a-f]{8}|([0-9a-f]{7,40})", what)
         return what in self._names or bool(release and commit.startswith(release[1] or release[2]))
 
@@ -173,7 +180,9 @@ class GitHubLedger:
             document = json.loads(text)
         except (zipfile.BadZipFile, KeyError, ValueError) as error:
             raise proof.unusable(source, f"the artefact does not hold {member}: {error}") from None
-        found = proof.read(document, environment=self._environment, commit=commit, source=source)
+        found = proof.read(
+            document, environment=self._environment, commit=commit, source=source, service=self._service
+        )
         # Whoever is not said to be private is public.
         if self._attested or run["repository"].get("private") is not True:
             head = str(run["head_branch"])
@@ -191,7 +200,7 @@ class GitHubLedger:
             file.write_bytes(text)
             try:
                 verified = gh.attestations(
-                    file, repository=self._repository, workflow=_PATH, predicate=PREDICATE, hint=_HINT
+                    file, repository=self._repository, workflow=self._path, predicate=PREDICATE, hint=_HINT
                 )
             except gh.GitHubError:
                 raise

@@ -1,7 +1,7 @@
-"""The compose target's artefact: an image in a registry, named by the digest of its index.
+"""The compose target's artefact: an image, named by the digest of its index.
 
-What travels between jobs is a small record of it, stored under the digest beside the bundles; the bytes
-stay in the registry, which serves them by that digest alone.
+What travels between jobs is a small record of it, stored under the digest beside the bundles. The bytes
+stay in the registry, which serves them by that digest alone; without one they are beside the record.
 """
 
 import json
@@ -13,17 +13,22 @@ from kickoff.artifact.bundle import checked
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 
+NOWHERE = "kickoff.invalid"
+"""In the place of a registry's name, for an image that is in none: nobody can ever have this name."""
+RECORD = ".image.json"
+"""Ending of a record's name."""
 # registry.example/team/name or 127.0.0.1:5000/name; never a tag or a digest.
 _REPOSITORY = re.compile(r"[a-z0-9]+(?:[._-]+[a-z0-9]+)*(?::[0-9]{1,5})?(?:/[a-z0-9]+(?:[._-]+[a-z0-9]+)*)*")
 
 
 @dataclass(frozen=True, slots=True)
 class Image:
-    """A pushed image.
+    """An image that was built.
 
     Attributes:
         digest: ``sha256:<hex>`` of its index (or manifest, for one platform).
-        repository: Where it is kept: registry and name, without tag or digest.
+        repository: Where it is kept: registry and name, without tag or digest; below ``NOWHERE`` it is
+            only the name that an engine keeps it under.
         commit: The commit it was made of.
         platforms: What it runs on, e.g. ``linux/amd64``.
     """
@@ -35,8 +40,18 @@ class Image:
 
     @property
     def reference(self) -> str:
-        """The only name by which it is ever started: ``repository@digest``."""
-        return f"{self.repository}@{self.digest}"
+        """The only name by which it is ever started: ``repository@digest``.
+
+        An image that no registry has gets a tag instead, made of the digest: engines prune what has none.
+        """
+        if self.in_registry:
+            return f"{self.repository}@{self.digest}"
+        return f"{self.repository}:{self.digest.removeprefix('sha256:')}"
+
+    @property
+    def in_registry(self) -> bool:
+        """True when a registry has it, so that it can be pulled at any time."""
+        return not self.repository.startswith(f"{NOWHERE}/")
 
 
 def keep(store: Path, image: Image) -> Path:
@@ -44,8 +59,13 @@ def keep(store: Path, image: Image) -> Path:
     checked_repository(image.repository)
     path = _path(store, image.digest)
     store.mkdir(parents=True, exist_ok=True)
-    write_atomic(path, json.dumps(asdict(image), indent=1) + "\n")
+    write_atomic(path, text(image))
     return path
+
+
+def text(image: Image) -> str:
+    """Return the record of ``image`` as it is written."""
+    return json.dumps(asdict(image), indent=1) + "\n"
 
 
 def find(store: Path, digest: str) -> Image:
@@ -91,4 +111,4 @@ def checked_repository(repository: str) -> str:
 
 
 def _path(store: Path, digest: str) -> Path:
-    return store / f"{checked(digest).removeprefix('sha256:')}.image.json"
+    return store / f"{checked(digest).removeprefix('sha256:')}{RECORD}"

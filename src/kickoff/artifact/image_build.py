@@ -1,36 +1,39 @@
-"""From a commit to an image in a registry: built once for each content, found again ever after.
+"""From a commit to an image: built once for each content, found again ever after.
 
-Each platform is built and tagged by itself, so machines of different kinds can each build their own; whoever
-comes last joins what is there into one index.
+For a registry each platform is built and tagged by itself, so machines of different kinds can each build
+their own; whoever comes last joins what is there into one index. What goes over SSH is built at once, into
+the artefact folder.
 """
 
+import hashlib
+import json
+import os
 import re
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff.artifact import build_key, buildx, bundle, image, registry, sbom
+from kickoff.artifact import build_key, buildx, bundle, image, layout, layout_server, registry, sbom
 from kickoff.artifact.build_key import Recipe
 from kickoff.artifact.image import Image
 from kickoff.artifact.registry import Index, PlatformImage
 from kickoff.docker_cli import Docker
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.service import CONFIG, ImageSource
-
-NATIVE = "native"
-"""Stands for the platform of the machine that builds."""
+from kickoff.evidence import write_atomic
+from kickoff.service import CONFIG, NATIVE, ImageSource
 
 _PLATFORM = re.compile(r"linux/[a-z0-9]+(/v[0-9]+)?")
 
 
 @dataclass(frozen=True, slots=True)
 class Built:
-    """An image in a registry, and how it came there.
+    """An image, and how it came to be where it is.
 
     Attributes:
         image: What was asked for.
-        index: What the registry holds.
+        index: What the registry holds, or the artefact folder.
         recipe: What it is made of.
         record: Where the image's record is stored.
         created: ``False`` when the very same image was already there.
@@ -49,17 +52,28 @@ class Built:
     packages: Mapping[str, int]
 
 
-def repository_of(source: ImageSource, environ: Mapping[str, str], github_repository: str = "") -> str:
+def repository_of(
+    source: ImageSource, environ: Mapping[str, str], github_repository: str = "", service: str = ""
+) -> str:
     """Return where the image is pushed: ``IMAGE_REPOSITORY``, else ``kickoff.yml``, else GitHub's.
 
     Args:
-        source: The service's image.
+        source: The service's image; one that goes over SSH is nowhere, and named after the service.
         environ: The process environment.
         github_repository: ``owner/name`` on GitHub, whose registry is the default there; empty elsewhere.
+        service: The service's name.
 
     Raises:
-        KickoffError: Nothing names one, or what does is no repository.
+        KickoffError: Nothing names one, or what does is no repository; or it is named, and goes over SSH.
     """
+    if source.over_ssh:
+        if environ.get("IMAGE_REPOSITORY"):
+            raise KickoffError(
+                "IMAGE_REPOSITORY names a registry, and `image.transport` is ssh",
+                at=str(CONFIG),
+                hint="unset it (on GitHub, the repository's variable), or take `transport` out",
+            )
+        return image.checked_repository(f"{image.NOWHERE}/{service}")
     named = environ.get("IMAGE_REPOSITORY") or source.repository
     if not named and not github_repository:
         raise KickoffError(
@@ -80,13 +94,13 @@ def build(
     store: Path,
     docker: Docker,
 ) -> Built:
-    """Make sure that the registry holds the image of ``commit``, and store its record.
+    """Make sure that the registry holds the image of ``commit``, or the artefact folder; store its record.
 
     Args:
         root: The project's folder.
         commit: The commit's full id.
         source: The service's image.
-        repository: Where it is pushed.
+        repository: As :func:`repository_of` says.
         platforms: What it shall run on; ``native`` stands for this machine's.
         store: The artefact folder.
         docker: Logged in where the image goes.
@@ -105,6 +119,8 @@ def build(
     wanted = tuple(sorted({buildx.native(docker) if name == NATIVE else name for name in platforms}))
     made = build_key.read(root, commit, source)
     tag = made.tag(wanted)
+    if source.over_ssh:
+        return _layout(root, made, repository, wanted, store=store, docker=docker)
     index = registry.find(docker, repository, tag)
     created = index is None
     built: tuple[str, ...] = ()
@@ -122,6 +138,64 @@ def build(
     return Built(asked, index, made, image.keep(store, asked), created, built, sentences, packages)
 
 
+def _layout(
+    root: Path, made: Recipe, repository: str, wanted: tuple[str, ...], *, store: Path, docker: Docker
+) -> Built:
+    """Build the image into the artefact folder, unless it is there."""
+    record = store / f"{made.tag(wanted)}.build.json"
+    digest, built = _known(record, store), tuple[str, ...]()
+    if not digest:
+        store.mkdir(parents=True, exist_ok=True)
+        layout.drop_damaged(store)
+        with _context(root, made) as context:
+            digest = buildx.export(
+                docker, buildx.builder(docker), made, context,
+                folder=store.absolute() / layout.FOLDER, repository=repository, platforms=wanted,
+                sbom=buildx.scanner(docker),
+            )  # fmt: skip
+        built = wanted
+    with layout_server.serving(layout.read(store, digest)) as server:
+        index = registry.find(docker, server.reference, digest)
+        if index is None:
+            raise KickoffError(f"the image {digest[:19]}… cannot be read", code=ExitCode.UNREACHABLE)
+        sentences, packages = _sboms(server.reference, index, store, docker)
+    write_atomic(record, json.dumps({"digest": digest}) + "\n")
+    asked = Image(digest, repository, made.commit, wanted)
+    return Built(asked, index, made, image.keep(store, asked), bool(built), built, sentences, packages)
+
+
+def _known(record: Path, store: Path) -> str:
+    """Return the digest that a build came to before; empty when the image is not there as it was."""
+    try:
+        digest = str(json.loads(record.read_text(encoding="utf-8"))["digest"])
+        layout.read(store, digest)
+    except (FileNotFoundError, ValueError, KeyError, TypeError, KickoffError):
+        return ""  # built anew
+    return digest
+
+
+@contextmanager
+def _context(root: Path, made: Recipe) -> Iterator[Path]:
+    """Yield a folder with what the builder may see, and nothing else."""
+    with tempfile.TemporaryDirectory(prefix="kickoff-context-") as folder:
+        context = Path(folder) / "context"
+        bundle.export(root, made.commit, context, made.paths)
+        _date_by_content(context)
+        yield context
+
+
+def _date_by_content(context: Path) -> None:
+    """Give each file a time that follows from its content, within three years of the epoch.
+
+    BuildKit takes a file for the one that it was sent last under this name, by whichever build, when size,
+    mode and time are the same; with one time for all it would build an old content into a new image.
+    """
+    for path in context.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            time = int.from_bytes(hashlib.sha256(path.read_bytes()).digest()[:7])
+            os.utime(path, ns=(time, time))
+
+
 def _make(
     root: Path, made: Recipe, repository: str, wanted: Sequence[str], docker: Docker
 ) -> tuple[Index, tuple[str, ...]]:
@@ -136,9 +210,7 @@ def _make(
     missing = tuple(platform for platform in wanted if platform not in digests)
     if missing:
         attach = buildx.scanner(docker)
-        with tempfile.TemporaryDirectory(prefix="kickoff-context-") as folder:
-            context = Path(folder) / "context"
-            bundle.export(root, made.commit, context, made.paths)
+        with _context(root, made) as context:
             for platform in missing:
                 digests[platform] = buildx.build(
                     docker, chosen, made, context, repository=repository, platform=platform, sbom=attach

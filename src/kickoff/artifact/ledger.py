@@ -72,12 +72,13 @@ class FolderLedger:
     Args:
         folder: The folder; made when something is written.
         environment: The environment whose proofs these are.
+        service: The service that they are of; empty for any.
     """
 
     settle = 0.0  # the lock is taken before a run does anything, and held until its proof is written
 
-    def __init__(self, folder: Path, environment: str) -> None:
-        self.folder, self._environment = folder, environment
+    def __init__(self, folder: Path, environment: str, service: str = "") -> None:
+        self.folder, self._environment, self._service = folder, environment, service
 
     def keep(self, statement: Mapping[str, Any]) -> Path:
         """Write a statement of :func:`kickoff.artifact.proof.state` durably; return its file.
@@ -87,7 +88,7 @@ class FolderLedger:
         """
         commit = _checked(str(statement.get("commit")))
         path = self._path(commit)
-        proof.read(statement, environment=self._environment, commit=commit, source=str(path))
+        self._read(statement, commit, path)
         self._make()
         document = {"sha256": _hash(statement), "statement": dict(statement)}
         write_atomic(path, json.dumps(document, indent=1) + "\n", 0o600)
@@ -109,7 +110,7 @@ class FolderLedger:
             raise proof.unusable(str(path), "it is damaged: it is no proof as they are written") from None
         if _hash(statement) != expected:
             raise proof.unusable(str(path), "it is damaged: its hash does not match what it says")
-        return proof.read(statement, environment=self._environment, commit=commit, source=str(path))
+        return self._read(statement, commit, path)
 
     def running(self, commit: str) -> list[Running]:
         """Return the runs in progress, as :class:`Ledger` says; what dead ones left is removed."""
@@ -143,6 +144,15 @@ class FolderLedger:
                 name.unlink(missing_ok=True)
             os.close(descriptor)
 
+    def _read(self, statement: object, commit: str, path: Path) -> Proof:
+        return proof.read(
+            statement,
+            environment=self._environment,
+            commit=commit,
+            source=str(path),
+            service=self._service,
+        )
+
     def _make(self) -> None:
         self.folder.mkdir(mode=0o700, parents=True, exist_ok=True)
 
@@ -152,7 +162,7 @@ class FolderLedger:
 
 def kept(service: str, environment: str) -> FolderLedger:
     """Return the proofs of an environment that this machine keeps beside its state."""
-    return FolderLedger(state_root(service, "proofs") / environment, environment)
+    return FolderLedger(state_root(service, "proofs") / environment, environment, service)
 
 
 def _run(text: bytes, path: Path) -> Running:

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
+from kickoff import naming
 from kickoff.artifact.bundle import checked
 from kickoff.artifact.ledger import Ledger, Running
 from kickoff.artifact.proof import Proof
@@ -151,10 +152,11 @@ def _ask(ledgers: Sequence[Ledger], commit: str) -> tuple[Proof | None, list[Run
     return None, running
 
 
-def proving_command(commit: str, environment: str, *, on_github: bool) -> str:
+def proving_command(commit: str, environment: str, *, on_github: bool, label: str = "") -> str:
     """Return the command that ships ``commit`` to ``environment``, and so proves it there."""
     if on_github:
-        return f"gh workflow run cd.yml -f environment={environment} -f release={commit}"
+        workflow = naming.file("cd", label)
+        return f"gh workflow run {workflow} -f environment={environment} -f release={commit}"
     return f"kickoff release --env {environment} --commit {commit}"
 
 

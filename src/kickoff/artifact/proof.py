@@ -19,7 +19,7 @@ class Proof:
         environment: Where the artefact was proved.
         commit: The commit it was built from, 40 hexadecimal digits.
         digest: The artefact, ``sha256:<hex>``.
-        repository: For an image, the registry and name it is kept under; empty for a bundle.
+        repository: For an image, the registry and name it is kept under; empty where no registry has it.
         release: The release id it had there.
         proved: When, ISO 8601 UTC.
         source: Where the statement was found: a file or the address of a run.
@@ -39,6 +39,7 @@ class Proof:
 def state(
     documents: Sequence[Evidence],
     *,
+    service: str,
     environment: str,
     digest: str,
     commit: str,
@@ -49,6 +50,7 @@ def state(
 
     Args:
         documents: All evidence of the run, oldest first.
+        service: Name of the service.
         environment: Where the artefact was deployed.
         digest: The artefact.
         commit: The commit it was built from.
@@ -79,6 +81,7 @@ def state(
         )
     return {
         "version": 1,
+        "service": service,
         "environment": environment,
         "digest": digest,
         "repository": checked_repository(repository) if repository else "",
@@ -91,7 +94,7 @@ def state(
     }
 
 
-def read(document: object, *, environment: str, commit: str, source: str) -> Proof:
+def read(document: object, *, environment: str, commit: str, source: str, service: str = "") -> Proof:
     """Return the proof in a statement, or refuse one that is damaged or speaks of something else.
 
     Args:
@@ -99,6 +102,8 @@ def read(document: object, *, environment: str, commit: str, source: str) -> Pro
         environment: Where the artefact must have been proved.
         commit: The commit it must have been built from.
         source: Where the statement was found.
+        service: The service it must be of, where it names one: earlier versions did not, and knew but one in
+            a repository.
 
     Raises:
         KickoffError: The statement cannot be trusted (exit code 1).
@@ -110,9 +115,14 @@ def read(document: object, *, environment: str, commit: str, source: str) -> Pro
         texts["repository"] = document.get("repository", "")
         if not all(isinstance(text, str) for text in texts.values()):
             raise ValueError("a field is no text")
-        for key, expected in (("environment", environment), ("commit", commit)):
-            if texts[key] != expected:
-                raise ValueError(f"its {key} is {texts[key][:80]!r}, not {expected!r}")
+        of = str(document.get("service", service))
+        for key, found, expected in (
+            ("service", of, service or of),
+            ("environment", texts["environment"], environment),
+            ("commit", texts["commit"], commit),
+        ):
+            if found != expected:
+                raise ValueError(f"its {key} is {found[:80]!r}, not {expected!r}")
         stages = document["stages"]
         if not isinstance(stages, Mapping) or not {"stage", "smoke-live"} <= set(stages):
             raise ValueError("it names no stages that passed")

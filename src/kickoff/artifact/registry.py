@@ -91,6 +91,8 @@ def find(docker: Docker, repository: str, name: str) -> Index | None:
 def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Iterator[Docker]:
     """Yield a Docker that is logged in to the registry of ``repository``, for as long as the block runs.
 
+    An empty repository is in no registry: the user's own logins are used, and no other is needed.
+
     With ``REGISTRY_USERNAME`` and ``REGISTRY_PASSWORD`` in ``environ`` the login goes into a folder of its
     own, which is removed at the end; the password travels by standard input alone and is kept from
     every command's environment. Without them, the user's own logins are used. ``REGISTRY_HOST`` names the
@@ -102,7 +104,7 @@ def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Itera
     username, password, registry = environ.get(USERNAME, ""), environ.get(PASSWORD, ""), host(repository)
     inherited = {k: v for k, v in github.child_environment(environ).items() if k not in (USERNAME, PASSWORD)}
     masking.hide(password)
-    if not username and not password:
+    if not repository or (not username and not password):
         yield Docker(inherited)
         return
     if not username or not password:

@@ -3,6 +3,9 @@
 Nothing between an object and its reader changes it: no attribute (``export-ignore``, ``export-subst``,
 ``eol``), no filter, no replacement and no configuration of whoever runs this. So a commit has the same
 content everywhere.
+
+git is asked in the project's folder, and all paths are those below it: a project may be a folder of a
+repository, and then nothing beside it is part of its content.
 """
 
 import shlex
@@ -11,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff import git
+from kickoff import git, masking
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.service import CONFIG, EVERYTHING, described_in
 
@@ -24,7 +27,7 @@ class Entry:
     """A file or link of a commit.
 
     Attributes:
-        path: Its path below the repository's top.
+        path: Its path in the project.
         object: Id of the object that holds its content, or a link's target.
         link: Whether it is a symbolic link.
         executable: Whether it may be executed.
@@ -39,13 +42,17 @@ class Entry:
 def resolve(root: Path, revision: str = "HEAD") -> str:
     """Return the full id of the commit that ``revision`` (branch, tag, commit) stands for.
 
+    For a project below the repository's top, that is the last commit which changed its folder: what others
+    commit beside it makes no other release of it, and asks for no other proof.
+
     Raises:
-        KickoffError: No repository, one that git refuses, no commit yet, or no such revision.
+        KickoffError: No repository, one that git refuses, no commit yet, no such revision, or one without
+            the project.
     """
     git.require_repository(root)
     found = git.run(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False)
     if found.returncode == 0 and not revision.startswith("-"):
-        return found.stdout.strip()
+        return _last_change(root, found.stdout.strip())
     if git.run(root, "rev-parse", "--verify", "--quiet", "HEAD", check=False).returncode != 0:
         raise KickoffError(
             "the repository has no commit yet, and only commits are shipped",
@@ -57,15 +64,36 @@ def resolve(root: Path, revision: str = "HEAD") -> str:
     )
 
 
+def _last_change(root: Path, commit: str) -> str:
+    below = git.below_top(root)
+    if not below:
+        return commit
+    # By first parents: a merge is what the branch got, and what its run was about.
+    changed = git.run(root, "rev-list", "-1", "--first-parent", commit, "--", EVERYTHING).stdout.strip()
+    if not changed or not holds(root, changed, ""):
+        raise KickoffError(
+            f"commit {commit[:7]} holds nothing of {below}, and only commits are shipped",
+            hint=f"git add . && git commit -m 'Add {below}'",
+        )
+    return changed
+
+
 def committed_at(root: Path, commit: str) -> str:
     """Return when ``commit`` was committed, ISO 8601; empty when it is not in this repository."""
     found = git.run(root, "show", "--no-patch", "--format=%cI", f"{commit}^{{commit}}", check=False)
     return found.stdout.strip() if found.returncode == 0 else ""
 
 
+def subject_of(root: Path, commit: str) -> tuple[str, str]:
+    """Return the first line of a commit's message and its author; empty when it is not in this repository."""
+    found = git.run(root, "show", "--no-patch", "--format=%s%x00%an", f"{commit}^{{commit}}", check=False)
+    subject, _, author = (found.stdout if found.returncode == 0 else "").partition("\0")
+    return masking.text(git.shown(subject).strip()[:200]), masking.text(git.shown(author).strip()[:200])
+
+
 def tree(root: Path, commit: str) -> str:
-    """Return the id of all that ``commit`` holds: two commits with the same content have the same."""
-    return git.run(root, "rev-parse", "--verify", f"{commit}^{{tree}}").stdout.strip()
+    """Return the id of all that ``commit`` holds of the project: the same content has the same."""
+    return git.run(root, "rev-parse", "--verify", f"{commit}:./").stdout.strip()
 
 
 def tags(root: Path, commit: str) -> list[str]:
@@ -74,7 +102,8 @@ def tags(root: Path, commit: str) -> list[str]:
 
 
 def changes(root: Path, paths: Sequence[str] = ()) -> list[str]:
-    """Return the files below ``paths`` (default: all) that differ from the last commit or are new."""
+    """Return the files below ``paths`` that differ from the last commit or are new, from the top folder."""
+    paths = paths or (EVERYTHING,)
     listed = git.run(root, "status", "--porcelain", "--untracked-files=all", "-z", "--", *paths).stdout
     entries = git.shown(listed).split("\0")
     changed, index = [], 0
@@ -87,7 +116,7 @@ def changes(root: Path, paths: Sequence[str] = ()) -> list[str]:
 
 def holds(root: Path, commit: str, path: str) -> bool:
     """Tell whether ``commit`` has a file or folder at ``path``."""
-    return git.run(root, "cat-file", "-e", f"{commit}:{path}", check=False).returncode == 0
+    return git.run(root, "cat-file", "-e", f"{commit}:./{path}", check=False).returncode == 0
 
 
 def shipped(root: Path, commit: str, paths: Sequence[str]) -> list[Entry]:
@@ -187,7 +216,7 @@ def checkout(root: Path, commit: str, folder: Path) -> None:
 def _listed(root: Path, commit: str, paths: Sequence[str]) -> tuple[list[Entry], list[str]]:
     if not paths:  # git would take that for everything
         return [], []
-    listed = git.run(root, "ls-tree", "-r", "-z", "--full-tree", commit, "--", *paths).stdout
+    listed = git.run(root, "ls-tree", "-r", "-z", commit, "--", *paths).stdout
     entries, submodules = [], []
     for line in filter(None, listed.split("\0")):
         facts, path = line.split("\t", 1)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from kickoff.evidence import Verdict, combine
+from kickoff.release.targets import HostNeeds
 
 ENGINE, COMPOSE, PYTHON = (28, 0), (2, 38), (3, 11)
 """The oldest versions that do; major and minor."""
@@ -108,6 +109,15 @@ def state(found: Mapping[str, Any]) -> list[Finding]:
     else:
         first = passed("state folder", path if found["there"] else f"{path}, made by the first release")
     return [first, _disk("state disk", found, STATE_FREE, "free some space, or set KICKOFF_STATE_ROOT")]
+
+
+def ports(needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding]:
+    """Judge every public port of a target by what its host said of itself."""
+    containers, state = facts.get("docker", {}).get("containers", {}), facts["state"]["path"]
+    return [
+        port(number, facts["ports"][str(number)], needs.proxy, containers.get(str(number), ()), state)
+        for number in needs.ports
+    ]
 
 
 def port(

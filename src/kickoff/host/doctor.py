@@ -16,7 +16,6 @@ from kickoff.environment.validation import Checked
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.host import checks, reach
 from kickoff.host.checks import Finding, failed, passed, unknown
-from kickoff.paths import STATE_HOME
 from kickoff.release import targets
 from kickoff.release.targets import HostNeeds
 
@@ -59,17 +58,8 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
     first = [_environment(name, checked), *target, checks.secrets(sorted(checked.deferred))]
     try:
         where = reach.address(checked.values.get("DEPLOY_HOST", ""))
-        answer = reach.ask(
-            where,
-            {
-                "state": _state(described, name, environ, remote=bool(where.host)),
-                "state_home": STATE_HOME,
-                "ports": list(needs.ports),
-                "names": list(needs.names),
-                "docker": needs.docker,
-                "networks": list(needs.networks),
-            },
-        )
+        state = _state(described, name, environ, remote=bool(where.host))
+        answer = reach.ask(where, reach.question(state, needs))
     except KickoffError as error:
         reason = "; ".join([str(error), *error.causes])
         return [
@@ -121,10 +111,7 @@ def _host(name: str, needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding
         findings += checks.docker(facts["docker"])
         findings += [checks.network(one, driver, name) for one, driver in facts["docker"]["networks"].items()]
     findings += checks.state(facts["state"])
-    for port in needs.ports:
-        found, containers = facts["ports"][str(port)], facts.get("docker", {}).get("containers", {})
-        holders = containers.get(str(port), [])
-        findings.append(checks.port(port, found, needs.proxy, holders, facts["state"]["path"]))
+    findings += checks.ports(needs, facts)
     findings += checks.names(facts["names"])
     return findings + [
         unknown("public name", f"{variable} is not set", f"export {variable}, {what}")

@@ -5,7 +5,8 @@ It takes no lock and changes nothing, so whatever it found right may be wrong la
 
 import os
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import replace
 from pathlib import Path
 
 from kickoff import service, stack
@@ -13,11 +14,12 @@ from kickoff.environment import loader, schema
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Verdict
 from kickoff.host import checks, reach
-from kickoff.paths import STATE_HOME, state_root
+from kickoff.paths import state_root
 from kickoff.release import targets
 from kickoff.release.session import STORE
 from kickoff.release.stores import open_store
 from kickoff.release.stores.lease import held_by
+from kickoff.release.targets import HostNeeds
 
 _LOOK_AGAIN = 1.0
 """Seconds between two looks at a lock."""
@@ -47,20 +49,23 @@ def require(
             the public port (4).
     """
     environ = stack.sources(name, root, environ)
-    values = _configuration(name, root, environ)
+    target = targets.chosen(root, name, environ)
+    values = _configuration(name, root, environ, with_secrets=not target.has_stack)
     if values.get("DEPLOY_HOST"):
         return
     folder = state_root(service.name_of(root), name, environ)
     _lock(folder, wait, tell)
-    _ports(name, root, values, environ, folder)
+    own = targets.own_port(root, name, values, environ).ports
+    _ports(name, target.host_needs(root, name, values, environ), folder, own)
 
 
-def _configuration(name: str, root: Path, environ: Mapping[str, str]) -> Mapping[str, str]:
+def _configuration(
+    name: str, root: Path, environ: Mapping[str, str], *, with_secrets: bool
+) -> Mapping[str, str]:
     """Return the values of an environment.
 
     Its secrets count where nothing makes any: those of a stack may be made in the run.
     """
-    with_secrets = not targets.chosen(root, name, environ).has_stack
     checked = loader.inspect(name, root, schema.read(root), environ, with_secrets=with_secrets)
     if checked.findings:
         raise loader.refusal(name, checked.findings)
@@ -81,25 +86,15 @@ def _lock(folder: Path, wait: float, tell: Callable[[str], object]) -> None:
         time.sleep(_LOOK_AGAIN)
 
 
-def _ports(
-    name: str, root: Path, values: Mapping[str, str], environ: Mapping[str, str], folder: Path
-) -> None:
-    needs = targets.chosen(root, name, environ).host_needs(root, name, values, environ)
-    question = {
-        "state": str(folder),
-        "state_home": STATE_HOME,
-        "ports": list(needs.ports),
-        "names": [],
-        "docker": needs.docker,
-        "networks": [],
-    }
+def _ports(name: str, needs: HostNeeds, folder: Path, own: Collection[int]) -> None:
+    """Refuse a public port that another program has; ``own`` are those that ``KICKOFF_PORT`` can move."""
+    question = reach.question(str(folder), replace(needs, names=(), networks=()))
     facts = reach.ask(reach.address(""), question).facts
-    for port in needs.ports:
-        holders = facts.get("docker", {}).get("containers", {}).get(str(port), [])
-        found = checks.port(port, facts["ports"][str(port)], needs.proxy, holders, facts["state"]["path"])
+    for port, found in zip(needs.ports, checks.ports(needs, facts), strict=True):
         if found.verdict is Verdict.FAIL:
+            another = f"stop that program, or choose another port: KICKOFF_PORT={port + 1}"
             raise KickoffError(
                 f"port {port}, where {name} is served, is {found.detail}",
                 code=ExitCode.UNREACHABLE,
-                hint=f"stop that program, or choose another port: KICKOFF_PORT={port + 1}",
+                hint=another if port in own else found.fix,
             )

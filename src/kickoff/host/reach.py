@@ -11,6 +11,8 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.paths import STATE_HOME
+from kickoff.release.targets import HostNeeds
 
 _TIMEOUT = 120.0
 _CONNECT = 10
@@ -65,6 +67,18 @@ def address(text: str) -> Address:
             "DEPLOY_HOST is no address of a host", hint="write it as ssh://user@host or ssh://user@host:port"
         )
     return Address(parts.hostname or "", parts.username or "", port)
+
+
+def question(state: str, needs: HostNeeds) -> dict[str, Any]:
+    """Return the question for an environment's state folder and for what its target needs of the host."""
+    return {
+        "state": state,
+        "state_home": STATE_HOME,
+        "ports": list(needs.ports),
+        "names": list(needs.names),
+        "docker": needs.docker,
+        "networks": list(needs.networks),
+    }
 
 
 def ask(where: Address, question: dict[str, Any]) -> Answer:

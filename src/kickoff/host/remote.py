@@ -2,7 +2,8 @@
 
 With ``DEPLOY_HOST=ssh://user@host`` the files of the project and of the pipeline go to that host, and the
 same verb runs there: state, lock, fence, containers and the addresses of the checks are all local to it.
-The secrets travel on standard input; evidence, outputs and summary come back.
+The secrets travel on standard input; evidence, outputs and summary come back. An image that no registry has
+is served on this machine's loopback, and the host reaches it through the connection.
 """
 
 import argparse
@@ -22,7 +23,9 @@ from pathlib import Path
 from typing import BinaryIO
 
 from kickoff import bootstrap, git, github, service, stack
-from kickoff.artifact import admission, bundle, source
+from kickoff.artifact import admission, bundle, layout, source
+from kickoff.artifact import image as images
+from kickoff.artifact.layout_server import SOURCE, ImageServer, serving
 from kickoff.environment import secret_source
 from kickoff.environment.schema import read as read_schema
 from kickoff.environment.sops import Sealed
@@ -42,7 +45,7 @@ _HERE = ("KICKOFF_STATE_ROOT", "KICKOFF_VENV", "KICKOFF_ARTIFACT_DIR", "KICKOFF_
 _KEYS = ("DEPLOY_KNOWN_HOSTS", "DEPLOY_SSH_KEY")
 _CONNECTION_LOST = 255
 _ARTIFACTS = ".kickoff/artifacts"
-_PROGRAM, _LOCKS = "pipeline/src/kickoff", "pipeline/requirements"
+_PROGRAM, _LOCKS, _PROJECT = "pipeline/src/kickoff", "pipeline/requirements", "project"
 
 
 def hand_over(address: str, arguments: argparse.Namespace, words: Sequence[str], root: Path) -> int:
@@ -63,6 +66,7 @@ def hand_over(address: str, arguments: argparse.Namespace, words: Sequence[str],
     artifacts = sorted(store.glob(f"{digest}.*")) if digest.isalnum() else []
     with (
         _proofs(arguments, root) as proofs,
+        _image(store, artifacts) as image,
         connection(address) as host,
         pack(root, artifacts, proofs, _given(arguments, "commit")) as packed,
     ):
@@ -70,10 +74,12 @@ def hand_over(address: str, arguments: argparse.Namespace, words: Sequence[str],
         results = f"{_FOLDER}/run-{secrets.token_hex(8)}"
         host.receive(packed, folder)
         home = host.ask("pwd").strip()
+        if image is not None:
+            order[SOURCE] = f"127.0.0.1:{host.forward_back(image.server_port)}/{image.name}"
         line = {
             "program": f"{home}/{folder}/{_PROGRAM}",
             "arguments": list(words),
-            "folder": f"{home}/{folder}/project",
+            "folder": f"{home}/{folder}/{_place(root)}",
             "environment": order,
             "results": f"{home}/{results}",
             "files": _FILES,
@@ -100,6 +106,8 @@ class Packed:
 def pack(root: Path, artifacts: Sequence[Path], proofs: Sequence[Path], commit: str) -> Iterator[Packed]:
     """Yield a tar of the pipeline, the project's files and history as far as it is needed, and the artefact.
 
+    A project below its repository's top stands there in the same place, without what is beside it.
+
     Args:
         root: The project.
         artifacts: The files of the artefact that is shipped: a bundle, or the record of an image.
@@ -109,11 +117,12 @@ def pack(root: Path, artifacts: Sequence[Path], proofs: Sequence[Path], commit: 
     head = source.resolve(root)
     wanted = sorted({head, source.resolve(root, commit or "HEAD")})
     known = git.run(root, "ls-files", "-z", "--cached").stdout.split("\0")
-    members = {f"project/{name}": root / name for name in filter(None, known)}
+    place = _place(root)
+    members = {f"{place}/{name}": root / name for name in filter(None, known)}
     for folder, source_folder in ((_PROGRAM, bootstrap.PACKAGE), (_LOCKS, bootstrap.LOCKS)):
         found = [path for path in sorted(Path(source_folder).rglob("*")) if "__pycache__" not in path.parts]
         members |= {f"{folder}/{path.relative_to(source_folder)}": path for path in found}
-    members |= {f"project/{_ARTIFACTS}/{path.name}": path for path in artifacts}
+    members |= {f"{place}/{_ARTIFACTS}/{path.name}": path for path in artifacts}
     members |= {f"{admission.CARRIED}/{path.name}": path for path in proofs}
     members = {name: path for name, path in sorted(members.items()) if path.is_file()}
     digest = hashlib.sha256(json.dumps([head, wanted]).encode())
@@ -123,10 +132,12 @@ def pack(root: Path, artifacts: Sequence[Path], proofs: Sequence[Path], commit: 
     with tempfile.TemporaryDirectory(prefix="kickoff-hand-") as folder:
         history = Path(folder) / "history"
         git.run(root, "init", "--quiet", str(history))
-        git.run(history, "fetch", "--quiet", "--depth=1", f"file://{root.resolve()}", *wanted)
-        git.run(history, "update-ref", "--no-deref", "HEAD", head)
+        git.run(history, "fetch", "--quiet", "--depth=1", f"file://{git.top(root).resolve()}", *wanted)
+        # On the branch that HEAD names, too: git takes a folder without any ref for no repository, as a tar
+        # of files has no empty folders.
+        git.run(history, "update-ref", "HEAD", head)
         objects = history / ".git"
-        members |= {f"project/.git/{p.relative_to(objects)}": p for p in objects.rglob("*") if p.is_file()}
+        members |= {f"{_PROJECT}/.git/{p.relative_to(objects)}": p for p in objects.rglob("*") if p.is_file()}
         packed = Path(folder) / "handed.tar"
         with tarfile.open(packed, "w") as tar:
             for name, path in members.items():
@@ -181,6 +192,30 @@ class Host:
         old = f"ls -1dt {_FOLDER}/*/ | grep -v run- | tail -n +11 | xargs -r rm -r"
         with packed.path.open("rb") as stream:
             self._call(f"{unpack} && {old}", stream)
+
+    def forward_back(self, port: int) -> int:
+        """Let the host reach a port of this machine's loopback; return the port of its own for that.
+
+        Raises:
+            KickoffError: The host allows no such thing (exit 4).
+        """
+        forward = ["-O", "forward", "-R", f"127.0.0.1:0:127.0.0.1:{port}", self.where.name]
+        done = subprocess.run(
+            [*self.command[:-1], *forward],
+            capture_output=True,
+            encoding="utf-8",
+            errors="replace",
+            check=False,
+        )
+        if done.returncode != 0 or not done.stdout.strip().isdecimal():
+            raise KickoffError(
+                f"{self.where.name} does not let the image in: it forwards no port back",
+                code=ExitCode.UNREACHABLE,
+                causes=done.stderr.strip().splitlines()[-1:],
+                hint="set `AllowTcpForwarding remote` (or yes) for this user in its sshd_config; "
+                "or use a registry: `image.transport: registry`",
+            )
+        return int(done.stdout)
 
     def run(self, line: str, order: str) -> int:
         """Run a command there with its output here; return its exit code.
@@ -260,6 +295,18 @@ def _proofs(arguments: argparse.Namespace, root: Path) -> Iterator[list[Path]]:
         yield admission.carry(root, service.load(root), name, commit, Path(folder), reason=reason)
 
 
+@contextmanager
+def _image(store: Path, artifacts: Sequence[Path]) -> Iterator[ImageServer | None]:
+    """Serve the artefact, when it is an image that no registry has; it is compared with its digest first."""
+    record = next((path.name for path in artifacts if path.name.endswith(images.RECORD)), "")
+    image = images.find(store, f"sha256:{record.removesuffix(images.RECORD)}") if record else None
+    if image is None or image.in_registry:
+        yield None
+        return
+    with serving(layout.read(store, image.digest)) as server:
+        yield server
+
+
 def _environment(name: str, root: Path) -> dict[str, str]:
     """Return what the verb is given there: secrets, the caller's choices, and the run it belongs to."""
     values = github.run_environment()
@@ -281,6 +328,11 @@ def _environment(name: str, root: Path) -> dict[str, str]:
     named = targets.chosen(root, name).variables(root, name)
     values |= {key: os.environ[key] for key in named if os.environ.get(key) and key not in values}
     return values | {HANDED_OVER: "1"}
+
+
+def _place(root: Path) -> str:
+    """Return where the project stands on the host, below the folder that it is sent in."""
+    return "/".join(filter(None, (_PROJECT, git.below_top(root))))
 
 
 def _digest(path: Path) -> str:

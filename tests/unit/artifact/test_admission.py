@@ -6,12 +6,13 @@ from pathlib import Path
 import pytest
 
 from kickoff import service
-from kickoff.artifact import admission
+from kickoff.artifact import admission, source
 from kickoff.artifact.github_ledger import GitHubLedger
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.artifact.promotion import Decision, Standing
 from kickoff.environments import DEFAULT
 from kickoff.errors import KickoffError
+from tests.repository import Repository
 from tests.unit.artifact.test_ledger import COMMIT, DIGEST, STATEMENT
 
 DEMO = replace(service.load(Path(__file__).resolve().parents[3]), name="demo", environments=DEFAULT)
@@ -100,7 +101,7 @@ def test_on_github_it_asks_there_and_on_a_host_it_reads_what_was_carried(
     def found() -> list[type]:
         return [type(one) for one in admission.ledgers(tmp_path, DEMO, "production", COMMIT)]
 
-    monkeypatch.setattr(admission, "tags", lambda *_: [])
+    monkeypatch.setattr(source, "tags", lambda *_: [])
     assert found() == [FolderLedger]
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
     monkeypatch.setenv("GITHUB_REPOSITORY", "o/r")
@@ -115,13 +116,21 @@ def test_on_github_it_asks_there_and_on_a_host_it_reads_what_was_carried(
     monkeypatch.delenv("ACT")
     monkeypatch.delenv("RUNNER_ENVIRONMENT")
     monkeypatch.setenv("KICKOFF_HANDED_OVER", "1")
-    assert found() == [FolderLedger, FolderLedger]
+    Repository(tmp_path / "handed")
+    assert [type(one) for one in admission.ledgers(tmp_path / "handed", DEMO, "production", COMMIT)] == [
+        FolderLedger,
+        FolderLedger,
+    ]
 
 
+@pytest.mark.parametrize("below", ["", "services/demo"])
 def test_a_runner_carries_its_proof_to_the_host_which_reads_it_again(
-    tmp_path: Path, proofs: FolderLedger, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, proofs: FolderLedger, monkeypatch: pytest.MonkeyPatch, below: str
 ) -> None:
-    handed, project = tmp_path / "handed", tmp_path / "handed" / "project"
+    handed = tmp_path / "handed"
+    handed.mkdir()
+    project = Repository(handed / "project").root / below
+    project.mkdir(parents=True, exist_ok=True)
 
     def carry(environment: str = "production") -> list[Path]:
         folder = handed / admission.CARRIED

@@ -1,16 +1,21 @@
 """The build of a service: in a clean checkout, once for what it is made of, and answered where it fails."""
 
+import json
 import os
 from pathlib import Path
 
 import pytest
 
 from kickoff.artifact import bundle, source
-from kickoff.artifact.build_steps import BuildFailed, Steps
+from kickoff.artifact.build_failure import BuildFailed
+from kickoff.artifact.build_steps import Steps
 from kickoff.artifact.bundle import Bundle
+from kickoff.cli import main
+from kickoff.description import BuildStep
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.service import BuildStep, parse
+from kickoff.service import parse
 from tests.unit.artifact.repositories import Repository, commit
+from tests.unit.processes import assert_gone
 
 AT = "kickoff.yml:4"
 MAKE = "mkdir -p dist/bin && cat app/main.py > dist/main.js && ln -s main.js dist/link && echo x >> $COUNT"
@@ -77,6 +82,24 @@ def test_a_build_runs_once_for_what_it_is_made_of(
     assert (tmp_path / "other").read_text() == "x\n"
 
 
+def test_the_key_of_a_build_is_no_place_to_try_secrets_on(
+    repository: Repository, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root, steps = repository("one"), Steps((step(MAKE, "dist"),), ("TOKEN",))
+    given = {"TOKEN": "hunter2"}
+    hashed: list[str] = []
+    dumps = json.dumps
+
+    def spy(parts: object, **options: bool) -> str:
+        hashed.append(str(parts))
+        return dumps(parts, sort_keys=options["sort_keys"])
+
+    monkeypatch.setattr("kickoff.artifact.build_steps.json.dumps", spy)
+    steps.key(root, source.resolve(root), ["."], given)
+    assert "hunter2" not in hashed[0]
+    assert "TOKEN" in hashed[0]
+
+
 def test_a_damaged_bundle_is_built_anew(repository: Repository, tmp_path: Path) -> None:
     root = repository("one")
     first = build(root, tmp_path, step(MAKE, "dist"))
@@ -109,6 +132,28 @@ def test_a_failure_is_shown_with_its_line_and_its_last_words(
         build(repository("one"), tmp_path, given)
     assert (caught.value.code, caught.value.at, caught.value.log) == (ExitCode.REJECTED, AT, log)
     assert list((tmp_path / "store").iterdir()) == []
+
+
+def test_a_failed_build_leaves_evidence_with_its_last_words(
+    repository: Repository, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = repository("one")
+    build = "build: [{run: [sh, -c, 'echo why; exit 3'], outputs: [dist]}]"
+    (root / "kickoff.yml").write_text(f"name: things\nrun: x\nhealth: /h\n{build}\n")
+    commit(root)
+    monkeypatch.chdir(root)
+    monkeypatch.setenv("KICKOFF_EVIDENCE_DIR", str(tmp_path / "evidence"))
+    assert main.main(["build"]) == 1
+    document = json.loads((tmp_path / "evidence" / "build.json").read_text())
+    assert (document["verdict"], document["log_tail"]) == ("fail", ["why"])
+    assert [rule["id"] for rule in document["rules"]] == ["build.steps"]
+    assert document["facts"] == {"kind": "bundle", "commit": source.resolve(root)}
+
+
+def test_a_build_does_not_wait_for_what_a_step_leaves_running(repository: Repository, tmp_path: Path) -> None:
+    script = "mkdir dist && touch dist/x; sleep 600 & echo $! > $COUNT"
+    assert build(repository("one"), tmp_path, step(script, "dist", seconds=30)).created
+    assert_gone(int((tmp_path / "count").read_text()))
 
 
 def test_a_missing_program_is_named(repository: Repository, tmp_path: Path) -> None:

@@ -481,3 +481,25 @@ def test_a_lasting_runner_finds_its_own_proof_without_asking_github(github: GitH
     # A runner of GitHub's has no folder that lasts: what lies there proves nothing.
     github.refuse(ARTIFACTS, 403, "no")
     assert require(github, tmp_path, **more).returncode == 4
+
+
+def test_a_project_has_a_workflow_and_proofs_of_its_own(github: GitHub) -> None:
+    path, shipped = ".github/workflows/cd-api.yml", "e" * 40
+
+    def about(sha: str) -> str:
+        return COMMIT if sha == shipped else sha
+
+    made = GitHubLedger("o/r", "main", STAGING, service="api", label="api", commit_of=about)
+    runs, artifacts = (
+        one.replace("cd.yml", "cd-api.yml").replace("=proof-", "=proof-api-") for one in (RUNS, ARTIFACTS)
+    )
+    run = RUN | {"path": path, "head_sha": shipped}
+    github.answer(runs, {"workflow_runs": [run | {"status": "in_progress", "conclusion": None}]})
+    assert len(made.running(COMMIT)) == 1, "it runs on a later commit, which changed nothing here"
+    github.answer(comparison(shipped), {"status": "behind"})
+    offer(github, run=run, statement=STATEMENT | {"service": "api"}, name=f"proof-api-staging-{COMMIT}")
+    github.answer(artifacts, github.answers[ARTIFACTS])
+    found = made.find(COMMIT)
+    assert found is not None and found.statement["service"] == "api"
+    github.answer(f"GET {HERE}/runs/{run['id']}", run | {"path": ".github/workflows/cd.yml"})
+    assert made.find(COMMIT) is None, "a run of another workflow proves nothing here"

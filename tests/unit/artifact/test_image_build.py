@@ -10,7 +10,9 @@ from typing import Any
 import pytest
 
 from kickoff.artifact import buildx, image, image_build, sbom
-from kickoff.artifact.buildx import Builder, BuildFailed
+from kickoff.artifact.build_failure import BuildFailed
+from kickoff.artifact.build_key import Recipe
+from kickoff.artifact.buildx import Builder
 from kickoff.artifact.image_build import Built
 from kickoff.artifact.registry import PlatformImage
 from kickoff.docker_cli import Docker
@@ -107,6 +109,42 @@ def test_a_silent_engine_is_unreachable(stub: Stub) -> None:
     with pytest.raises(KickoffError, match="docker info") as caught:
         buildx.builder(Docker(stub.ready()))
     assert caught.value.code is ExitCode.UNREACHABLE
+
+
+def test_a_file_of_another_content_has_another_time_and_of_the_same_the_same(tmp_path: Path) -> None:
+    """The builder takes a file of the same name, size and time for the one that it has already."""
+
+    def times(*contents: str) -> list[int]:
+        for number, content in enumerate(contents):
+            (tmp_path / f"{number}").write_text(content)
+        image_build._date_by_content(tmp_path)
+        return [path.stat().st_mtime_ns for path in sorted(tmp_path.iterdir())]
+
+    morning, evening = times("Good morning", "Good evening")
+    assert morning != evening
+    assert times("Good morning", "Good evening") == [morning, evening]
+    assert 0 <= morning // 10**9 < 3 * 366 * 86_400
+
+
+def test_a_builder_that_goes_by_size_and_time_meets_every_change(
+    stub: Stub, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[tuple[int, int]] = []
+    real = buildx.build
+
+    def watched(docker: Docker, builder: Builder, made: Recipe, context: Path, **options: Any) -> str:
+        found = (context / "app" / "main").stat()
+        seen.append((found.st_size, found.st_mtime_ns))
+        return real(docker, builder, made, context, **options)
+
+    monkeypatch.setattr(buildx, "build", watched)
+    pushed(stub)
+    for content in ("1\n", "2\n", "1\n"):
+        commit(project, app__main=content, other=f"commit {len(seen)}\n")
+        build(stub, project, "native")
+    first, changed, back = seen
+    assert changed[0] == first[0] and changed[1] != first[1]
+    assert back == first
 
 
 def test_a_build_sees_the_commit_alone_and_leaves_a_record(stub: Stub, project: Path) -> None:

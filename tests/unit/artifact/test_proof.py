@@ -1,8 +1,11 @@
 """The statement that an artefact is proved, and everything that stands in its way."""
 
+from pathlib import Path
+
 import pytest
 
 from kickoff.artifact import proof
+from kickoff.artifact.ledger import FolderLedger
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 from tests.unit.artifact.test_ledger import COMMIT, STATEMENT
@@ -20,6 +23,7 @@ def document(stage: str, verdict: Verdict = Verdict.PASS, release: str = "r1", *
 def state(*documents: Evidence) -> dict[str, object]:
     return proof.state(
         documents,
+        service="demo",
         environment="staging",
         digest="sha256:0",
         commit="abc",
@@ -134,3 +138,22 @@ def test_a_statement_without_a_promotion_is_refused_however_it_was_written(*, ch
         with pytest.raises(KickoffError, match="it names no promotion that passed") as error:
             read(promoted=promoted)
         assert error.value.code == 1
+
+
+def test_a_proof_names_its_service_and_is_refused_for_another(tmp_path: Path) -> None:
+    statement = STATEMENT | {"service": "api"}
+
+    def read(of: object, service: str) -> proof.Proof:
+        return proof.read(of, environment="staging", commit=COMMIT, source="a file", service=service)
+
+    assert read(statement, "api").statement["service"] == "api"
+    assert read(STATEMENT, "api").digest, "those of earlier versions name none"
+    with pytest.raises(KickoffError, match="its service is 'api', not 'web'") as error:
+        read(statement, "web")
+    assert error.value.code == 1
+    kept = FolderLedger(tmp_path, "staging", "web")
+    with pytest.raises(KickoffError, match="its service is 'api', not 'web'"):
+        kept.keep(statement)
+    FolderLedger(tmp_path, "staging", "api").keep(statement)
+    with pytest.raises(KickoffError, match="its service is 'api', not 'web'"):
+        kept.find(COMMIT)

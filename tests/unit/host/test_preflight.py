@@ -10,15 +10,17 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from kickoff.cli.main import main
 from kickoff.cli.run import deploy
+from kickoff.errors import KickoffError
 from kickoff.host import preflight
-from kickoff.pipeline.inputs import Folders
 from kickoff.release.stores import open_store
 from kickoff.release.stores.lease import Lease, Owner
+from kickoff.release.targets import HostNeeds
 from kickoff.release.targets.ports import free_port
 from tests.e2e.project import Project
 
@@ -42,11 +44,19 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project
     monkeypatch.chdir(made.root)
     monkeypatch.setattr(deploy, "_act", lambda venv: venv)
 
-    def begin(_root: Path) -> None:
+    def begin(*_: object) -> None:
         raise Begun
 
-    monkeypatch.setattr(Folders, "create", begin)
+    monkeypatch.setattr(deploy, "_run", begin)
     yield made
+
+
+def outcome_of(project: Project) -> dict[str, Any]:
+    """What the report says of the run that was refused; nothing of it is left but that."""
+    assert {path.name for path in (project.root / ".kickoff" / "runs").iterdir() if path.is_dir()} == {"1"}
+    text = (project.root / ".kickoff" / "runs" / "1" / "report" / "outcome.json").read_text("utf-8")
+    document: dict[str, Any] = json.loads(text)
+    return document
 
 
 def held(project: Project, seconds: float = 60, pid: int = 0) -> Lease:
@@ -66,8 +76,8 @@ def test_a_lock_that_is_held(project: Project, capsys: pytest.CaptureFixture[str
     began = time.monotonic()
     assert main(["deploy"]) == 75
     assert time.monotonic() - began < 5
-    assert "somebody@elsewhere is releasing" in capsys.readouterr().err
-    assert not (project.root / ".kickoff").exists()
+    assert "somebody@elsewhere is releasing" in capsys.readouterr().out
+    assert outcome_of(project)["exit_code"] == 75
 
 
 def test_a_lock_is_waited_for_as_asked(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
@@ -98,10 +108,18 @@ def test_a_port_of_another_program(project: Project, capsys: pytest.CaptureFixtu
         other.bind(("127.0.0.1", project.port))
         other.listen()
         assert main(["deploy"]) == 4
-    said = capsys.readouterr().err
-    assert f"error: port {project.port}, where development is served, is taken by" in said
+    said = capsys.readouterr().out
+    assert f"why       port {project.port}, where development is served, is taken by" in said
     assert f"KICKOFF_PORT={project.port + 1}" in said
-    assert not (project.root / ".kickoff").exists()
+    assert outcome_of(project)["exit_code"] == 4
+
+
+def test_a_port_that_no_variable_of_ours_moves(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        with pytest.raises(KickoffError, match=f"port {port}, where production is served") as caught:
+            preflight._ports("production", HostNeeds(ports=[port]), tmp_path, ())
+    assert caught.value.hint == "stop it, or choose another port for the environment"
 
 
 LISTENS = "import socket, sys; s = socket.create_server(('127.0.0.1', int(sys.argv[1]))); print(1, flush=True); s.accept()"
@@ -141,10 +159,10 @@ def test_a_wrong_value_in_the_file(project: Project, capsys: pytest.CaptureFixtu
     project.set(BAKE_TIME="soon")
     project.commit()
     assert main(["deploy"]) == 2
-    said = capsys.readouterr().err
+    said = capsys.readouterr().out
     assert "development cannot be loaded: 1 problem" in said
     assert "configs/environments/development.env:" in said
-    assert not (project.root / ".kickoff").exists()
+    assert outcome_of(project)["exit_code"] == 2
 
 
 def test_a_secret_that_is_not_given(
@@ -156,7 +174,7 @@ def test_a_secret_that_is_not_given(
         main(["deploy"])
     monkeypatch.delenv("API_KEY")
     assert main(["deploy"]) == 2
-    assert "API_KEY" in capsys.readouterr().err
+    assert "API_KEY" in capsys.readouterr().out
 
 
 def test_of_another_host_only_the_configuration_is_looked_at(project: Project) -> None:
