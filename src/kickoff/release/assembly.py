@@ -31,7 +31,7 @@ def assemble(
     """
     shutil.rmtree(folder, ignore_errors=True)
     folder.mkdir(mode=0o700)
-    session.target.unpack(artifact, digest, folder)
+    sent = session.target.unpack(artifact, digest, folder)
     service, environment = session.service, session.environment
     document: dict[str, Any] = {
         "release": "",
@@ -43,6 +43,8 @@ def assemble(
         "requirements": service.requirements,
         "commit": commit,
         "committed": source.committed_at(root, commit),
+        "subject": source.subject_of(root, commit)[0],
+        "arrival": dict(sent),
     }
     # The target installs and asks for the schema revision by this description, so it is written twice.
     write_atomic(folder / DESCRIPTION, json.dumps(document, indent=1))

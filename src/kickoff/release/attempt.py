@@ -1,14 +1,17 @@
 """One command on an environment, and the handle of the attempt it works on."""
 
+import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from kickoff import github
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, now
+from kickoff.paths import user
 from kickoff.release.progress import Progress
 from kickoff.release.session import Session
 from kickoff.release.stores import StateStore, Transaction
@@ -40,11 +43,13 @@ class Run:
     Attributes:
         session: The environment.
         root: The project whose configuration is read.
+        tell: Called with what people should know while it waits.
         timeline: Events of this command, for the evidence.
     """
 
     session: Session
     root: Path
+    tell: Callable[[str], object] = lambda _: None
     timeline: list[dict[str, Any]] = field(default_factory=list)
 
     @property
@@ -61,6 +66,14 @@ class Run:
     def who(self) -> str:
         """Whoever gave the command, for people."""
         return self.session.owner(working=False).who
+
+    @property
+    def caller(self) -> dict[str, str]:
+        """Whoever gave the command, and the run it belongs to, for the history; unknown ones are left out."""
+        context, evidence = github.context(), os.environ.get("KICKOFF_EVIDENCE_DIR", "")
+        run = context.run_url or (str(Path(evidence).parent) if "runs" in Path(evidence).parts else "")
+        known = {"by": self.who, "actor": context.actor or user(), "run": run}
+        return {key: text for key, text in known.items() if text}
 
     def log(self, event: str, step: str, **data: Any) -> None:  # noqa: ANN401 - events are open JSON objects
         """Add an event to the timeline."""

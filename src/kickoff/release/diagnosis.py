@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from kickoff import logs
 from kickoff.environment.schema import FOLDER
 from kickoff.probing.readiness import Readiness
 from kickoff.service import Service
@@ -73,4 +74,4 @@ def _misnamed(found: Readiness, service: Service) -> Diagnosis:
 def _ended(seen: Symptoms, service: Service) -> Diagnosis:
     if any(_TAKEN.search(line) for line in seen.log):
         return Diagnosis("it asked for a port that is in use", service.command_at, _LISTEN)
-    return Diagnosis("", service.command_at, "the last lines of its log say why")
+    return Diagnosis(logs.essence(seen.log), service.command_at, "its log says why")

@@ -7,6 +7,7 @@ instruction is finished or undone by the next command. Each segment is a module 
 the way back that they share.
 """
 
+from collections.abc import Callable
 from pathlib import Path
 
 from kickoff.errors import KickoffError
@@ -26,11 +27,12 @@ class Engine:
     Args:
         session: The environment.
         root: The project whose configuration is read.
+        tell: Called with what people should know while a command waits.
     """
 
-    def __init__(self, session: Session, root: Path) -> None:
+    def __init__(self, session: Session, root: Path, tell: Callable[[str], object] = lambda _: None) -> None:
         self.session, self.root = session, root
-        self._run = Run(session, root)
+        self._run = Run(session, root, tell)
 
     def stage(
         self,

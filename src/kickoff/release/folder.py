@@ -23,6 +23,11 @@ def passed(folder: Path, environ: Mapping[str, str] = os.environ) -> dict[str, s
     return {name: environ[name] for name in describe(folder).get("passed", ()) if name in environ}
 
 
+def workers_of(folder: Path) -> dict[str, Any]:
+    """Return the workers of a release by name: each one's command, health command, file and line."""
+    return dict(describe(folder).get("workers", {}))
+
+
 def hide_recorded(releases: Path) -> None:
     """Hide the secrets of every kept release: what runs may have older ones than those of today."""
     for folder in releases.glob("*"):

@@ -19,6 +19,7 @@ from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from kickoff.evidence import RuleResult, Verdict
+from kickoff.evidence.rules import WITHIN_NOISE
 from kickoff.probing.prober import ProbeCounts
 from kickoff.release.exact_tests import binomial_tail, fisher_greater, placement_tail
 from kickoff.release.routers import Traffic
@@ -109,6 +110,8 @@ def judge(candidate: Observation, live: Observation | None, limits: Limits, look
     """
     alpha = spending(look)
     return [
+        # Before the errors, which it explains: the first rule that fails is what people are told.
+        _ceiling("judge.restarts", "restarts", candidate.restarts, 0, "", 1),
         _share(
             "judge.error-rate",
             "error rate",
@@ -129,7 +132,6 @@ def judge(candidate: Observation, live: Observation | None, limits: Limits, look
             for name, q in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99))
         ),
         _release(candidate.probe),
-        _ceiling("judge.restarts", "restarts", candidate.restarts, 0, "", 1),
         _usage(
             "judge.memory",
             "memory",
@@ -153,10 +155,10 @@ def _share(  # noqa: PLR0917
     unit: str = "",
     otherwise: str = "no request was seen",
 ) -> RuleResult:
-    threshold = f"{limit:.2%}{' ' + unit if unit else ''}"
+    threshold = f"{limit:.2%}"
     if total == 0:
         return RuleResult(identity, rule, Verdict.INCONCLUSIVE, "no data", threshold, 0, otherwise)
-    measured = f"{bad / total:.2%} ({bad} of {total})"
+    measured = f"{bad / total:.2%} ({bad} of {total}){' ' + unit if unit else ''}"
 
     def result(verdict: Verdict, reason: str = "") -> RuleResult:
         return RuleResult(identity, rule, verdict, measured, threshold, total, reason)
@@ -212,7 +214,8 @@ def _compare(  # noqa: PLR0917
     if p < alpha:
         reason = f"Fisher's exact p {p:.1e}"
         return RuleResult(identity, rule, Verdict.FAIL, measured, threshold, total + other_total, reason)
-    return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total + other_total)
+    finding = WITHIN_NOISE if bad * other_total > other_bad * total else ""
+    return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total + other_total, finding=finding)
 
 
 def _errors_against_live(candidate: Observation, live: Observation | None, alpha: float) -> RuleResult:
@@ -312,7 +315,7 @@ def _p95(candidate: Observation, limit: float, alpha: float) -> RuleResult:
     slow, total = candidate.traffic.slower_than(limit), candidate.traffic.timed
     if candidate.traffic.requests and not total:
         why = "no request's duration was measured"
-        return RuleResult(identity, rule, Verdict.INCONCLUSIVE, "no data", "5.00% slower", 0, why)
+        return RuleResult(identity, rule, Verdict.INCONCLUSIVE, "no data", "5.00%", 0, why)
     if total >= MINIMUM_SAMPLES:
         return _share(identity, rule, slow, total, 0.05, alpha, unit="slower")
     slow, total = slow + candidate.probe.slow, total + candidate.probe.probes
@@ -348,7 +351,8 @@ def _slower(
             total,
             f"{slow} of {total} beyond {bound * 1000:.0f} ms (p {p:.1e})",
         )
-    return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total)
+    finding = WITHIN_NOISE if candidate.traffic.quantile(q) > bound else ""
+    return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total, finding=finding)
 
 
 def _milliseconds(traffic: Traffic, q: float) -> str:

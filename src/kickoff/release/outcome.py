@@ -5,7 +5,6 @@ from typing import Any
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine
 from kickoff.release.attempt import Rejected, Run
-from kickoff.release.stores.lease import TakenBack
 
 _OUTCOMES = {ExitCode.ROLLBACK_FAILED: "rollback-failed", ExitCode.INTERRUPTED: "interrupted"}
 _RULES = {
@@ -60,18 +59,11 @@ def evidence(
 def refusal(run: Run, stage: str, started: str, error: KickoffError) -> Evidence:
     """Return the evidence of a phase that ended in an error before it could leave any of its own."""
     outcome = _OUTCOMES.get(error.code, "refused")
-    taken = {"taken_by": error.by, "taken_at": error.taken_at} if isinstance(error, TakenBack) else {}
-    refused = evidence(
-        run, stage, started, verdict_of(error), str(error),
-        release="", outcome=outcome, exit_code=int(error.code), hint=advice(error), **taken,
-    )  # fmt: skip
-    refused.log_tail = list(error.causes)
-    return refused
-
-
-def advice(error: KickoffError) -> str:
-    """Return what an error says about its place and its fix, for evidence, which has one field for both."""
-    return ": ".join(filter(None, (error.at, error.hint)))
+    found = evidence(
+        run, stage, started, verdict_of(error), str(error), release="", outcome=outcome, **error.facts
+    )
+    found.log_tail = list(error.causes)
+    return found
 
 
 def verdict_of(error: KickoffError) -> Verdict:

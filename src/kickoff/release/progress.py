@@ -19,6 +19,7 @@ class Progress:
         previous: Release id that was live when the attempt began, or empty.
         warm_start: The candidate was the warm colour already (a rollback), so undoing must not stop it.
         checks: Verdict by required check.
+        problems: Why one did not pass, by check.
         staged: The candidate is up, ready and answers with the expected release.
         shifted_at: When public traffic began to move, or was about to, ISO 8601; empty before.
         shifted: Public traffic did move.
@@ -39,6 +40,7 @@ class Progress:
     previous: str = ""
     warm_start: bool = False
     checks: dict[str, str] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
     staged: bool = False
     shifted_at: str = ""
     shifted: bool = False
@@ -78,6 +80,7 @@ def _apply(attempt: Progress, record: dict[str, Any]) -> None:
             attempt.previous, attempt.warm_start = record["previous"], record["warm_start"]
         case "check", _:
             attempt.checks[record["check"]] = record["verdict"]
+            attempt.problems[record["check"]] = record.get("problem", "")
         case "proved" | "unproven", _:
             attempt.proved_by, attempt.unproven_reason = record.get("by", ""), record.get("reason", "")
         case "live down", _:

@@ -10,7 +10,6 @@ from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.model import Colour
 from kickoff.release.progress import Progress
 from kickoff.release.session import Session
-from kickoff.release.stores.lease import TakenBack
 from kickoff.release.trial import Trial
 from kickoff.release.undo import before, undo
 
@@ -28,9 +27,8 @@ def promote(run: Run, identity: str) -> Evidence | None:
     started = now()
     if run.session.unchanged(identity):
         return None
+    run.session.require_own(identity)
     progress = run.store.attempt(identity)
-    if progress.finished and progress.taken_by:
-        raise TakenBack(progress.taken_by, progress.taken_at, progress.release)
     if progress.finished or not progress.staged:
         raise KickoffError(
             f"attempt {identity} cannot be promoted: it {progress.finished or 'is not staged'}",
@@ -63,6 +61,7 @@ def roll_out(attempt: Attempt, started: str, *, at_once: bool = False) -> Eviden
     series: dict[str, list[dict[str, Any]]] = {
         "traffic": trial.points,
         "weights": [{"t": 0.0, "candidate_percent": 0}],
+        "judged": [],
     }
     rules: list[RuleResult] = []
     for step in steps:
@@ -79,14 +78,42 @@ def roll_out(attempt: Attempt, started: str, *, at_once: bool = False) -> Eviden
             # A verdict against the candidate is journalled, so that no crash can turn it into a release.
             with attempt.step("bake" if step.percent == 100 else "judge", percent=step.percent):
                 rules = trial.hold(step.hold_seconds, attempt.renew)
+                series["judged"] += _judged(rules, trial, step.percent)
                 _demand_pass(session, rules, f"at {step.percent}%", colour)
         except Rejected as error:
-            return undo(attempt, "promote", started, error, series)
+            return _taken_back(attempt, started, error, series, trial)
     evidence = complete(attempt, started, rules)
     if down:
         evidence.facts["live_down"] = down
     evidence.facts["strategy"] = session.environment.text("RELEASE_STRATEGY")
     evidence.series = series
+    return evidence
+
+
+def _judged(rules: list[RuleResult], trial: Trial, percent: int) -> list[dict[str, Any]]:
+    """Return what was judged at one share of the traffic, as points of the evidence."""
+    at = {"t": round(time.monotonic() - trial.began, 2), "candidate_percent": percent}
+    return [
+        {
+            **at,
+            "verdict": str(rule.verdict),
+            "rule": rule.rule,
+            "measured": rule.measured,
+            "limit": rule.limit,
+        }
+        for rule in rules
+        if rule.verdict is not Verdict.NOT_APPLICABLE
+    ]
+
+
+def _taken_back(
+    attempt: Attempt, started: str, error: Rejected, series: dict[str, list[dict[str, Any]]], trial: Trial
+) -> Evidence:
+    """Undo what users met, and enter into the series when their traffic was back."""
+    decided = time.monotonic() - trial.began
+    evidence = undo(attempt, "promote", started, error, series)
+    restored = sum(event.get("seconds", 0.0) for event in evidence.timeline if event.get("step") == "restore")
+    series["weights"].append({"t": round(decided + restored, 2), "candidate_percent": 0})
     return evidence
 
 
@@ -157,6 +184,6 @@ def _demand_pass(session: Session, rules: list[RuleResult], when: str, colour: C
         f"{decisive.rule} {when}: {decisive.measured} against a limit of "
         f"{decisive.threshold}, {decisive.samples} samples",
         rules=rules,
-        log_tail=session.logs(str(colour)),
+        log_tail=session.record_of_log(str(colour)),
         code=ExitCode.ROLLED_BACK,
     )

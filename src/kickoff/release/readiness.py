@@ -14,10 +14,10 @@ from kickoff.release.diagnosis import Diagnosis, Symptoms
 from kickoff.release.model import Colour
 from kickoff.release.route import HEALTH_SECONDS
 from kickoff.release.session import Session
+from kickoff.service import Service
 
 VERIFICATIONS = 10
 MOST_SILENT = 3
-LOG_LINES = 40
 AGAIN = "it was started again"
 # The candidate's own address never belonged to another release, so waiting would not change its name.
 WRONG_ANSWERS = 10
@@ -79,26 +79,28 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
             at = service.at("health", "live")
             advice = Diagnosis("", at, "the proxy asks health.live with no key")
         else:
-            log = session.logs(str(colour), LOG_LINES)
-            advice = _diagnosis(session, colour, found, log)
+            log = session.record_of_log(str(colour))
+            advice = _diagnosis(session, service, colour, found, log)
     if not found.ok:
         reason = f"{found.reason}; {advice.cause}" if advice.cause else found.reason
         raise Rejected(
             f"{release} on {colour} did not get ready: {reason}",
             rules=[RuleResult("stage.ready", rule, Verdict.FAIL, "not ready", "ready", 1, reason)],
-            log_tail=log or session.logs(str(colour), LOG_LINES),
+            log_tail=log or session.record_of_log(str(colour)),
             at=advice.at,
             hint=advice.hint,
         )
 
 
-def _diagnosis(session: Session, colour: Colour, found: Readiness, log: list[str]) -> Diagnosis:
+def _diagnosis(
+    session: Session, service: Service, colour: Colour, found: Readiness, log: list[str]
+) -> Diagnosis:
     if unsent := session.unsent_headers(found.reason):
         return Diagnosis("", session.service.at("check_headers"), unsent)
     slot = session.target.slot(colour)
     ports = session.target.listening(colour) if slot is not None and not found.ended else None
     seen = Symptoms(found, slot.port if slot is not None else 0, ports, log)
-    return diagnosis.of(seen, session.service, session.environment.name)
+    return diagnosis.of(seen, service, session.environment.name)
 
 
 def verify(session: Session, release: str) -> None:

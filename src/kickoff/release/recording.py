@@ -38,7 +38,7 @@ def record(
             if last is None or last.data.get("attempt") != attempt.id:
                 transaction.record(
                     action, "live", release, before.release_of(before.live),
-                    attempt=attempt.id, by=attempt.run.who, **details,
+                    attempt=attempt.id, **attempt.run.caller, **checks(attempt), **details,
                     **origin(attempt.run, release), **bypass(attempt),
                 )  # fmt: skip
         traffic.route(attempt, {colour: 100}, store.state())
@@ -60,7 +60,9 @@ def prune(attempt: Attempt, spare: str = "") -> None:
     store, session = attempt.store, attempt.session
     running = {slot.release for slot in store.state().slots.values()}
     wanted = rollback_targets.worth_keeping(store.history.newest_first())
-    others = (release for release in wanted if release not in running)
+    folder_of = store.release_folder
+    # One that is gone takes no other's place.
+    others = (release for release in wanted if release not in running and folder_of(release).is_dir())
     kept = running.union(islice(others, session.environment.integer("KEEP_RELEASES")), {spare})
     with attempt.fenced():
         for folder in store.release_folder("").iterdir():
@@ -76,7 +78,13 @@ def prune(attempt: Attempt, spare: str = "") -> None:
 def origin(run: Run, release: str) -> dict[str, str]:
     """Return where a release comes from, for the history: it outlives the release's folder."""
     known = describe(run.store.release_folder(release)) if release else {}
-    return {key: known[key] for key in ("commit", "committed") if known.get(key)}
+    return {key: known[key] for key in ("commit", "committed", "subject") if known.get(key)}
+
+
+def checks(attempt: Attempt) -> dict[str, dict[str, str]]:
+    """Return the verdicts of the attempt's checks, for the history; empty where none was asked for one."""
+    found = attempt.progress.checks
+    return {"checks": dict(found)} if found else {}
 
 
 def bypass(attempt: Attempt) -> dict[str, str]:

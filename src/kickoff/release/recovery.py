@@ -17,7 +17,7 @@ def begin(run: Run, kind: str, wait: float) -> Attempt:
     Raises:
         KickoffError: Another run holds the lock, and still did after ``wait`` seconds (exit 75).
     """
-    deadline = time.monotonic() + wait
+    deadline, told = time.monotonic() + wait, False
     while True:
         try:
             _tidy(run)
@@ -26,6 +26,9 @@ def begin(run: Run, kind: str, wait: float) -> Attempt:
         except KickoffError as error:
             if error.code is not ExitCode.LOCK_HELD or time.monotonic() >= deadline:
                 raise
+            if not told:
+                run.tell(f"… waiting up to {wait:g} s: {error}")
+                told = True
             time.sleep(1)
     attempt.note(event="opened", kind=kind, owner=run.who)
     return attempt
@@ -41,8 +44,7 @@ def resume(run: Run) -> Evidence | None:
         KickoffError: A living run holds the lock (75), or the live release does not serve (4).
     """
     done = converge(run)
-    live = run.store.state().live
-    if live is None or not (run.session.not_serving() or run.session.idle_workers(live)):
+    if run.store.state().live is None or not run.session.unwell():
         return done
     return start(run, 0)
 
@@ -131,7 +133,7 @@ def start(run: Run, wait: float) -> Evidence:
             code=ExitCode.UNREACHABLE,
             hint=f"ship one: `kickoff deploy --env {name}`",
         )
-    if tidy and not session.not_serving() and not session.idle_workers(run.store.state().live):
+    if tidy and not session.unwell():
         return outcome.evidence(
             run, "start", started, Verdict.PASS, f"{release} serves already",
             release=release, outcome="unchanged",
@@ -153,7 +155,7 @@ def start(run: Run, wait: float) -> Evidence:
         attempt.finish("not started")
         raise
     with attempt.fenced() as transaction:
-        transaction.record("start", "recorded", release, "", attempt=attempt.id, by=run.who)
+        transaction.record("start", "recorded", release, "", attempt=attempt.id, **run.caller)
     attempt.finish("started")
     return outcome.evidence(
         run, "start", started, Verdict.PASS, f"{release} serves", attempt=attempt.id,
@@ -169,7 +171,7 @@ def stop(run: Run) -> str:
     release = run.store.recorded_live()
     run.session.target.shut_down()
     with run.store.exclusive() as transaction:
-        transaction.record("stop", "recorded", release, "", by=run.who)
+        transaction.record("stop", "recorded", release, "", **run.caller)
     return release
 
 
@@ -179,7 +181,7 @@ def unlock(run: Run) -> str:
     holder = lease.owner.who if lease.owner else ""
     release = run.store.recorded_live()
     with run.store.exclusive() as transaction:
-        transaction.record("unlock", "recorded", release, "", holder=holder, by=run.who)
+        transaction.record("unlock", "recorded", release, "", holder=holder, **run.caller)
     return holder
 
 

@@ -59,13 +59,23 @@ def abort(run: Run, identity: str, reason: str) -> Evidence | None:
     Args:
         run: The command.
         identity: The attempt; empty for whichever is open.
-        reason: Recorded in the history.
+        reason: Recorded in the history, with the check that did not pass.
     """
     started = now()
     progress = run.store.attempt(identity) if identity else run.store.open_attempt()
     if progress is None or progress.finished:
         return None
-    return undo(run.join(progress.id), "abort", started, Rejected(reason or "aborted on request"))
+    cause = ": ".join(filter(None, (reason, _failed_check(progress)))) or "ended before it was promoted"
+    return undo(run.join(progress.id), "abort", started, Rejected(cause))
+
+
+def _failed_check(progress: Progress) -> str:
+    """Return the check that did not pass, and why; else how far the candidate came, empty for nowhere."""
+    for name, verdict in progress.checks.items():
+        if verdict not in (Verdict.PASS, Verdict.NOT_APPLICABLE):
+            return f"{name}: {progress.problems.get(name) or verdict}"
+    passed = [name for name, verdict in progress.checks.items() if verdict == Verdict.PASS]
+    return f"it had passed {', '.join(passed)}" if passed else ""
 
 
 def rollback(run: Run, request: Request, wait: float) -> Evidence:
@@ -109,7 +119,7 @@ def rollback(run: Run, request: Request, wait: float) -> Evidence:
         attempt.finish(UNCHANGED)
         return _nothing_to_do(run, started, found.nothing_to_do)
     if not found.release:
-        return _withdraw(attempt, started, request.failed)
+        return _withdraw(attempt, started, request.failed, request.reason)
     return _serve(attempt, started, found.release, request)
 
 
@@ -162,7 +172,7 @@ def _serve(attempt: Attempt, started: str, release: str, request: Request) -> Ev
     )  # fmt: skip
 
 
-def _withdraw(attempt: Attempt, started: str, failed: str) -> Evidence:
+def _withdraw(attempt: Attempt, started: str, failed: str, reason: str) -> Evidence:
     """Take the first release out of service: users get the maintenance answer instead of a broken one."""
     session, run = attempt.session, attempt.run
     with attempt.step("prepare"):
@@ -175,8 +185,8 @@ def _withdraw(attempt: Attempt, started: str, failed: str) -> Evidence:
             with attempt.fenced() as transaction:
                 session.target.stop(state.live)
                 transaction.record(
-                    "auto-rollback", "undone", failed, "", attempt=attempt.id, by=run.who,
-                    reason="it failed after it went live, and no release was there before",
+                    "auto-rollback", "undone", failed, "", attempt=attempt.id, **run.caller,
+                    reason=f"{reason or 'it failed after it went live'}; no release was there before",
                     **recording.origin(run, failed),
                 )  # fmt: skip
                 slots = state.with_slot(state.live, None).slots
@@ -224,8 +234,7 @@ def answer(run: Run, request: Request) -> Answer:
         further = next(_good(run, but=live), "")
         command = f"kickoff rollback --env {run.session.environment.name} --to {further}"
         hint = f"; to go further back: `{command}`" if further else ""
-        text = f"already went back from {back.left} to {live} {_ago(back.at)} (by {back.by}){hint}"
-        return Answer(nothing_to_do=_serving_already(run, text))
+        return Answer(nothing_to_do=_serving_already(run, f"{_gone_back(back)}{hint}"))
     else:
         release = next(_good(run, but=live), "")
     if not release and request.failed:
@@ -247,17 +256,17 @@ def _good(run: Run, *, but: str) -> Iterator[str]:
 
 
 def _serving_already(run: Run, text: str) -> str:
-    """Return ``text``, which says that there is nothing to do, unless the live release does not serve.
+    """Return ``text``, which says that there is nothing to do, unless the live release is not well.
 
     Raises:
-        KickoffError: It does not (exit 4).
+        KickoffError: It is not (exit 4).
     """
-    problem = run.session.not_serving()
+    problem = run.session.unwell()
     if not problem:
         return text
     name = run.session.environment.name
     raise KickoffError(
-        f"{text}, but it does not serve: {problem}",
+        f"{text}, but it is not well: {problem}",
         code=ExitCode.UNREACHABLE,
         hint=f"bring it up: `kickoff start --env {name}`",
     )
@@ -318,6 +327,11 @@ def check_schema(run: Run, folder: Path, release: str) -> None:
             code=ExitCode.REJECTED,
             hint="roll forward only: ship a fix as a new release",
         )
+
+
+def _gone_back(back: rollback_targets.Return) -> str:
+    way = f"already went back from {back.left} to {back.to} {_ago(back.at)}"
+    return f"the judge {way}: {back.judged}" if back.judged else f"{way} (by {back.by})"
 
 
 def _ago(at: str) -> str:

@@ -12,16 +12,27 @@ from kickoff.errors import KickoffError
 from kickoff.release.stores.history import Entry
 
 _ID = re.compile(r"[0-9a-f]{7}-[0-9a-f]{8}")
+_JUDGED = ("promote", "watch")
+"""Stages in which the judge takes a release back by itself."""
 
 
 @dataclass(frozen=True, slots=True)
 class Return:
-    """A return to an earlier release: from which, to which (empty for none), by whom, when (ISO 8601)."""
+    """A return to an earlier release.
+
+    Attributes:
+        left: The release that was rolled back from.
+        to: The release that serves instead; empty for none.
+        by: Who did it, or whose run it was.
+        at: When, ISO 8601.
+        judged: Why the judge did it by itself; empty when somebody asked for it.
+    """
 
     left: str
     to: str
     by: str
     at: str
+    judged: str = ""
 
 
 def check_id(release: str) -> str:
@@ -80,7 +91,8 @@ def last_return(newest_first: Iterable[Entry]) -> Return | None:
     left = _left(last) if last else ""
     if last is None or not left:
         return None
-    return Return(left, _serving_after(last), str(last.data.get("by", "")), last.at)
+    judged = str(last.data["reason"]) if last.data.get("stage") in _JUDGED else ""
+    return Return(left, _serving_after(last), str(last.data.get("by", "")), last.at, judged)
 
 
 def _last_change(newest_first: Iterable[Entry]) -> Entry | None:

@@ -4,13 +4,14 @@ import hashlib
 import os
 import re
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kickoff import github
+from kickoff import github, logs
 from kickoff.environment import Environment, load
 from kickoff.environment.loader import setting
 from kickoff.environment.schema import CLASS_KEY
@@ -18,12 +19,12 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.paths import state_base, state_root, user
 from kickoff.release import recorded, targets
-from kickoff.release.folder import describe, hide_recorded
+from kickoff.release.folder import hide_recorded, workers_of
 from kickoff.release.model import Colour
 from kickoff.release.progress import UNCHANGED
 from kickoff.release.routers import Router, open_router
 from kickoff.release.stores import Observer, StateStore, open_store
-from kickoff.release.stores.lease import Owner, birth_of_this_process
+from kickoff.release.stores.lease import Owner, TakenBack, birth_of_this_process
 from kickoff.release.targets import Endpoint, Target
 from kickoff.service import Service, described_in, name_of
 from kickoff.service import load as load_service
@@ -31,6 +32,10 @@ from kickoff.service import load as load_service
 if TYPE_CHECKING:
     from kickoff.release.serving import Answers
 
+_LOG_LINES = 2000
+"""Last lines of a log in which its errors are looked for."""
+_SETTLES_SECONDS = 1.0
+"""How long a log that goes on growing is waited for."""
 STORE, ROUTER = "files", "traefik-file"
 """The store and the router of a host that keeps its own state and route."""
 
@@ -128,13 +133,19 @@ class Session:
     def workers(self, colour: Colour | None) -> dict[str, Any]:
         """Return the workers of the release that ``colour`` holds, by name, as its folder describes them."""
         release = self.store.state().release_of(colour)
-        return dict(describe(self.store.release_folder(release)).get("workers", {})) if release else {}
+        return workers_of(self.store.release_folder(release)) if release else {}
 
     def idle_workers(self, colour: Colour | None) -> list[str]:
         """Return the names of those workers of ``colour`` that should run with it and do not."""
         wanted = self.workers(colour)
         found = self.target.workers(colour) if wanted and colour else {}
         return [name for name in wanted if name not in found or not found[name].running]
+
+    def unwell(self) -> str:
+        """Return why users are not served as recorded, or else which workers of live are down; or nothing."""
+        if problem := self.not_serving():
+            return problem
+        return ", ".join(f"worker {name} is down" for name in self.idle_workers(self.store.state().live))
 
     def check_headers(self) -> dict[str, str]:
         """Return the headers checks must send, with the environment's values; unset ones are left out."""
@@ -165,16 +176,40 @@ class Session:
                 return []
             process = str(colour)
         live = self.store.state().live
-        if process in self.workers(live):
-            process = f"{live}-{process}"
+        if live is not None and process in self.workers(live):
+            process = targets.worker_of(live, process)
         return self.target.logs(process, lines)
+
+    def record_of_log(self, process: str, *, settled: bool = False) -> list[str]:
+        """Return what of a process's log is worth keeping: errors and last lines, no health checks.
+
+        With ``settled`` after a moment in which nothing was added: who just failed may still be writing why.
+        """
+        lines = self.logs(process, _LOG_LINES)
+        deadline = time.monotonic() + _SETTLES_SECONDS
+        while settled and time.monotonic() < deadline:
+            time.sleep(0.1)
+            before, lines = lines, self.logs(process, _LOG_LINES)
+            if lines == before:
+                break
+        return logs.keep(lines, (self.service.ready_path, self.service.live_path))
 
     def unchanged(self, attempt: str) -> bool:
         """Return whether ``stage`` ended this attempt because its release was live and healthy already."""
         return self.store.attempt(attempt).finished == UNCHANGED
 
-    def record_check(self, attempt: str, evidence: Evidence) -> None:
-        """Journal a check's verdict for ``attempt`` and renew its lease.
+    def require_own(self, attempt: str) -> None:
+        """Refuse to go on with an attempt that another run has taken over and ended.
+
+        Raises:
+            TakenBack: One has.
+        """
+        current = self.store.attempt(attempt)
+        if current.finished and current.taken_by:
+            raise TakenBack(current.taken_by, current.taken_at, current.release)
+
+    def record_check(self, attempt: str, evidence: Evidence, problem: str = "") -> None:
+        """Journal a check's verdict for ``attempt``, and why it did not pass, and renew its lease.
 
         Raises:
             KickoffError: The attempt no longer holds the lock, or the check was for another release.
@@ -188,8 +223,9 @@ class Session:
         lease = self.store.join(attempt, self.owner(working=False), self.environment.seconds("LOCK_TTL"))
         with self.store.transact(lease) as transaction:
             transaction.note(
-                event="check", attempt=attempt, check=evidence.stage, verdict=str(evidence.verdict)
-            )
+                event="check", attempt=attempt, check=evidence.stage, verdict=str(evidence.verdict),
+                **({"problem": problem} if problem else {}),
+            )  # fmt: skip
 
 
 def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Session:

@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from kickoff.artifact import admission
-from kickoff.description import NO_LOAD
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
 from kickoff.release import assembly, baseline, colours, outcome, readiness, strategy
@@ -68,7 +67,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
             attempt.note(**admission.record(leave))
         with attempt.step("prepare"):
             session.target.prepare()
-        folder, release = _fetch(attempt, artifact, candidate)
+        folder, release, sent = _fetch(attempt, artifact, candidate)
         lost = _lost_live(attempt)
         state = run.store.state()
         promoted = None if candidate.force else _promoted(run, release.id, state)
@@ -77,7 +76,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
             return outcome.evidence(
                 run, "stage", started, Verdict.PASS, f"{release.id} is live and healthy already",
                 attempt=attempt.id, release=release.id, changed=False, live_release=release.id,
-                promoted=promoted, **({"live_down": lost} if lost else {}),
+                promoted=promoted, **sent, **({"live_down": lost} if lost else {}),
             )  # fmt: skip
         plan(attempt, release.id, state.idle, state)
         if session.service.pre_deploy:
@@ -93,7 +92,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
             run, "stage", started, Verdict.PASS, f"{release.id} is ready on {state.idle}, without traffic",
             attempt=attempt.id, release=release.id, changed=True, candidate_url=endpoint.url,
             live_release=state.release_of(state.live), facts=release.to_document()["facts"],
-            **({"live_down": lost} if lost else {}),
+            **sent, **({"live_down": lost} if lost else {}),
         )  # fmt: skip
 
 
@@ -127,7 +126,7 @@ def preview(run: Run, candidate: Candidate) -> Preview:
         command=service.web_command,
         hook=service.pre_deploy,
         checks=service.checks_for(session.environment.name),
-        no_load="" if service.load else f"no load test ({NO_LOAD} in {service.source})",
+        no_load=service.no_load,
         steps=strategy.steps(session.environment, at_once=state.live is None),
     )
 
@@ -159,8 +158,8 @@ def require_known_state(run: Run) -> None:
         )
 
 
-def _fetch(attempt: Attempt, artifact: Path, candidate: Candidate) -> tuple[Path, Release]:
-    """Assemble under a temporary name, then name the folder by the facts."""
+def _fetch(attempt: Attempt, artifact: Path, candidate: Candidate) -> tuple[Path, Release, dict[str, Any]]:
+    """Assemble under a temporary name, then name the folder by the facts; say what had to be sent for it."""
     store = attempt.store
     with attempt.step("fetch"):
         folder = store.release_folder(f".new-{attempt.id}")
@@ -168,6 +167,7 @@ def _fetch(attempt: Attempt, artifact: Path, candidate: Candidate) -> tuple[Path
             attempt.session, attempt.run.root, folder,
             artifact=artifact, digest=candidate.digest, commit=candidate.commit,
         )  # fmt: skip
+        sent = dict(describe(folder)["arrival"])
         final = store.release_folder(release.id)
         with attempt.fenced():
             # What runs is running from the folder it has; any other one may have been edited by hand.
@@ -176,7 +176,9 @@ def _fetch(attempt: Attempt, artifact: Path, candidate: Candidate) -> tuple[Path
             else:
                 shutil.rmtree(final, ignore_errors=True)
                 folder.rename(final)
-    return final, release
+    if sent:
+        attempt.note(event="sent", sent=sent["sent"])
+    return final, release, sent
 
 
 def _lost_live(attempt: Attempt) -> dict[str, Any] | None:
@@ -210,11 +212,11 @@ def _lost_live(attempt: Attempt) -> dict[str, Any] | None:
 
 
 def _promoted(run: Run, release: str, state: State) -> dict[str, str] | None:
-    """Return the promotion by which ``release`` became live, when it serves now; ``None`` otherwise.
+    """Return the promotion by which ``release`` became live, when it is well; ``None`` otherwise.
 
     A release that no judge passed is shipped again, however healthy it looks.
     """
-    if state.release_of(state.live) != release or run.session.not_serving():
+    if state.release_of(state.live) != release or run.session.unwell():
         return None
     entries = run.store.history.newest_first()
     entry = next((e for e in entries if (e.action, e.release) == ("release", release)), None)
@@ -254,6 +256,6 @@ def _hook(attempt: Attempt, folder: Path) -> None:
             raise Rejected(
                 f"the pre-deploy hook broke the live release: {broken[0].reason}",
                 rules=broken,
-                log_tail=session.logs("live"),
+                log_tail=session.record_of_log("live"),
                 hint="undo what the hook did by hand, now: users are served by a release that it broke",
             )

@@ -10,6 +10,7 @@ from kickoff.release.attempt import Attempt
 from kickoff.release.model import Colour, State
 from kickoff.release.route import Route
 from kickoff.release.session import Session
+from kickoff.service import InFlight
 
 
 def shift(attempt: Attempt, weights: dict[Colour, int], fallback: Colour | None) -> None:
@@ -47,18 +48,18 @@ def drain(attempt: Attempt, colour: Colour, state: State) -> float:
         return 0.0
     began = time.monotonic()
     deadline = began + session.environment.seconds("DRAIN_TIMEOUT")
+    gauge = session.service_of(slot.release).in_flight
     with attempt.step("drain", colour=str(colour)):
         while session.target.connections(colour, slot) > 0 and time.monotonic() < deadline:
-            if _idle(session, colour):
+            if gauge is not None and _idle(session, colour, gauge):
                 break
             time.sleep(0.1)
     return time.monotonic() - began
 
 
-def _idle(session: Session, colour: Colour) -> bool:
+def _idle(session: Session, colour: Colour, gauge: InFlight) -> bool:
     """True when the service's own gauge says that nothing but this question is in flight."""
-    gauge = session.service_of(session.store.state().release_of(colour)).in_flight
-    if gauge is None or session.environment.values.get("API_WORKERS", "1") != "1":
+    if session.environment.values.get("API_WORKERS", "1") != "1":
         return False
     with session.target.reach(str(colour)) as endpoint:
         headers = {**endpoint.headers, **session.check_headers()}

@@ -156,11 +156,9 @@ class Trial:
 
     def _usage(self, seen: Observation, cpu_start: float, elapsed: float) -> None:
         process = self.session.target.state(self.candidate)
-        if (
-            not process.running
-            or process.pid != self.pid
-            or (self.workers and self._workers() != self.workers)
-        ):
+        workers = self._workers() if self.workers else {}
+        ended = not process.running or 0 in workers.values()
+        if ended or process.pid != self.pid or workers != self.workers:
             seen.restarts = max(1, seen.restarts)
             return
         seen.memory_bytes = max(seen.memory_bytes, process.memory_bytes)

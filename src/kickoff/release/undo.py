@@ -36,13 +36,13 @@ def undo(
         if failure.code is ExitCode.LOCK_HELD:
             raise
         raise rollback_failed(run, error, str(failure)) from error
-    _close(attempt, progress, error, went_live=went_live)
+    _close(attempt, progress, error, stage, went_live=went_live)
     if doubt and not progress.live_down:
         raise rollback_failed(run, error, doubt) from error
     evidence = outcome.evidence(
         run, stage, started, outcome.verdict_of(error), str(error), attempt=attempt.id,
         release=progress.release, previous=progress.previous,
-        outcome="rolled-back" if went_live else "aborted", hint=outcome.advice(error),
+        outcome="rolled-back" if went_live else "aborted", hint=error.advice,
         exit_code=int(_exit_code(error, stage, went_live=went_live)),
     )  # fmt: skip
     if isinstance(error, Rejected):
@@ -96,7 +96,9 @@ def _restore(attempt: Attempt, progress: Progress) -> str:
             doubt = str(failure)
     try:
         workers.assign(attempt, target_state.live)
-    except Rejected as failure:
+    except KickoffError as failure:
+        if failure.code is ExitCode.LOCK_HELD:
+            raise
         doubt = doubt or str(failure)
     with attempt.step("stop"):
         if progress.warm_start:
@@ -127,7 +129,7 @@ def _wake(attempt: Attempt, live: Colour | None) -> str:
     return ""
 
 
-def _close(attempt: Attempt, progress: Progress, error: KickoffError, *, went_live: bool) -> None:
+def _close(attempt: Attempt, progress: Progress, error: KickoffError, stage: str, *, went_live: bool) -> None:
     """Record in the history that the attempt came to nothing, and free the lock."""
     run = attempt.run
     if progress.kind == "release" and progress.colour:
@@ -138,8 +140,9 @@ def _close(attempt: Attempt, progress: Progress, error: KickoffError, *, went_li
     with attempt.fenced() as transaction:
         transaction.record(
             "auto-rollback" if went_live else "abort", "undone", progress.release, progress.previous,
-            attempt=attempt.id, reason=str(error), by=run.who, met_users=progress.shifted_at,
-            **recording.origin(run, progress.release), **recording.bypass(attempt),
+            attempt=attempt.id, stage=stage, reason=str(error), met_users=progress.shifted_at, **run.caller,
+            **recording.checks(attempt), **recording.bypass(attempt),
+            **recording.origin(run, progress.release),
         )  # fmt: skip
     attempt.finish("rolled-back" if went_live else "aborted")
 

@@ -5,6 +5,7 @@ from kickoff.evidence import Evidence, Verdict, combine, now
 from kickoff.release import outcome
 from kickoff.release.attempt import Rejected, Run
 from kickoff.release.rollback import Request, rollback
+from kickoff.release.stores.lease import TakenBack
 from kickoff.release.trial import Trial
 from kickoff.release.undo import rollback_failed
 
@@ -19,15 +20,15 @@ def watch(run: Run, release: str) -> Evidence:
         release: The release that must be live; empty for whichever is.
 
     Raises:
-        KickoffError: Another release is live, or became live (exit 3); none is (4); taking the release
-            back failed (6).
+        KickoffError: Another release is live, or became live (exit 3, after somebody's rollback 75); none is
+            (4); taking the release back failed (6).
     """
     started, session = now(), run.session
     changes, seconds = run.store.watch(), session.environment.seconds("WATCH_TIME")
     state = changes.latest()
     live = state.release_of(state.live)
     if state.live is None or (release and release != live):
-        raise _not_live_any_more(release or "a release", live)
+        raise _not_live_any_more(run, release or "a release", live)
     if seconds == 0:
         return outcome.evidence(
             run, "watch", started, Verdict.NOT_APPLICABLE, "WATCH_TIME is 0: the release is not watched",
@@ -37,7 +38,7 @@ def watch(run: Run, release: str) -> Evidence:
     def still_live() -> None:
         latest = changes.latest()
         if latest.release_of(latest.live) != live:
-            raise _not_live_any_more(live, latest.release_of(latest.live))
+            raise _not_live_any_more(run, live, latest.release_of(latest.live))
 
     warm = state.warm if state.warm and session.target.state(state.warm).running else None
     trial = Trial(session, state.live, warm, session.target.state(state.live).pid)
@@ -47,7 +48,7 @@ def watch(run: Run, release: str) -> Evidence:
     if verdict is not Verdict.PASS:
         worst = next(rule for rule in rules if rule.verdict is verdict)
         summary = f"{worst.rule} in the watch: {worst.measured} against a limit of {worst.threshold}"
-    log = session.logs("live") if verdict is Verdict.FAIL else []
+    log = session.record_of_log("live") if verdict is Verdict.FAIL else []
     if verdict is Verdict.FAIL:
         back = _take_back(run, live, summary)
         ended, code, hint = "rolled-back", ExitCode.ROLLED_BACK, back.summary
@@ -66,9 +67,14 @@ def _take_back(run: Run, live: str, why: str) -> Evidence:
         raise rollback_failed(run, Rejected(why), str(error)) from error
 
 
-def _not_live_any_more(release: str, live: str) -> KickoffError:
+def _not_live_any_more(run: Run, release: str, live: str) -> KickoffError:
+    message = f"{release} is not live: {f'{live} is' if live else 'no release is'}"
+    last = next((entry for entry in run.store.history.newest_first() if entry.outcome == "live"), None)
+    if last is not None and (last.action, last.release, last.previous) == ("rollback", live, release):
+        by = str(last.data.get("by") or "another run")
+        return TakenBack(by, last.at, release, f"{message}, by a rollback of {by}")
     return KickoffError(
-        f"{release} is not live: {f'{live} is' if live else 'no release is'}",
+        message,
         code=ExitCode.INCONCLUSIVE if live else ExitCode.UNREACHABLE,
         hint="`kickoff history --env NAME` says who replaced it or went back",
     )

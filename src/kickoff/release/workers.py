@@ -10,8 +10,11 @@ from kickoff.evidence import RuleResult, Verdict
 from kickoff.release.attempt import Attempt, Rejected
 from kickoff.release.model import Colour
 from kickoff.release.session import Session
+from kickoff.release.targets import worker_of
 
 _POLL_SECONDS = 0.2
+_STEADY_SECONDS = 1.0
+"""How long a worker must have stayed up; not every target waits that long before it calls it running."""
 
 
 def assign(attempt: Attempt, colour: Colour | None) -> None:
@@ -50,7 +53,7 @@ def _folder(session: Session, colour: Colour) -> Path:
 def _await_up(session: Session, colour: Colour, wanted: Mapping[str, Any]) -> None:
     """Wait until every worker has stayed up for a second and its health command, if any, has passed."""
     limit = session.environment.seconds("READY_TIMEOUT")
-    deadline = time.monotonic() + limit
+    began = time.monotonic()
     waiting = list(wanted)
     while waiting:
         name = waiting[0]
@@ -58,10 +61,12 @@ def _await_up(session: Session, colour: Colour, wanted: Mapping[str, Any]) -> No
         if state is None or not (state.running or "STARTING" in state.detail):
             why = f"the process ended ({state.detail})" if state else "it was not started"
             raise _refused(session, colour, name, why)
-        problem = "it is starting" if "STARTING" in state.detail else _ill(session, colour, wanted[name])
+        elapsed = time.monotonic() - began
+        starting = elapsed < _STEADY_SECONDS or "STARTING" in state.detail
+        problem = "it is starting" if starting else _ill(session, colour, wanted[name])
         if not problem:
             waiting.pop(0)
-        elif time.monotonic() > deadline:
+        elif elapsed > limit:
             raise _refused(session, colour, name, f"not well within {limit:g} s: {problem}")
         else:
             time.sleep(_POLL_SECONDS)
@@ -84,5 +89,5 @@ def _refused(session: Session, colour: Colour, name: str, why: str) -> Rejected:
     return Rejected(
         f"worker {name} on {colour} is not up: {why}",
         rules=[rule],
-        log_tail=session.logs(f"{colour}-{name}"),
+        log_tail=session.record_of_log(worker_of(colour, name)),
     )

@@ -21,9 +21,6 @@ class MemoryRouter:
         self.route = route
         return 0.0
 
-    def current(self) -> Route | None:
-        return self.route
-
     def weights(self) -> dict[Colour, int]:
         return self.route.weights if self.route else {}
 

@@ -20,7 +20,7 @@ from kickoff.release.routers import MetricsUnreadable
 from kickoff.release.targets import ProcessState
 from tests.contract.targets.ground import SILENCED, Ground, full_disk, ground, missing, release_of
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("containers")]
+pytestmark = pytest.mark.e2e
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 
 
@@ -43,7 +43,7 @@ def given(shared: Ground) -> Ground:
     return shared
 
 
-def until(condition: Callable[[], bool], seconds: float = 30) -> bool:
+def until(condition: Callable[[], bool], seconds: float = 60) -> bool:
     """Wait for a condition; return whether it came true."""
     deadline = time.monotonic() + seconds
     while not (true := condition()) and time.monotonic() < deadline:

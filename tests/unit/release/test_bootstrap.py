@@ -7,7 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from kickoff import bootstrap
+from kickoff import __main__, bootstrap
+from kickoff.cli import main
 
 
 @pytest.fixture
@@ -202,3 +203,25 @@ def test_an_old_interpreter_is_refused_with_a_sentence(
         bootstrap.check_version()
     assert caught.value.code == 2
     assert "Python 3.9.2 is too old" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("argv", "loads", "wanted"),
+    [(["perf", "--list"], False, ["performance"]), (["perf", "--list"], True, []), (["stage"], False, [])],
+)
+def test_an_installed_copy_fetches_the_libraries_of_the_load_test_alone(
+    argv: list[str], loads: bool, wanted: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ensured: list[str] = []
+
+    def ensure(purpose: str, program: str) -> None:
+        assert program == bootstrap.PACKAGE
+        ensured.append(purpose)
+
+    monkeypatch.setattr(bootstrap, "IN_CHECKOUT", False)
+    monkeypatch.setattr(bootstrap, "can_load", lambda: loads)
+    monkeypatch.setattr(bootstrap, "ensure", ensure)
+    monkeypatch.setattr(main, "main", lambda: 7)
+    monkeypatch.setattr(sys, "argv", ["kickoff", *argv])
+    assert __main__.main() == 7
+    assert ensured == wanted

@@ -25,13 +25,14 @@ def test_the_bodys_own_code_is_returned(capsys: pytest.CaptureFixture[str]) -> N
 @pytest.mark.parametrize("code", list(ExitCode))
 def test_an_errors_code_becomes_the_exit_code(code: ExitCode, capsys: pytest.CaptureFixture[str]) -> None:
     assert run(raising(KickoffError("no", code=code))) == code
-    assert capsys.readouterr().err == "error: no\n"
+    assert capsys.readouterr().err == f"error: no\n\ndocs: kickoff explain {int(code)}\n"
 
 
 def test_message_causes_place_and_hint_are_all_shown() -> None:
     error = KickoffError("it broke", causes=["first", "second"], at="a.yml:3", hint="fix it")
     assert error.code is ExitCode.BAD_INPUT
-    assert error.render() == ("error: it broke\n  ╰─▶ first\n  ╰─▶ second\n  at a.yml:3\n\nhint: fix it")
+    said = "error: it broke\n  ╰─▶ first\n  ╰─▶ second\n  at a.yml:3\n\nhint: fix it\ndocs: kickoff explain 2"
+    assert error.render() == said
 
 
 def test_an_interruption_is_130_and_a_closed_pipe_is_no_error(capsys: pytest.CaptureFixture[str]) -> None:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from kickoff.release.targets.compose.engine import established, listening, processors, usage
-from kickoff.release.targets.compose.services import with_values
+from kickoff.release.targets.compose.services import WORKER, with_values, with_workers
 
 TABLE = """\
   sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode
@@ -62,3 +62,27 @@ def test_each_service_of_a_release_has_its_values_however_its_compose_file_lists
     escaped = {key: text.replace("$", "$$") for key, text in values.items()}
     assert read["blue"]["environment"] == {"OWN": "1", **escaped}
     assert read["green"]["environment"] == escaped
+
+
+def test_a_worker_is_its_colour_s_container_and_is_reached_by_nobody() -> None:
+    blue = {
+        "image": "a",
+        "command": ["serve"],
+        "expose": ["8000"],
+        "labels": {"traefik.enable": "true"},
+        "networks": {"back": {"aliases": ["blue.local"]}},
+        "secrets": [{"source": "key"}],
+    }
+    document = {"name": "x", "services": {"blue": blue, "green": {"image": "a"}}}
+    services = with_workers(document, {"ticker": {"command": ["tick"]}})["services"]
+    assert services["blue"] == blue
+    assert services["blue-ticker"] == {
+        "image": "a",
+        "command": ["tick"],
+        "healthcheck": {"disable": True},
+        "labels": {WORKER: "blue"},
+        "networks": {"back": None},
+        "secrets": [{"source": "key"}],
+    }
+    assert services["green-ticker"]["labels"] == {WORKER: "green"}
+    assert with_workers(document, {}) == document

@@ -43,7 +43,7 @@ MISTAKES = (
     Mistake("a header of its own", "kickoff.yml:2", "must hold the value of KICKOFF_RELEASE", status=200,
             wrong=True, named="1.2.3"),
     Mistake("the health path is wrong", "kickoff.yml:5", "correct the path", status=404),
-    Mistake("it crashes", "kickoff.yml:2", "the last lines of its log say why", ended=True,
+    Mistake("it crashes", "kickoff.yml:2", "its log says why", cause="Error: boom", ended=True,
             log=("Error: boom",)),
     Mistake("node's port is in use", "kickoff.yml:2", "PORT", cause="a port that is in use", ended=True,
             log=("Error: listen EADDRINUSE: address already in use :::3000",)),

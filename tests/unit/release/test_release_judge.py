@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from kickoff.evidence import RuleResult, Verdict, combine
+from kickoff.evidence.rules import WITHIN_NOISE
 from kickoff.probing.prober import ProbeCounts
 from kickoff.release.exact_tests import binomial_tail, fisher_greater, placement_tail
 from kickoff.release.judge import (
@@ -29,6 +30,7 @@ LIMITS = Limits(error_rate=0.01, response_seconds=1.0, memory=0.85, memory_bytes
 PROBE = {field.name for field in fields(ProbeCounts)}
 BOUNDS = [*BUCKETS, math.inf]
 RULES = [
+    "restarts",
     "error rate",
     "error rate of users",
     "error rate against live",
@@ -40,7 +42,6 @@ RULES = [
     "p95 against live",
     "p99 against live",
     "answers with the expected release",
-    "restarts",
     "memory",
     "cpu",
 ]
@@ -251,6 +252,21 @@ def test_a_sick_live_release_does_not_excuse_the_candidate() -> None:
     verdicts = {result.rule: result.verdict for result in results}
     assert verdicts["error rate against live"] is Verdict.PASS
     assert verdicts["error rate"] is Verdict.FAIL
+
+
+@pytest.mark.parametrize(
+    ("rule", "candidate", "live"),
+    [
+        ("error rate against live", seen(traffic(100, errors=1)), seen(traffic(100))),
+        ("p99 against live", seen(traffic(98, slow=2)), seen(traffic(100))),
+    ],
+)
+def test_worse_within_noise_passes_without_a_tick(
+    rule: str, candidate: Observation, live: Observation
+) -> None:
+    found = of(rule, candidate, live)
+    assert (found.verdict, found.sign, found.word) == (Verdict.PASS, "≈", WITHIN_NOISE)
+    assert of(rule, live, live).sign == "✓"
 
 
 def test_later_looks_ask_for_stronger_evidence_and_spend_no_more_than_alpha() -> None:

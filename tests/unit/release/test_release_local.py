@@ -5,12 +5,19 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.folder import passed
+from kickoff.release.model import Colour
 from kickoff.release.targets.local import launch, runtime, usage
+from kickoff.release.targets.local.supervision import Supervisor
+from kickoff.release.targets.local.target import LocalTarget
+from tests.unit.processes import assert_gone
 
 
 def test_a_process_may_use_the_processors_of_its_affinity_within_the_quotas_above_it(
@@ -77,6 +84,13 @@ def test_a_hook_is_given_what_the_description_names_and_the_release_comes_first(
     assert "/ca.pem" not in (folder / "release.json").read_text()
 
 
+def test_what_a_hook_leaves_running_ends_with_it(tmp_path: Path) -> None:
+    folder = release(tmp_path / "release", "sh", path=os.environ["PATH"])
+    script = "sleep 600 > /dev/null 2>&1 & echo $!"
+    environment = runtime.variables(tmp_path, folder)
+    assert_gone(int(runtime.run(folder, ("sh", "-c", script), environment, 30)))
+
+
 def test_what_an_older_version_released_finds_the_programs_of_the_system(tmp_path: Path) -> None:
     folder = release(tmp_path / "release", "sh", path="")
     assert Path(found(tmp_path, folder, "env")).name == "env"
@@ -104,3 +118,51 @@ def test_a_program_that_is_gone_when_it_starts_again_is_no_traceback(tmp_path: P
     )
     assert done.returncode == 1
     assert done.stderr == "/gone cannot be started: No such file or directory\n"
+
+
+LOG = """\
+2026-01-02 03:04:05,006 INFO exited: blue (exit status 1; not expected)
+2026-01-02 03:04:06,006 INFO exited: blue-ticker (exit status 4; not expected)
+2026-01-02 03:04:07,006 INFO exited: blue (exit status 3; not expected)
+2026-01-02 03:04:08,006 WARN exited: green (terminated by SIGKILL; not expected)
+2026-01-02 03:04:09,006 INFO gave up: blue entered FATAL state, too many start retries too quickly
+"""
+
+
+def test_how_a_program_ended_last_is_read_in_the_supervisor_s_log(tmp_path: Path) -> None:
+    supervisor = Supervisor(tmp_path)
+    assert supervisor.ended("blue") == ""
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "supervisord.log").write_text(LOG)
+    assert supervisor.ended("blue") == "exited with code 3"
+    assert supervisor.ended("blue-ticker") == "exited with code 4"
+    assert supervisor.ended("green") == "ended by SIGKILL"
+    assert supervisor.ended("traefik") == ""
+
+
+@pytest.mark.parametrize(
+    ("state", "exitstatus", "detail"),
+    [
+        ("BACKOFF", 0, "exited with code 3"),
+        ("FATAL", 0, "exited with code 3"),
+        ("EXITED", 7, "exited with code 7"),
+        ("EXITED", -1, "ended by a signal"),
+        ("STOPPED", 0, "STOPPED: Not started"),
+    ],
+)
+def test_a_process_that_ended_is_told_by_its_exit_code(
+    tmp_path: Path, state: str, exitstatus: int, detail: str
+) -> None:
+    (tmp_path / "logs").mkdir()
+    (tmp_path / "logs" / "supervisord.log").write_text(LOG)
+    info = {
+        "statename": state,
+        "pid": 0,
+        "exitstatus": exitstatus,
+        "spawnerr": "",
+        "description": "Not started",
+    }
+    target = LocalTarget(tmp_path, cast("Environment", SimpleNamespace(integer=lambda _key: 8000)))
+    supervisor: Any = target.supervisor
+    supervisor.info = lambda _name: info
+    assert target.state(Colour.BLUE).detail == detail

@@ -21,6 +21,11 @@ def taken(release: str, previous: str) -> Entry:
     return Entry("auto-rollback", "undone", release, previous, AT, {"by": "a run"})
 
 
+def judged(release: str, previous: str, stage: str) -> Entry:
+    data = {"by": "a run", "stage": stage, "reason": "error rate: 12%"}
+    return Entry("auto-rollback", "undone", release, previous, AT, data)
+
+
 def refused(release: str) -> Entry:
     return Entry("abort", "undone", release, "a", AT, {})
 
@@ -61,6 +66,14 @@ def test_the_last_return_is_known_until_another_release_goes_live() -> None:
         "c", "b", "a run", AT
     )
     assert last_return(reversed([A, B, back("a", "b"), released("d", "a")])) is None
+
+
+@pytest.mark.parametrize(
+    ("stage", "why"), [("promote", "error rate: 12%"), ("watch", "error rate: 12%"), ("abort", "")]
+)
+def test_the_judge_goes_back_by_itself_and_an_abort_is_somebodys(stage: str, why: str) -> None:
+    found = last_return(reversed([A, B, judged("c", "b", stage)]))
+    assert found == Return("c", "b", "a run", AT, why)
 
 
 def test_good_ones_are_kept_first_and_no_more_is_read_than_is_asked_for() -> None:

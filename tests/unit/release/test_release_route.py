@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from kickoff.errors import KickoffError
 from kickoff.release.model import Colour
-from kickoff.release.route import Route, render, to_yaml, weights_of
+from kickoff.release.route import Route, render, to_yaml, weights_in
 
 SERVERS = {Colour.BLUE: "http://127.0.0.1:9001", Colour.GREEN: "http://127.0.0.1:9002"}
 
@@ -62,8 +62,7 @@ def test_without_a_live_release_users_are_told_to_come_back_later() -> None:
     document = render(route({}, {}))
     assert document["http"]["services"] == {"maintenance": {"loadBalancer": {"servers": []}}}
     assert [router["service"] for router in document["http"]["routers"].values()] == ["maintenance"]
-    assert weights_of(document) == {}
-    assert weights_of({}) == {}
+    assert weights_in(yaml.safe_dump(document)) == {}
 
 
 def test_servers_without_weights_are_reached_privately_only() -> None:
@@ -88,7 +87,7 @@ def test_weights_survive_rendering_and_every_reference_exists(
     wanted = route(weights, servers, fallback, sticky=sticky)
     document = yaml.safe_load(to_yaml(wanted))
     assert document == render(wanted)
-    assert weights_of(document) == {colour: weight for colour, weight in weights.items() if weight}
+    assert weights_in(to_yaml(wanted)) == {colour: weight for colour, weight in weights.items() if weight}
     assert references(document) <= set(document["http"]["services"])
     for colour, url in servers.items():
         assert document["http"]["services"][str(colour)]["loadBalancer"]["servers"] == [{"url": url}]
@@ -131,3 +130,19 @@ def test_each_colour_is_asked_for_the_health_path_of_its_own_release() -> None:
     assert paths == {"blue": "/old", "green": "/new"}
     with pytest.raises(KickoffError, match="no liveness path"):
         Route(SERVERS, {Colour.BLUE: 100}, None, False, {Colour.BLUE: "/old"})
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "{",
+        "[]",
+        "http: 1",
+        "http: {services: []}",
+        "\x00",
+        to_yaml(route({Colour.BLUE: 100}, {Colour.BLUE: SERVERS[Colour.BLUE]})).replace("blue", "azure"),
+    ],
+)
+def test_a_file_that_is_none_of_ours_routes_nobody(text: str) -> None:
+    assert weights_in(text) == {}

@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from kickoff import service as services
+from kickoff.description import LoadRequest
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.service import CONFIG, FORMER, load, parse
 
@@ -74,11 +75,43 @@ def test_the_load_is_what_the_description_asks_without_changing_anything() -> No
     assert [check.path for check in service.load_requests()] == ["/healthz", "/a?x=1"]
 
 
+def test_the_load_may_be_requests_of_its_own() -> None:
+    text = SHORT + "load: [{path: /a, weight: 3}, {method: POST, path: /b, json: {x: 1}, status: 201}]\n"
+    service = parse(text, "kickoff.yml")
+    assert service.load
+    assert service.required_checks == ("smoke-candidate", "perf-baseline")
+    assert service.load_requests() == (
+        LoadRequest("/a", weight=3),
+        LoadRequest("/b", "POST", {"x": 1}, 201),
+    )
+
+
+@pytest.mark.parametrize(
+    ("load", "message"),
+    [
+        ("some", "'some' does not match '^none$'"),
+        ("[]", "should be non-empty"),
+        ("[{path: a}]", "'a' does not match"),
+        ("[{path: /a, wieght: 2}]", "'wieght' is not a key"),
+        ("[{path: /a}]\nperformance: {locustfile: load.py}", "both say what the load test's users send"),
+    ],
+)
+def test_a_load_that_cannot_be_is_refused_by_its_line(load: str, message: str) -> None:
+    with pytest.raises(KickoffError) as caught:
+        parse(f"{SHORT}load: {load}\n", "kickoff.yml")
+    assert message in str(caught.value)
+    assert caught.value.at == "kickoff.yml:4"
+
+
 def test_no_load_is_said_in_a_word_and_demanded_nowhere() -> None:
     service = parse(SHORT + "load: none\n", "kickoff.yml")
     assert not service.load
     assert service.required_checks == ("smoke-candidate",)
-    for demand in ("required_checks: [perf-baseline]", "required_checks_in: {staging: [perf-baseline]}"):
+    for demand in (
+        "required_checks: [perf-baseline]",
+        "required_checks_in: {staging: [perf-baseline]}",
+        "environments: {test: , staging: {required_checks: [perf-baseline]}}",
+    ):
         with pytest.raises(KickoffError, match="perf-baseline is required, and `load: none`") as caught:
             parse(f"{SHORT}load: none\n{demand}\n", "kickoff.yml")
         assert caught.value.at == "kickoff.yml:5"
@@ -254,3 +287,42 @@ def test_own_checks_are_demanded_where_they_run() -> None:
     found = parse(MINIMAL.replace("required_checks: []", f"required_checks: []\n{own}"), "x")
     assert found.checks_for("staging") == ("check-one", "check-two")
     assert found.checks_for("production") == ("check-one",)
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("run: a\nname: \x07\n", 2), ("name: ü\nrun: \x07\n", 2), ("name: 2024-13-45\n", 1), ("name: [\n", 2)],
+)
+def test_what_is_not_yaml_is_a_mistake_like_any_other(text: str, line: int) -> None:
+    with pytest.raises(KickoffError, match=r"kickoff\.yml is not YAML") as caught:
+        parse(text, "kickoff.yml")
+    assert (caught.value.code, caught.value.at) == (ExitCode.BAD_INPUT, f"kickoff.yml:{line}")
+
+
+def test_a_description_in_another_encoding_is_refused(tmp_path: Path) -> None:
+    (tmp_path / CONFIG).write_bytes(SHORT.encode() + "# für alle\n".encode("latin-1"))
+    with pytest.raises(KickoffError, match=r"kickoff\.yml cannot be read") as caught:
+        load(tmp_path)
+    assert (caught.value.code, caught.value.hint) == (ExitCode.BAD_INPUT, "save it as UTF-8")
+
+
+def test_an_image_is_for_the_machine_that_builds_it_unless_platforms_are_named() -> None:
+    assert not parse(SHORT, "kickoff.yml").image.over_ssh
+    assert parse(SHORT, "kickoff.yml").image.platforms == ("native",)
+    over_ssh = parse(SHORT + "image: {transport: ssh}\n", "kickoff.yml").image
+    assert (over_ssh.over_ssh, over_ssh.platforms) == (True, ("native",))
+    named = parse(SHORT + "image: {transport: ssh, platforms: [linux/arm64]}\n", "kickoff.yml").image
+    assert named.platforms == ("linux/arm64",)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "said"),
+    [
+        ("image:\n  transport: pigeon\n", 5, "pigeon"),
+        ("image:\n  transport: ssh\n  repository: ghcr.io/a/b\n", 6, "`transport: ssh` sends the image"),
+    ],
+)
+def test_a_transport_that_cannot_be_is_refused_at_its_line(text: str, line: int, said: str) -> None:
+    with pytest.raises(KickoffError, match=said) as caught:
+        parse(SHORT + text, "kickoff.yml")
+    assert (caught.value.code, caught.value.at) == (ExitCode.BAD_INPUT, f"kickoff.yml:{line}")

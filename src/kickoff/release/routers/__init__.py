@@ -81,11 +81,8 @@ class Router(Protocol):
             KickoffError: The proxy did not take the route over; the one before was restored (exit 4).
         """
 
-    def current(self) -> Route | None:
-        """Return the route that is written; ``None`` where none, or none of ours, is."""
-
     def weights(self) -> dict[Colour, int]:
-        """Return the public weights of that route; empty where it routes no public traffic."""
+        """Return the public weights of the route that is written; none where it is none of ours."""
 
     def metrics(self) -> dict[str, Traffic]:
         """Return the counters of each service of the proxy, by its name.

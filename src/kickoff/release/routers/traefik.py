@@ -16,7 +16,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.probing.http import open_client
 from kickoff.prometheus import samples
 from kickoff.release.model import Colour
-from kickoff.release.route import SERVICES, Route, render, route_of, to_yaml, weights_of
+from kickoff.release.route import SERVICES, Route, render, to_yaml, weights_in
 from kickoff.release.routers import MetricsUnreadable, Traffic
 
 # Boundaries in seconds, about 25 % apart: a quantile is known to one bucket.
@@ -24,7 +24,7 @@ BUCKETS = (
     *(0.002, 0.004, 0.006, 0.008, 0.01, 0.0125, 0.016, 0.02, 0.025, 0.032, 0.04, 0.05, 0.063, 0.08),
     *(0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 4.0, 5.0, 8.0, 16.0),
 )
-APPLY_SECONDS = 5.0
+APPLY_SECONDS = 15.0
 
 
 def static_configuration(root: Path, *, public: int, candidate: int, admin: int, slow_seconds: float) -> str:
@@ -81,14 +81,9 @@ class Proxy:
     def _file(self) -> Path:
         return self.folder / "route.yml"
 
-    def current(self) -> Route | None:
-        """Return the route that the file describes; ``None`` before the first one, or when it is emptied."""
-        document = self._document()
-        return route_of(document) if document else None
-
     def weights(self) -> dict[Colour, int]:
-        """Return the public weights in the route file."""
-        return weights_of(self._document())
+        """Return the public weights in the route file; none when there is no file, or none of ours."""
+        return weights_in(self._file.read_text(encoding="utf-8")) if self._file.exists() else {}
 
     def apply(self, route: Route) -> float:
         """Make ``route`` what Traefik does, or leave what it did before.
@@ -127,12 +122,6 @@ class Proxy:
             raise MetricsUnreadable(
                 f"Traefik's metrics cannot be read: {error}", code=ExitCode.UNREACHABLE
             ) from error
-
-    def _document(self) -> dict[str, Any]:
-        try:
-            return dict(yaml.safe_load(self._file.read_text(encoding="utf-8")) or {})
-        except FileNotFoundError:
-            return {}
 
     def _write(self, text: str) -> None:
         # A hidden name: Traefik's watcher never reads the half-written file.

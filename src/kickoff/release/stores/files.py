@@ -10,15 +10,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from kickoff import masking
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.release import rollback_targets
 from kickoff.release.model import EMPTY, State
 from kickoff.release.progress import Progress
-from kickoff.release.route import weights_of
+from kickoff.release.route import weights_in
 from kickoff.release.stores import Observer, migrations
 from kickoff.release.stores import lease as leases
 from kickoff.release.stores.history import History
@@ -129,7 +127,7 @@ class Store:
         return rollback_targets.live(self.history.newest_first())
 
     def _named_live(self) -> bool:
-        return bool(self.recorded_live() or weights_of(self._route()))
+        return bool(self.recorded_live() or self._routed())
 
     def release_folder(self, name: str) -> Path:
         """Return where the release ``name`` is kept, or would be."""
@@ -270,12 +268,9 @@ class Store:
         write_atomic(self.root / "lock.json", json.dumps(asdict(lease), indent=1), mode=0o600)
         return lease
 
-    def _route(self) -> dict[str, Any]:
-        try:
-            found = yaml.safe_load((self.root / "traefik" / "dynamic" / "route.yml").read_text("utf-8"))
-        except (FileNotFoundError, yaml.YAMLError):
-            return {}
-        return found if isinstance(found, dict) else {}
+    def _routed(self) -> bool:
+        file = self.root / "traefik" / "dynamic" / "route.yml"
+        return file.exists() and bool(weights_in(file.read_text("utf-8")))
 
     def _json(self, name: str) -> dict[str, Any] | None:
         """Return the object in a file; ``None`` when there is no file.

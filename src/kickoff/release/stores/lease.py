@@ -4,6 +4,7 @@ import os
 import secrets
 import time
 from dataclasses import dataclass
+from typing import Any
 
 import psutil
 
@@ -140,13 +141,18 @@ class TakenBack(KickoffError):
         taken_at: When, ISO 8601.
     """
 
-    def __init__(self, by: str, taken_at: str, what: str) -> None:
+    def __init__(self, by: str, taken_at: str, what: str, message: str = "") -> None:
         super().__init__(
-            f"this run no longer holds the lock: {by} took {what} over at {taken_at[11:19]} UTC",
+            message or f"this run no longer holds the lock: {by} took {what} over at {taken_at[11:19]} UTC",
             code=ExitCode.LOCK_HELD,
             hint="this run changed nothing more; `kickoff history --env NAME` says what became of it",
         )
         self.by, self.taken_at = by, taken_at
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        """The evidence fields of whatever ended with it, with who took over, and when."""
+        return {**super().facts, "taken_by": self.by, "taken_at": self.taken_at}
 
 
 def held_by(lease: Lease) -> KickoffError:
@@ -161,7 +167,7 @@ def held_by(lease: Lease) -> KickoffError:
     return KickoffError(
         f"{lease.owner.who} is releasing (attempt {lease.attempt}, lock expires in {left} s)",
         code=ExitCode.LOCK_HELD,
-        hint="wait for it (`--wait SECONDS`); when it is gone for good: `kickoff unlock --force --env NAME`",
+        hint="wait for it: add `--wait 600`; when it is gone for good: `kickoff unlock --force --env NAME`",
     )
 
 

@@ -60,6 +60,11 @@ class ProcessState:
     processors: float = 1.0
 
 
+def worker_of(colour: Colour, name: str = "") -> str:
+    """Return the process of a worker; without a name, what those of all workers of a colour begin with."""
+    return f"{colour}-{name}"
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
     """The configuration that what runs really has, in plain text.
@@ -94,8 +99,8 @@ class Target(Protocol):
     def find(self, directory: Path, digest: str) -> Path:
         """Return the verified artefact with ``digest`` (or the record of it) in ``directory``."""
 
-    def unpack(self, artifact: Path, digest: str, folder: Path) -> None:
-        """Put an artefact that was found into a release folder."""
+    def unpack(self, artifact: Path, digest: str, folder: Path) -> Mapping[str, str | int]:
+        """Put an artefact that was found into a release folder; return evidence fields on what was sent."""
 
     def install(self, release_folder: Path) -> None:
         """Make everything the release needs available before it starts."""

@@ -34,7 +34,6 @@ def _host_needs(
     project: Path, environment: str, values: Mapping[str, str], environ: Mapping[str, str]
 ) -> HostNeeds:
     compose, *_ = stack.source_files(project, environment)
-    text = (project / compose).read_text(encoding="utf-8")
     declared = stack.read(project, environment)
     own = own_port(project, environment, values, environ).ports
     ports = [
@@ -49,7 +48,7 @@ def _host_needs(
         unset={name: "a public name" for name in declared.names if not environ.get(name)},
         docker=True,
         networks=declared.networks,
-        proxy=f"{stack.project_of(text, environment, str(compose))}/traefik",
+        proxy=f"{stack.project_of(project / compose, environment)}/traefik",
     )
 
 

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -41,11 +41,12 @@ class Engine:
         with answering():
             return Path(self.api.info()["DockerRootDir"])
 
-    def services(self, project: str) -> set[str]:
-        """Return the names of the services of a compose project that have a container, running or not."""
+    def services(self, project: str, label: str) -> list[str]:
+        """Return the services of a compose project that have a container with a label, running or not."""
+        labels = [f"{_PROJECT}={project}", label]
         with answering():
-            found = self.api.containers.list(all=True, filters={"label": f"{_PROJECT}={project}"})
-        return {str(container.labels[_SERVICE]) for container in found if _SERVICE in container.labels}
+            found = self.api.containers.list(all=True, sparse=True, filters={"label": labels})
+        return sorted({str(container.attrs["Labels"][_SERVICE]) for container in found})
 
     def container(self, project: str, service: str) -> Container | None:
         """Return the container of a service of a compose project, running or not."""
@@ -95,6 +96,58 @@ class Engine:
                     causes=[str(error.explanation or error)],
                     hint="check the registry's address, and REGISTRY_USERNAME with REGISTRY_PASSWORD",
                 ) from None
+
+    def has(self, reference: str) -> bool:
+        """Return whether the engine has an image of that name."""
+        with answering():
+            try:
+                self.api.images.get(reference)
+            except docker.errors.ImageNotFound:
+                return False
+        return True
+
+    def layers(self, reference: str) -> int:
+        """Return how many layers an image has that the engine has."""
+        with answering():
+            return len(self.api.images.get(reference).attrs["RootFS"].get("Layers") or [])
+
+    def known_layers(self) -> set[str]:
+        """Return the layers that the engine has, by the hash of their content."""
+        found: set[str] = set()
+        with answering():
+            for entry in self.api.api.images(quiet=True):
+                with suppress(docker.errors.NotFound):  # it was removed meanwhile
+                    found.update(self.api.images.get(entry).attrs["RootFS"].get("Layers") or ())
+        return found
+
+    def platform(self) -> tuple[str, str]:
+        """Return the operating system and the architecture that the engine runs images of."""
+        with answering():
+            version = self.api.version()
+        return str(version["Os"]), str(version["Arch"])
+
+    def fetch(self, source: str, digest: str, reference: str) -> None:
+        """Pull an image by its digest from a source that will be gone, and keep it by a name of its own.
+
+        Nothing is left half: the name appears when all of it has arrived and the engine has compared it with
+        its digest; of layers that arrived before, none is fetched again.
+
+        Raises:
+            KickoffError: The source does not give it (exit 4).
+        """
+        repository, _, tag = reference.rpartition(":")
+        with answering():
+            for event in self.api.api.pull(source, tag=digest, stream=True, decode=True):
+                if "error" in event:
+                    raise KickoffError(
+                        "the image did not arrive",
+                        code=ExitCode.UNREACHABLE,
+                        causes=[str(event["error"])],
+                        hint="stage the release again: what has arrived is not sent again",
+                    )
+            pulled = f"{source}@{digest}"
+            self.api.images.get(pulled).tag(repository, tag)
+            self.api.images.remove(pulled)
 
     def remove_image(self, reference: str) -> None:
         """Remove an image, unless another container uses it."""
@@ -179,3 +232,10 @@ def _login(repository: str) -> dict[str, str] | None:
     if not password and repository.startswith("ghcr.io/"):  # no other registry may see a token of GitHub's
         name, password = "x-access-token", os.environ.get("GHCR_TOKEN")
     return {"username": name, "password": password} if name and password else None
+
+
+def sockets_of(container: Container) -> str | None:
+    """Return the table of a container's TCP sockets; ``None`` when its image cannot show it."""
+    with answering():
+        code, output = container.exec_run(["cat", "/proc/net/tcp", "/proc/net/tcp6"])
+    return output.decode() if code == 0 and isinstance(output, bytes) else None

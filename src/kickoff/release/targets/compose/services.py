@@ -4,14 +4,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kickoff.release.model import Colour
+from kickoff.release.targets import worker_of
 
-_OF_WEB = frozenset({"container_name", "expose", "healthcheck", "hostname", "networks", "ports"})
+WORKER = "kickoff.worker"
+"""Label of a worker's container; it names the colour."""
+_OF_WEB = frozenset({"container_name", "expose", "hostname", "ports"})
 """Keys of a colour's service that its workers do not share."""
-
-
-def worker_of(colour: Colour, name: str = "") -> str:
-    """Return the service of a worker; without a name, what those of all workers begin with."""
-    return f"{colour}-{name}"
 
 
 def with_workers(document: Mapping[str, Any], workers: Mapping[str, Any]) -> dict[str, Any]:
@@ -24,6 +22,8 @@ def with_workers(document: Mapping[str, Any], workers: Mapping[str, Any]) -> dic
         own = services.get(str(colour), {})
         apart = {key: value for key, value in own.items() if key not in _OF_WEB}
         apart["networks"] = dict.fromkeys(own.get("networks") or {})  # without its addresses and aliases
+        apart["labels"] = {WORKER: str(colour)}  # by those of the web a proxy would find it
+        apart["healthcheck"] = {"disable": True}  # the image's own asks the web process, too
         for name, worker in workers.items():
             services[worker_of(colour, name)] = {**apart, "command": list(worker["command"])}
     return {**document, "services": services}

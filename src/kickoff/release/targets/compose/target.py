@@ -8,6 +8,7 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -20,12 +21,20 @@ from kickoff.environment.export import compose as compose_format
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.paths import public_port
-from kickoff.release.folder import ENVIRONMENT, describe, environment_of, passed, read_object
+from kickoff.release.folder import (
+    ENVIRONMENT,
+    describe,
+    environment_of,
+    passed,
+    read_object,
+    workers_of,
+)
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
-from kickoff.release.targets import Applied, Endpoint, ProcessState
-from kickoff.release.targets.compose.engine import Engine, answering, established, listening
-from kickoff.release.targets.compose.services import with_values, with_workers, worker_of
+from kickoff.release.targets import Applied, Endpoint, ProcessState, worker_of
+from kickoff.release.targets.compose import release_images
+from kickoff.release.targets.compose.engine import Engine, answering, established, listening, sockets_of
+from kickoff.release.targets.compose.services import WORKER, with_values, with_workers
 from kickoff.release.targets.ports import require_silence
 from kickoff.stack import Compose, Stack, copied, file_of, project_of, release_only, source_of
 
@@ -36,7 +45,7 @@ PORT = 8000
 HOOKS = "migrate"
 """Service of the compose file in whose place hooks run."""
 _PUBLIC, _LOCAL, _CANDIDATE, _ADMIN = "8080/tcp", "8083/tcp", "8081/tcp", "8082/tcp"
-_IMAGE, _VALUES, _SECRETS, _STACK = "image.json", "compose.env", "secrets", "stack"
+_VALUES, _SECRETS, _STACK = "compose.env", "secrets", "stack"
 _RESOLVED = "compose.json"
 _LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the container's own network
 """Variables that tell a container where to listen."""
@@ -71,10 +80,14 @@ class ComposeTarget:
         Raises:
             KickoffError: Less than ``ROOM`` is free, or the engine does not answer (exit 4).
         """
+        self._require_room(ROOM)
+
+    def _require_room(self, needed: int) -> None:
+        needed = max(needed, ROOM)
         for place in {self._engine.root(), self.root}:
-            if place.is_dir() and (free := shutil.disk_usage(place).free) < ROOM:
+            if place.is_dir() and (free := shutil.disk_usage(place).free) < needed:
                 raise KickoffError(
-                    f"{place} has {free >> 20} MiB free, and a release needs {ROOM >> 20} MiB",
+                    f"{place} has {free >> 20} MiB free, and a release needs {needed >> 20} MiB",
                     code=ExitCode.UNREACHABLE,
                     at=str(place),
                     hint="`docker system df` shows what takes the room; `docker image prune` frees some",
@@ -99,15 +112,28 @@ class ComposeTarget:
         """Return the record of the image with ``digest``.
 
         Raises:
-            KickoffError: It is missing or damaged.
+            KickoffError: It is missing or damaged, or the image that it tells of is, where that is beside it.
         """
-        images.find(directory, digest)
+        image = images.find(directory, digest)
+        if not image.in_registry:
+            release_images.require(image, directory)
         return directory / f"{digest.removeprefix('sha256:')}.image.json"
 
-    def unpack(self, artifact: Path, digest: str, folder: Path) -> None:
-        """Put the image's record into a release folder, with the compose file that it is started by."""
+    def unpack(self, artifact: Path, digest: str, folder: Path) -> dict[str, str | int]:
+        """Put the image's record into a release folder, with the compose file that it is started by.
+
+        An image that no registry has is brought into the engine now, while there is somebody to give it.
+
+        Raises:
+            KickoffError: There is no room for it, or it does not arrive (exit 4).
+        """
         image = images.find(artifact.parent, digest)
-        shutil.copyfile(artifact, folder / _IMAGE)
+        sent: dict[str, str | int] = {}
+        if not image.in_registry:
+            # By environment: what one of them has no use for any more, another one on this engine may keep.
+            image = replace(image, repository=f"{image.repository}/{self.environment.name}")
+            sent = release_images.bring(self._engine, image, artifact.parent, self._require_room)
+        release_images.record(image, folder)
         for path in self.stack.release_files():
             kept = folder / _STACK / copied(path, self.stack.name)
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -120,14 +146,16 @@ class ComposeTarget:
             "KICKOFF_ROUTE_DIR": str(self.stack.routes),
         }
         write_atomic(folder / _VALUES, compose_format(shown | own), mode=0o600)
+        return sent
 
     def install(self, release_folder: Path) -> None:
-        """Pull the release's image, by its digest and nothing else.
+        """Pull the release's image by its digest, or find it here, and create the volumes it is new to.
 
         Raises:
-            KickoffError: The registry does not give it (exit 4).
+            KickoffError: The registry does not give it, or it is not here any more (exit 4).
         """
-        self._engine.pull(_image_of(release_folder))
+        release_images.install(self._engine, release_folder)
+        self.stack.make_volumes(self._described(release_folder))
 
     def run_hook(self, release_folder: Path, command: tuple[str, ...], timeout: float) -> str:
         """Run a command of the service in a container of its own, under the release's environment.
@@ -172,7 +200,7 @@ class ComposeTarget:
 
     def start_workers(self, colour: Colour, release_folder: Path) -> None:
         """Start the release's workers: the colour's container with other commands."""
-        self._up(release_folder, [worker_of(colour, name) for name in _workers(release_folder)])
+        self._up(release_folder, [worker_of(colour, name) for name in workers_of(release_folder)])
 
     def stop_workers(self, colour: Colour) -> None:
         """Stop the colour's workers and remove their containers."""
@@ -187,7 +215,7 @@ class ComposeTarget:
 
     def state(self, colour: Colour) -> ProcessState:
         """Return what the colour's container is doing."""
-        return self._state(str(colour))
+        return self._state(str(colour), measured=True)
 
     def _up(self, release_folder: Path, services: list[str]) -> None:
         self._compose(release_folder).run(
@@ -207,10 +235,9 @@ class ComposeTarget:
                     ) from None
 
     def _worker_services(self, colour: Colour) -> list[str]:
-        names = self._engine.services(self._project)
-        return sorted(name for name in names if name.startswith(worker_of(colour)))
+        return self._engine.services(self._project, f"{WORKER}={colour}")
 
-    def _state(self, service: str) -> ProcessState:
+    def _state(self, service: str, *, measured: bool = False) -> ProcessState:
         container = self._found(service)
         if container is None:
             return ProcessState(running=False, pid=0, detail="not there")
@@ -219,7 +246,7 @@ class ComposeTarget:
         running = status == "running" and pid > 0
         why = "out of memory" if state.get("OOMKilled") else f"exited with code {state['ExitCode']}"
         detail = {"created": "STARTING", "running": "running", "exited": why}.get(status, f"{status}: {why}")
-        used = self._engine.usage(container) if running else ()
+        used = self._engine.usage(container) if running and measured else ()
         return ProcessState(running, pid, detail, *used)
 
     def slot(self, colour: Colour) -> Slot | None:
@@ -244,7 +271,7 @@ class ComposeTarget:
     def listening(self, colour: Colour) -> frozenset[int] | None:
         """Return the ports that anything in the colour's container listens on."""
         container = self._running(str(colour))
-        sockets = _sockets(container) if container is not None else None
+        sockets = sockets_of(container) if container is not None else None
         return None if sockets is None else listening(sockets)
 
     def connections(self, colour: Colour, slot: Slot) -> int:
@@ -255,7 +282,7 @@ class ComposeTarget:
         container = self._running(str(colour))
         if container is None:
             return 0
-        sockets = _sockets(container)
+        sockets = sockets_of(container)
         return 1 if sockets is None else established(sockets, slot.port)
 
     def logs(self, process: str, lines: int) -> list[str]:
@@ -282,10 +309,7 @@ class ComposeTarget:
 
     def discard(self, release_folder: Path) -> None:
         """Remove the image of a release that is no longer kept, unless another one has the same."""
-        reference = _image_of(release_folder)
-        others = {_image_of(f) for f in release_folder.parent.iterdir() if f != release_folder}
-        if reference and reference not in others:
-            self._engine.remove_image(reference)
+        release_images.discard(self._engine, release_folder)
 
     def shut_down(self) -> None:
         """Stop both colours and Traefik; databases, caches and monitoring go on.
@@ -310,8 +334,7 @@ class ComposeTarget:
         if (compose.folder / compose.file).is_file():
             return compose.project
         source = source_of(self.stack.root, self.stack.name)
-        text = (self.stack.root / source).read_text(encoding="utf-8")
-        return project_of(text, self.stack.name, str(source))
+        return project_of(self.stack.root / source, self.stack.name)
 
     def _compose(self, release_folder: Path) -> Compose:
         """Return the command line on the compose file of a release, with the release's own values."""
@@ -321,16 +344,20 @@ class ComposeTarget:
         folder.chmod(0o755)
         for key in self.environment.secrets & values.keys():
             write_atomic(folder / key.lower(), values[key], mode=0o444)
-        own = {"KICKOFF_RELEASE": values["KICKOFF_RELEASE"], "KICKOFF_SECRETS_DIR": str(folder)}
-        write_atomic(release_folder / "release.env", compose_format(own), mode=0o600)
-        # The host's own variables first: what a release says comes before them.
-        values_of = [self.stack.folder / _VALUES, release_folder / _VALUES, release_folder / "release.env"]
-        described = Compose(release_folder / _STACK, file_of(self.stack.name), values_of).resolved()
         shown = {key: text for key, text in values.items() if key not in self.environment.secrets}
-        described = with_workers(release_only(described), _workers(release_folder))
+        described = with_workers(release_only(self._described(release_folder)), workers_of(release_folder))
         text = json.dumps(with_values(described, shown | _LISTENING), indent=1)
         write_atomic(release_folder / _RESOLVED, text, mode=0o600)
         return Compose(release_folder, _RESOLVED, [])
+
+    def _described(self, release_folder: Path) -> dict[str, Any]:
+        """Return the compose file of a release, with the release's own values."""
+        release = environment_of(release_folder)["KICKOFF_RELEASE"]
+        own = {"KICKOFF_RELEASE": release, "KICKOFF_SECRETS_DIR": str(release_folder / _SECRETS)}
+        write_atomic(release_folder / "release.env", compose_format(own), mode=0o600)
+        # The host's own variables first: what a release says comes before them.
+        values_of = [self.stack.folder / _VALUES, release_folder / _VALUES, release_folder / "release.env"]
+        return Compose(release_folder / _STACK, file_of(self.stack.name), values_of).resolved()
 
     def _found(self, service: str) -> Container | None:
         return self._engine.container(self._project, service)
@@ -367,19 +394,3 @@ class ComposeTarget:
     def _public_port(self) -> int:
         ports = self._traefik_ports()
         return ports.get(_LOCAL) or ports.get(_PUBLIC) or self._public
-
-
-def _sockets(container: Container) -> str | None:
-    """Return the table of a container's TCP sockets; ``None`` when its image cannot show it."""
-    with answering():
-        code, output = container.exec_run(["cat", "/proc/net/tcp", "/proc/net/tcp6"])
-    return output.decode() if code == 0 and isinstance(output, bytes) else None
-
-
-def _image_of(release_folder: Path) -> str:
-    document = read_object(release_folder / _IMAGE)
-    return f"{document['repository']}@{document['digest']}" if document else ""
-
-
-def _workers(release_folder: Path) -> Mapping[str, Any]:
-    return dict(describe(release_folder).get("workers", {}))

@@ -1,16 +1,14 @@
 """The Python environment of a release on this machine, and commands that run in it."""
 
 import os
-import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from kickoff import packages
+from kickoff import foreign, packages, process_group
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.release.folder import describe, environment_of
+from kickoff.release.folder import describe, environment_of, workers_of
 
 _SYSTEM = "/usr/local/bin:/usr/bin:/bin"
 _BROUGHT = "node_modules/.bin"
@@ -35,7 +33,7 @@ def install(state: Path, release_folder: Path) -> None:
         )
     environment = variables(state, release_folder)
     resolve(release_folder, description["command"], environment, description.get("command_at", ""))
-    for worker in description.get("workers", {}).values():
+    for worker in workers_of(release_folder).values():
         resolve(release_folder, worker["command"], environment, worker["at"])
 
 
@@ -50,11 +48,7 @@ def resolve(
         KickoffError: It is nowhere (exit 2).
     """
     name, *rest = command
-    if "/" in name:
-        file = release_folder / "bundle" / name
-        found = str(file) if file.is_file() and os.access(file, os.X_OK) else None
-    else:
-        found = shutil.which(name, path=environment["PATH"])
+    found = foreign.program(name, release_folder / "bundle", environment)
     if found is None:
         where = "the artefact" if "/" in name else "the artefact and on PATH"
         hint = "commit it as an executable file" if "/" in name else "install it"
@@ -105,29 +99,16 @@ def run(
         KickoffError: It failed or ran out of time (exit 1), or it is not there (exit 2).
     """
     name = " ".join(command)
-    with subprocess.Popen(
-        resolve(release_folder, command, environment),
-        cwd=release_folder / "bundle",
-        env=environment,
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as process:
+    bundle, line = release_folder / "bundle", resolve(release_folder, command, environment)
+    with process_group.started(line, bundle, environment, stderr=subprocess.PIPE) as process:
         try:
             output, errors = process.communicate(timeout=timeout)
-        except BaseException as error:
-            # The whole group: what the command started itself must not go on without it.
-            os.killpg(process.pid, signal.SIGKILL)
-            if isinstance(error, subprocess.TimeoutExpired):
-                raise KickoffError(
-                    f"`{name}` did not end within {timeout:g} s",
-                    code=ExitCode.REJECTED,
-                    hint="raise HOOK_TIMEOUT",
-                ) from None
-            raise
+        except subprocess.TimeoutExpired:
+            raise KickoffError(
+                f"`{name}` did not end within {timeout:g} s",
+                code=ExitCode.REJECTED,
+                hint="raise HOOK_TIMEOUT",
+            ) from None
     if process.returncode != 0:
         raise KickoffError(
             f"`{name}` failed with exit code {process.returncode}",

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import psutil
 
@@ -16,11 +17,11 @@ from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.paths import public_port
-from kickoff.release.folder import ENVIRONMENT, describe, passed, read_object
+from kickoff.release.folder import ENVIRONMENT, describe, passed, read_object, workers_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.routers.traefik import static_configuration
-from kickoff.release.targets import Applied, Endpoint, ProcessState
+from kickoff.release.targets import Applied, Endpoint, ProcessState, worker_of
 from kickoff.release.targets.local import launch, runtime
 from kickoff.release.targets.local.supervision import Supervisor
 from kickoff.release.targets.local.usage import usage
@@ -105,10 +106,11 @@ class LocalTarget:
         """
         return bundle.find(directory, digest)
 
-    def unpack(self, artifact: Path, digest: str, folder: Path) -> None:
+    def unpack(self, artifact: Path, digest: str, folder: Path) -> dict[str, str | int]:
         """Unpack the bundle, verified once more, into a release folder."""
         bundle.verify(artifact, digest)
         bundle.unpack(artifact, folder / "bundle")
+        return {}
 
     def install(self, release_folder: Path) -> None:
         """Create the release's Python environment, shared by all releases with the same lock."""
@@ -145,25 +147,24 @@ class LocalTarget:
         """Start the release's workers, each as a process beside the colour's."""
         environment = runtime.variables(self.root, release_folder)
         self.stop_workers(colour)
-        for name, worker in describe(release_folder)["workers"].items():
-            self._run(
-                _worker(colour, name), worker["command"], environment, release_folder, worker.get("at", "")
-            )
+        for name, worker in workers_of(release_folder).items():
+            program, at = worker_of(colour, name), worker.get("at", "")
+            self._run(program, worker["command"], environment, release_folder, at)
 
     def stop_workers(self, colour: Colour) -> None:
         """Stop the colour's workers."""
-        for program in self.supervisor.programs(_worker(colour)):
+        for program in self.supervisor.programs(worker_of(colour)):
             self.supervisor.remove(program)
 
     def workers(self, colour: Colour) -> Mapping[str, ProcessState]:
         """Return what the colour's workers are doing."""
-        prefix = _worker(colour)
+        prefix = worker_of(colour)
         programs = self.supervisor.programs(prefix)
         return {program.removeprefix(prefix): self._state(program) for program in programs}
 
     def state(self, colour: Colour) -> ProcessState:
         """Return what the colour's process is doing."""
-        return self._state(str(colour))
+        return self._state(str(colour), measured=True)
 
     def _run(
         self, program: str, command: list[str], environment: Mapping[str, str], folder: Path, at: str
@@ -179,20 +180,22 @@ class LocalTarget:
             stop_seconds=int(self.environment.seconds("SHUTDOWN_GRACE")) + 5,
         )
 
-    def _state(self, program: str) -> ProcessState:
+    def _state(self, program: str, *, measured: bool = False) -> ProcessState:
         info = self.supervisor.info(program)
         if not info:
             return ProcessState(running=False, pid=0, detail="not there")
         running = info["statename"] in ("RUNNING", "STARTING") and info["pid"] != 0
-        status = info["exitstatus"]
-        if info["statename"] in _ENDED and status:
-            detail = "ended by a signal" if status < 0 else f"exited with code {status}"
-        elif info["statename"] == "BACKOFF" and (told := self.supervisor.ended(program)):
-            detail = told
-        else:
-            detail = f"{info['statename']}: {info['spawnerr'] or info['description'] or info['statename']}"
-        used = usage(info["pid"]) if running else ()
+        told = self._end(program, info) if info["statename"] in _ENDED else ""
+        said = info["spawnerr"] or info["description"]
+        detail = told or (f"{info['statename']}: {said}" if said else info["statename"])
+        used = usage(info["pid"]) if running and measured else ()
         return ProcessState(running, int(info["pid"]), detail, *used)
+
+    def _end(self, program: str, info: Mapping[str, Any]) -> str:
+        """Return how a program ended; empty when nothing says so."""
+        if status := info["exitstatus"]:
+            return "ended by a signal" if status < 0 else f"exited with code {status}"
+        return self.supervisor.ended(program)
 
     def slot(self, colour: Colour) -> Slot | None:
         """Return what ``colour`` was last started with; ``None`` when it was stopped."""
@@ -313,11 +316,6 @@ class LocalTarget:
 
     def _admin_answers(self, ports: Mapping[str, int]) -> bool:
         return "admin" in ports and not is_free(ports["admin"]) and not is_free(ports["public"])
-
-
-def _worker(colour: Colour, name: str = "") -> str:
-    """Return the program of a worker; without a name, what those of all workers begin with."""
-    return f"{colour}-{name}"
 
 
 def _environment_of(pid: int, release: str) -> Mapping[str, str] | None:
