@@ -4,7 +4,7 @@ import difflib
 import json
 import re
 import shlex
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from importlib.resources import files
@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 NONE = "none"
 """The value that switches a part off."""
 NO_LOAD = f"load: {NONE}"
+SSH = "ssh"
+"""The transport of an image that needs no registry."""
 SMOKE, FUNCTIONAL, LOAD = "smoke-candidate", "functional-candidate", "perf-baseline"
 """Stages of the checks that every service may have."""
 COMMAND = (("run",), ("processes", "web", "command"))
@@ -43,6 +45,35 @@ class Worker:
     command: tuple[str, ...]
     health: tuple[str, ...]
     at: str
+
+
+@dataclass(frozen=True, slots=True)
+class BuildStep:
+    """A command of the build: argument vector, what it leaves for the artefact, time limit, file and line."""
+
+    run: tuple[str, ...]
+    outputs: tuple[str, ...]
+    timeout_seconds: int
+    at: str
+
+
+@dataclass(frozen=True, slots=True)
+class LoadRequest:
+    """One request of the load test's users.
+
+    Attributes:
+        path: Path and query.
+        method: HTTP method.
+        json: Request body, sent as JSON; ``None`` for no body.
+        status: The expected status code.
+        weight: How often it is sent, beside the others.
+    """
+
+    path: str
+    method: str = "GET"
+    json: Any = None
+    status: int = 200
+    weight: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +127,28 @@ class Reader:
             name: Worker(
                 self.argv(entry["command"], "processes", name, "command"),
                 self.argv(entry["health"], "processes", name, "health") if "health" in entry else (),
-                f"{self.source}:{line_of(self.text, ('processes', name))}",
+                self.at("processes", name),
             )
             for name, entry in found.items()
         }
+
+    def build(self, document: Mapping[str, Any]) -> tuple[BuildStep, ...]:
+        """Return the commands of the build, which leave something between them."""
+        steps = []
+        for index, entry in enumerate(document.get("build", ())):
+            given = entry if isinstance(entry, dict) else {"run": entry}
+            steps.append(
+                BuildStep(
+                    run=self.argv(given["run"], "build", index),
+                    outputs=tuple(output.rstrip("/") for output in given.get("outputs", ())),
+                    timeout_seconds=given.get("timeout_seconds", 1800),
+                    at=self.at("build", index),
+                )
+            )
+        if steps and not any(step.outputs for step in steps):
+            hint = "name what goes into the artefact: `- {run: npm run build, outputs: [dist]}`"
+            raise self.error("the build names no `outputs`, so nothing of it would ship", "build", hint=hint)
+        return tuple(steps)
 
     def argv(self, value: str | Sequence[str], *path: str | int) -> tuple[str, ...]:
         """Return a command's words: a list as it is, a text as a shell would split it, and nothing more."""
@@ -134,41 +183,55 @@ def check(reader: Reader, document: Any) -> None:  # noqa: ANN401 - any YAML
     Raises:
         KickoffError: It does; names file, line and fix (exit 2).
     """
-    problem = next(iter(sorted(_validator().iter_errors(document), key=lambda e: e.json_path)), None)
+    problem = next(problems(reader, document), None)
     if problem is not None:
-        raise reader.problem(problem)
+        raise problem
     _agree(reader, document)
 
 
+def problems(reader: Reader, document: Any, within: str = "") -> Iterator[KickoffError]:  # noqa: ANN401
+    """Yield an error for each place where a description, or its entry ``within``, breaks the schema."""
+    for found in sorted(_validator().iter_errors(document), key=lambda e: e.json_path):
+        if not within or within in list(found.absolute_path)[:1]:
+            yield reader.problem(found)
+
+
 def _agree(reader: Reader, document: Mapping[str, Any]) -> None:
-    """Refuse a check that is demanded where it does not run: nothing could be promoted there."""
-    _demand_no_load(reader, document)
-    runs = document.get("functional", {}).get("in", [])
-    demanded = {FUNCTIONAL: "every environment"} if FUNCTIONAL in document.get("required_checks", ()) else {}
-    declared = document.get(environments.KEY, {}).items()
-    further = [(name, (entry or {}).get("required_checks", ())) for name, entry in declared]
-    for environment, checks in (*document.get("required_checks_in", {}).items(), *further):
-        if FUNCTIONAL in checks and environment not in runs:
-            demanded[FUNCTIONAL] = environment
-    if demanded and runs:
+    """Refuse entries that contradict each other, such as a check that is demanded where it does not run."""
+    image = document.get("image", {})
+    if image.get("transport") == SSH and "repository" in image:
         raise reader.error(
-            f"{FUNCTIONAL} is required in {demanded[FUNCTIONAL]}, and the functional test runs in "
-            f"{', '.join(runs)} alone",
-            "functional", "in",
-            hint="name the environments in one place: `in:` of the functional test makes it required there",
+            "`transport: ssh` sends the image to the host, and `repository` to a registry",
+            "image", "repository",
+            hint="take `repository` out; or `transport`, and the host pulls the image",
         )  # fmt: skip
+    if isinstance(document.get("load"), list) and "locustfile" in document.get("performance", {}):
+        raise reader.error(
+            "`load` and `performance.locustfile` both say what the load test's users send",
+            "load",
+            hint="keep one",
+        )
+    runs = document.get("functional", {}).get("in", [])
+    for environment, checks, path in _demands(document):
+        if document.get("load") == NONE and LOAD in checks:
+            message = f"{LOAD} is required, and `{NO_LOAD}` switches it off"
+            raise reader.error(message, *path, hint=f"take {LOAD} out, or remove `{NO_LOAD}`")
+        if runs and FUNCTIONAL in checks and environment not in runs:
+            where, alone = environment or "every environment", ", ".join(runs)
+            raise reader.error(
+                f"{FUNCTIONAL} is required in {where}, and the functional test runs in {alone} alone",
+                "functional", "in",
+                hint="name the environments in one place: `in:` of the functional test requires it there",
+            )  # fmt: skip
 
 
-def _demand_no_load(reader: Reader, document: Mapping[str, Any]) -> None:
-    if document.get("load") != NONE:
-        return
-    hint = f"take {LOAD} out, or remove `{NO_LOAD}`"
-    message = f"{LOAD} is required, and `{NO_LOAD}` switches it off"
-    if LOAD in document.get("required_checks", ()):
-        raise reader.error(message, "required_checks", hint=hint)
+def _demands(document: Mapping[str, Any]) -> Iterator[tuple[str, Sequence[str], tuple[str, ...]]]:
+    """Yield an environment, empty for every one, the checks required there, and the entry that says so."""
+    yield "", document.get("required_checks", ()), ("required_checks",)
     for name, checks in document.get("required_checks_in", {}).items():
-        if LOAD in checks:
-            raise reader.error(message, "required_checks_in", name, hint=hint)
+        yield name, checks, ("required_checks_in", name)
+    for name, entry in document.get(environments.KEY, {}).items():
+        yield name, (entry or {}).get("required_checks", ()), (environments.KEY, name, "required_checks")
 
 
 @cache

@@ -13,7 +13,8 @@ from kickoff.yaml_lines import line_of
 KEY = "environments"
 HEAD = "HEAD"
 """Stands for the repository's default branch; git allows no branch of this name."""
-_BRANCH, _TAG = "refs/heads/", "refs/tags/"
+BRANCH, TAG = "refs/heads/", "refs/tags/"
+"""Beginnings of a full ref."""
 _RESERVED = "proofs"
 """Name of the folder beside the environments' state that holds their proofs."""
 
@@ -42,9 +43,9 @@ class DeclaredEnvironment:
 
     def takes(self, ref: str) -> bool:
         """Return whether a push to ``ref`` (``refs/heads/…`` or ``refs/tags/…``) is deployed here."""
-        if ref.startswith(_TAG):
-            return self.takes_tag(ref.removeprefix(_TAG))
-        return bool(self.branch) and ref == f"{_BRANCH}{self.branch}"
+        if ref.startswith(TAG):
+            return self.takes_tag(ref.removeprefix(TAG))
+        return bool(self.branch) and ref == f"{BRANCH}{self.branch}"
 
     def takes_tag(self, tag: str) -> bool:
         """Return whether a tag is deployed here."""

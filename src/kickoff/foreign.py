@@ -1,7 +1,10 @@
-"""The process environment of programs that are not ours: a commit's tests, checks and packages."""
+"""Programs that are not ours, such as a commit's tests: where they are, and what environment they get."""
 
+import hashlib
 import os
+import shutil
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
 from kickoff import bootstrap
 
@@ -34,3 +37,26 @@ def installing(environ: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return what an installer of packages is given: the way to the index, too; packages may run code."""
     given = os.environ if environ is None else environ
     return bootstrap.installing(environment((name for name in given if name.startswith(INSTALLERS)), given))
+
+
+def fingerprints(keys: Iterable[str], environ: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Return a hash for each of these variables that is set.
+
+    It takes long to make: nobody shall find a secret by trying.
+    """
+    given = os.environ if environ is None else environ
+    return {
+        name: hashlib.scrypt(
+            given[name].encode(errors="surrogateescape"), salt=name.encode(), n=2**14, r=8, p=1
+        ).hex()
+        for name in keys
+        if name in given
+    }
+
+
+def program(name: str, folder: Path, environ: Mapping[str, str]) -> str | None:
+    """Return the path of such a program: with a slash in its name, a file of ``folder``; else on its PATH."""
+    if "/" not in name:
+        return shutil.which(name, path=environ.get("PATH", os.defpath))
+    file = folder / name
+    return str(file) if file.is_file() and os.access(file, os.X_OK) else None

@@ -8,10 +8,21 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from kickoff import environments
-from kickoff.description import COMMAND, FUNCTIONAL, LOAD, NONE, SMOKE, Reader, Worker, check
+from kickoff import environments, yaml_lines
+from kickoff.description import (
+    COMMAND,
+    FUNCTIONAL,
+    LOAD,
+    NO_LOAD,
+    NONE,
+    SMOKE,
+    SSH,
+    BuildStep,
+    LoadRequest,
+    Reader,
+    Worker,
+    check,
+)
 from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
@@ -19,6 +30,8 @@ from kickoff.yaml_lines import line_of
 CONFIG = Path("kickoff.yml")
 FORMER = Path("configs/service.yml")
 """Where the description used to be; it is still read there."""
+NATIVE = "native"
+"""Stands for the platform of the machine that builds."""
 EVERYTHING = "."
 """A path of a bundle that stands for all that is committed."""
 
@@ -42,16 +55,6 @@ class Command:
     environment: tuple[str, ...] = ()
     prepares: bool = False
     reuse: bool = True
-
-
-@dataclass(frozen=True, slots=True)
-class BuildStep:
-    """A command of the build: argument vector, what it leaves for the artefact, time limit, file and line."""
-
-    run: tuple[str, ...]
-    outputs: tuple[str, ...]
-    timeout_seconds: int
-    at: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,12 +114,14 @@ class ImageSource:
         paths: Files and folders that it may copy; nothing else reaches the builder.
         repository: Where the image is pushed: registry and name, without tag; empty when not said.
         platforms: What it shall run on, e.g. ``linux/amd64``.
+        over_ssh: Whether it goes to the host over SSH, and to no registry.
     """
 
     dockerfile: str
     paths: tuple[str, ...]
     repository: str
     platforms: tuple[str, ...]
+    over_ssh: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +158,7 @@ class Service:
     build: tuple[BuildStep, ...]
     environment: tuple[str, ...]
     load: bool
+    requests: tuple[LoadRequest, ...]
     locustfile: str
     load_environment: tuple[str, ...]
     scenarios: str
@@ -163,14 +169,19 @@ class Service:
         found = (one for one in self.environments if one.name == environment)
         return next(found, DeclaredEnvironment(environment))
 
-    def at(self, *path: str) -> str:
+    def at(self, *path: str | int) -> str:
         """Return file and line of an entry, or of its nearest existing parent, for errors."""
-        return f"{self.source}:{line_of(self.text, path)}"
+        return Reader(self.text, self.source).at(*path)
 
     @property
     def command_at(self) -> str:
         """File and line of the start command, which stands in one of two places."""
         return f"{self.source}:{max(line_of(self.text, path) for path in COMMAND)}"
+
+    @property
+    def no_load(self) -> str:
+        """Why there is no load test; empty when there may be one."""
+        return "" if self.load else f"no load test ({NO_LOAD} in {self.source})"
 
     def checks_for(self, environment: str) -> tuple[str, ...]:
         """Return the checks that must have passed before a promotion in ``environment``."""
@@ -180,11 +191,18 @@ class Service:
             named.append(FUNCTIONAL)
         return tuple(dict.fromkeys([*named, *(check.stage for check in self.checks_in(environment))]))
 
-    def load_requests(self) -> tuple[HttpCheck, ...]:
-        """Return the requests of a load test without a locustfile, each path once; they change nothing."""
+    def load_requests(self) -> tuple[LoadRequest, ...]:
+        """Return the requests of a load test without a locustfile.
+
+        Where the description names none, they are those of its checks that change nothing, each path once.
+        """
         asked = (HttpCheck(name="ready", path=self.ready_path), *self.probe, *self.smoke)
-        wanted = {check.path: check for check in asked if check.method == "GET" and check.status < 400}
-        return tuple(wanted.values())
+        harmless = {
+            check.path: LoadRequest(check.path, status=check.status)
+            for check in asked
+            if check.method == "GET" and check.status < 400
+        }
+        return self.requests or tuple(harmless.values())
 
     def checks_in(self, environment: str) -> tuple[OwnCheck, ...]:
         """Return the service's own checks of a candidate in ``environment``."""
@@ -225,8 +243,7 @@ def load(root: Path) -> Service:
     Raises:
         KickoffError: The file is missing, is there twice, is not YAML, or breaks the schema; names the line.
     """
-    text, source = _text(root)
-    return parse(text, source)
+    return parse(*read(root))
 
 
 def name_of(root: Path) -> str:
@@ -235,13 +252,17 @@ def name_of(root: Path) -> str:
     Raises:
         KickoffError: The file is missing, or has no line with the name and breaks the schema.
     """
-    text, source = _text(root)
+    text, source = read(root)
     found = re.search(r"""^name: *(["']?)([a-z][a-z0-9-]{0,39})\1 *(#.*)?$""", text, re.MULTILINE)
     return found[2] if found else parse(text, source).name
 
 
-def _text(root: Path) -> tuple[str, str]:
-    """Return the description's text and its path in the project."""
+def read(root: Path) -> tuple[str, str]:
+    """Return the description's text and its path in the project.
+
+    Raises:
+        KickoffError: The file is missing, is there twice, or cannot be read (exit 2).
+    """
     path = described_in(root)
     try:
         return (root / path).read_text(encoding="utf-8"), str(path)
@@ -252,6 +273,8 @@ def _text(root: Path) -> tuple[str, str]:
             hint="describe your service there: `name`, `run` and `health` are enough; "
             "docs/reference/service.md lists every key",
         ) from None
+    except UnicodeDecodeError as error:
+        raise KickoffError(f"{path} cannot be read: {error}", at=str(path), hint="save it as UTF-8") from None
 
 
 @cache
@@ -266,11 +289,7 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
     Raises:
         KickoffError: The text is not YAML or breaks the schema.
     """
-    try:
-        document = yaml.load(text, yaml.CSafeLoader)
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise KickoffError(f"{source} is not YAML: {error.problem}", at=f"{source}:{line}") from None
+    document = yaml_lines.load(text, source)
     reader = Reader(text, source)
     if not recorded:
         check(reader, document)
@@ -308,9 +327,10 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
         database_revision=_hook(reader, hooks, "database_revision"),
         in_flight=InFlight(**document["in_flight"]) if "in_flight" in document else None,
         load_environment=tuple(performance.get("environment", ())),
-        build=_build(reader, document.get("build", [])),
+        build=reader.build(document),
         environment=tuple(document.get("environment", ())),
         load=load,
+        requests=tuple(LoadRequest(**entry) for entry in document.get("load", ()) if load),
         locustfile=performance.get("locustfile", ""),
         scenarios=performance.get("scenarios", ""),
         environments=environments.parse(document.get(environments.KEY), text, source),
@@ -346,24 +366,6 @@ def _own(reader: Reader, entry: Mapping[str, Any], *path: str | int) -> OwnCheck
     return OwnCheck(_command(reader, entry, *path), tuple(entry.get("in", ())))
 
 
-def _build(reader: Reader, entries: Sequence[Any]) -> tuple[BuildStep, ...]:
-    steps = []
-    for index, entry in enumerate(entries):
-        given = entry if isinstance(entry, dict) else {"run": entry}
-        steps.append(
-            BuildStep(
-                run=reader.argv(given["run"], "build", index),
-                outputs=tuple(output.rstrip("/") for output in given.get("outputs", ())),
-                timeout_seconds=given.get("timeout_seconds", 1800),
-                at=reader.at("build", index),
-            )
-        )
-    if steps and not any(step.outputs for step in steps):
-        hint = "name what goes into the artefact: `- {run: npm run build, outputs: [dist]}`"
-        raise reader.error("the build names no `outputs`, so nothing of it would ship", "build", hint=hint)
-    return tuple(steps)
-
-
 def _hook(reader: Reader, hooks: Mapping[str, Any], name: str) -> tuple[str, ...]:
     return reader.argv(hooks[name], "hooks", name) if name in hooks else ()
 
@@ -373,5 +375,6 @@ def _image(entry: Mapping[str, Any], bundle: Sequence[str]) -> ImageSource:
         dockerfile=entry.get("dockerfile", "Dockerfile"),
         paths=tuple(entry.get("paths", bundle)),
         repository=entry.get("repository", ""),
-        platforms=tuple(entry.get("platforms", ("linux/amd64", "linux/arm64"))),
+        platforms=tuple(entry.get("platforms", (NATIVE,))),
+        over_ssh=entry.get("transport") == SSH,
     )

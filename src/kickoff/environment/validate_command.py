@@ -39,7 +39,10 @@ def validate(arguments: argparse.Namespace, root: Path, environ: Mapping[str, st
     form = outcomes.form(arguments.format, environ)
     outcomes.show(outcome, form, environ)
     if arguments.evidence is not None:
-        outcome.evidence("validate", arguments.env or "").write(arguments.evidence)
+        document = outcome.evidence("validate", arguments.env or "")
+        if found:
+            document.facts["exit_code"] = int(ExitCode.BAD_INPUT)
+        document.write(arguments.evidence)
     if form in ("text", "github"):
         if found:
             where = count(len({finding.file for finding in found}), "file")

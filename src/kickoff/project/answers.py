@@ -1,21 +1,20 @@
 """Answers: everything that the generated files depend on, but for the version that generates them."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Any
 
-from kickoff import __version__
+from kickoff import __version__, environments
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
 
 PLACEHOLDER = "owner/kickoff"
-"""The source of the actions until somebody says where they are published."""
-DEFAULTS: Mapping[str, Mapping[str, str]] = {
-    "development": {},
-    "staging": {"branch": "HEAD"},
-    "production": {"tag": "v*", "after": "staging"},
-}
-"""The environments of a description that declares none."""
+"""The repository of the actions until somebody says where they are published."""
+ACTIONS = f"{PLACEHOLDER}@kickoff-v{__version__}"
+"""Their source by default: the tag of this version, as a release of Kickoff is tagged."""
+_CLASSES = [one.name for one in environments.DEFAULT]
+"""The classes of environments: those of a description that declares none are named after them."""
 _SOURCE = re.compile(r"[\w.-]+/[\w.-]+@[\w][\w./-]*")
 _NAME = re.compile(r"[a-z][a-z0-9-]{0,39}")
 _ENVIRONMENT = re.compile(r"[a-z][a-z0-9-]{0,30}")
@@ -58,7 +57,7 @@ class Answers:
     header: str = "none"
     environments: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     default_branch: str = "main"
-    actions: str = f"{PLACEHOLDER}@v{__version__}"
+    actions: str = ACTIONS
     docker: bool = False
 
     def to_document(self) -> dict[str, Any]:
@@ -117,7 +116,7 @@ def check(answers: Answers) -> Answers:
         ),
         f"--actions {answers.actions!r} does not name a repository and a ref": (
             not _SOURCE.fullmatch(answers.actions),
-            f"write it as OWNER/REPO@REF, e.g. `kickoff init --actions {PLACEHOLDER}@v{__version__}`",
+            f"write it as OWNER/REPO@REF, e.g. `kickoff init --actions {ACTIONS}`",
         ),
     }
     for name in answers.environments:
@@ -131,27 +130,48 @@ def check(answers: Answers) -> Answers:
     return answers
 
 
-def promotion(names: list[str], default_branch: str) -> dict[str, dict[str, str]]:
+def promoted(answers: Answers, names: Sequence[str], label: str) -> Answers:
+    """Return the answers with environments of these names; without any, a neighbour among projects gets some.
+
+    Tags are the repository's, so those of a project with neighbours begin with its name.
+
+    Args:
+        answers: The answers.
+        names: The environments, in promotion order; empty to leave them as they are.
+        label: Tells the project from its neighbours; empty for one at the repository's top.
+
+    Raises:
+        KickoffError: One of them is not the name of an environment (exit 2).
+    """
+    if not names and (answers.environments or not label):
+        return answers
+    tag = f"{label}-v*" if label else "v*"
+    return check(
+        replace(answers, environments=promotion(list(names) or _CLASSES, answers.default_branch, tag))
+    )
+
+
+def promotion(names: list[str], default_branch: str, tag: str = "v*") -> dict[str, dict[str, str]]:
     """Return the environments of these names, in promotion order, with their triggers.
 
     The last gets tags of what the one before it has proved, that one every push of the default branch, and
     those before are deployed to by hand. A single one gets every push.
     """
-    if names == list(DEFAULTS):
+    if names == _CLASSES and tag == "v*":
         return {}
     declared: dict[str, dict[str, str]] = {name: {} for name in names}
     if len(names) > 1:
-        declared[names[-1]] = {"tag": "v*", "after": names[-2]}
+        declared[names[-1]] = {"tag": tag, "after": names[-2]}
         declared[names[-2]] = {"branch": default_branch}
     elif names:
         declared[names[0]] = {"branch": default_branch}
     return declared
 
 
-def class_of(name: str, declared: Mapping[str, Mapping[str, Any]]) -> str:
+def class_of(one: DeclaredEnvironment) -> str:
     """Return the class of an environment: by its name, otherwise by what it demands and what triggers it."""
-    if name in DEFAULTS:
-        return name
-    if declared[name].get("after"):
+    if one.name in _CLASSES:
+        return one.name
+    if one.after:
         return "production"
-    return "staging" if declared[name].get("branch") or declared[name].get("tag") else "development"
+    return "staging" if one.branch or one.tag else "development"

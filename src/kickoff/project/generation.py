@@ -7,19 +7,17 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
-from kickoff import __version__, git, stack
-from kickoff.environment import schema, secret_source
+from kickoff import __version__, environments, git, service, stack, yaml_lines
+from kickoff.description import Reader, problems
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
 from kickoff.project import answers as answering
-from kickoff.project import detection, merging, record, rendering
+from kickoff.project import detection, merging, neighbours, record, rendering
 from kickoff.project.answers import Answers
 from kickoff.project.ignoring import ignored
 from kickoff.project.merging import Change, Status
 from kickoff.project.record import Record
 
-_BEFORE = Path("configs/service.yml")
 _DESCRIBED = ("name", "run", "health", "gate", "header", "build", "bundle", "environments")
 """Answers that stand in the description alone, or first in it."""
 
@@ -62,42 +60,28 @@ class Generated:
             self.record.write(self.root)
 
 
-def top(folder: Path) -> Path:
-    """Return ``folder`` when it is the top of a git repository.
-
-    Raises:
-        KickoffError: It is none (exit 2).
-    """
-    git.require_repository(folder)
-    place = git.run(folder, "rev-parse", "--show-toplevel").stdout.rstrip("\n")
-    if Path(place).resolve() != folder.resolve():
-        raise KickoffError(
-            "this is not the top folder of the git repository", at=str(folder), hint=f"run again in {place}"
-        )
-    return folder
-
-
 def gather(root: Path, flags: Mapping[str, Any]) -> tuple[Answers, Record | None]:
     """Return the answers: a flag beats what was generated before, and that beats what is detected.
 
     Raises:
         KickoffError: A flag cannot be right, or the record or the description cannot be read (exit 2).
     """
-    if (root / _BEFORE).exists():
+    if service.described_in(root) == service.FORMER:
         raise KickoffError(
-            f"{_BEFORE} describes this service already",
-            at=str(_BEFORE),
-            hint=f"git mv {_BEFORE} {rendering.DESCRIPTION}",
+            f"{service.FORMER} describes this service already",
+            at=str(service.FORMER),
+            hint=f"git mv {service.FORMER} {rendering.DESCRIPTION}",
         )
     before = record.read(root)
+    described: dict[str, Any] = {k: str(value) for k, value in description(root).items() if k == "name"}
     if before is not None:
         _refuse_older(before.version)
-        answers = replace(before.answers, actions=_moved(before.answers.actions, before.version))
+        actions = _moved(before.answers.actions, before.version)
+        answers = replace(before.answers, **{"actions": actions, **described})
     else:
-        found = detection.detect(root)
-        described = {key: str(value) for key, value in description(root).items() if key == "name"}
-        answers = replace(Answers(), **{**found, **described})
-    return answering.overlay(answers, flags), before
+        answers = replace(Answers(), **{**detection.detect(root), **described})
+    given = {name: value for name, value in flags.items() if name != "environments"}
+    return answering.overlay(answers, given), before
 
 
 def plan(
@@ -109,6 +93,8 @@ def plan(
         KickoffError: A flag would change a description that somebody wrote, there is no start command, or a
             file cannot be read (exit 2).
     """
+    below = git.below_top(root)
+    answers = answering.promoted(answers, flags.get("environments") or (), answers.name if below else "")
     present = (root / rendering.DESCRIPTION).exists()
     base = before.files if before else {}
     foreign = present and rendering.DESCRIPTION not in base and not force
@@ -124,9 +110,19 @@ def plan(
             "nothing here says how the service is started",
             hint="say it: `kickoff init --run 'COMMAND --port {port}'`",
         )
-    declared = None if flags.get("environments") or not present else description(root).get("environments")
+    stays = present and (foreign or rendering.DESCRIPTION in base) and not flags.get("environments")
+    declared = _declared(root) if stays else ()
+    there = neighbours.environment_files(root)
+    # A file whose port somebody changed is rendered with the one it was generated with: nothing is new in it.
+    made = {Path(path).stem: text for path, text in base.items() if path.endswith(".env") and not force}
     rendered = rendering.render(
-        answers, __version__, _environments(declared), secrets=_secrets(root), ports=_ports(root)
+        answers,
+        __version__,
+        declared,
+        secrets=stack.every_secret(root),
+        ports=neighbours.ports_in(there | made),
+        taken=[*neighbours.ports_in(there).values(), *neighbours.ports(root)],
+        folder=below,
     )
     align = partial(_align, old=before, answers=answers) if before else str
     changes = merging.plan(root, rendered, base, label=f"kickoff {__version__}", force=force, align=align)
@@ -142,47 +138,25 @@ def description(root: Path) -> dict[str, Any]:
     Raises:
         KickoffError: It cannot be read, or is not YAML (exit 2).
     """
-    try:
-        document = yaml.safe_load((root / rendering.DESCRIPTION).read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not service.is_described(root):
         return {}
-    except (OSError, UnicodeDecodeError) as error:
-        raise KickoffError(f"{rendering.DESCRIPTION} cannot be read: {error}") from None
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise KickoffError(
-            f"{rendering.DESCRIPTION} is not YAML: {error.problem}",
-            at=f"{rendering.DESCRIPTION}:{line}",
-            hint="correct the line and run again",
-        ) from None
+    document = yaml_lines.load(*service.read(root), hint="correct the line and run again")
     return document if isinstance(document, dict) else {}
 
 
-def _secrets(root: Path) -> set[str]:
-    """Return the names of the secrets that a deployment may need."""
-    return {*schema.read(root).secrets, *secret_source.BESIDE_SCHEMA, *stack.every_key(root)}
-
-
-def _ports(root: Path) -> dict[str, int]:
-    """Return the public ports of the environments that have a file: a new one beside them moves none."""
-    texts = {path.stem: path.read_text(encoding="utf-8", errors="replace") for path in _files(root)}
-    found = {name: re.search(r"^PUBLIC_PORT=(\d{1,5})\b", text, re.M) for name, text in texts.items()}
-    return {name: int(match[1]) for name, match in found.items() if match}
-
-
-def _files(root: Path) -> list[Path]:
-    return sorted(path for path in (root / schema.FOLDER).glob("*.env") if path.is_file())
-
-
-def _environments(declared: Any) -> dict[str, dict[str, Any]] | None:  # noqa: ANN401 - any YAML
-    if not isinstance(declared, dict):
-        return None
-    return {str(name): dict(entry) if isinstance(entry, dict) else {} for name, entry in declared.items()}
+def _declared(root: Path) -> tuple[DeclaredEnvironment, ...]:
+    """Return the environments of the description at ``root``, of which the rest may be wrong."""
+    document, (text, source) = description(root), service.read(root)
+    problem = next(problems(Reader(text, source), document, environments.KEY), None)
+    if problem is not None:
+        raise problem
+    return environments.parse(document.get(environments.KEY), text, source)
 
 
 def _moved(actions: str, version: str) -> str:
-    """Return the actions' source at this version, when it was at that of the record; a pin stays."""
-    return f"{actions.partition('@')[0]}@v{__version__}" if actions.endswith(f"@v{version}") else actions
+    """Return the actions' source at this version's tag, when it was at that of the record; a pin stays."""
+    tag = actions.removesuffix(version)
+    return f"{tag}{__version__}" if tag != actions and tag.endswith("v") else actions
 
 
 def _align(text: str, old: Record, answers: Answers) -> str:
@@ -196,13 +170,14 @@ def _align(text: str, old: Record, answers: Answers) -> str:
 
 
 def _refuse_older(version: str) -> None:
-    if _parts(version) > _parts(__version__):
+    if _released(version) > _released(__version__):
         raise KickoffError(
             f"kickoff {version} generated these files, and this is {__version__}",
             at=str(record.FILE),
-            hint=f"pip install 'kickoff=={version}', or a newer one",
+            hint=f"install kickoff {version} or a newer one, and run again",
         )
 
 
-def _parts(version: str) -> list[int]:
-    return [int(part) for part in re.findall(r"\d+", version)]
+def _released(version: str) -> list[int]:
+    """Return the parts of the release that a version is, or is developed into."""
+    return [int(part) for part in re.findall(r"\d+", version.partition(".dev")[0])]

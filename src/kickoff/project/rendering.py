@@ -2,16 +2,17 @@
 
 import json
 import shlex
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from itertools import count
-from typing import Any
 
 from kickoff import environments
+from kickoff.environments import DeclaredEnvironment
 from kickoff.project import workflows
-from kickoff.project.answers import DEFAULTS, Answers, class_of
+from kickoff.project.answers import Answers, class_of
 from kickoff.project.templating import fill
+from kickoff.service import CONFIG
 
-DESCRIPTION = "kickoff.yml"
+DESCRIPTION = str(CONFIG)
 # Ports of neighbours stay apart, so that a service may use a few more beside its public one.
 _FIRST_PORT, _STEP = 8000, 100
 _PURPOSES = {
@@ -24,32 +25,38 @@ _PURPOSES = {
 def render(
     answers: Answers,
     version: str,
-    declared: Mapping[str, Mapping[str, Any]] | None = None,
+    declared: Sequence[DeclaredEnvironment] = (),
+    *,
     secrets: Collection[str] = (),
     ports: Mapping[str, int] | None = None,
+    taken: Collection[int] = (),
+    folder: str = "",
 ) -> dict[str, str]:
-    """Return the files of a project by path.
+    """Return the files of a project by path, as seen from its folder.
 
     Args:
         answers: What was asked, found or said.
         version: The version of Kickoff that generates them; it stands in the workflows' headers.
-        declared: The environments that the description in the project declares, when people changed them
-            there; by default those of the answers.
+        declared: The environments of the description that stays in the project; by default those of the
+            answers.
         secrets: Names of the secrets that the workflows hand on.
         ports: Ports of environments that have one; the others get free ones.
+        taken: More ports that are not free.
+        folder: The project's folder below the repository's top; empty for the top itself.
     """
     files = {DESCRIPTION: fill("kickoff.yml.j2", answers=answers)}
-    named = declared or answers.environments or DEFAULTS
-    taken = dict(ports or {})
-    for name in named:
-        kind = class_of(name, named)
-        taken.setdefault(name, next(port for port in count(_FIRST_PORT, _STEP) if port not in taken.values()))
+    declared = declared or environments.parse(answers.environments or None, files[DESCRIPTION], DESCRIPTION)
+    given = dict(ports or {})
+    for one in declared:
+        name, kind = one.name, class_of(one)
+        used = {*given.values(), *taken}
+        given.setdefault(name, next(port for port in count(_FIRST_PORT, _STEP) if port not in used))
         files[f"configs/environments/{name}.env"] = fill(
             "environment.env.j2",
             kind=kind,
             local=not answers.docker and kind != "development",
             name=name,
-            port=taken[name],
+            port=given[name],
             purpose=_PURPOSES[kind],
         )
         if answers.docker and kind != "development":
@@ -64,14 +71,15 @@ def render(
             language=answers.language,
         )
     repository, _, ref = answers.actions.partition("@")
-    parsed = environments.parse(declared or answers.environments or None, files[DESCRIPTION], DESCRIPTION)
     files |= workflows.render(
-        environments=parsed,
+        environments=declared,
         default_branch=answers.default_branch,
         actions=f"{repository}/actions@{ref}",
         version=version,
         secrets=secrets,
         also=("ci.yml",),
+        folder=folder,
+        label=answers.name if folder else "",
     )
     return files
 

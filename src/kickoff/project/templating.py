@@ -9,9 +9,8 @@ from typing import Any
 import yaml
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-_PLAIN = re.compile(r"[A-Za-z0-9./_~+-][A-Za-z0-9 ./_~+=,@%-]*")
-_REF = re.compile(r"[A-Za-z0-9][A-Za-z0-9._/-]*")
-_WORDS = re.compile(r"yes|no|on|off|true|false|null|y|n|~|[0-9.+-]+", re.IGNORECASE)
+_PLAIN = re.compile(r"[A-Za-z0-9./_~+][A-Za-z0-9 ./_~+=,@%-]*")
+_TEXT = "tag:yaml.org,2002:str"
 
 
 def fill(template: str, **values: Any) -> str:  # noqa: ANN401 - those of the template
@@ -19,21 +18,12 @@ def fill(template: str, **values: Any) -> str:  # noqa: ANN401 - those of the te
     return _templates().get_template(template).render(**values)
 
 
-def plain(text: str) -> str:
-    """Return a name as YAML has it: as it is where that means the same, else in quotes."""
-    return text if _REF.fullmatch(text) and yaml.safe_load(text) == text else json.dumps(text)
-
-
 def scalar(value: str) -> str:
     """Return a text as YAML writes it: plain where that is read as the same text, otherwise quoted."""
-    plain = _PLAIN.fullmatch(value.replace("{port}", "0")) and not value.startswith("{")
-    if (
-        plain
-        and not _WORDS.fullmatch(value)
-        and value == value.strip()
-        and not value.startswith(("-", "%", "@"))
-    ):
-        return value
+    if _PLAIN.fullmatch(value.replace("{port}", "0")) and not value.startswith("{"):
+        read = yaml.compose(value)
+        if isinstance(read, yaml.ScalarNode) and read.tag == _TEXT and read.value == value:
+            return value
     return json.dumps(value, ensure_ascii=False)
 
 
@@ -43,13 +33,10 @@ def flow(value: Any) -> str:  # noqa: ANN401 - what YAML can hold
         return "{" + ", ".join(f"{key}: {flow(one)}" for key, one in value.items()) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(flow(one) for one in value) + "]"
-    text = scalar(value) if isinstance(value, str) else json.dumps(value)
     # Within brackets, a brace or a comma ends a plain text.
-    return (
-        json.dumps(value, ensure_ascii=False)
-        if isinstance(value, str) and re.search(r"[{},\[\]]", text)
-        else text
-    )
+    if isinstance(value, str) and not re.search(r"[{},\[\]]", value):
+        return scalar(value)
+    return json.dumps(value, ensure_ascii=False)
 
 
 @cache
@@ -69,5 +56,5 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    made.filters |= {"flow": flow, "json": json.dumps, "plain": plain, "scalar": scalar}
+    made.filters |= {"flow": flow, "json": json.dumps, "scalar": scalar}
     return made

@@ -1,30 +1,23 @@
 """Validation of a project: every mistake that can be seen without a run, with file, line and fix."""
 
-import json
 import os
 import re
 import shutil
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from importlib.resources import files
 from pathlib import Path
 
-import yaml
-from jsonschema import Draft202012Validator
-
-from kickoff import git, service
-from kickoff.description import COMMAND, Reader
+from kickoff import git, service, yaml_lines
+from kickoff.description import Reader, problems
 from kickoff.environment import comparison, loader, schema
 from kickoff.environment.findings import Finding
 from kickoff.errors import KickoffError
 from kickoff.pipeline import installed_actions
-from kickoff.pipeline.inputs import WORKFLOW
-from kickoff.project import generation, merging, record, rendering
+from kickoff.project import generation, merging, neighbours, record, rendering
 from kickoff.project.answers import PLACEHOLDER
 from kickoff.project.files import Files
 from kickoff.service import Service
-from kickoff.yaml_lines import line_of
 
 _ACTION = re.compile(r"uses:\s*[\"']?([\w.-]+/[\w.-]+)/actions/([\w-]+)@")
 _PORT = re.compile(r"\bPORT\b")
@@ -55,6 +48,7 @@ def validate(root: Path, environ: Mapping[str, str] = os.environ, *, here: bool 
     described = _description(root, found)
     found.findings.extend(_environments(root, environ))
     if described is not None:
+        found.findings.extend(_name(root, described))
         found.findings.extend(_declared(root, described))
         found.findings.extend(_bundle(root, described))
         (found.findings if here else found.hints).extend(_program(root, described, environ))
@@ -71,33 +65,27 @@ def _description(root: Path, found: Validated) -> Service | None:
         path = service.described_in(root)
         if not service.is_described(root):
             fix = "`kickoff init` writes it"
-            found.findings.append(_finding(str(path), 1, "description", f"{path} is missing", fix))
+            found.findings.append(_finding(str(path), "description", f"{path} is missing", fix))
             return None
-        problems = _schema_problems((root / path).read_text(encoding="utf-8"), str(path))
-        if problems:
-            found.findings.extend(map(_from_error, problems))
+        text, source = service.read(root)
+        broken = [_from_error(one) for one in problems(Reader(text, source), yaml_lines.load(text, source))]
+        if broken:
+            found.findings.extend(broken)
             return None
-        described = service.load(root)
+        described = service.parse(text, source)
     except KickoffError as error:
         found.findings.append(_from_error(error))
         return None
     if not described.quality_gate:
         fix = "name a command, e.g. `kickoff init --gate 'make test'`"
-        line = _line(described, "quality_gate")
         message = "there is no quality gate: nothing is checked before a commit is built"
-        found.hints.append(_finding(described.source, line, "gate", message, fix))
+        found.hints.append(_finding(described.at("quality_gate"), "gate", message, fix))
     return described
 
 
-def _schema_problems(text: str, source: str) -> list[KickoffError]:
-    try:
-        document = yaml.safe_load(text)
-    except yaml.YAMLError:
-        return []  # the reader of the description says so
-    rules = json.loads(files("kickoff").joinpath("service.schema.json").read_text("utf-8"))
-    checker = Draft202012Validator(rules)
-    reader = Reader(text, source)
-    return [reader.problem(one) for one in checker.iter_errors(document)]
+def _name(root: Path, described: Service) -> Iterator[Finding]:
+    for other in neighbours.named(root, described.name):
+        yield _from_error(neighbours.clash(described.name, other, described.at("name")))
 
 
 def _environments(root: Path, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -119,19 +107,19 @@ def _declared(root: Path, described: Service) -> Iterator[Finding]:
     for one in described.environments:
         if one.name not in known:
             path = schema.FOLDER / f"{one.name}.env"
-            line = _line(described, "environments", one.name)
             fix = f"`kickoff upgrade` writes it, or begin with `kickoff env template --env {one.name}`"
-            yield _finding(described.source, line, "environment", f"{one.name} has no file {path}", fix)
+            at = described.at("environments", one.name)
+            yield _finding(at, "environment", f"{one.name} has no file {path}", fix)
 
 
 def _bundle(root: Path, described: Service) -> Iterator[Finding]:
     for index, path in enumerate(described.bundle):
         if path != service.EVERYTHING and not git.run(root, "ls-files", "--", path).stdout:
-            line = line_of(described.text, ["bundle", index])
             there = (root / path).exists()
             fix = f"git add {path}" if there else "correct the path, or take it out"
             what = "is not committed" if there else "does not exist"
-            yield _finding(described.source, line, "bundle", f"{path} is to be shipped, and {what}", fix)
+            at = described.at("bundle", index)
+            yield _finding(at, "bundle", f"{path} is to be shipped, and {what}", fix)
 
 
 def _program(root: Path, described: Service, environ: Mapping[str, str]) -> Iterator[Finding]:
@@ -146,9 +134,7 @@ def _program(root: Path, described: Service, environ: Mapping[str, str]) -> Iter
     if not there:
         where = "in the repository" if "/" in program else "on the PATH"
         fix = "install it, correct the command, or name the command under `build:` that makes it"
-        yield _finding(
-            described.source, _command_line(described), "program", f"{program} is not {where}", fix
-        )
+        yield _finding(described.command_at, "program", f"{program} is not {where}", fix)
 
 
 def _port(root: Path, described: Service) -> Iterator[Finding]:
@@ -160,21 +146,16 @@ def _port(root: Path, described: Service) -> Iterator[Finding]:
     if not any(_PORT.search(repository.text(name)) for name in read):
         message = "the command has no {port}, and no file reads the variable PORT"
         fix = "write {port} where the command takes its port, or read PORT in the service"
-        yield _finding(described.source, _command_line(described), "port", message, fix)
+        yield _finding(described.command_at, "port", message, fix)
 
 
 def _workflow(root: Path, found: Validated) -> None:
     """Note what is wrong with the workflow that deploys."""
     try:
-        text = installed_actions.read_workflow(root)
-        yaml.safe_load(text)
+        workflow, text = installed_actions.read_workflow(root)
+        yaml_lines.load(text, workflow, hint="correct it, or resolve the conflict there")
     except KickoffError as error:
         found.findings.append(_from_error(error))
-        return
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        fix = "correct it, or resolve the conflict there"
-        found.findings.append(_finding(WORKFLOW, line, "workflow", f"it is not YAML: {error.problem}", fix))
         return
     known, sources = installed_actions.names(), installed_actions.sources(text)
     repositories = {source.repository for source in sources}
@@ -183,16 +164,17 @@ def _workflow(root: Path, found: Validated) -> None:
         if used and used[1] in repositories and used[2] not in known:
             near = get_close_matches(used[2], known, 1)
             fix = f"did you mean {near[0]}?" if near else f"there are {', '.join(known)}"
-            found.findings.append(_finding(WORKFLOW, number, "action", f"no action is called {used[2]}", fix))
-    for message, named in installed_actions.mismatches(text):
-        found.findings.append(
-            _finding(WORKFLOW, _line_with(text, named), "version", message, "`kickoff upgrade`")
-        )
+            message = f"no action is called {used[2]}"
+            found.findings.append(_finding(f"{workflow}:{number}", "action", message, fix))
+    for message, named in installed_actions.mismatches(text, workflow):
+        at = _place_of(named, text, workflow)
+        found.findings.append(_finding(at, "version", message, "`kickoff upgrade`"))
     for source in sources:
         if source.repository == PLACEHOLDER:
             message = f"{source.name} is a placeholder, which GitHub cannot run"
             fix = "say where the actions are published: `kickoff init --actions OWNER/REPO@REF`"
-            found.hints.append(_finding(WORKFLOW, _line_with(text, f"@{source.ref}"), "source", message, fix))
+            at = _place_of(f"@{source.ref}", text, workflow)
+            found.hints.append(_finding(at, "source", message, fix))
 
 
 def _generated(root: Path, noted: set[str]) -> Iterator[Finding]:
@@ -210,33 +192,24 @@ def _generated(root: Path, noted: set[str]) -> Iterator[Finding]:
         mark = merging.unresolved(change.before or b"")
         if mark:
             fix = "keep what is right and remove the marks"
-            yield _finding(change.path, mark, "conflict", "a merge left both sides here", fix)
+            yield _finding(f"{change.path}:{mark}", "conflict", "a merge left both sides here", fix)
         elif change.writes and change.path not in noted and change.path != ".gitignore":
             message = f"it does not follow {rendering.DESCRIPTION}"
-            yield _finding(change.path, 1, "generated", message, "`kickoff upgrade`")
+            yield _finding(change.path, "generated", message, "`kickoff upgrade`")
 
 
-def _finding(file: str, line: int, rule: str, message: str, fix: str) -> Finding:
-    return Finding(file, line, 1, rule, "", message, fix)
+def _finding(at: str, rule: str, message: str, fix: str) -> Finding:
+    """Return the finding at ``file:line``, or about a file as a whole."""
+    file, _, line = at.partition(":")
+    number = re.match(r"\d+", line)
+    return Finding(file, int(number[0]) if number else 1, 1, rule, "", message, fix)
 
 
 def _from_error(error: KickoffError) -> Finding:
-    file, _, line = error.at.partition(":")
-    number = re.match(r"\d+", line)
     text = " ".join([str(error), *(f"({cause})" for cause in error.causes)])
-    return _finding(
-        file or rendering.DESCRIPTION, int(number[0]) if number else 1, "project", text, error.hint
-    )
+    return _finding(error.at or rendering.DESCRIPTION, "project", text, error.hint)
 
 
-def _line(described: Service, *path: str) -> int:
-    return line_of(described.text, path)
-
-
-def _command_line(described: Service) -> int:
-    return max(line_of(described.text, path) for path in COMMAND)
-
-
-def _line_with(text: str, part: str) -> int:
+def _place_of(part: str, text: str, workflow: str) -> str:
     lines = text.splitlines()
-    return next((number for number, line in enumerate(lines, 1) if part in line), 1)
+    return f"{workflow}:{next((number for number, line in enumerate(lines, 1) if part in line), 1)}"

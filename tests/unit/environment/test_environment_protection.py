@@ -234,3 +234,13 @@ def test_who_may_not_or_is_nobody_is_told_before_anything_is_changed(github: Git
     done = protect(github, PATH="/nonexistent")
     assert (done.returncode, "gh is not installed" in done.stderr) == (4, True)
     assert changes(github) == []
+
+
+def test_an_environment_of_several_projects_takes_the_refs_of_all() -> None:
+    others = [
+        DeclaredEnvironment("production", tag="web-v*"),
+        DeclaredEnvironment("production", branch="next"),
+    ]
+    api = DeclaredEnvironment("production", tag="api-v*")
+    refs = {Ref("branch", "main"), Ref("branch", "next"), Ref("tag", "api-v*"), Ref("tag", "web-v*")}
+    assert protection.default(api, "main", [], 0, others).refs == frozenset(refs)

@@ -10,6 +10,7 @@ import pytest
 import yaml
 
 from kickoff.environment import env_file
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
 from kickoff.project import answers as answering
 from kickoff.project.answers import Answers, Step
@@ -75,15 +76,14 @@ def test_environments_have_ports_of_their_own_and_the_class_of_their_place() -> 
 
 
 def test_a_new_environment_moves_no_port() -> None:
-    declared: Mapping[str, Mapping[str, Any]] = {"new": {}, "qa": {}, "more": {}}
+    declared = [DeclaredEnvironment(name) for name in ("new", "qa", "more")]
     files = render(LARGE, "1", declared, ports={"qa": 8000})
-    ports = [files[f"configs/environments/{name}.env"].partition("PORT=")[2][:4] for name in declared]
+    ports = [files[f"configs/environments/{one.name}.env"].partition("PORT=")[2][:4] for one in declared]
     assert ports == ["8100", "8000", "8200"]
 
 
 def test_workflows_follow_what_people_declare() -> None:
-    declared: Mapping[str, Mapping[str, Any]] = {"only": {"branch": "main"}}
-    files = render(SMALL, "1", declared)
+    files = render(SMALL, "1", [DeclaredEnvironment("only", branch="main")])
     assert "environments:" not in files["kickoff.yml"]
     assert "configs/environments/only.env" in files
     assert "only" in files[".github/workflows/cd.yml"] and "staging" not in files[".github/workflows/cd.yml"]
@@ -98,6 +98,17 @@ def test_every_action_is_that_of_the_answers() -> None:
             assert ours and all(
                 one.startswith("acme/kickoff/actions/") and one.endswith("@v7 # 7.1") for one in ours
             )
+
+
+def test_names_that_yaml_reads_as_something_else_stay_names() -> None:
+    environments = answering.promotion(["on", "no"], "1e3")
+    files = render(replace(SMALL, name="null", environments=environments, default_branch="1e3"), "1")
+    described, workflow = (
+        yaml.safe_load(files[path]) for path in ("kickoff.yml", ".github/workflows/cd.yml")
+    )
+    assert (described["name"], described["environments"]) == ("null", environments)
+    assert workflow[True]["workflow_dispatch"]["inputs"]["environment"]["options"] == ["on", "no"]
+    assert workflow[True]["push"]["branches"] == ["1e3"]
 
 
 def test_promotion_gives_triggers_by_order() -> None:
@@ -130,7 +141,31 @@ def test_answers_survive_their_record() -> None:
 
 
 @pytest.mark.parametrize(
-    "value", ["yes", "12", "a, b", "{port}", "x{port}", "a: b", "", " a", "-", "true", "v*", "ä"]
+    "value",
+    [
+        "yes",
+        "12",
+        "a, b",
+        "{port}",
+        "x{port}",
+        "a: b",
+        "",
+        " a",
+        "-",
+        "true",
+        "v*",
+        "ä",
+        "0x1F",
+        "1_000",
+        ".inf",
+        "2024-13-45",
+        "~",
+        "--x",
+        "1.2.3",
+        "a #b",
+        "a ",
+        "x [y]",
+    ],
 )
 def test_flow_style_keeps_a_text(value: str) -> None:
     assert yaml.safe_load(flow({"key": [value]})) == {"key": [value]}
@@ -154,8 +189,10 @@ def test_containers_run_as_nobody_on_the_port_of_a_colour(language: str) -> None
     assert "DEPLOY_TARGET" not in files["configs/environments/live.env"]
     stack = yaml.safe_load(files["docker-compose.live.yml"])
     assert stack["name"] == "things-live"
-    assert {"traefik", "migrate", "blue", "green"} == set(stack["services"])
+    assert {"traefik", "migrate", "blue", "green", "prometheus"} == set(stack["services"])
     assert stack["services"]["blue"]["profiles"] == ["release"]
+    assert stack["services"]["prometheus"]["profiles"] == ["observability"]
+    assert stack["x-kickoff"] == {"profiles": []}, "nobody gets what they did not ask for"
     ports = [port.rpartition(":")[2] for port in stack["services"]["traefik"]["ports"]]
     assert ports == ["8080", "8081", "8082"]
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from kickoff import __version__
 from kickoff.cli import main
 from kickoff.environment.findings import Finding
 from kickoff.project import generation, record
@@ -16,6 +17,7 @@ CD = ".github/workflows/cd.yml"
 DESCRIPTION = "kickoff.yml"
 PRODUCTION = "configs/environments/production.env"
 STAGING = "configs/environments/staging.env"
+TAG = f"kickoff-v{__version__}"
 
 
 def git(root: Path, *words: str) -> None:
@@ -27,7 +29,7 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     git(tmp_path, "init", "--initial-branch=main")
     (tmp_path / "server.py").write_text("serve('/healthz', os.environ['PORT'])\n")
     monkeypatch.chdir(tmp_path)
-    assert main.main(["init", "--yes", "--actions=acme/kickoff@v0.1.0", "--run=python3 server.py"]) == 0
+    assert main.main(["init", "--yes", f"--actions=acme/kickoff@{TAG}", "--run=python3 server.py"]) == 0
     git(tmp_path, "add", "--all")
     capsys.readouterr()
     return tmp_path
@@ -88,8 +90,8 @@ def test_what_init_writes_is_valid(root: Path) -> None:
         (remove(CD), CD, "", "is missing", "kickoff init"),
         (append(CD, "  x: [\n"), CD, None, "not YAML", "resolve"),
         (change(CD, "actions/plan@", "actions/plam@"), CD, "plam", "no action is called plam", "did you mean plan?"),
-        (change(CD, "@v0.1.0", "@v9.9.9"), CD, "@v9.9.9", "GitHub runs acme/kickoff@v9.9.9", "kickoff upgrade"),
-        (change(CD, "kickoff 0.1.0 ", "kickoff 0.0.9 "), CD, "0.0.9", "kickoff 0.0.9 generated", "kickoff upgrade"),
+        (change(CD, f"@{TAG}", "@v9.9.9"), CD, "@v9.9.9", "GitHub runs acme/kickoff@v9.9.9", "kickoff upgrade"),
+        (change(CD, f"kickoff {__version__} ", "kickoff 0.0.9 "), CD, "0.0.9", "kickoff 0.0.9 generated", "kickoff upgrade"),
         (append(CD, "<<<<<<< yours\n"), CD, None, "", ""),
         (append(str(record.FILE), "x"), str(record.FILE), "", "cannot be used", "git checkout HEAD"),
         (change(DESCRIPTION, "health:", "#"), DESCRIPTION, "", "'health' is a required property", "service.md"),
@@ -134,7 +136,7 @@ def test_a_conflict_that_waits_is_told(root: Path, monkeypatch: pytest.MonkeyPat
     found = [one for one in validate(root).findings if one.rule == "conflict"]
     assert [(one.file, one.line) for one in found] == [(PRODUCTION, line_of(root, PRODUCTION, "<<<<<<<"))]
     monkeypatch.setattr(generation, "__version__", "0.0.1")
-    assert "kickoff 0.1.0 generated" in "".join(one.message for one in validate(root).findings)
+    assert f"kickoff {__version__} generated" in "".join(one.message for one in validate(root).findings)
 
 
 def hints(root: Path, *, here: bool = True) -> list[Finding]:
@@ -152,5 +154,5 @@ def test_what_may_be_wrong_is_a_hint(root: Path) -> None:
     change(DESCRIPTION, "run: python3", "run: dino")(root)
     [program] = hints(root, here=False)
     assert program.rule == "program"
-    assert main.main(["init", "--yes", "--actions=owner/kickoff@v0.1.0"]) == 0
+    assert main.main(["init", "--yes", f"--actions=owner/kickoff@{TAG}"]) == 0
     assert "kickoff init --actions OWNER/REPO@REF" in hints(root, here=False)[1].fix

@@ -75,7 +75,11 @@ class Found:
 
 
 def default(
-    declared: DeclaredEnvironment, branch: str, reviewers: Collection[Reviewer], minutes: int
+    declared: DeclaredEnvironment,
+    branch: str,
+    reviewers: Collection[Reviewer],
+    minutes: int,
+    others: Collection[DeclaredEnvironment] = (),
 ) -> Protection:
     """Return the rules that an environment should have.
 
@@ -87,10 +91,13 @@ def default(
         branch: The repository's default branch.
         reviewers: Who approves what comes here; none for nobody.
         minutes: How long a deployment waits.
+        others: Those of this name in other projects of the repository, whose environment it is as well.
     """
-    [declared] = resolve([declared], branch)
-    refs = {Ref("branch", name) for name in (branch, declared.branch) if name}
-    refs |= {Ref("tag", declared.tag)} if declared.tag else set()
+    refs = {Ref("branch", branch)}
+    for one in (declared, *others):
+        [found] = resolve([one], branch)
+        refs |= {Ref("branch", found.branch)} if found.branch else set()
+        refs |= {Ref("tag", found.tag)} if found.tag else set()
     # GitHub refuses to prevent self-review where nobody reviews.
     return Protection(frozenset(reviewers), minutes, bool(reviewers), frozenset(refs))
 
