@@ -4,13 +4,15 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 
-from kickoff.performance.samples import Sample
+from kickoff.performance.samples import FEWEST, Sample
 from kickoff.performance.scenarios import Scenario
 
+RANK: Literal["inverted_cdf"] = "inverted_cdf"
+"""Percentiles are times that were measured, by the rank that the comparison uses, so that both agree."""
 _BUCKETS_PER_DECADE = 10
 
 
@@ -48,7 +50,7 @@ def by_endpoint(samples: Iterable[Sample]) -> list[EndpointFigures]:
 def figures(samples: Sequence[Sample], name: str, arm: str) -> EndpointFigures:
     """Return the figures of one group of samples."""
     times = np.array([sample.ms for sample in samples if sample.ok])
-    p50, p95, p99 = np.percentile(times, [50, 95, 99]) if times.size else (math.nan,) * 3
+    p50, p95, p99 = np.percentile(times, [50, 95, 99], method=RANK) if times.size else (math.nan,) * 3
     return EndpointFigures(
         name=name,
         arm=arm,
@@ -67,26 +69,30 @@ def throughput(samples: Sequence[Sample], begun: float, ended: float) -> list[di
 
     ``received`` is bytes of answers a second.
 
-    The bins are whole seconds, wider for long runs so that at most about 300 points result.
+    The bins are whole seconds, wider for long runs so that at most about 300 points result. Percentiles are
+    those of the last :data:`FEWEST` successes or more; before there are so many, there are none.
     """
     length = max(ended - begun, 0.0)
     width = max(1.0, math.ceil(length / 300))
     groups: dict[int, list[Sample]] = defaultdict(list)
     for sample in samples:
         groups[max(0, int((sample.time - begun) / width))].append(sample)
-    points = []
+    points: list[dict[str, Any]] = []
+    recent: list[float] = []
     for index in range(max(groups, default=-1) + 1):
         group = groups.get(index, [])
         # The last bin is usually cut off by the end of the run: its rate is per second of what was run.
         span = min(width, length - index * width)
         if span < width / 4:
             continue
+        times = [sample.ms for sample in sorted(group, key=lambda sample: sample.time) if sample.ok]
+        recent = times if len(times) >= FEWEST else [*recent, *times][-FEWEST:]
         points.append(
             {
                 "t": index * width,
                 "rps": round(len(group) / span, 2),
                 "failed": sum(not sample.ok for sample in group),
-                **_percentiles([sample.ms for sample in group if sample.ok]),
+                **_percentiles(recent if len(recent) >= FEWEST else []),
                 "received": round(sum(sample.size for sample in group) / span),
             }
         )
@@ -97,7 +103,7 @@ def _percentiles(times: Sequence[float]) -> dict[str, float | None]:
     names = ("p50_ms", "p95_ms", "p99_ms")
     if not times:
         return dict.fromkeys(names)
-    found = np.percentile(times, [50, 95, 99])
+    found = np.percentile(times, [50, 95, 99], method=RANK)
     return {name: round(float(value), 3) for name, value in zip(names, found, strict=True)}
 
 

@@ -30,6 +30,7 @@ class Setup:
         environ: Additional environment variables of the load generator.
         workers: The load generators, as :func:`kickoff.performance.load.run` takes them.
         probes: Read what each side of the service uses.
+        doubt_warns: Whether a comparison that cannot tell warns instead of stopping the release.
         unmeasured: Why that cannot be read for some side; empty when it can.
         say: Receives one-line messages about what happens next.
         on_progress: Receives the progress of the current run.
@@ -43,6 +44,7 @@ class Setup:
     environ: Mapping[str, str] = field(default_factory=dict)
     workers: Sequence[Sequence[str]] = ((),)
     probes: Mapping[str, Probe] = field(default_factory=dict)
+    doubt_warns: bool = False
     unmeasured: str = ""
     live_down: Callable[[], str] = lambda: ""
     say: Callable[[str], None] = lambda _: None
@@ -130,6 +132,8 @@ def _run(outcome: Outcome, setup: Setup, catalogue: Catalogue) -> None:
         return
     if slow:
         metrics = [live_release.without_doubt(metric) for metric in metrics]
+    if setup.doubt_warns:
+        metrics = [live_release.as_warning(metric) for metric in metrics]
     outcome.metrics = metrics
     outcome.rules += [comparison.to_rule(metric, settings) for metric in metrics]
     if not metrics:

@@ -33,6 +33,7 @@ from dataclasses import replace
 import numpy as np
 
 from kickoff.evidence import RuleResult, Verdict
+from kickoff.evidence.rules import NO_DIFFERENCE, WITHIN_NOISE
 from kickoff.performance.metrics import ALL, QUANTILE, Kind, Metric, Pairs, Raw
 from kickoff.performance.power import detectable_ratio, detectable_share, effect_of, shows
 from kickoff.performance.scenarios import ComparisonSettings
@@ -96,17 +97,35 @@ def to_rule(metric: Metric, settings: ComparisonSettings) -> RuleResult:
         Kind.ERRORS: "errors against live",
         Kind.TAIL: "very slow requests against live",
     }[metric.kind]
-    threshold = f"≤ +{effect.margin:.0%}" if metric.relative else f"≤ +{effect.margin * 100:g} points"
-    interval = f"95 % interval {metric.low:+.1%} to {metric.high:+.1%}"
-    if not math.isfinite(metric.effect):
-        measured = "nothing"
-    elif metric.relative:
-        measured = f"{metric.effect:+.1%} ({metric.live:.2f} → {metric.candidate:.2f} ms; {interval})"
-    else:
-        measured = f"{metric.live:.2%} → {metric.candidate:.2%} ({interval})"
+    margin = effect.margin * 100
+    threshold = f"≤ +{margin:.0f}%" if metric.relative else f"≤ +{margin:g} point{'s' * (margin != 1)}"
     return RuleResult(
-        f"perf.{metric.kind}-vs-live", name, metric.verdict, measured, threshold, metric.pairs, metric.reason
+        f"perf.{metric.kind}-vs-live",
+        name,
+        metric.verdict,
+        measured(metric),
+        threshold,
+        metric.pairs,
+        metric.reason,
+        metric.finding,
     )
+
+
+def measured(metric: Metric) -> str:
+    """Return an effect in words, with what it is computed from and nothing else.
+
+    The effect on the typical request is a mean of ratios within pairs. The medians of the two sides may say
+    the opposite, so they do not stand beside it. The other effects follow from the two figures shown.
+    """
+    if not math.isfinite(metric.effect):
+        return "nothing"
+    interval = f"95% {metric.low * 100:+.1f} to {metric.high * 100:+.1f}"
+    if metric.kind is Kind.P50:
+        return f"{metric.effect:+.1%} within pairs ({interval})"
+    if metric.relative:
+        return f"{metric.effect:+.1%}, {metric.live:.2f} → {metric.candidate:.2f} ms in pairs ({interval})"
+    points = f"{metric.effect * 100:+.2f} points"
+    return f"{points}, {metric.live:.2%} → {metric.candidate:.2%} of pairs ({interval})"
 
 
 def _measure(pairs: Sequence[Pairs], settings: ComparisonSettings, source: np.random.Generator) -> list[Raw]:
@@ -152,7 +171,7 @@ def _judge(raw: Raw, settings: ComparisonSettings, rejected: bool, alpha: float)
     estimate, low, high = (
         (math.expm1(value) if relative else value) for value in (raw.estimate, raw.low, raw.high)
     )
-    verdict, reason = Verdict.PASS, ""
+    verdict, reason, finding = Verdict.PASS, "", ""
     if raw.broken:
         verdict, reason = Verdict.NOT_APPLICABLE, raw.broken
     elif rejected and estimate > effect.margin:
@@ -166,7 +185,10 @@ def _judge(raw: Raw, settings: ComparisonSettings, rejected: bool, alpha: float)
             else f"with {raw.pairs} pairs and this noise {shows(detectable)}; {effect.detect:.1%} must"
         )
     elif estimate > effect.margin:
-        reason = f"within what chance brings about (p = {raw.p_value:.2g})"
+        finding = WITHIN_NOISE
+        reason = f"chance alone brings about as much (p = {raw.p_value:.2g})"
+    elif low <= 0 <= high:
+        finding = NO_DIFFERENCE
     return Metric(
         endpoint=raw.endpoint,
         kind=raw.kind,
@@ -180,4 +202,5 @@ def _judge(raw: Raw, settings: ComparisonSettings, rejected: bool, alpha: float)
         detectable=detectable,
         verdict=verdict,
         reason=reason,
+        finding=finding,
     )

@@ -1,4 +1,4 @@
-"""Users of a service that has no locustfile: they send the GET requests of its description.
+"""Users of a service that has no locustfile: they send the requests of its description.
 
 Loaded by the generator as any locustfile is, and told the requests by the variable ``KICKOFF_LOAD``.
 """
@@ -13,12 +13,15 @@ from locust import FastHttpUser, constant
 _PLAN = json.loads(os.environ["KICKOFF_LOAD"])
 
 
-def _asking(path: str, status: int) -> Callable[[Any], None]:
+def _asking(request: dict[str, Any]) -> Callable[[Any], None]:
+    method, path, status = request["method"], request["path"], request["status"]
     name = path.partition("?")[0]
 
     def ask(user: Any) -> None:  # noqa: ANN401 - Locust has no type for it
         options = {"name": name, "catch_response": True, "allow_redirects": False}
-        with user.client.request("GET", path, **options) as response:
+        if request["json"] is not None:
+            options["json"] = request["json"]
+        with user.client.request(method, path, **options) as response:
             # Without an answer the client has recorded why.
             if response.status_code and response.status_code != status:
                 response.failure(f"status {response.status_code}, expected {status}")
@@ -34,4 +37,4 @@ class Visitor(FastHttpUser):
     default_headers = {"X-Kickoff-Check": "performance", **_PLAN["headers"]}  # noqa: RUF012 - Locust's way
     connection_timeout = 10.0
     network_timeout = 30.0
-    tasks = [_asking(*request) for request in _PLAN["requests"]]  # noqa: RUF012
+    tasks = [_asking(one) for one in _PLAN["requests"] for _ in range(one["weight"])]  # noqa: RUF012

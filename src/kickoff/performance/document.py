@@ -11,13 +11,15 @@ from typing import Any
 from kickoff import evidence as evidence_files
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine
+from kickoff.evidence.rules import WARNING
 from kickoff.performance import aggregates, live_release
 from kickoff.performance import samples as sample_files
+from kickoff.performance.aggregates import EndpointFigures
 from kickoff.performance.check import Outcome
 from kickoff.performance.live_release import COMPARED
 from kickoff.performance.load import LoadResult
-from kickoff.performance.metrics import Metric
-from kickoff.performance.samples import CANDIDATE, Sample
+from kickoff.performance.metrics import ALL, Metric
+from kickoff.performance.samples import CANDIDATE, FEWEST, Sample
 
 STAGE = "perf-baseline"
 _MOST_ERRORS = 30
@@ -96,14 +98,23 @@ def summary(outcomes: Sequence[Outcome], found: Sequence[RuleResult], verdict: V
         overall = aggregates.figures(samples, "", CANDIDATE)
         counts = f"{overall.requests} requests, {overall.failures} failed"
         metrics = [metric for outcome in outcomes for metric in outcome.metrics]
-        compared = "; no slower than live" if any(m.verdict is Verdict.PASS for m in metrics) else ""
+        compared = "; not shown to be slower than live" * any(m.verdict is Verdict.PASS for m in metrics)
+        if doubts := sum(m.finding == WARNING for m in metrics):
+            compared += f"; a warning: {doubts} of {len(metrics)} comparisons with live were inconclusive"
         if any(outcome.live_down for outcome in outcomes):
             compared = f"; {live_release.DOWN}"
-        return f"{names}: {counts}, p95 {overall.p95_ms:.1f} ms{compared}{partial}"
+        return f"{names}: {counts}, {_typical(overall)}{compared}{partial}"
     worst = next((rule for rule in found if rule.verdict is verdict), None)
     if worst is None:
         return f"{names}: nothing was judged{partial}"
     return f"{worst.rule}: {worst.measured}, threshold {worst.threshold}: {worst.reason}{partial}"
+
+
+def _typical(overall: EndpointFigures) -> str:
+    """Return the p95 of all requests, or of few the slowest one."""
+    if overall.successes < FEWEST:
+        return f"slowest {overall.max_ms:.1f} ms"
+    return f"p95 of all {overall.p95_ms:.1f} ms"
 
 
 def _timeline(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
@@ -130,6 +141,7 @@ def _series(outcomes: Sequence[Outcome]) -> dict[str, list[dict[str, Any]]]:
             }
             for _, run, offset in _clock(outcomes)
             for entry in run.usage
+            if run.begun <= entry.time <= run.ended  # the next run begins where this one ended
         ],
     }
     if any(sample.arm != CANDIDATE for sample in every):
@@ -160,8 +172,13 @@ def _facts(outcomes: Sequence[Outcome], unmeasured: str) -> dict[str, Any]:
     return {
         "endpoints": _endpoint_rows(outcomes, lambda sample: sample.arm == CANDIDATE),
         "endpoints_live": _endpoint_rows(outcomes, lambda sample: sample.arm != CANDIDATE),
+        "overall": _overall(outcomes),
         "scenarios": [_scenario_fact(outcome) for outcome in outcomes],
-        "comparison": [_metric_fact(metric) for outcome in outcomes for metric in outcome.metrics],
+        "comparison": [
+            {**_metric_fact(metric), "scenario": outcome.scenario.name}
+            for outcome in outcomes
+            for metric in outcome.metrics
+        ],
         **({"exit_code": int(ExitCode.INTERRUPTED)} if any(outcome.partial for outcome in outcomes) else {}),
         "errors": _errors(sample for outcome in outcomes for sample in outcome.samples),
         "generator": {
@@ -184,6 +201,14 @@ def _endpoint_rows(outcomes: Sequence[Outcome], wanted: Callable[[Sample], bool]
         for outcome in outcomes
         for row in aggregates.rows(aggregates.by_endpoint(s for s in outcome.samples if wanted(s)), _clean)
     ]
+
+
+def _overall(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Return the figures of all requests of each side, whichever endpoint they asked."""
+    every = [sample for outcome in outcomes for sample in outcome.samples]
+    sides = {arm: [s for s in every if s.arm == arm] for arm in sorted({s.arm for s in every})}
+    found = [aggregates.figures(samples, ALL, arm) for arm, samples in sides.items()]
+    return aggregates.rows(found, _clean)
 
 
 def _errors(samples: Iterable[Sample]) -> list[dict[str, Any]]:

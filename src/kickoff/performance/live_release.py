@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from typing import Any
 
 from kickoff.evidence import RuleResult, Verdict
+from kickoff.evidence.rules import WARNING
 from kickoff.performance import load
 from kickoff.performance.comparison import MOST
 from kickoff.performance.load import Arm, LoadResult
@@ -98,6 +99,14 @@ def without_doubt(metric: Metric) -> Metric:
         return metric
     reason = f"live is too slow to compare with ({metric.reason}): absolute rules decide"
     return replace(metric, verdict=Verdict.NOT_APPLICABLE, reason=reason)
+
+
+def as_warning(metric: Metric) -> Metric:
+    """Return a metric whose doubt only warns: the environment says so."""
+    if metric.verdict is not Verdict.INCONCLUSIVE:
+        return metric
+    reason = f"{metric.reason}; a warning by PERF_INCONCLUSIVE=warn: absolute rules decide"
+    return replace(metric, verdict=Verdict.NOT_APPLICABLE, reason=reason, finding=WARNING)
 
 
 def fact(release: str, runs: Sequence[LoadResult], why: str) -> dict[str, Any]:

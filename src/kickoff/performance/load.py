@@ -201,7 +201,7 @@ def _require(locustfile: Path | None, scenario: Scenario, workers: int) -> None:
         )
     if workers > scenario.users:
         raise KickoffError(
-            f"{workers} workers cannot share {scenario.users} users of {scenario.name}",
+            f"{workers} workers are more than the users of {scenario.name}: {scenario.users}",
             hint=f"use --workers {scenario.users} or fewer",
         )
 

@@ -67,6 +67,7 @@ class Metric:
         detectable: The smallest effect that this number of pairs would have shown, at the planned power.
         verdict: The outcome.
         reason: Why; may be empty when it passed.
+        finding: What was shown, where a pass alone would promise more, as in :class:`RuleResult`.
     """
 
     endpoint: str
@@ -81,6 +82,7 @@ class Metric:
     detectable: float
     verdict: Verdict
     reason: str = ""
+    finding: str = ""
 
     @property
     def relative(self) -> bool:

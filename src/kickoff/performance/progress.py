@@ -17,8 +17,9 @@ _REDRAW_SECONDS = 0.5
 def text(progress: Progress) -> str:
     """Return the line for a terminal or a log."""
     left = max(progress.duration - progress.elapsed, 0)
+    users = "user" if progress.users == 1 else "users"
     return (
-        f"{progress.elapsed:4.0f} s  {progress.users} users  {progress.rps:.0f} requests/s  "
+        f"{progress.elapsed:4.0f} s  {progress.users} {users}  {progress.rps:.0f} requests/s  "
         f"p95 {progress.p95_ms:.0f} ms  {progress.requests} requests, {progress.failures} failed  "
         f"{left:.0f} s left"
     )

@@ -10,6 +10,9 @@ from kickoff.errors import KickoffError
 
 VARIABLE = "KICKOFF_RUNNER_CLASS"
 
+_BUSY = 2.0
+"""Processes that want each processor, above which others are at work, too."""
+
 
 def runner_class(environ: Mapping[str, str] | None = None) -> str:
     """Return the class of this machine, e.g. ``linux-x86_64-2cpu``, or what the variable names.
@@ -25,6 +28,21 @@ def runner_class(environ: Mapping[str, str] | None = None) -> str:
             f"{VARIABLE} is {named!r}", hint="use letters, digits, dots, hyphens and underscores"
         )
     return named
+
+
+def processors() -> int:
+    """Return how many processors this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def busy(load: float, cores: int) -> str:
+    """Return in words that a machine has too much to do to measure on it; empty when it has not.
+
+    The load that a check makes itself keeps each processor at work, so only twice as much is somebody else's.
+    """
+    if load <= _BUSY * cores:
+        return ""
+    return f"the machine was busy: load {load:.0f} on {cores} cores; run again when it is quiet"
 
 
 def processor() -> str:

@@ -11,6 +11,8 @@ from pathlib import Path
 COLUMNS = ("time", "endpoint", "arm", "ms", "ok", "error", "release", "pair", "slot", "size")
 CANDIDATE = "candidate"
 LIVE = "live"
+FEWEST = 20
+"""Requests below which there are no percentiles worth the name; the slowest request stands in."""
 
 
 @dataclass(frozen=True, slots=True)

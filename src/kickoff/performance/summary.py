@@ -6,8 +6,12 @@ from collections.abc import Mapping
 from typing import Any
 
 from kickoff.evidence import URGENCY, Evidence
+from kickoff.performance.samples import FEWEST
 
+FEW = f"n < {FEWEST}"
+"""Stands for a percentile of too few requests."""
 _FIGURES = ("requests", "failures", "p50_ms", "p95_ms", "p99_ms", "mean_ms", "max_ms")
+_PERCENTILES = frozenset({"p50_ms", "p95_ms", "p99_ms"})
 
 
 def markdown(evidence: Evidence) -> str:
@@ -17,17 +21,29 @@ def markdown(evidence: Evidence) -> str:
     for rule in sorted(evidence.rules, key=lambda rule: URGENCY.index(rule.verdict)):
         reason = f"<br>{_cell(rule.reason)}" if rule.reason else ""
         lines.append(
-            f"| {rule.verdict.sign} {rule.verdict.word} | {_cell(rule.rule)}{reason} "
+            f"| {rule.sign} {rule.word} | {_cell(rule.rule)}{reason} "
             f"| {_cell(rule.measured)} | {_cell(rule.threshold)} | {rule.samples} |"
         )
-    lines += ["", "| endpoint | side | " + " | ".join(name.replace("_", " ") for name in _FIGURES) + " |"]
-    lines.append("|---|---|" + "---:|" * len(_FIGURES))
+    heads = " | ".join(name.replace("_", " ") for name in _FIGURES)
+    lines += ["", f"| scenario | endpoint | side | {heads} |", "|---|---|---|" + "---:|" * len(_FIGURES)]
     for row in _rows(evidence):
-        figures = " | ".join("none" if row[name] is None else f"{row[name]:g}" for name in _FIGURES)
-        lines.append(f"| {_cell(row['name'])} | {row['arm']} | {figures} |")
+        figures = " | ".join(_figure(row, name) for name in _FIGURES)
+        lines.append(
+            f"| {_cell(row.get('scenario', ''))} | {_cell(row['name'])} | {row['arm']} | {figures} |"
+        )
     lines += ["", *_machine(evidence)]
     lines += [f"**Warning:** {_cell(warning)}." for warning in warnings(evidence)]
     return "\n".join(lines) + "\n"
+
+
+def _figure(row: Mapping[str, Any], name: str) -> str:
+    if name in _PERCENTILES and _few(row):
+        return FEW
+    return "none" if row[name] is None else f"{row[name]:g}"
+
+
+def _few(row: Mapping[str, Any]) -> bool:
+    return bool(row["requests"] - row["failures"] < FEWEST)
 
 
 def warnings(evidence: Evidence) -> list[str]:
@@ -59,12 +75,13 @@ def _machine(evidence: Evidence) -> list[str]:
 
 
 def aggregates_csv(evidence: Evidence) -> str:
-    """Return one line per endpoint and side."""
+    """Return a line per scenario, endpoint and side; ``note`` says where percentiles are of few requests."""
     text = io.StringIO()
-    columns = ("name", "arm", *_FIGURES)
+    columns = ("scenario", "name", "arm", *_FIGURES, "note")
     writer = csv.DictWriter(text, columns, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
-    writer.writerows(_rows(evidence))
+    for row in _rows(evidence):
+        writer.writerow({**row, "note": f"fewer than {FEWEST} successes" if _few(row) else ""})
     return text.getvalue()
 
 

@@ -14,6 +14,13 @@ from tests.unit.performance.toy import Toy, serve
 ROOT = Path(__file__).parents[3]
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark every test of this folder, whatever others were collected with it."""
+    for item in items:
+        if item.path.is_relative_to(Path(__file__).parent):
+            item.add_marker(pytest.mark.statistical)
+
+
 @pytest.fixture
 def candidate() -> Iterator[Toy]:
     """A service that answers as release ``new``."""

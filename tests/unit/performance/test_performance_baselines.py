@@ -135,3 +135,9 @@ def test_runner_classes() -> None:
     assert runner.runner_class({}).endswith("cpu")
     with pytest.raises(KickoffError, match="KICKOFF_RUNNER_CLASS"):
         runner.runner_class({runner.VARIABLE: "../elsewhere"})
+
+
+def test_a_machine_is_busy_when_others_are_at_work_besides_the_check() -> None:
+    assert runner.busy(4.0, 2) == ""
+    assert runner.busy(27.4, 2) == ("the machine was busy: load 27 on 2 cores; run again when it is quiet")
+    assert runner.processors() >= 1

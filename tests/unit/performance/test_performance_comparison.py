@@ -1,6 +1,7 @@
 """The paired gate: its pieces, and its behaviour on simulated traces with known truth."""
 
 import math
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -83,7 +84,7 @@ def test_a_slowdown_names_endpoint_effect_and_interval() -> None:
     assert median.low > 0.1
     rule = comparison.to_rule(median, DEVELOPMENT)
     assert rule.rule == "p50 of GET /0 against live"
-    assert "95 % interval" in rule.measured
+    assert re.fullmatch(r"\+2\d\.\d% within pairs \(95% \+[12]\d\.\d to \+\d\d\.\d\)", rule.measured)
     assert rule.threshold.startswith("≤ +1")
 
 

@@ -6,14 +6,16 @@ import signal
 import subprocess
 import sys
 import threading
+from collections import Counter
 from contextlib import closing
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from socket import socket
 
 import pytest
 
 from kickoff import evidence
+from kickoff.description import LoadRequest
 from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict, combine
 from kickoff.performance import check, load, rules, samples
@@ -154,7 +156,7 @@ def test_several_generators_share_users_and_rate(
 
 def test_more_generators_than_users_are_refused(candidate: Toy, smoke: Scenario, locustfile: Path) -> None:
     arms = [Arm("candidate", candidate.url)]
-    with pytest.raises(KickoffError, match="2 workers cannot share 1 users"):
+    with pytest.raises(KickoffError, match="2 workers are more than the users of"):
         load.run(smoke, arms, locustfile=locustfile, rate=5.0, workers=[(), ()])
 
 
@@ -204,17 +206,24 @@ def test_a_locustfile_of_the_users_own(candidate: Toy, smoke: Scenario, tmp_path
 def test_without_a_locustfile_the_requests_of_the_description_are_sent(
     candidate: Toy, smoke: Scenario
 ) -> None:
+    order = {"home_team": "A", "away_team": "B"}
+
     def sent(status: int) -> load.LoadResult:
-        plan = {
-            "requests": [("/health?deep=1", status), ("/health/ready", status)],
-            "headers": {"X-Key": "k"},
-        }
+        asked = [
+            LoadRequest("/health?deep=1", status=status, weight=6),
+            LoadRequest("/health/ready", status=status),
+            LoadRequest("/orders", "POST", order, status + 1, 3),
+        ]
+        plan = {"requests": [asdict(request) for request in asked], "headers": {"X-Key": "k"}}
         arm = Arm("candidate", candidate.url, {}, "new")
         environ = {"KICKOFF_LOAD": json.dumps(plan)}
         return load.run(replace(smoke, mix={}), [arm], locustfile=None, rate=20.0, environ=environ)
 
     result = sent(200)
-    assert {sample.endpoint for sample in result.samples} == {"GET /health", "GET /health/ready"}
+    counted = Counter(sample.endpoint for sample in result.samples)
+    assert counted.keys() == {"GET /health", "GET /health/ready", "POST /orders"}
+    assert counted["GET /health"] > counted["GET /health/ready"]
+    assert candidate.matches[0] == "A-B"
     assert all(sample.ok for sample in result.samples)
     assert verdict(result) is Verdict.PASS
     assert not any(sample.ok for sample in sent(204).samples)

@@ -16,7 +16,9 @@ from kickoff import evidence
 from kickoff import service as services
 from kickoff.cli.main import main
 from kickoff.evidence import Evidence, Verdict
+from kickoff.evidence.rules import WARNING
 from kickoff.performance import live_release
+from kickoff.report import measures
 from kickoff.service import Service
 from tests.unit.performance.toy import Toy
 
@@ -78,7 +80,7 @@ class FakeSession:
     def unchanged(self, attempt: str) -> bool:
         return False
 
-    def record_check(self, attempt: str, found: Evidence) -> None:
+    def record_check(self, attempt: str, found: Evidence, _problem: str) -> None:
         self.recorded.append((attempt, found))
 
 
@@ -99,7 +101,7 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
     signal.signal(signal.SIGTERM, before)
 
 
-VALUES = {"PERF_SCENARIO": "smoke", "PERF_MAX_RPS": "40", "API_KEY": ""}
+VALUES = {"PERF_SCENARIO": "smoke", "PERF_INCONCLUSIVE": "block", "PERF_MAX_RPS": "40", "API_KEY": ""}
 
 
 def test_a_first_release_is_judged_by_absolute_rules(call: object, candidate: Toy, tmp_path: Path) -> None:
@@ -153,3 +155,32 @@ def test_a_live_release_that_is_down_stops_nobody(call: object, candidate: Toy) 
     assert {entry["arm"] for entry in good.facts["endpoints"] + good.facts["endpoints_live"]} == {"candidate"}
     assert bad.verdict is Verdict.FAIL
     assert "do not sum to 1" in bad.summary
+
+
+@pytest.mark.parametrize(("choice", "code"), [("block", 3), ("warn", 0)])
+def test_a_comparison_that_cannot_tell_does_what_the_environment_says(
+    call: object, pair: tuple[Toy, Toy], choice: str, code: int
+) -> None:
+    assert callable(call)
+    # Two seconds bring a handful of pairs: the absolute rules can judge them, a comparison cannot.
+    session = FakeSession(*pair, FakeEnvironment(VALUES | {"PERF_INCONCLUSIVE": choice}))
+    assert call(session) == code
+    found = session.recorded[0][1]
+    compared = [rule for rule in found.rules if rule.id.endswith("-vs-live")]
+    assert compared
+    if choice == "block":
+        assert found.verdict is Verdict.INCONCLUSIVE
+        assert all(not rule.finding for rule in compared if rule.verdict is Verdict.INCONCLUSIVE)
+        return
+    assert found.verdict is Verdict.PASS
+    assert "a warning: " in found.summary
+    warned = [rule for rule in compared if rule.finding == WARNING]
+    assert warned
+    assert {(rule.verdict, rule.sign) for rule in warned} == {(Verdict.NOT_APPLICABLE, "!")}
+    assert measures.headline(found).endswith("comparison with live inconclusive (a warning)")
+
+
+def test_a_warning_lets_no_broken_release_pass(call: object, pair: tuple[Toy, Toy]) -> None:
+    assert callable(call)
+    pair[0].probabilities = (0.9, 0.9, 0.9)
+    assert call(FakeSession(*pair, FakeEnvironment(VALUES | {"PERF_INCONCLUSIVE": "warn"}))) == 1

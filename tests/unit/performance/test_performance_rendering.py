@@ -30,7 +30,7 @@ from kickoff.performance.trend import trends
 from kickoff.report import load_page, page, trend_page
 from kickoff.report import summary as run_summary
 from kickoff.report.outcome import decide
-from kickoff.report.run import Run
+from kickoff.report.run import Plan, Run
 from kickoff.report.terminal import closing_block
 
 CATALOGUE = scenarios.load(Path(__file__).parents[3] / "configs/performance/scenarios.yml", "development")
@@ -110,7 +110,7 @@ def against_baseline(first: LoadResult, again: LoadResult) -> list[RuleResult]:
 def read(document: Evidence, folder: Path) -> dict[str, str]:
     """Return everything that people read of a performance check, by name."""
     kept = Evidence.from_document(json.loads(document.write(folder).read_text()), "kept")
-    run = Run((kept,))
+    run = Run((kept,), Plan(("staging",)))
     outcome = decide(run, "report.html")
     drift = trends([replace(kept, verdict=Verdict.PASS)], {"p50": 0.05, "p95": 0.1})
     texts = {

@@ -167,7 +167,9 @@ def test_throughput_over_time() -> None:
     points = aggregates.throughput(samples, BEGUN, BEGUN + 10)
     assert len(points) == 10
     times = {"p50_ms": 10.0, "p95_ms": 10.0, "p99_ms": 10.0}
-    assert points[0] == {"t": 0.0, "rps": 10.0, "failed": 1, **times, "received": 0}
+    # Nine successes make no percentile: the second point is that of the first twenty.
+    assert points[0] == {"t": 0.0, "rps": 10.0, "failed": 1, **dict.fromkeys(times), "received": 0}
+    assert points[2] == {"t": 2.0, "rps": 10.0, "failed": 0, **times, "received": 0}
     assert sum(point["failed"] for point in points) == 1
 
 

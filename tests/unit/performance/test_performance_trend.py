@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from kickoff.cli import main
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.performance import trend
 from kickoff.performance.trend import Shape, Trend
@@ -138,3 +139,13 @@ def test_the_script_says_when_there_is_no_folder(tmp_path: Path) -> None:
     )
     assert done.returncode == 2
     assert "there is no folder" in done.stderr
+
+
+def test_a_service_without_scenarios_has_a_trend_too(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "kickoff.yml").write_text("name: plain\nrun: ./serve\nhealth: /up\nload: none\n")
+    (tmp_path / "runs").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert main.main(["trend", "--evidence", "runs"]) == 3
+    assert "a trend needs 3" in capsys.readouterr().out

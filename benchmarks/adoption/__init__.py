@@ -1,0 +1,1 @@
+"""Seconds to the first release of a service that never saw Kickoff."""
