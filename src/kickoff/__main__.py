@@ -1,7 +1,7 @@
 """``python -m kickoff``, and ``python3 src/kickoff``: the command of a checkout without an environment.
 
-Run as a folder it first makes sure of the locked environment that the verb needs; until then only the
-standard library is imported.
+Run as a folder of a checkout it first makes sure of the locked environment that the verb needs; until then
+only the standard library is imported. An installed copy makes sure of the load test's libraries alone.
 """
 
 import os
@@ -18,10 +18,11 @@ def main() -> int:
     """Run the command, under the environment that its verb needs; return its exit code."""
     bootstrap.check_version()
     # What follows does not parse on the versions refused above.
-    if not __package__ and bootstrap.IN_CHECKOUT:
-        from kickoff.cli.verbs import needs
+    from kickoff.cli.verbs import needs
 
-        bootstrap.ensure(needs(sys.argv[1:]), os.path.dirname(os.path.abspath(__file__)))
+    purpose = needs(sys.argv[1:])
+    if (not __package__ and bootstrap.IN_CHECKOUT) or (purpose == "performance" and not bootstrap.can_load()):
+        bootstrap.ensure(purpose, bootstrap.PACKAGE)
     from kickoff.cli import main as cli
 
     return cli.main()

@@ -54,6 +54,11 @@ def ensure(purpose: str, program: str = "") -> None:
     os.execv(python, [python, program or sys.argv[0], *sys.argv[1:]])
 
 
+def can_load() -> bool:
+    """Return whether this interpreter has what a load test needs."""
+    return importlib.util.find_spec("locust") is not None
+
+
 def create(home: str, purposes: "list[str]") -> str:
     """Create or bring up to date the virtual environment ``home`` from the locks of ``purposes``.
 
@@ -64,17 +69,20 @@ def create(home: str, purposes: "list[str]") -> str:
         The path of the environment.
     """
     import shutil
+    import time
 
     check_version()
     if _stamp(home) == _wanted(purposes):
         _launcher(home)
         return home
+    began = time.monotonic()
     say("preparing " + home + " from requirements/" + ", ".join(p + ".txt" for p in purposes))
     python = os.path.join(home, "bin", "python")
     if not os.path.exists(python):
         _call([sys.executable, "-m", "venv", "--without-pip", home])
     uv = shutil.which("uv", path=os.path.dirname(python))
     if uv is None:
+        say("  installing uv, which installs the rest")
         pip = [*_pip(python), "install", "--no-user", "--quiet", "--require-hashes", "--no-deps"]
         _call([*pip, "-r", _uv_lock(home)])
         uv = os.path.join(home, "bin", "uv")
@@ -82,10 +90,12 @@ def create(home: str, purposes: "list[str]") -> str:
             say("error: pip installed uv somewhere else than in " + home)
             say("hint: take target, prefix and root out of the files that `pip config debug` lists")
             sys.exit(2)
+    say("  installing " + str(_packages(purposes)) + " packages; the first time they are downloaded")
     command = [uv, "pip", "sync", "--quiet", "--system-certs", "--require-hashes", "--python", python]
     _call([*command, *(_lock(p) for p in purposes)])
     with open(_stamp_file(home), "w", encoding="utf-8") as stream:
         stream.write(_wanted(purposes))
+    say("  ready after " + str(round(time.monotonic() - began)) + " s")
     _launcher(home)
     return home
 
@@ -127,6 +137,14 @@ def _launcher(home: str) -> None:
 
 def _lock(purpose: str) -> str:
     return os.path.join(LOCKS, purpose + ".txt")
+
+
+def _packages(purposes: "list[str]") -> int:
+    names = set()
+    for purpose in purposes:
+        with open(_lock(purpose), encoding="utf-8") as stream:
+            names |= {line.split("==")[0] for line in stream if "==" in line and line[0] not in " #"}
+    return len(names)
 
 
 def _wanted(purposes: "list[str]") -> str:

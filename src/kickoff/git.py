@@ -108,6 +108,16 @@ def require_repository(root: Path) -> None:
     raise KickoffError(f"git refuses the repository: {reason}", at=str(root), hint=fix)
 
 
+def top(root: Path) -> Path:
+    """Return the top folder of the repository that ``root`` is in."""
+    return Path(run(root, "rev-parse", "--show-toplevel").stdout.rstrip("\n"))
+
+
+def below_top(root: Path) -> str:
+    """Return the path of ``root`` below its repository's top; empty for the top itself and without one."""
+    return run(root, "rev-parse", "--show-prefix", check=False).stdout.rstrip("\n").rstrip("/")
+
+
 def lines(text: str) -> list[str]:
     """Return the lines of a message of git's that are not empty, fit to be shown."""
     return [line for line in shown(text).splitlines() if line.strip()]

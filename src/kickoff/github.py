@@ -20,6 +20,8 @@ from typing import Any, Literal, TextIO, cast
 from kickoff import git, masking
 from kickoff.errors import KickoffError
 
+AT = "… "
+"""Begins a line in which a step says what it is at: `kickoff deploy` shows it until the next one."""
 SUMMARY_LIMIT = 1024 * 1024
 """GitHub drops a step's summary of more bytes than this without a word."""
 
@@ -59,6 +61,7 @@ class Context:
         run_url: Address of the run, empty outside GitHub.
         default_branch: Name of the repository's default branch.
         inputs: Inputs of a ``workflow_dispatch``.
+        before: Commit that the branch was at before a push; empty when the event does not say.
     """
 
     active: bool
@@ -73,6 +76,7 @@ class Context:
     run_url: str
     default_branch: str
     inputs: Mapping[str, str] = field(default_factory=dict)
+    before: str = ""
 
 
 def context(environ: Mapping[str, str] | None = None) -> Context:
@@ -100,6 +104,7 @@ def context(environ: Mapping[str, str] | None = None) -> Context:
         run_url=f"{server}/{repository}/actions/runs/{run}" if server and run and not act else "",
         default_branch=str((payload.get("repository") or {}).get("default_branch") or "main"),
         inputs={str(key): str(value) for key, value in inputs.items() if value is not None},
+        before=str(payload.get("before") or ""),
     )
 
 

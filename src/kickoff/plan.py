@@ -3,19 +3,18 @@
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from kickoff import environments
-from kickoff.environments import DeclaredEnvironment
+from kickoff.environments import BRANCH, TAG, DeclaredEnvironment
 from kickoff.errors import KickoffError
 from kickoff.evidence import write_atomic
 
 FILE = "plan.json"
 
 _UNPLANNED = {"deployments": [], "reason": "the workflow makes no plan: its evidence says what was deployed"}
-_BRANCH, _TAG = "refs/heads/", "refs/tags/"
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -50,8 +49,8 @@ class Plan:
         deploys = tuple(f"deploy-{name}" for name in self.deployments)
         return (*checks, "build-and-push", *deploys, "post-deployment", "deployment-summary")
 
-    def to_document(self, service: str, jobs: Mapping[str, str]) -> dict[str, Any]:
-        """Return the JSON form that the report reads; ``jobs`` maps each job to its result."""
+    def to_document(self, service: str) -> dict[str, Any]:
+        """Return the JSON form that the report reads; how each job ended is entered later."""
         return {
             "deployments": list(self.deployments),
             "event": self.event,
@@ -60,8 +59,15 @@ class Plan:
             "service": service,
             "reason": self.reason,
             "unproven_reason": self.unproven_reason,
-            "jobs": dict(jobs),
+            "jobs": {},
         }
+
+    def write(self, directory: Path, service: str) -> dict[str, Any]:
+        """Write ``directory/plan.json``, for the report; return the document."""
+        document = self.to_document(service)
+        directory.mkdir(parents=True, exist_ok=True)
+        write_atomic(directory / FILE, json.dumps(document, indent=1) + "\n")
+        return document
 
 
 def wanted_revision(inputs: Mapping[str, str]) -> str:
@@ -116,18 +122,25 @@ def decide(
             raise KickoffError("unproven-reason must be one line of text", hint="leave out line breaks")
         reason = f"a person asked for {chosen.name}"
         return Plan((chosen.name,), event, ref, commit, reason, unproven, chosen.after)
-    where = ref.removeprefix(_BRANCH).removeprefix(_TAG)
+    where = ref.removeprefix(BRANCH).removeprefix(TAG)
     if event == "push":
         for one in environments.resolve(declared, default_branch):
             if one.takes(ref):
-                what = f"the tag {where}" if ref.startswith(_TAG) else f"every push to {where}"
+                what = f"the tag {where}" if ref.startswith(TAG) else f"every push to {where}"
                 return Plan((one.name,), event, ref, commit, f"{what} goes to {one.name}", after=one.after)
     return Plan(
         (), event, ref, commit, f"{event or 'no event'} on {where or 'no ref'} deploys nothing: checks only"
     )
 
 
-def record_results(directory: Path, jobs: Mapping[str, Any]) -> dict[str, Any]:
+def without(decision: Plan, reason: str) -> Plan:
+    """Return the plan that deploys nothing of what ``decision`` would, for this reason."""
+    return replace(decision, deployments=(), reason=reason, after="")
+
+
+def record_results(
+    directory: Path, jobs: Mapping[str, Any], interrupted: Mapping[str, str] | None = None
+) -> dict[str, Any]:
     """Enter how each job ended into ``directory/plan.json`` and return the document.
 
     Where the workflow makes no plan, the file begins here, and the evidence alone says what was deployed.
@@ -135,6 +148,7 @@ def record_results(directory: Path, jobs: Mapping[str, Any]) -> dict[str, Any]:
     Args:
         directory: The folder with the evidence.
         jobs: GitHub's ``needs``: job name to ``{"result": ..., "outputs": ...}``.
+        interrupted: Who stopped the run (``by``), when (``at``, ISO 8601), ``during`` what; empty for nobody.
 
     Raises:
         KickoffError: ``needs`` has another shape, or a job made a plan that is not in the folder.
@@ -152,6 +166,8 @@ def record_results(directory: Path, jobs: Mapping[str, Any]) -> dict[str, Any]:
             f"the plan that {planner} made is missing", at=str(path), hint="fetch that job's evidence first"
         )
     document["jobs"] = results
+    if interrupted:
+        document["interrupted"] = dict(interrupted)
     directory.mkdir(parents=True, exist_ok=True)
     write_atomic(path, json.dumps(document, indent=1) + "\n")
     return document

@@ -126,7 +126,7 @@ def test_a_release_that_is_no_revision_is_refused(release: str) -> None:
 
 
 def test_results_are_entered_into_the_plan(tmp_path: Path) -> None:
-    document = decide("push", "refs/heads/main").to_document("demo", {})
+    document = decide("push", "refs/heads/main").to_document("demo")
     (tmp_path / plan.FILE).write_text(json.dumps(document))
     plan.record_results(tmp_path, {"quality-gate": {"result": "success", "outputs": {"a": "b"}}})
     stored = json.loads((tmp_path / plan.FILE).read_text())

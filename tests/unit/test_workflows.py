@@ -9,14 +9,16 @@ import subprocess
 import sys
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
+from kickoff import naming
 from kickoff import service as services
-from kickoff.artifact.github_ledger import PREDICATE, WORKFLOW
+from kickoff.artifact.github_ledger import PREDICATE
 from kickoff.cli.verbs import VERBS
 from kickoff.environment.secret_source import BESIDE_SCHEMA
 from kickoff.stack import every_key
@@ -26,6 +28,8 @@ WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PUBLISHED = sorted((ROOT / "actions").glob("*/action.yml"))
 LOCAL = sorted((ROOT / ".github" / "actions").glob("*/action.yml"))
 GITHUB_ONLY = (
+    "./.github/actions/attest-files",
+    "./.github/actions/publish-pages",
     "./.github/actions/python",
     "./actions/attest",
     "./actions/attest-image",
@@ -42,6 +46,7 @@ PINS = {
     "actions/setup-python": ("5fda3b95a4ea91299a34e894583c3862153e4b97", "v7.0.0"),
     "actions/download-artifact": ("3e5f45b2cfb9172054b4087a40e8e0b5a5461e7c", "v8.0.1"),
     "actions/upload-artifact": ("043fb46d1a93c77aae656e7c1c64a875d1fc6a0a", "v7.0.1"),
+    "actions/deploy-pages": ("cd2ce8fcbc39b97be8ca5fce6e763baed58fa128", "v5.0.0"),
     "actions/attest": ("1e69f48acb82d1966a394da916b4c1698aa569d6", "v4.2.2"),
 }
 
@@ -69,7 +74,7 @@ def jobs() -> Iterator[tuple[str, str, dict[str, Any]]]:
 
 def all_steps() -> Iterator[Steps]:
     for path, name, job in jobs():
-        yield Steps(f"{path}:{name}", job["steps"], job)
+        yield Steps(f"{path}:{name}", job.get("steps", []), job)
     for definition in (*PUBLISHED, *LOCAL):
         action = load(definition)
         yield Steps(str(definition.relative_to(ROOT)), action["runs"]["steps"], action)
@@ -165,15 +170,18 @@ def test_workflows_grant_nothing_by_default(path: Path) -> None:
     assert document["concurrency"]["group"]
     text = path.read_text()
     for line in re.findall(
-        r"^ +(?:actions|attestations|contents|id-token|issues|packages): (?:read|write).*$", text, re.M
+        r"^ +(?:actions|attestations|contents|id-token|issues|packages|pages): (?:read|write).*$", text, re.M
     ):
         assert "#" in line, f"say why: {line.strip()}"
 
 
 @pytest.mark.parametrize(("path", "name", "job"), list(jobs()), ids=lambda value: str(value)[:30])
 def test_jobs_have_limits_and_permissions(path: str, name: str, job: dict[str, Any]) -> None:
-    assert 0 < job["timeout-minutes"] <= 60
     assert "permissions" in job
+    if "uses" in job:  # a workflow of this repository, whose jobs have theirs
+        assert job["uses"].removeprefix("./.github/workflows/") in {one.name for one in WORKFLOWS}
+        return
+    assert 0 < job["timeout-minutes"] <= 60
     assert "latest" not in job["runs-on"]
 
 
@@ -218,11 +226,12 @@ def test_published_actions_call_the_kickoff_beside_themselves(path: Path) -> Non
 @pytest.mark.parametrize(
     "command",
     [
+        ["actionlint", *map(str, WORKFLOWS)],
         ["zizmor", "--offline", "--quiet", "--persona", "pedantic", ".github", "actions"],
         ["check-jsonschema", "--builtin-schema", "vendor.github-workflows", *map(str, WORKFLOWS)],
         ["check-jsonschema", "--builtin-schema", "vendor.github-actions", *map(str, [*PUBLISHED, *LOCAL])],
     ],
-    ids=["zizmor", "workflow schema", "action schema"],
+    ids=["actionlint", "zizmor", "workflow schema", "action schema"],
 )
 def test_linters_are_satisfied(command: list[str]) -> None:
     program = shutil.which(command[0], path=f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', '')}")
@@ -309,7 +318,7 @@ def test_the_longest_wait_for_a_proof_fits_into_its_job() -> None:
 def test_the_proof_is_kept_under_the_name_it_is_looked_for() -> None:
     [step] = [step for step in CD["jobs"]["post-deployment"]["steps"] if step["name"] == "Keep the proof"]
     assert step["with"]["name"] == "${{ steps.prove.outputs.proof-name }}"
-    assert [path.name for path in WORKFLOWS if path.name == WORKFLOW] == ["cd.yml"]
+    assert [path.name for path in WORKFLOWS if path.name == naming.file("cd", "")] == ["cd.yml"]
     # A staging run in progress is recognised by its title.
     assert "format('{0} → {1}', inputs.release || github.ref_name, inputs.environment)" in CD["run-name"]
 
@@ -393,3 +402,24 @@ def test_secrets_enter_deploy_jobs_alone() -> None:
 def test_ci_requires_every_job() -> None:
     ci = load(ROOT / ".github" / "workflows" / "ci.yml")
     assert set(ci["jobs"]["required"]["needs"]) == set(ci["jobs"]) - {"required"}
+
+
+def test_a_release_of_the_product_is_no_deployment_and_the_other_way_round() -> None:
+    release = load(ROOT / ".github" / "workflows" / "release.yml")
+    assert release["on"] == {"push": {"tags": ["kickoff-v*.*.*"]}}
+    for tag, product, deployed in (
+        ("kickoff-v1.2.3", True, False),
+        ("kickoff-v1", False, False),
+        ("v1.2.3", False, True),
+    ):
+        assert any(fnmatch(tag, one) for one in release["on"]["push"]["tags"]) is product
+        assert any(fnmatch(tag, one) for one in CD["on"]["push"]["tags"]) is deployed
+
+
+def test_a_release_is_published_only_after_everything_else_and_by_that_job_alone() -> None:
+    known = load(ROOT / ".github" / "workflows" / "release.yml")["jobs"]
+    assert set(known["publish"]["needs"]) == set(known) - {"publish"}
+    assert "if" not in known["publish"], "it would run after a failure"
+    assert known["test"]["uses"] == "./.github/workflows/ci.yml"
+    writing = [name for name, job in known.items() if job["permissions"].get("contents") == "write"]
+    assert writing == ["publish"]

@@ -99,6 +99,12 @@ class Context:
             source.checkout(self.root, commit, where)
             yield where, environ
 
+    def not_applicable(self, stage: str, why: str, *, release: str = "") -> Evidence:
+        """Return the evidence of a check that has nothing to look at here."""
+        found = self.document(stage, release=release)
+        found.verdict, found.summary = Verdict.NOT_APPLICABLE, why
+        return found
+
     def document(self, stage: str, *, release: str = "") -> Evidence:
         """Return evidence that begins now; it says nothing yet."""
         return Evidence(

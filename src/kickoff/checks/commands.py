@@ -2,22 +2,19 @@
 
 import os
 import re
-import shutil
-import signal
-import subprocess
-import threading
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from kickoff import masking, packages
-from kickoff.checks.side_by_side import Stop
+from kickoff import foreign, logs, masking, packages, process_group
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, Verdict, rule_id
 from kickoff.paths import cache_home
+from kickoff.process_group import Stop
 from kickoff.service import Command
 
+_MOST_OF_A_REASON = 300
 TAIL = 40
 """Lines of a failing command's log that the evidence keeps."""
 
@@ -55,14 +52,17 @@ class Outcome:
             return RuleResult(identity, self.command.name, Verdict.PASS, measured, "exit 0", 1)
         measured = "no exit code" if self.status is None else f"exit {self.status}"
         line = " ".join(self.command.run)
-        reason = self.problem or f"`{line}` ended with exit code {self.status}"
+        said = logs.essence(self.tail())[:_MOST_OF_A_REASON]
+        reason = self.problem or said or f"`{line}` ended with exit code {self.status}"
         return RuleResult(
             identity, self.command.name, Verdict.FAIL, measured, "exit 0", int(not self.problem), reason
         )
 
     def tail(self) -> list[str]:
-        """Return the last lines of the log."""
-        return self.log.read_text(encoding="utf-8").splitlines()[-TAIL:] if self.log.is_file() else []
+        """Return the lines of the log that explain a failure: its first one, and the last lines."""
+        if not self.log.is_file():
+            return []
+        return logs.of_command(self.log.read_text(encoding="utf-8").splitlines(), TAIL)
 
 
 def log_of(command: Command, logs: Path, stage: str) -> Path:
@@ -98,70 +98,26 @@ def execute(
     def outcome(status: int | None, problem: str = "") -> Outcome:
         return Outcome(command, status, problem, time.monotonic() - begin, log)
 
-    program = _program(command, root, environ)
+    program = foreign.program(command.run[0], root, environ)
+    here = f"{root}/"
     with log.open("w", encoding="utf-8") as stream:
 
-        def write(raw: str) -> None:
-            line = masking.text(raw)
+        def write(line: str) -> None:
+            line = line.replace(here, "")  # the checkout is gone when somebody looks for the file
             stream.write(line)
             show(line)
 
         if program is None:
-            problem = f"`{command.run[0]}` is not on PATH on this machine"
-            write(f"{problem}\n")
+            place = "an executable file of the commit" if "/" in command.run[0] else "on PATH on this machine"
+            problem = f"`{command.run[0]}` is not {place}"
+            write(masking.text(f"{problem}\n"))
             return outcome(None, problem)
         line = [program, *command.run[1:]]
-        status = _watch(line, command.timeout_seconds, root, environ, write, stop or Stop())
+        seconds = command.timeout_seconds
+        status = process_group.run(line, root, environ, seconds=seconds, write=write, stop=stop)
     if status is None:
         return outcome(None, f"did not end within {command.timeout_seconds} s and was stopped")
     return outcome(status)
-
-
-def _program(command: Command, root: Path, environ: Mapping[str, str]) -> str | None:
-    """Return the program's path: on PATH, or a file of the project named with its folder."""
-    found = shutil.which(command.run[0], path=environ.get("PATH"))
-    if found is None and "/" in command.run[0] and os.access(root / command.run[0], os.X_OK):
-        return str(root / command.run[0])
-    return found
-
-
-def _watch(  # noqa: PLR0917 - all of them are what a program needs
-    line: Sequence[str],
-    seconds: int,
-    root: Path,
-    environ: Mapping[str, str],
-    write: Callable[[str], None],
-    stop: Stop,
-) -> int | None:
-    """Run a program and pass its lines on; return its exit code, or ``None`` when its time ran out."""
-    with subprocess.Popen(
-        line,
-        cwd=root,
-        env=dict(environ),
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        encoding="utf-8",
-        errors="replace",
-        start_new_session=True,
-    ) as process:
-
-        def copy() -> None:
-            for raw in process.stdout or ():
-                write(raw)
-
-        reader = threading.Thread(target=copy, daemon=True)
-        reader.start()
-        stop.begins(process)
-        try:
-            return process.wait(timeout=seconds)
-        except subprocess.TimeoutExpired:
-            return None
-        finally:
-            # Whatever the command started and left behind holds the pipe open, and the machine busy.
-            stop.ends(process)
-            _stop(process)
-            reader.join()
 
 
 def variables(command: Command) -> dict[str, str]:
@@ -204,12 +160,3 @@ def tools(requirements: Path, cache: Path) -> Path:
         hint="check the network and the lock's hashes",
     )
     return home / "bin"
-
-
-def _stop(process: "subprocess.Popen[str]") -> None:
-    try:
-        os.killpg(process.pid, signal.SIGKILL)
-    except ProcessLookupError:
-        return
-    finally:
-        process.wait()

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from kickoff.checks.check import Context, Need, SingleCheck
 from kickoff.checks.commands import Outcome, execute
-from kickoff.evidence import Evidence, RuleResult, Verdict
+from kickoff.evidence import Evidence, RuleResult
 from kickoff.service import Command
 
 STAGE = "functional-candidate"
@@ -34,9 +34,7 @@ class Functional(SingleCheck):
 
 
 def _idle(context: Context, why: str) -> Evidence:
-    document = context.document(STAGE, release=context.session.expected_release("candidate"))
-    document.verdict, document.summary = Verdict.NOT_APPLICABLE, why
-    return document
+    return context.not_applicable(STAGE, why, release=context.session.expected_release("candidate"))
 
 
 def test(context: Context, stage: str, command: Command) -> Evidence:
@@ -101,7 +99,7 @@ def run(
 
 
 def rule(outcome: Outcome, area: str = "functional") -> RuleResult:
-    """Return the rule for the report; what the tests said last stands beside their exit code."""
+    """Return the rule for the report; what tests that passed said last stands beside their exit code."""
     found = outcome.rule(area)
     said = next((line.strip() for line in reversed(outcome.tail()) if line.strip()), "")
     return replace(found, measured=f"{found.measured}: {said}" if said else found.measured)

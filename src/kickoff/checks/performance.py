@@ -9,14 +9,12 @@ import signal
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from types import FrameType
 
 from kickoff import evidence, git, github
-from kickoff import service as services
 from kickoff.checks.check import Check, Context, Need, add_evidence
-from kickoff.description import NO_LOAD
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
 from kickoff.performance import (
@@ -37,7 +35,7 @@ from kickoff.performance.progress import Line
 from kickoff.performance.resources import Probe
 from kickoff.performance.samples import CANDIDATE
 from kickoff.performance.scenarios import Catalogue, Scenario
-from kickoff.report import load_page
+from kickoff.report import language, load_page
 from kickoff.service import Service
 
 
@@ -54,6 +52,7 @@ class _Sides:
         pids: The process behind a side, where it can be seen.
         check_headers: What a request to live must carry besides.
         not_compared: Why there is no live side.
+        doubt_warns: Whether a comparison that cannot tell warns instead of stopping the release.
     """
 
     candidate: Arm
@@ -64,6 +63,7 @@ class _Sides:
     pids: Mapping[str, int] = field(default_factory=dict)
     check_headers: Mapping[str, str] = field(default_factory=dict)
     not_compared: str = ""
+    doubt_warns: bool = False
 
 
 class Performance(Check):
@@ -109,8 +109,10 @@ class Performance(Check):
         github.append_summary(text)
         files = [("samples", path.with_name(found.facts["samples_file"]))]
         if context.arguments.report:
+            with language.using(language.chosen(os.environ)):
+                page = load_page.render(found)
             written = (
-                ("report", ".html", load_page.render(found)),
+                ("report", ".html", page),
                 ("summary", ".md", text),
                 ("figures", ".csv", summary.aggregates_csv(found)),
             )
@@ -123,10 +125,8 @@ class Performance(Check):
 
 
 def _switched_off(context: Context) -> Evidence:
-    found = context.document(document.STAGE, release=context.session.expected_release("candidate"))
-    found.verdict = Verdict.NOT_APPLICABLE
-    found.summary = f"no load test ({NO_LOAD} in {services.described_in(context.root)})"
-    return found
+    release = context.session.expected_release("candidate")
+    return context.not_applicable(document.STAGE, context.service.no_load, release=release)
 
 
 def _catalogue(context: Context) -> Catalogue:
@@ -210,6 +210,7 @@ def _staged(context: Context) -> Iterator[_Sides]:
             },
             check_headers=session.check_headers(),
             not_compared="" if live else "nothing is live yet, so the absolute rules decide",
+            doubt_warns=session.environment.text("PERF_INCONCLUSIVE") == "warn",
         )
 
 
@@ -249,8 +250,16 @@ def _execute(context: Context, catalogue: Catalogue, chosen: tuple[Scenario, ...
     suffix = f".{context.environment}" if context.environment else ""
     samples = context.evidence / f"{found.stage}{suffix}.samples.csv.gz"
     document.write_samples(outcomes, samples)
+    average, cores = os.getloadavg()[0], runner.processors()
+    if found.verdict is Verdict.INCONCLUSIVE and (busy := runner.busy(average, cores)):
+        found.facts["hint"] = busy
     found.facts |= {
-        "runner": {"class": runner.runner_class(), "processor": runner.processor()},
+        "runner": {
+            "class": runner.runner_class(),
+            "processor": runner.processor(),
+            "load": round(average, 1),
+            "processors": cores,
+        },
         "samples_file": samples.name,
     }
     return found
@@ -273,6 +282,7 @@ def _setup(context: Context, sides: _Sides, line: Line) -> check.Setup:
         environ={**sides.environ, **_requests(service, sides.check_headers)},
         workers=[*local, *(shlex.split(command) for command in given.worker_command)],
         probes=probes,
+        doubt_warns=sides.doubt_warns,
         unmeasured=f"the process behind {' and '.join(unseen)} cannot be seen from here" if unseen else "",
         live_down=live_release.asked(asked, service) if asked else lambda: "",
         say=line.say,
@@ -282,7 +292,7 @@ def _setup(context: Context, sides: _Sides, line: Line) -> check.Setup:
 
 def _requests(service: Service, headers: Mapping[str, str]) -> dict[str, str]:
     """Return the variable that tells the package's own users what to send."""
-    asked = [(check.path, check.status) for check in service.load_requests()]
+    asked = [asdict(request) for request in service.load_requests()]
     return {"KICKOFF_LOAD": json.dumps({"requests": asked, "headers": dict(headers)})}
 
 

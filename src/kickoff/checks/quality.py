@@ -3,15 +3,18 @@
 import argparse
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from kickoff import github, service
 from kickoff.checks import commands, reuse
+from kickoff.checks.at_work import AtWork
 from kickoff.checks.check import Context, Need, SingleCheck
 from kickoff.checks.commands import Outcome
 from kickoff.checks.reuse import Records
-from kickoff.checks.side_by_side import Stop, each
-from kickoff.evidence import Evidence, Verdict, combine
+from kickoff.checks.side_by_side import each
+from kickoff.evidence import Evidence, combine
+from kickoff.process_group import Stop
 from kickoff.service import Command
 
 STAGE = "quality-gate"
@@ -45,22 +48,27 @@ class QualityGate(SingleCheck):
         """Run the commands on the files of the commit."""
         gate = context.service.quality_gate
         if not gate:
-            document = context.document(STAGE)
-            document.verdict = Verdict.NOT_APPLICABLE
-            document.summary = f"{service.described_in(context.root)} names no quality gate"
-            return document
+            where = service.described_in(context.root)
+            return context.not_applicable(STAGE, f"{where} names no quality gate")
         given, commit = context.arguments, context.commit
         document = context.document(STAGE)
         lock = commands.lock(context.root, given.requirements or "")
-        passed = context.service.environment
-        records = Records(given.reuse_directory, context.root, commit, lock, context.evidence, passed)
-        found = {} if given.no_reuse else records.find(gate)
+        records = Records(
+            given.reuse_directory,
+            context.root,
+            commit,
+            lock,
+            context.evidence,
+            gate,
+            context.service.environment,
+        )
+        found = {} if given.no_reuse else records.find()
         logs = context.evidence / "logs"
         outcomes = {place: one.outcome(gate[place], logs, STAGE) for place, one in found.items()}
-        outcomes |= _execute(context, commit, [place for place in range(len(gate)) if place not in found])
-        for place, command in enumerate(gate):
-            if place not in found:
-                records.keep(command, gate, outcomes[place])
+        places = [place for place in range(len(gate)) if place not in found]
+        outcomes |= _execute(context, commit, places)
+        for place in places:
+            records.keep(place, outcomes[place])
         document.inputs = {"commit": commit, "commands": [list(command.run) for command in gate]}
         if found:
             document.facts = {"reused": [found[place].fact() for place in sorted(found)]}
@@ -74,21 +82,25 @@ def _execute(context: Context, commit: str, places: Sequence[int]) -> dict[int, 
     outcomes: dict[int, Outcome] = {}
     if not places:
         return outcomes
-    with context.checkout(commit) as (where, environ):
+    at_work = AtWork(len(places))
+    with context.checkout(commit) as (where, environ), at_work.shown():
 
         def run(place: int, stop: Stop) -> Outcome:
+            at_work.begins(gate[place].name)
             return commands.execute(
                 gate[place],
                 root=where,
                 logs=context.evidence / "logs",
                 environ={**environ, **commands.variables(gate[place])},
-                show=lambda _line: None,
+                show=partial(at_work.says, gate[place].name),
                 stage=STAGE,
                 stop=stop,
             )
 
         def ended(place: int, outcome: Outcome) -> None:
-            _print(gate[place], outcome)
+            at_work.ends(gate[place].name)
+            with at_work.lock:
+                _print(gate[place], outcome)
             outcomes[place] = outcome
 
         for place in (place for place in places if gate[place].prepares):

@@ -20,9 +20,9 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Self
 
-from kickoff import foreign, github
+from kickoff import foreign, github, packages
 from kickoff.artifact import source
-from kickoff.checks.commands import Outcome, log_of, variables
+from kickoff.checks.commands import Outcome, log_of
 from kickoff.evidence import now, write_atomic
 from kickoff.evidence.fields import Reused
 from kickoff.service import Command
@@ -108,7 +108,7 @@ class Record:
 
 
 class Records:
-    """The records of a folder, for one commit on this machine.
+    """The records of a folder, for the gate of one commit on this machine.
 
     Args:
         folder: Where they are.
@@ -116,6 +116,7 @@ class Records:
         commit: The commit.
         requirements: The lock of the tools; ``None`` when they are on the PATH.
         evidence: The folder of this run's evidence.
+        gate: The commands.
         passed: Names of the caller's variables that every command is given.
     """
 
@@ -126,42 +127,42 @@ class Records:
         commit: str,
         requirements: Path | None,
         evidence: Path,
-        passed: Sequence[str] = (),
+        gate: Sequence[Command],
+        passed: Sequence[str],
     ) -> None:
-        self._folder, self._commit = folder, commit
+        self._folder, self._commit, self._gate = folder, commit, gate
         self._place = _place(evidence / "quality-gate.json")
         environ = foreign.environment(passed)
-        self._passed = {name: _hidden(name, environ[name]) for name in passed if name in environ}
+        self._passed = foreign.fingerprints(passed)
         self._search = environ.get("PATH", "")
         self._shared: dict[str, Any] = {
             "format": _FORMAT,
             "tree": source.tree(root, commit),
-            "lock": hashlib.sha256(requirements.read_bytes()).hexdigest() if requirements else "",
+            "lock": packages.home_of(requirements) if requirements else "",
             "platform": [platform.system(), platform.machine(), platform.python_version()],
             "felt": {name: environ[name] for name in _FELT if name in environ},
             "path": _offered(self._search),
             "pull request": github.context().event.startswith("pull_request"),
         }
+        self._keys = {place: self._key(one) for place, one in enumerate(gate) if one.reuse}
 
-    def find(self, gate: Sequence[Command]) -> dict[int, Record]:
-        """Return the usable records of a gate's commands by their place in it.
+    def find(self) -> dict[int, Record]:
+        """Return the usable records of the commands by their place in the gate.
 
         Where anything has to run, that which prepares for it does, too.
         """
-        found = {index: record for index, one in enumerate(gate) if (record := self._read(one, gate))}
-        if len(found) == len(gate):
+        found = {place: record for place in self._keys if (record := self._read(place))}
+        if len(found) == len(self._gate):
             return found
-        return {index: record for index, record in found.items() if not gate[index].prepares}
+        return {place: record for place, record in found.items() if not self._gate[place].prepares}
 
-    def keep(self, command: Command, gate: Sequence[Command], outcome: Outcome) -> None:
-        """Record that a command passed, and let the oldest records go."""
-        if not (outcome.passed and command.reuse):
+    def keep(self, place: int, outcome: Outcome) -> None:
+        """Record that the command at a place of the gate passed, and let the oldest records go."""
+        if not outcome.passed or place not in self._keys:
             return
-        key, depends = self._key(command, gate)
-        run, link = self._place
-        tail = outcome.tail()
+        name, (key, depends), (run, link) = self._gate[place].name, self._keys[place], self._place
         record = Record(
-            key, command.name, self._commit, run, link, now(), round(outcome.seconds, 3), tail, depends
+            key, name, self._commit, run, link, now(), round(outcome.seconds, 3), outcome.tail(), depends
         )
         try:
             self._folder.mkdir(parents=True, exist_ok=True)
@@ -171,34 +172,31 @@ class Records:
             for path in kept[KEPT:]:
                 path.unlink(missing_ok=True)
         except OSError as error:
-            sys.stderr.write(f"the verdict of {command.name} is not kept for the next run: {error}\n")
+            sys.stderr.write(f"the verdict of {name} is not kept for the next run: {error}\n")
 
-    def _read(self, command: Command, gate: Sequence[Command]) -> Record | None:
+    def _read(self, place: int) -> Record | None:
         """Return a command's record; ``None`` where there is none that can be trusted."""
-        if not command.reuse:
-            return None
-        key, _ = self._key(command, gate)
+        name, (key, _) = self._gate[place].name, self._keys[place]
         try:
             record = Record.parse((self._folder / f"{key}.json").read_text(encoding="utf-8"), key)
             age = datetime.now(UTC) - datetime.fromisoformat(record.at)
         except FileNotFoundError:
             return None
         except (OSError, TypeError, ValueError) as error:
-            sys.stderr.write(f"the record of {command.name} is damaged, so the command runs: {error}\n")
+            sys.stderr.write(f"the record of {name} is damaged, so the command runs: {error}\n")
             return None
         return record if timedelta(0) <= age <= timedelta(days=DAYS) else None
 
-    def _key(self, command: Command, gate: Sequence[Command]) -> tuple[str, dict[str, Any]]:
+    def _key(self, command: Command) -> tuple[str, dict[str, Any]]:
         """Return the hash of all that a command's verdict depends on, and that without variables' values."""
         depends = self._shared | {
             "run": list(command.run),
             "timeout": command.timeout_seconds,
-            "prepared by": [list(one.run) for one in gate if one.prepares and one is not command],
+            "prepared by": [list(one.run) for one in self._gate if one.prepares and one is not command],
             "program": _program(command.run[0], self._search),
             "variables": list(command.environment),
         }
-        own = {name: _hidden(name, value) for name, value in variables(command).items()}
-        values = self._passed | own
+        values = self._passed | foreign.fingerprints(command.environment)
         text = json.dumps([depends, values], sort_keys=True)
         return hashlib.sha256(text.encode()).hexdigest(), depends
 
@@ -215,8 +213,9 @@ def _place(evidence: Path) -> tuple[str, str]:
 
 def _program(name: str, search: str) -> list[Any]:
     """Return what tells one version of a program from another: its place, size and time, not its bytes."""
-    found = shutil.which(name, path=search)
-    if found is None:  # of the lock, or of the commit
+    committed = "/" in name and not name.startswith("/")
+    found = None if committed else shutil.which(name, path=search)
+    if found is None:  # the tree or the lock tells it
         return [name]
     real = Path(found).resolve()
     return [found, str(real), real.stat().st_size, real.stat().st_mtime_ns]
@@ -237,11 +236,6 @@ def _offered(search: str) -> list[list[Any]]:
             digest = hashlib.sha256(json.dumps(names).encode()).hexdigest()
             found.append([str(folder), changed, digest])
     return found
-
-
-def _hidden(name: str, value: str) -> str:
-    """Return a hash of a variable's value that takes long to make: nobody shall find a secret by trying."""
-    return hashlib.scrypt(value.encode(errors="surrogateescape"), salt=name.encode(), n=2**14, r=8, p=1).hex()
 
 
 def wanted(environ: Mapping[str, str] = os.environ) -> bool:

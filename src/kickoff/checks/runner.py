@@ -5,10 +5,16 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
-from kickoff import github
+from kickoff import github, logs
 from kickoff.checks.check import Check, Context
-from kickoff.errors import ExitCode
+from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, stages
+from kickoff.report.judgement import first_problem
+from kickoff.report.messages import line
+
+_LOG_LINES = 20
+_WHY = 200
+"""Characters of a reason that is kept with its cause; the evidence has the whole of it."""
 
 
 def run(
@@ -35,13 +41,18 @@ def run(
         return ExitCode.PASS
     codes: list[int] = []
     verdicts: list[Verdict] = []
-    for check in checks:
-        for document in check.documents(context):
-            codes.append(_finish(check, context, document))
-            tell(document)
-            verdicts.append(document.verdict)
-            github.set_output("verdict", _together(verdicts))
-            _record(context, document)
+    try:
+        for check in checks:
+            for document in check.documents(context):
+                codes.append(_finish(check, context, document))
+                tell(document)
+                verdicts.append(document.verdict)
+                github.set_output("verdict", _together(verdicts))
+                _record(context, document)
+    except KickoffError:
+        if context.attempt:
+            context.session.require_own(context.attempt)  # who took the candidate away is the better reason
+        raise
     return max(codes, default=ExitCode.PASS, key=_badness)
 
 
@@ -55,8 +66,28 @@ def _finish(check: Check, context: Context, document: Evidence) -> int:
 
 
 def _record(context: Context, document: Evidence) -> None:
-    if context.attempt and stages.stage(document.stage).required:
-        context.session.record_check(context.attempt, document)
+    """Record the verdict in the attempt; where another run took that over, the evidence says so.
+
+    Raises:
+        KickoffError: The attempt no longer holds the lock.
+    """
+    if not (context.attempt and stages.stage(document.stage).required):
+        return
+    try:
+        context.session.record_check(context.attempt, document, problem(document))
+    except KickoffError as error:
+        if error.code is ExitCode.LOCK_HELD:
+            document.facts |= error.facts
+            document.write(context.evidence)
+        raise
+
+
+def problem(document: Evidence) -> str:
+    """Return why a check did not pass, with what its log says went wrong; empty for one that passed."""
+    if document.verdict is Verdict.PASS:
+        return ""
+    why, cause = line(first_problem(document), _WHY), logs.essence(document.log_tail)
+    return f"{why} ({cause})" if cause and cause not in why else why
 
 
 def show(document: Evidence, files: Iterable[tuple[str, Path]]) -> None:
@@ -66,15 +97,15 @@ def show(document: Evidence, files: Iterable[tuple[str, Path]]) -> None:
         lines += [_line(rule), *([f"    {rule.reason}"] if rule.reason else [])]
     lines.append(f"{document.verdict.sign} {document.verdict.word.upper()}  {document.summary}")
     lines += [f"  {label:<9} {path}" for label, path in files]
-    lines += [f"  │ {line}" for line in document.log_tail]
+    lines += [f"  │ {line}" for line in logs.excerpt(document.log_tail, _LOG_LINES).text()]
     sys.stdout.write("\n".join([*lines, ""]))
     sys.stdout.flush()
 
 
 def _line(rule: RuleResult) -> str:
     counted = f", n={rule.samples}" if rule.samples > 1 else ""
-    measured = f": {rule.measured} ({rule.limit}{counted})" if rule.measured else ""
-    return f"{rule.verdict.sign} {rule.rule}{measured}"
+    found = ", ".join(part for part in (rule.finding, rule.measured) if part)
+    return f"{rule.sign} {rule.rule}" + (f": {found} ({rule.limit}{counted})" if found else "")
 
 
 def _together(verdicts: Sequence[Verdict]) -> Verdict:

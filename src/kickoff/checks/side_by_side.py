@@ -2,44 +2,17 @@
 
 import os
 import signal
-import subprocess
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from typing import TypeVar
+
+from kickoff.process_group import Stop, handling
 
 _SIGNALS = (signal.SIGTERM, signal.SIGHUP)
 Task = TypeVar("Task")
 Result = TypeVar("Result")
-
-
-class Stop:
-    """The wish to end: it kills the process group of everything that runs, and of what begins later."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._running: set[subprocess.Popen[str]] = set()
-        self._wished = False
-
-    def begins(self, process: "subprocess.Popen[str]") -> None:
-        """Note a process that leads a session of its own."""
-        with self._lock:
-            self._running.add(process)
-            if self._wished:
-                _kill(process)
-
-    def ends(self, process: "subprocess.Popen[str]") -> None:
-        """Forget a process, before its number may become another's."""
-        with self._lock:
-            self._running.discard(process)
-
-    def all(self) -> None:
-        """End everything."""
-        with self._lock:
-            self._wished = True
-            for process in self._running:
-                _kill(process)
 
 
 def each(
@@ -78,21 +51,8 @@ def _processors() -> int:
 @contextmanager
 def _interrupted() -> Iterator[None]:
     """Let a request to end interrupt the main thread as Ctrl-C does: nobody else knows of the processes."""
-
-    def interrupt(_number: int, _frame: object) -> None:
-        raise KeyboardInterrupt
-
     if threading.current_thread() is not threading.main_thread():
         yield
         return
-    before = {number: signal.signal(number, interrupt) for number in _SIGNALS}
-    try:
+    with handling(signal.default_int_handler, _SIGNALS):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def _kill(process: "subprocess.Popen[str]") -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)

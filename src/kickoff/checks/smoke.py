@@ -8,8 +8,6 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, Verdict, combine
 from kickoff.probing import smoke
 
-_LOG_LINES = 40
-
 
 class Smoke(SingleCheck):
     """Asks a release, or any address, and judges the answers."""
@@ -64,7 +62,7 @@ class Smoke(SingleCheck):
             headers = {**endpoint.headers, **session.check_headers()}
             document = self._ask(context, endpoint.url, headers, expected)
         if document.verdict is not Verdict.PASS:
-            document.log_tail = list(session.logs(arguments.phase, _LOG_LINES))
+            document.log_tail = session.record_of_log(arguments.phase, settled=True)
             unsent = session.unsent_headers(" ".join(rule.reason for rule in document.rules))
             document.summary = "; ".join(filter(None, (document.summary, unsent)))
         return document

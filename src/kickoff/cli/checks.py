@@ -79,7 +79,7 @@ def _run(checks: "Sequence[Check]", arguments: argparse.Namespace) -> int:
 def _missing(name: str, _arguments: argparse.Namespace) -> int:
     raise KickoffError(
         f"the libraries of `kickoff {name}` are not installed",
-        hint="pip install 'kickoff[performance]', or run it from a checkout",
+        hint="install kickoff with its extra `performance`, or run it from a checkout",
     )
 
 
@@ -122,7 +122,7 @@ def _report(verbs: Verbs) -> None:
         "--evidence",
         type=_path,
         metavar="DIR",
-        help="folder with the evidence, searched in depth (default: $KICKOFF_EVIDENCE_DIR)",
+        help="folder with the evidence (default: $KICKOFF_EVIDENCE_DIR)",
     )
     child.add_argument(
         "--output",
@@ -130,6 +130,12 @@ def _report(verbs: Verbs) -> None:
         metavar="DIR",
         help="folder that receives the three files (default: $KICKOFF_REPORT_DIR, else beside the evidence)",
     )
+    child.add_argument(
+        "--index",
+        action="store_true",
+        help="write index.html, the page of all kept runs (in .kickoff/runs)",
+    )
+    child.add_argument("--lang", default="", help="language of its words: en, zh_CN (default: by locale)")
     child.add_argument(
         "--jobs", default="", metavar="JSON", help="how the jobs ended: GitHub's `needs` as JSON"
     )

@@ -2,7 +2,7 @@
 
 import argparse
 
-from kickoff.cli.parser import RELEASE_CODES, Verbs, add_verb
+from kickoff.cli.parser import RELEASE_CODES, Verbs, add_verb, add_wait
 from kickoff.cli.verbs import VERBS
 
 
@@ -29,9 +29,10 @@ def _deploy(verbs: Verbs) -> None:
         "--event",
         default="workflow_dispatch",
         choices=["workflow_dispatch", "push"],
-        help="the event to act out (default: workflow_dispatch)",
+        metavar="EVENT",
+        help="act out push, or workflow_dispatch (the default)",
     )
-    deploy.add_argument("--ref", default="", help="full ref of the event (default: the current branch)")
+    deploy.add_argument("--ref", default="", help="its full ref (default: the current branch)")
     deploy.add_argument(
         "--release", default="", metavar="REVISION", help="tag, commit or release id to ship instead of HEAD"
     )
@@ -39,15 +40,9 @@ def _deploy(verbs: Verbs) -> None:
         "--unproven-reason", default="", metavar="TEXT", help="why a commit may go on unproven"
     )
     deploy.add_argument("--allow-dirty", action="store_true", help="ship the commit without what is changed")
+    add_wait(deploy, 0.0, "another run's lock")
     deploy.add_argument(
-        "--wait",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="how long to wait for another run's lock before anything begins (default: 0)",
-    )
-    deploy.add_argument(
-        "--no-reuse", action="store_true", help="run the quality gate even where the same content has passed"
+        "--no-reuse", action="store_true", help="check again what has passed for the same content"
     )
     deploy.add_argument("--plain", action="store_true", help="one line per event, as without a terminal")
 
@@ -77,13 +72,7 @@ def _release(verbs: Verbs) -> None:
     release.add_argument(
         "--unproven-reason", default="", metavar="TEXT", help="why this ships without a proof; recorded"
     )
-    release.add_argument(
-        "--wait",
-        type=float,
-        default=0.0,
-        metavar="SECONDS",
-        help="how long to wait for another run's lock (default: 0)",
-    )
+    add_wait(release, 0.0, "another run's lock")
 
 
 def _run(arguments: argparse.Namespace) -> int:

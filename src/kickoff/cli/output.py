@@ -50,3 +50,10 @@ def evidence_folder() -> Path:
     from kickoff.evidence import files
 
     return files.folder()
+
+
+def said(key: str, value: object) -> str:
+    """Return a detail of a step in words: ``on blue``, ``at 25%``, ``blue 25%, green 75%``."""
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {share}%" for name, share in value.items())
+    return f"at {value}%" if key == "percent" else f"on {value}"

@@ -2,6 +2,7 @@
 
 import argparse
 import math
+import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any, NoReturn
@@ -12,18 +13,26 @@ from kickoff.errors import KickoffError
 Run = Callable[[argparse.Namespace], int]
 Verbs = Any
 """What ``add_subparsers`` returns: argparse keeps its type private."""
-WIDTH = 80
+WIDTH, HEIGHT = 80, 24
+"""Of a terminal that shows a help text at once; in one that is longer, what most people want comes first."""
 CODES = {
     0: "passed",
     1: "rejected",
-    2: "bad input or configuration",
-    3: "inconclusive: too little is known to say yes",
-    4: "the service or the target cannot be reached",
-    5: "went live and was rolled back by itself",
-    6: "the rollback failed: a person is needed now",
-    75: "another run holds the lock",
+    2: "bad input",
+    3: "inconclusive",
+    4: "unreachable",
+    5: "rolled back",
+    6: "rollback failed",
+    75: "busy",
     130: "interrupted",
 }
+OUTPUT = {
+    "json": "print one JSON document on standard output",
+    "quiet": "print results and errors alone",
+    "verbose": "also print every step and where it runs",
+}
+"""The options that say how a verb speaks; in a help text they share a line."""
+_OUTPUT = f"{', '.join(f'--{name}' for name in OUTPUT)}: one JSON document, results alone, every step"
 RELEASE_CODES = tuple(CODES)
 READ_CODES = (0, 2, 4)
 
@@ -41,6 +50,24 @@ class Parser(argparse.ArgumentParser):
         self.spellings[action.dest, str(value)] = arg_string
         return value
 
+    def format_help(self) -> str:
+        """Return the help of a verb, as short as a screen where that is possible.
+
+        A verb with verbs of its own has the plain one: its table of them.
+        """
+        if self.get_default("run") is None:
+            return super().format_help()
+        own = [action for action in self._actions if action.dest not in (*OUTPUT, "help")]
+        options = self._get_formatter()
+        options.start_section("options")
+        options.add_arguments(own)
+        options.end_section()
+        usage = wrap(" ".join([f"usage: {self.prog}", *filter(None, map(_word, own)), "[OPTIONS]"]))
+        listed = f"{options.format_help().rstrip() or 'options:'}\n  {_OUTPUT}"
+        first = [f"{usage}\n{self.description}", listed, f"{self.epilog}"]
+        fits = "\n\n".join(first).count("\n") + 1 < HEIGHT  # one row is the prompt's
+        return "\n\n".join(first if fits else [first[0], first[2], first[1]]) + "\n"
+
     def error(self, message: str) -> NoReturn:
         """Refuse the arguments.
 
@@ -57,11 +84,12 @@ class Command(Parser):
 
     def format_help(self) -> str:
         """Return the help: the verbs in their sections, and the exit codes."""
-        lines = ["usage: kickoff VERB [OPTIONS]", "", f"{self.description}"]
+        lines = ["usage: kickoff [--project DIR] VERB [OPTIONS]", "", f"{self.description}"]
         for section in SECTIONS:
             lines += ["", f"{section.title}:"]
             lines += [f"  {name:<12}{verb.text}" for name, verb in section.verbs.items()]
         lines += ["", "options:", "  -h, --help  show this help, or that of a verb: kickoff VERB --help"]
+        lines += ["  --project   the project's folder, before the verb (default: this one)"]
         lines += ["  --version   show the version", "", _codes(tuple(CODES)), ""]
         return "\n".join(lines)
 
@@ -110,17 +138,27 @@ def add_verb(
 
 def add_output(parser: argparse.ArgumentParser) -> None:
     """Add the options that say how a verb speaks."""
-    group = parser.add_argument_group("output")
-    group.add_argument("--json", action="store_true", help="print one JSON document on standard output")
-    loud = group.add_mutually_exclusive_group()
-    loud.add_argument("--quiet", action="store_true", help="print results and errors alone")
-    loud.add_argument("--verbose", action="store_true", help="also print every step and where it runs")
+    parser.add_argument("--json", action="store_true", help=OUTPUT["json"])
+    loud = parser.add_mutually_exclusive_group()
+    for name in ("quiet", "verbose"):
+        loud.add_argument(f"--{name}", action="store_true", help=OUTPUT[name])
 
 
 def add_group(verbs: Verbs, name: str, text: str) -> Verbs:
     """Add a verb that has verbs of its own, and return what they are added to."""
     child = verbs.add_parser(name, help=text, description=f"{text[0].upper()}{text[1:]}.")
     return child.add_subparsers(required=True, metavar="VERB", title="verbs", parser_class=Parser)
+
+
+def add_wait(parser: argparse.ArgumentParser, default: float, what: str) -> None:
+    """Add the option that says how long to wait for a lock."""
+    parser.add_argument(
+        "--wait",
+        type=float,
+        default=default,
+        metavar="SECONDS",
+        help=f"wait for {what} (default: {default:g})",
+    )
 
 
 def positive(text: str) -> float:
@@ -135,9 +173,26 @@ def _constant(value: bool, _arguments: argparse.Namespace) -> bool:
     return value
 
 
+def _word(action: argparse.Action) -> str:
+    """Return how an argument that must be given, or has no option, is typed; empty for others."""
+    name = str(action.metavar or action.dest)
+    if action.option_strings:
+        return f"{action.option_strings[-1]}\xa0{name if action.metavar else name.upper()}" * action.required
+    return f"[{name}]" if action.nargs == "?" else name
+
+
 def _codes(codes: Sequence[int]) -> str:
-    return "exit codes:\n" + "\n".join(f"  {code:<4}{CODES[code]}" for code in codes)
+    known = ", ".join(f"{code} {CODES[code]}".replace(" ", "\xa0") for code in codes)
+    return wrap(f"exit codes: {known}; `kickoff\xa0explain\xa0CODE` says more")
+
+
+def wrap(text: str, indent: str = "  ") -> str:
+    """Return lines that fit; what a no-break space joins stays together."""
+    filler = textwrap.TextWrapper(
+        WIDTH, subsequent_indent=indent, break_on_hyphens=False, break_long_words=False
+    )
+    return filler.fill(text).replace("\xa0", " ")
 
 
 def _formatter() -> Any:  # noqa: ANN401 - argparse wants a class, and takes any callable
-    return partial(argparse.RawDescriptionHelpFormatter, width=WIDTH, max_help_position=30)
+    return partial(argparse.RawDescriptionHelpFormatter, width=WIDTH, max_help_position=26)

@@ -15,10 +15,9 @@ def add(verbs: Verbs) -> None:
         VERBS["init"].text,
         _body("init"),
         examples=(
-            "init",
             "init --yes",
             "init --run 'node server.js' --health /healthz",
-            "init --env qa --env live --actions acme/kickoff@v0.1.0",
+            "init --env qa --env live --actions acme/kickoff@kickoff-v1.2.3",
         ),
         codes=(0, 1, 2),
     )
@@ -33,20 +32,23 @@ def add(verbs: Verbs) -> None:
         action="append",
         default=[],
         metavar="NAME",
-        help="an environment; given once for each, in promotion order",
+        help="an environment; repeat it, in promotion order",
     )
     init.add_argument("--default-branch", default="", metavar="NAME", help="the branch that is deployed")
     _actions(init)
     init.add_argument("--docker", action="store_true", help="also write a Dockerfile and compose files")
-    init.add_argument(
-        "--force", action="store_true", help="replace files that kickoff did not write, and deleted ones"
-    )
+    init.add_argument("--force", action="store_true", help="also replace what kickoff did not write")
     verb("validate", VERBS["validate"].text, _body("validate"), examples=("validate",), codes=(0, 2))
     upgrade = verb(
         "upgrade",
         VERBS["upgrade"].text,
         _body("upgrade"),
-        examples=("upgrade", "upgrade --dry-run", "upgrade --check", "upgrade --actions acme/kickoff@v0.1.0"),
+        examples=(
+            "upgrade",
+            "upgrade --dry-run",
+            "upgrade --check",
+            "upgrade --actions acme/kickoff@kickoff-v1.2.3",
+        ),
         codes=(0, 1, 2),
     )
     _actions(upgrade)

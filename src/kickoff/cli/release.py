@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from kickoff.cli.parser import READ_CODES, RELEASE_CODES, Parser, Verbs, add_verb, positive
+from kickoff.cli.parser import READ_CODES, RELEASE_CODES, Parser, Verbs, add_verb, add_wait, positive
 from kickoff.cli.verbs import VERBS
 
 FORMAT = "how the result is written (default: text)"
@@ -17,7 +17,8 @@ def add(verbs: Verbs) -> None:
     plan = verb("plan", "plan --env staging", "plan --env development --commit v1.4.0", codes=(0, 1, 2, 4))
     plan.add_argument("--commit", default="HEAD", help="tag, branch or commit (default: HEAD)")
     _artefact(plan, "built from the commit by default", required=False)
-    verb("status", "status --env production", "status --env staging --json", codes=READ_CODES)
+    status = verb("status", "status --env production", "status --env staging --json", codes=READ_CODES)
+    status.add_argument("--wide", action="store_true", help="whole digests, of the warm release, too")
     logs = verb(
         "logs",
         "logs --env staging",
@@ -31,10 +32,11 @@ def add(verbs: Verbs) -> None:
         metavar="NAME",
         help="live (default), candidate (also the last one), blue, green, traefik, or a refused release's id",
     )
+    logs.add_argument("--follow", action="store_true", help="also what is to come, until Ctrl-C")
     logs.add_argument("--lines", type=int, default=50, metavar="N", help="how many (default: 50)")
     _rollback(verb)
     start = verb("start", "start --env production")
-    _wait(start, 0, "another run's lock")
+    add_wait(start, 0, "another run's lock")
     verb("stop", "stop --env development", codes=(0, 2, 4, 75))
     resume = verb("resume", "resume --env production", "resume --env production --rebuild-state")
     resume.add_argument(
@@ -43,7 +45,17 @@ def add(verbs: Verbs) -> None:
     history = verb(
         "history", "history --env production", "history --env production --verify", codes=(0, 1, 2)
     )
+    history.add_argument(
+        "--limit", type=_count, default=0, metavar="N", help="the newest N (default: 20; with --json all)"
+    )
     history.add_argument("--verify", action="store_true", help="check that nobody rewrote it")
+    show = verb(
+        "show",
+        "show 4f2c1ab --env production",
+        "show 4f2c1ab-9d3e1f20 --env staging --json",
+        codes=READ_CODES,
+    )
+    show.add_argument("release", metavar="ID", help="release id, or how it begins")
     metrics = verb(
         "metrics",
         "metrics --env production --days 90",
@@ -57,11 +69,18 @@ def add(verbs: Verbs) -> None:
     _phases(verb)
 
 
+def _count(text: str) -> int:
+    value = int(text)
+    if value < 1:
+        raise argparse.ArgumentTypeError("must be a whole number above 0")
+    return value
+
+
 def _phases(verb: "partial[Parser]") -> None:
     stage = verb("stage", "stage --env staging --artifact-digest sha256:… --commit 4f2c1ab")
     _artefact(stage, "the artefact to deploy", required=True)
     stage.add_argument("--commit", required=True, help="the commit it was built from")
-    _wait(stage, 0, "another run's lock")
+    add_wait(stage, 0, "another run's lock")
     stage.add_argument("--force", action="store_true", help="ship even when this release is live already")
     stage.add_argument(
         "--unproven-reason", default="", metavar="TEXT", help="why this ships without a proof; recorded"
@@ -75,6 +94,7 @@ def _phases(verb: "partial[Parser]") -> None:
     abort = verb("abort", "abort --env staging --reason 'found a mistake'")
     abort.add_argument("--attempt", default="", metavar="ID", help="only this one (default: the open one)")
     abort.add_argument("--reason", default="", metavar="TEXT", help="why; recorded")
+    abort.set_defaults(before=_complete)
 
 
 def _rollback(verb: "partial[Parser]") -> None:
@@ -103,7 +123,8 @@ def _rollback(verb: "partial[Parser]") -> None:
         metavar="TEXT",
         help="with --force, where only proved releases serve: why; recorded",
     )
-    _wait(rollback, 60, "another command's lock")
+    add_wait(rollback, 60, "another command's lock")
+    rollback.set_defaults(before=_complete)
 
 
 def _verb(verbs: Verbs, name: str, *examples: str, codes: Sequence[int] = RELEASE_CODES) -> Parser:
@@ -124,14 +145,12 @@ def _artefact(parser: Parser, text: str, *, required: bool) -> None:
     )
 
 
-def _wait(parser: Parser, default: float, what: str) -> None:
-    parser.add_argument(
-        "--wait",
-        type=float,
-        default=default,
-        metavar="SECONDS",
-        help=f"how long to wait for {what} (default: {default:g})",
-    )
+def _complete(arguments: argparse.Namespace) -> None:
+    if arguments.command == "rollback" and not arguments.failed:
+        return  # nothing of a run's evidence is about it
+    from kickoff.cli.run import reasons
+
+    reasons.complete(arguments)
 
 
 def _run(arguments: argparse.Namespace) -> int:

@@ -32,6 +32,7 @@ SECTIONS = (
     Section(
         "project",
         {
+            "demo": Verb("demo", "watch four releases of a small service, one of them bad"),
             "init": Verb("project", "describe the service of a repository, and write its workflows"),
             "validate": Verb("project", "find every mistake that can be seen without a run"),
             "upgrade": Verb("project", "bring what init wrote to this version, keeping your changes"),
@@ -50,6 +51,7 @@ SECTIONS = (
             "stop": Verb("release", "stop both colours and the proxy; releases are kept"),
             "resume": Verb("release", "finish or undo what a run that died left behind"),
             "history": Verb("release", "list what was released, rolled back or refused"),
+            "show": Verb("release", "show one release: its gates, its facts, what it changed"),
             "metrics": Verb("release", "show delivery figures: frequency, lead time, failures, recovery"),
             "unlock": Verb("release", "free the lock of a run that is gone for good"),
         },
@@ -80,6 +82,7 @@ SECTIONS = (
             "env": Verb("environment", "validate, load, export, compare and explain environments"),
             "stack": Verb("stack", "plan, prepare or apply the containers around the service"),
             "doctor": Verb("doctor", "examine this machine, or the host of an environment", ""),
+            "explain": Verb("explain", "say what an exit code or a verdict means, and what to do", ""),
         },
     ),
     Section(
@@ -97,13 +100,29 @@ SECTIONS = (
 VERBS: dict[str, Verb] = {name: verb for section in SECTIONS for name, verb in section.verbs.items()}
 
 
+PROJECT = "--project"
+"""Option before the verb: the project's folder, in which everything then happens."""
+
+
+def split(argv: Sequence[str]) -> tuple[str | None, list[str]]:
+    """Return the project's folder, if one is named before the verb, and the words that follow."""
+    first, *rest = argv or ("",)
+    if first == PROJECT and rest:
+        return rest[0], rest[1:]
+    if first.startswith(f"{PROJECT}="):
+        return first.partition("=")[2], rest
+    return None, list(argv)
+
+
 def needs(argv: Sequence[str]) -> str:
     """Return the lock whose packages a command line needs; empty when the standard library is enough.
 
     Checks say themselves what they take, so even their help needs them; and a host is asked for its facts by
     more than the standard library, so ``doctor --env`` needs the pipeline's.
     """
+    argv = split(argv)[1]
     verb = VERBS.get(argv[0]) if argv else None
     if verb is None or (verb.group not in ("checks", "load") and {"-h", "--help"} & set(argv)):
         return ""
-    return verb.needs or ("pipeline" if any(part.startswith("--env") for part in argv) else "")
+    at_host = verb.group == "doctor" and any(part.startswith("--env") for part in argv)
+    return verb.needs or ("pipeline" if at_host else "")

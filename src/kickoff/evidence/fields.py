@@ -74,6 +74,8 @@ class Refusal(TypedDict, total=False):
 
     exit_code: int
     hint: str
+    taken_by: Annotated[str, Shown("taken over by")]
+    taken_at: Annotated[str, Shown("taken over at")]
 
 
 class Phase(Refusal, total=False):
@@ -84,8 +86,6 @@ class Phase(Refusal, total=False):
     outcome: str
     previous: str
     live_down: LiveDown
-    taken_by: Annotated[str, Shown("taken over by")]
-    taken_at: Annotated[str, Shown("taken over at")]
 
 
 class Staged(Phase, total=False):
@@ -96,6 +96,8 @@ class Staged(Phase, total=False):
     live_release: str
     facts: ReleaseFacts
     promoted: Promoted
+    sent: Annotated[str, Shown("image sent")]
+    sent_bytes: Annotated[int, Shown("bytes sent")]
 
 
 class PromotedNow(Phase, total=False):
@@ -122,7 +124,7 @@ class Platform(TypedDict):
     packages: int | None
 
 
-class Built(TypedDict, total=False):
+class Built(Refusal, total=False):
     """Facts of ``build``."""
 
     kind: Annotated[str, Shown("artefact")]
@@ -130,9 +132,10 @@ class Built(TypedDict, total=False):
     digest: Annotated[str, Identity("digest")]
     revision: Annotated[str, Identity("revision")]
     repository: Annotated[str, Shown("registry")]
+    transport: Annotated[str, Shown("goes to the host by")]
     tag: Annotated[str, Shown("tag")]
     bytes: Annotated[int, Shown("bytes")]
-    created: Annotated[bool, Shown("newly built")]
+    created: Annotated[bool, Shown("made by this step")]
     built: Annotated[list[str], Shown("built for")]
     platforms: Annotated[list[Platform], Shown("platforms", key="platform")]
     uncommitted: Annotated[list[str], Shown("not part of the commit")]
@@ -158,7 +161,7 @@ class Reused(TypedDict):
     text: str
 
 
-class Gated(TypedDict, total=False):
+class Gated(Refusal, total=False):
     """Facts of ``quality-gate``."""
 
     reused: Annotated[list[Reused], Shown("passed before", key="text")]
@@ -176,7 +179,7 @@ class Difference(TypedDict):
     fix: str
 
 
-class Compared(TypedDict, total=False):
+class Compared(Refusal, total=False):
     """Facts of ``validate`` and ``drift``."""
 
     findings: list[Difference]
@@ -201,6 +204,7 @@ class Endpoint(TypedDict, total=False):
 class ComparedMetric(TypedDict, total=False):
     """One compared figure, see :class:`kickoff.performance.comparison.Metric`."""
 
+    scenario: str
     endpoint: str
     kind: str
     pairs: int
@@ -213,6 +217,7 @@ class ComparedMetric(TypedDict, total=False):
     detectable: float | None
     verdict: str
     reason: str
+    finding: str
 
 
 class Scenario(TypedDict, total=False):
@@ -267,18 +272,20 @@ class Resources(TypedDict):
     unmeasured: str
 
 
-Machine = TypedDict("Machine", {"class": str, "processor": str})
-"""The machine that sent the load."""
+Machine = TypedDict(
+    "Machine", {"class": str, "processor": str, "load": float, "processors": int}, total=False
+)
+"""The machine that sent the load, with its load average when that ended."""
 
 
-class Measured(TypedDict, total=False):
+class Measured(Refusal, total=False):
     """Facts of ``perf-baseline``."""
 
     endpoints: list[Endpoint]
     endpoints_live: list[Endpoint]
+    overall: list[Endpoint]
     scenarios: list[Scenario]
     comparison: list[ComparedMetric]
-    exit_code: int
     errors: list[RequestError]
     generator: Generator
     resources: Resources
@@ -288,8 +295,8 @@ class Measured(TypedDict, total=False):
     samples_file: str
 
 
-class Tested(TypedDict, total=False):
-    """Facts of checks that say everything by their rules."""
+class Tested(Refusal, total=False):
+    """Facts of checks that say everything by their rules, unless they could not be made."""
 
 
 _BY_STAGE: dict[str, type] = {

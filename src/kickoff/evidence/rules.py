@@ -5,6 +5,12 @@ from dataclasses import dataclass
 
 from kickoff.evidence.verdicts import Verdict
 
+NO_DIFFERENCE, WITHIN_NOISE = "no difference shown", "within noise"
+"""Findings of a comparison that passed: 0 lies in the interval; the estimate exceeds the limit by chance."""
+
+WARNING = "inconclusive, a warning"
+"""Finding of a comparison that could not tell, where that does not stop a release."""
+
 
 @dataclass(frozen=True, slots=True)
 class RuleResult:
@@ -18,6 +24,8 @@ class RuleResult:
         threshold: The limit, with its unit.
         samples: Number of observations behind ``measured``; 0 when nothing was measured.
         reason: One sentence; required unless the rule passed.
+        finding: The outcome in words of its own, where the verdict's would promise more than was shown:
+            ``no difference shown``, ``within noise``, ``inconclusive, a warning``.
     """
 
     id: str
@@ -27,6 +35,19 @@ class RuleResult:
     threshold: str
     samples: int
     reason: str = ""
+    finding: str = ""
+
+    @property
+    def sign(self) -> str:
+        """One character for the outcome; a finding of its own is no tick, and a warning no dash."""
+        if not self.finding:
+            return self.verdict.sign
+        return "≈" if self.verdict is Verdict.PASS else "!"
+
+    @property
+    def word(self) -> str:
+        """The outcome in words."""
+        return self.finding or self.verdict.word
 
     @property
     def limit(self) -> str:

@@ -27,12 +27,15 @@ class Stage:
 
 
 STAGES = (
+    Stage("preflight", "look ahead", before=True),
+    Stage("planning", "plan", before=True),
     Stage("validate", "environment file", before=True),
     Stage("drift", "environment drift"),
     Stage("promotion", "proof look-up", before=True),
     Stage("quality-gate", "quality gate", before=True),
     Stage("build", "build", before=True),
     Stage("same-artefact", "comparison with the proof", before=True),
+    Stage("prepare", "preparation of the host", before=True),
     Stage("stage", "candidate start", deploys=True),
     Stage("smoke-candidate", "smoke test of the candidate", required=True),
     Stage("functional-candidate", "functional test of the candidate", required=True),

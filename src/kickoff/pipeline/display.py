@@ -12,6 +12,8 @@ from kickoff.pipeline.progress import Event, Job, Progress, State
 
 HEARTBEAT = 15.0
 """Seconds of silence after which the plain display says what it waits for."""
+_AT = 100
+"""Characters of what a step is at."""
 ROWS = 8
 """Height of the live display."""
 _REDRAWS = 4
@@ -62,7 +64,7 @@ class Plain:
         if self._clock() - self._last < HEARTBEAT:
             return
         running = [job for job in self._progress.jobs.values() if job.state == "running"]
-        what = "; ".join(_now(job, self._clock()) for job in running) or "act is between two jobs"
+        what = "; ".join(_now(job, self._clock()) + _at(job) for job in running) or "act is between two jobs"
         self._print(f"  … {what}")
 
     def close(self) -> None:
@@ -117,6 +119,9 @@ class OnTerminal:
         for job in list(self._progress.jobs.values())[-room:]:
             mark, style = _MARKS[job.state]
             rows.append(Text.assemble((mark, style), f" {_now(job, now)}"))
+            if job.state == "running" and job.current is not None and job.current.note:
+                rows.append(Text(f"    {job.current.note}", style="dim"))
+        del rows[1 : len(rows) - room]
         if self._error:
             rows.append(Text(f"  {self._error}", style="red"))
         for row in rows:
@@ -153,5 +158,8 @@ def _now(job: Job, now: float) -> str:
         return f"{job.name}  {duration(job.seconds)}"
     step = job.current
     doing = f" · {step.name} {duration(now - step.started)}" if step else ""
-    note = f" · {step.note}" if step and step.note else ""
-    return f"{job.name}  {duration(now - job.started)}{doing}{note}"
+    return f"{job.name}  {duration(now - job.started)}{doing}"
+
+
+def _at(job: Job) -> str:
+    return f" · {job.current.note[:_AT]}" if job.current is not None and job.current.note else ""

@@ -10,12 +10,19 @@ import sys
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from kickoff import bootstrap
 from kickoff.paths import public_port, state_base
 
 _TIMEOUT = 10
 """Seconds a tool gets to tell its version."""
 _DISK_WANTED = 2 * 1024**3
 """Bytes: the environment takes about 1 GB, each release a copy of its dependencies."""
+INSTALL_ACT = (
+    "`make .venv` installs it into .venv"
+    if bootstrap.IN_CHECKOUT
+    else "install kickoff with its extra `deploy`; `kickoff release --env NAME` does without"
+)
+"""Where act comes from, which runs a workflow on this machine."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +57,7 @@ def examine(root: Path, path: str) -> list[Finding]:
         _tool("git", tools, "install git: only commits are shipped", needed=True),
         _tool("make", tools, "contributors use it; `kickoff deploy` does without", needed=False),
         _command(root, path),
-        _tool("act", tools, "`make .venv` installs it into .venv", needed=True),
+        _tool("act", tools, INSTALL_ACT, needed=True),
         _tool("traefik", tools, "`make .venv` installs it into .venv", needed=True, version="version"),
         _disk(state),
         _free_port(port),

@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,12 +10,14 @@ from typing import Any
 
 from kickoff import foreign
 from kickoff.errors import KickoffError
+from kickoff.paths import user
 from kickoff.pipeline.repository import Head
 
-WORKFLOW = ".github/workflows/cd.yml"
 RUNNER = "ubuntu-24.04"
 # What names the image's place and the state's; everything else of the caller stays outside.
 _PASSED = foreign.PASSED - {"CI", "PATH"} | {"IMAGE_REPOSITORY", "XDG_STATE_HOME"}
+_LOCALES = {"LANG", "LC_ALL", "LC_CTYPE"}
+_ASCII_OR_UTF8 = re.compile(r"C|POSIX|.*\.utf-?8(@.*)?", re.IGNORECASE)
 _PATHS = ("KICKOFF_STATE_ROOT", "XDG_STATE_HOME", "XDG_CACHE_HOME")
 
 
@@ -52,6 +55,8 @@ class Folders:
         """Make the folder of the next run of the project at ``root``, readable by its owner alone."""
         runs = root / ".kickoff" / "runs"
         runs.mkdir(parents=True, exist_ok=True)
+        # A run may come before the project ignores the folder, and must not end up in the next commit.
+        (root / ".kickoff" / ".gitignore").write_text("*\n", encoding="utf-8")
         number = max((int(entry.name) for entry in runs.iterdir() if entry.name.isdecimal()), default=0) + 1
         while True:
             try:
@@ -86,14 +91,14 @@ def event_document(
         "ref": ref,
         "sha": head.commit,
         "repository": {"default_branch": head.default_branch},
-        "sender": {"login": os.environ.get("USER") or "local"},
+        "sender": {"login": user()},
     }
     if event == "workflow_dispatch":
         given = {name: value for name, value in (inputs or {}).items() if value}
         return document | {"inputs": {"environment": environment, **given}}
     if event == "push":
         return document | {"after": head.commit, "head_commit": {"id": head.commit}}
-    raise KickoffError(f"{event!r} does not start {WORKFLOW}", hint="use workflow_dispatch or push")
+    raise KickoffError(f"{event!r} does not start cd.yml", hint="use workflow_dispatch or push")
 
 
 def variables(folders: Folders, *, run: str, venv: Path, caller: Mapping[str, str]) -> dict[str, str]:
@@ -127,15 +132,17 @@ def environment(venv: Path, caller: Mapping[str, str], named: Collection[str] = 
         if value and (name in _PASSED or name in named or name.startswith(foreign.INSTALLERS))
     }
     kept.setdefault("LANG", "C.UTF-8")
+    # act reads what steps print as UTF-8, whatever the terminal of the caller takes.
+    kept |= {name: "C.UTF-8" for name in _LOCALES & kept.keys() if not _ASCII_OR_UTF8.fullmatch(kept[name])}
     for name in _PATHS:
         if name in kept:
             kept[name] = str(Path(kept[name]).absolute())
     return kept | {"PATH": os.pathsep.join([str(venv / "bin"), caller.get("PATH") or os.defpath])}
 
 
-def command(act: Path, event: str, folders: Folders, *, actor: str, work: Path) -> list[str]:
+def command(act: Path, event: str, folders: Folders, *, actor: str, work: Path, workflow: str) -> list[str]:
     """Return act's command line. Every file it would look for by itself is named, so none is found."""
-    given = [str(act), event, "--json", "--workflows", WORKFLOW, "--actor", actor]
+    given = [str(act), event, "--json", "--workflows", workflow, "--actor", actor]
     given += ["--platform", f"{RUNNER}=-self-hosted", "--pull=false", "--action-offline-mode"]
     given += ["--eventpath", str(folders.run / "event.json")]
     for kind in ("env", "secret", "var", "input"):

@@ -5,6 +5,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from kickoff import github
+
 State = Literal["running", "success", "failure", "skipped", "cancelled"]
 TAIL = 20
 """Lines of output that are kept for each step."""
@@ -27,7 +29,7 @@ class Step:
         started: Begin, seconds since the epoch.
         seconds: Duration once it has ended.
         tail: The last lines it printed.
-        note: What it last gave notice of, such as what it waits for.
+        note: What it said last, such as what it waits for.
     """
 
     name: str
@@ -80,6 +82,15 @@ class Progress:
 
     def __init__(self) -> None:
         self.jobs: dict[str, Job] = {}
+        self.stopped_during: str | None = None
+        self._cut: dict[str, Step | None] = {}
+
+    def interrupt(self) -> None:
+        """Note that somebody asked to stop: what runs now and fails then did not fail, but was cut short."""
+        if self.stopped_during is None:
+            running = [job for job in self.jobs.values() if job.state == "running"]
+            self._cut = {job.name: job.current for job in running}
+            self.stopped_during = ", ".join(step.name if step else name for name, step in self._cut.items())
 
     def apply(self, record: Mapping[str, Any], at: float) -> list[Event]:
         """Fold one record in.
@@ -100,20 +111,24 @@ class Progress:
             state = _state(record["jobResult"])
             if job is None:
                 job = self.jobs[name] = Job(name, state, at)
-            job.state, job.seconds = state, at - job.started
+            job.state, job.seconds = self._ended(job, state), at - job.started
             for step in job.steps.values():
                 if step.state == "running":
                     step.state, step.seconds = "cancelled", at - step.started
-            return [Event("job", name, "", state, job.seconds)]
+            return [Event("job", name, "", job.state, job.seconds)]
         if job is None:
             job = self.jobs[name] = Job(name, "running", at)
             events.append(Event("job", name, "", "running"))
         return events + self._step(job, record, at)
 
     def results(self) -> dict[str, dict[str, str]]:
-        """Return how the jobs ended in the shape of GitHub's ``needs``; unfinished ones were cancelled."""
+        """Return how the jobs ended in the shape of GitHub's ``needs``.
+
+        What did not end was cancelled when somebody asked to stop, and failed otherwise: act died.
+        """
+        unfinished = "failure" if self.stopped_during is None else "cancelled"
         return {
-            job.name: {"result": "cancelled" if job.state == "running" else job.state}
+            job.name: {"result": unfinished if job.state == "running" else job.state}
             for job in self.jobs.values()
         }
 
@@ -121,6 +136,13 @@ class Progress:
         """Return the first step that failed, with its job."""
         pairs = ((job, step) for job in self.jobs.values() for step in job.steps.values())
         return next((pair for pair in pairs if pair[1].state == "failure"), None)
+
+    def _ended(self, job: Job, state: State) -> State:
+        """Return how a job ended: act calls one a success that it cancelled before its first step."""
+        if state == "success" and not job.steps:
+            return "cancelled"
+        failed = any(step.state == "failure" for step in job.steps.values())
+        return "cancelled" if state == "failure" and job.name in self._cut and not failed else state
 
     def _step(self, job: Job, record: Mapping[str, Any], at: float) -> list[Event]:
         path = record.get("stepID")
@@ -139,7 +161,9 @@ class Progress:
                 return [Event("step", job.name, step.name, "running")]
         if not ended:
             return []
-        step.state, step.seconds = _state(record["stepResult"]), _seconds(record, at - step.started)
+        state = _state(record["stepResult"])
+        step.state = "cancelled" if state == "failure" and step is self._cut.get(job.name) else state
+        step.seconds = _seconds(record, at - step.started)
         return [Event("step", job.name, step.name, step.state, step.seconds)]
 
 
@@ -148,10 +172,10 @@ def _output(job: Job, step: Step | None, record: Mapping[str, Any]) -> list[Even
         return []
     error = record.get("command") == "error"
     text = str(record.get("arg" if "command" in record else "msg") or "").rstrip("\n")
-    if text:
+    step.note = text.strip().removeprefix(github.AT) or step.note
+    if text and not text.startswith(github.AT):
         step.tail.append(text)
     if record.get("command") == "notice":
-        step.note = text
         return [Event("note", job.name, step.name, step.state, message=text)]
     return [Event("error", job.name, step.name, step.state, message=text)] if error else []
 

@@ -1,11 +1,13 @@
 """Questions of the pipeline to git: which commit would ship, and whether it is all there is."""
 
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
 from kickoff import git
 from kickoff.artifact import source
 from kickoff.errors import KickoffError
+from kickoff.service import EVERYTHING
 
 _SHOWN = 5
 """Changed files that an error names."""
@@ -36,18 +38,12 @@ def inspect(root: Path, *, allow_dirty: bool) -> Head:
         allow_dirty: Whether changes that are not committed, and hence not shipped, are accepted.
 
     Raises:
-        KickoffError: git is missing, there is no repository or commit, ``root`` is not the repository's
-            top folder, or something is not committed.
+        KickoffError: git is missing, there is no repository or commit, or something of the project is not
+            committed.
     """
-    git.require_repository(root)
-    top = git.run(root, "rev-parse", "--show-toplevel").stdout.rstrip("\n")
-    if Path(top).resolve() != root.resolve():
-        raise KickoffError(
-            "this is not the top folder of the git repository", at=str(root), hint=f"run again in {top}"
-        )
     commit = source.resolve(root)
     changed = git.shown(
-        git.run(root, "status", "--porcelain", "--untracked-files=normal").stdout
+        git.run(root, "status", "--porcelain", "--untracked-files=normal", "--", EVERYTHING).stdout
     ).splitlines()
     if changed and not allow_dirty:
         names = ", ".join(line[2:].strip() for line in changed[:_SHOWN])
@@ -63,6 +59,48 @@ def inspect(root: Path, *, allow_dirty: bool) -> Head:
         default_branch=remote.removeprefix("origin/") or "main",
         author=_git(root, "log", "-1", "--format=%an"),
     )
+
+
+def copy(top: Path, folder: Path) -> Path:
+    """Make a repository that has the head of the one at ``top`` checked out, and shares its objects.
+
+    act copies the folder that it works in for every job, with whatever git has gathered there.
+
+    Args:
+        top: The top folder of a repository.
+        folder: Where the copy is made.
+
+    Returns:
+        The copy's folder; ``top`` itself where its references cannot be copied as files.
+
+    Raises:
+        KickoffError: git refuses, or an object is missing (exit 4).
+    """
+    refs = git.run(top, "for-each-ref", "--format=%(objectname) %(refname)").stdout
+    if _git(top, "config", "extensions.refStorage") or not refs:
+        return top
+    places = git.run(top, "rev-parse", "--path-format=absolute", "--git-common-dir", "--git-path", "objects")
+    common, objects = map(Path, places.stdout.splitlines())
+    head = git.run(top, "rev-parse", "HEAD").stdout.strip()
+    source.checkout(top, head, folder)
+    git.run(folder, "init", "--quiet", "--template=")
+    mine = folder / ".git"
+    shutil.copyfile(common / "config", mine / "config")
+    git.run(folder, "config", "core.bare", "false")
+    git.run(folder, "config", "--unset-all", "core.worktree", check=False)
+    if (common / "shallow").is_file():
+        shutil.copyfile(common / "shallow", mine / "shallow")
+    (mine / "objects" / "info").mkdir(exist_ok=True)
+    (mine / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
+    (mine / "packed-refs").write_text(refs, encoding="utf-8", errors="surrogateescape")
+    # act copies no empty folder, and without `refs` git takes it for no repository.
+    value, _, name = refs.splitlines()[0].partition(" ")
+    (mine / name).parent.mkdir(parents=True, exist_ok=True)
+    (mine / name).write_text(f"{value}\n", encoding="utf-8")
+    branch = _git(top, "symbolic-ref", "--quiet", "HEAD")
+    (mine / "HEAD").write_text(f"ref: {branch}\n" if branch else f"{head}\n", encoding="utf-8")
+    git.run(folder, "read-tree", "HEAD")
+    return folder
 
 
 def _git(root: Path, *arguments: str) -> str:

@@ -7,13 +7,15 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
-from types import FrameType
 from typing import IO
 
 import psutil
+
+from kickoff.evidence import now
+from kickoff.process_group import handling
 
 _TICK = 0.25
 """Seconds between two looks at act and two redraws."""
@@ -23,7 +25,6 @@ _GRACE = 10.0
 """Seconds a step gets between the request to end and the kill."""
 _DRAIN = 2.0
 """Seconds to read what is left of the output; a deployed process may hold the pipe open for ever."""
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Runner:
@@ -31,7 +32,7 @@ class Runner:
 
     Args:
         command: Its command line.
-        root: The project's folder.
+        root: The repository's top folder.
         env: Its whole environment.
         work: Folder in which act keeps the working copies of this run, and of no other.
         stop_limit: Seconds it gets to end after a wish to stop.
@@ -48,13 +49,18 @@ class Runner:
     ) -> None:
         self._command, self._root, self._env, self._work = command, root, env, work
         self._stop_limit = stop_limit
-        self._wishes = 0
+        self._wishes: list[str] = []
         self._steps: set[psutil.Process] = set()
 
     @property
     def interrupted(self) -> bool:
         """True when somebody asked to stop."""
-        return self._wishes > 0
+        return bool(self._wishes)
+
+    @property
+    def interrupted_at(self) -> str:
+        """When somebody first asked to stop, ISO 8601 UTC; empty when nobody did."""
+        return self._wishes[0] if self._wishes else ""
 
     def run(self, on_line: Callable[[str], None], on_tick: Callable[[], None]) -> int:
         """Run act to its end, whatever that is, and end the steps it left behind.
@@ -103,8 +109,8 @@ class Runner:
             on_tick()
             if process.poll() is None:
                 self._note_steps(process.pid)
-                if self._wishes > passed_on:
-                    passed_on = self._wishes
+                if len(self._wishes) > passed_on:
+                    passed_on = len(self._wishes)
                     if passed_on > 1:  # asked twice: no more waiting
                         process.kill()
                     else:
@@ -118,17 +124,8 @@ class Runner:
                 if time.monotonic() > drained and lines.empty():
                     return
 
-    @contextmanager
-    def _signals(self) -> Iterator[None]:
-        def note(_number: int, _frame: FrameType | None) -> None:
-            self._wishes += 1
-
-        previous = {number: signal.signal(number, note) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in previous.items():
-                signal.signal(number, handler)
+    def _signals(self) -> AbstractContextManager[None]:
+        return handling(lambda *_: self._wishes.append(now()))
 
     def _note_steps(self, act: int) -> None:
         """Remember act's children: it starts every step in a session of its own.

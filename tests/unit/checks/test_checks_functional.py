@@ -101,7 +101,10 @@ class Session:
     def unchanged(self, attempt: str) -> bool:
         return self.live_already
 
-    def record_check(self, attempt: str, evidence: Evidence) -> None:
+    def require_own(self, attempt: str) -> None:
+        assert attempt
+
+    def record_check(self, attempt: str, evidence: Evidence, _problem: str) -> None:
         if self.lost:
             raise KickoffError("the lock is gone")
         self.recorded.append((attempt, evidence))

@@ -95,6 +95,20 @@ def test_a_program_of_the_project_is_found_by_its_path(tmp_path: Path) -> None:
     assert outcome.tail() == ["here"]
 
 
+def test_a_program_that_only_this_folder_has_is_not_of_the_commit(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    program = tmp_path / "bin" / "check.sh"
+    program.parent.mkdir()
+    program.write_text("#!/bin/sh\n")
+    program.chmod(0o755)
+    checkout = tmp_path / "checkout"
+    checkout.mkdir()
+    (outcome,) = run(checkout, Command("own", ("bin/check.sh",), 5))
+    assert outcome.problem == "`bin/check.sh` is not an executable file of the commit"
+
+
 def test_arguments_reach_no_shell(tmp_path: Path) -> None:
     shown: list[str] = []
     script = "import sys; print(sys.argv[1])"

@@ -12,7 +12,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import psutil
 import pytest
 import yaml
 
@@ -21,7 +20,9 @@ from kickoff.checks.check import Context
 from kickoff.checks.quality import CHECK
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
+from kickoff.process_group import Stop
 from tests.unit.artifact.repositories import commit, git
+from tests.unit.processes import alive, assert_gone
 
 SOURCE = Path(__file__).resolve().parents[3] / "src"
 SERVICE: dict[str, Any] = {
@@ -171,6 +172,20 @@ def test_another_program_on_the_path_is_another(project: Project, tmp_path: Path
     program.chmod(0o755)
     project.check()
     assert project.ran() == {"lint": 2, "tests": 2}
+
+
+def test_a_program_of_the_commit_is_told_by_its_content_and_not_by_its_time(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(project.root)
+    program = project.root / "app" / "own"
+    program.write_text("#!/bin/sh\necho ran >> $HOME/own\n")
+    program.chmod(0o755)
+    project.gate({"name": "own", "run": ["app/own"]})
+    project.check()
+    os.utime(program, (1, 1))
+    project.check()
+    assert project.ran() == {"own": 1}
 
 
 def test_another_package_beside_the_programs_is_another(project: Project, tmp_path: Path) -> None:
@@ -330,7 +345,7 @@ def test_no_more_at_once_than_there_are_processors(monkeypatch: pytest.MonkeyPat
     running: list[int] = []
     most: list[int] = []
 
-    def work(task: int, _stop: side_by_side.Stop) -> int:
+    def work(task: int, _stop: Stop) -> int:
         running.append(task)
         most.append(len(running))
         time.sleep(0.05)
@@ -348,13 +363,6 @@ def test_no_more_at_once_than_there_are_processors(monkeypatch: pytest.MonkeyPat
     ]
     assert max(most) == 2
     assert sorted(ended) == [1, 2, 3, 4, 5]
-
-
-def alive(pid: int) -> bool:
-    try:
-        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
-    except psutil.NoSuchProcess:
-        return False
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -379,10 +387,8 @@ def test_a_wish_to_end_ends_all_of_them(project: Project, tmp_path: Path, number
     process.send_signal(number)
     try:
         assert process.wait(30) == ExitCode.INTERRUPTED
-        deadline = time.monotonic() + 5  # killed is not yet gone
-        while (left := [pid for pid in pids if alive(pid)]) and time.monotonic() < deadline:
-            time.sleep(0.05)
-        assert left == []
+        for pid in pids:
+            assert_gone(pid)
         assert not (home / "later").exists()
     finally:
         process.kill()

@@ -44,13 +44,16 @@ class Session:
     def expected_release(self, which: str) -> str:
         return f"{which}-1"
 
-    def logs(self, which: str, lines: int) -> list[str]:
+    def record_of_log(self, which: str, *, settled: bool) -> list[str]:
         return [f"log of {which}"]
 
     def unchanged(self, attempt: str) -> bool:
         return self.live_already
 
-    def record_check(self, attempt: str, evidence: Evidence) -> None:
+    def require_own(self, attempt: str) -> None:
+        assert attempt
+
+    def record_check(self, attempt: str, evidence: Evidence, _problem: str) -> None:
         if self.lost:
             raise KickoffError("the lock is gone")
         self.recorded.append((attempt, evidence))

@@ -13,7 +13,7 @@ import pytest
 from kickoff import bootstrap
 from kickoff.cli import command_line, main
 from kickoff.cli.parser import Parser
-from kickoff.cli.verbs import SECTIONS, VERBS
+from kickoff.cli.verbs import SECTIONS, VERBS, needs
 from kickoff.errors import KickoffError
 from kickoff.host import remote
 
@@ -43,15 +43,45 @@ def test_no_parser_takes_abbreviations() -> None:
     assert [one.prog for one in ALL if one.allow_abbrev or not isinstance(one, Parser)] == []
 
 
+TALL = {"kickoff": 64, "kickoff perf": 40}
+"""Rows of the help texts that no terminal of 24 rows shows at once; what most people want comes first there."""
+
+
+@pytest.mark.parametrize("parser", ALL, ids=lambda one: one.prog)
+def test_help_fits_a_terminal_of_24_rows_and_80_columns_with_its_prompt(
+    parser: argparse.ArgumentParser,
+) -> None:
+    rows = parser.format_help().splitlines()
+    assert max(map(len, rows)) <= 80
+    assert len(rows) <= TALL.get(parser.prog, 23)
+
+
 @pytest.mark.parametrize("parser", LEAVES, ids=lambda one: one.prog)
-def test_help_fits_a_terminal_and_has_examples_and_exit_codes(parser: Parser) -> None:
+def test_help_describes_every_option_and_has_examples_and_exit_codes(parser: Parser) -> None:
     text = parser.format_help()
-    assert max(map(len, text.splitlines())) <= 80
     assert f"\nexamples:\n  {parser.prog}" in text
-    assert "\nexit codes:\n  0 " in text
+    assert "\nexit codes: 0 passed, " in text
+    tall = parser.prog in TALL
+    assert (text.index("\nexamples:") < text.index("\noptions:")) is tall
+    listed = [option for action in parser._actions for option in action.option_strings if option != "-h"]
+    assert [option for option in listed if option not in text and option != "--help"] == []
     options = {option for action in parser._actions for option in action.option_strings}
     assert {"--json", "--quiet", "--verbose"} <= options
     assert [action.dest for action in parser._actions if not action.help] == []
+    unsaid: tuple[object, ...] = (None, "", False, [], argparse.SUPPRESS)
+    valued = [action for action in parser._actions if action.default not in unsaid]
+    assert [action.dest for action in valued if "default" not in str(action.help)] == []
+
+
+def test_an_error_leads_to_its_explanation(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(main, "program", lambda: "kickoff")
+    assert main.main(["explain", "nonsense", "--env", "qa"]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-2:] == ["hint: `kickoff explain` lists both", "docs: kickoff explain 2 --env qa"]
+    assert main.main(said[-1].split()[2:]) == 0
+    assert capsys.readouterr().out.startswith("INVALID\n\nExit code 2: bad input")
 
 
 def test_the_help_of_the_command_lists_every_verb() -> None:
@@ -260,6 +290,39 @@ def test_a_hint_is_written_as_it_can_be_typed_here(
     (tmp_path / "kickoff").touch(mode=0o755)
     monkeypatch.setenv("PATH", str(tmp_path))
     assert main.program() == "kickoff"
+
+
+@pytest.mark.parametrize("option", [["--project", "services/api"], ["--project=services/api"]])
+def test_a_project_is_worked_on_in_its_folder_and_hints_name_it(
+    option: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "services" / "api").mkdir(parents=True)
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KICKOFF_HANDED_OVER", "1")
+    assert main.main([*option, "stauts"]) == 2
+    assert "did you mean `kickoff --project services/api status`?" in capsys.readouterr().err
+    assert Path.cwd() == tmp_path / "services" / "api"
+    assert main.parse([*option, "stop", "--env", "qa"]).project == "services/api"
+    assert needs([*option, "deploy"]) == needs(["deploy"]) == "dev"
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--project", "nowhere", "status"], "--project nowhere: No such file or directory"),
+        (["--project=", "status"], "--project : No such file or directory"),
+        (["--project"], "stands before the verb"),
+        (["status", "--project", "."], "`kickoff --project DIR status`"),
+    ],
+)
+def test_a_project_that_is_not_there_ends_with_2(
+    words: list[str], said: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:  # fmt: skip
+    monkeypatch.setenv("KICKOFF_HANDED_OVER", "1")
+    monkeypatch.chdir(tmp_path)
+    assert main.main(words) == 2
+    assert said in capsys.readouterr().err
 
 
 # --- as a program -----------------------------------------------------------------------------------------

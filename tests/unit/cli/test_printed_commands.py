@@ -22,7 +22,9 @@ GONE = re.compile(
 QUOTED = re.compile(
     r"`(kickoff [^`]+)`|^\s*(?:start |next |undo )?:?\s*(kickoff (?:{})\b.*)$".format("|".join(VERBS)), re.M
 )
-SHELL = re.compile(r"^(?:[A-Z_]+=\S+ )*(?:\S*/)?(kickoff [a-z].*?)(?:\s+#.*)?$", re.MULTILINE)
+SHELL = re.compile(
+    r"^(?:[A-Z_]+=\S+ )*(?:\S*/)?(kickoff (?:--project \S+ )?[a-z].*?)(?:\s+#.*)?$", re.MULTILINE
+)
 
 
 def literals(path: Path) -> Iterator[tuple[int, str]]:

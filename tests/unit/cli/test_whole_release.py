@@ -14,7 +14,7 @@ import pytest
 from kickoff import github
 from kickoff.cli import main
 from kickoff.cli.run.whole_release import exit_code
-from tests.actions.foreign import Repository
+from tests.actions.foreign import Foreign
 
 STAND_IN = '''"""Records the verb, and does what it is told by a table."""
 import json, os, sys, time
@@ -48,7 +48,7 @@ class Scene:
     """A foreign repository, and a stand-in for every verb that ``release`` calls."""
 
     def __init__(self, folder: Path) -> None:
-        self.repository = Repository(folder)
+        self.repository = Foreign(folder)
         self.repository.commit()
         self.package = folder / "stand-in"
         self.package.mkdir()
@@ -99,6 +99,28 @@ def test_every_phase_runs_in_the_order_of_the_workflow(scene: Scene, tmp_path: P
     found = github_output(tmp_path)
     assert (found["began"], found["verdict"]) == ("true", "pass")
     assert (found["proof-name"], found["release"]) == ("proof-staging-abc", "r-1")
+
+
+def test_the_report_is_told_what_was_meant_and_how_each_step_ended(scene: Scene) -> None:
+    scene.tell(build={"exit": 2})
+    assert release() == 2
+    words = dict(word.removeprefix("--").partition("=")[::2] for word in scene.calls()[-1][1:])
+    planned = json.loads((Path(words["evidence"]) / "plan.json").read_text())
+    assert planned["jobs"] == {"validate": "success", "check": "success", "build": "failure"}
+    assert (planned["deployments"], planned["service"]) == (["staging"], "things")
+
+
+def test_a_build_that_cannot_begin_is_invalid_in_the_report(
+    scene: Scene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("KICKOFF_EVIDENCE_DIR", str(tmp_path / "evidence"))
+    monkeypatch.delenv("IMAGE_REPOSITORY", raising=False)
+    assert main.main(["build", "--kind=image"]) == 2
+    assert main.main(["report", f"--output={tmp_path}"]) == 2
+    outcome = json.loads((tmp_path / "outcome.json").read_text())
+    assert (outcome["verdict"], outcome["exit_code"]) == ("invalid", 2)
+    assert outcome["why"] == "nothing says where the image is pushed"
+    assert "set IMAGE_REPOSITORY" in outcome["fix"]
 
 
 def test_the_load_test_runs_where_it_is_demanded(scene: Scene) -> None:

@@ -10,37 +10,26 @@ from kickoff.artifact.ledger import FolderLedger
 from kickoff.cli.main import main
 from kickoff.cli.run import deploy
 from kickoff.cli.run.deploy import exit_code, find_secrets
-from kickoff.errors import KickoffError
+from kickoff.errors import ExitCode, KickoffError
 from kickoff.pipeline import doctor
 from kickoff.pipeline.inputs import Folders
+from kickoff.pipeline.progress import Progress
 
 ROOT = Path(__file__).resolve().parents[3]
 
 
 @pytest.mark.parametrize(
-    ("status", "outcome", "resumed", "interrupted", "expected"),
+    ("outcome", "interrupted", "expected"),
     [
-        (0, 0, 0, False, 0),
-        (0, None, 0, False, 3),  # no report: nothing is known to be good
-        (1, 0, 0, False, 1),  # the report knows of no problem, act does
-        (1, None, 0, False, 1),
-        (1, 3, 0, False, 3),
-        (1, 75, 0, False, 75),
-        (1, 1, 0, True, 130),
-        (0, 5, 0, False, 5),
-        (1, 5, 0, True, 5),  # users met the release
-        (1, 1, 6, True, 6),
-        (1, 5, 6, False, 6),
-        (-9, 0, 0, False, 3),
-        (-9, 1, 0, False, 1),
-        (0, 0, 4, False, 4),
+        (0, False, 0),
+        (None, False, 3),  # no report: nothing is known to be good
+        (None, True, 130),
+        *((int(code), interrupted, int(code)) for code in ExitCode for interrupted in (False, True)),
     ],
 )
-def test_nothing_that_went_wrong_is_a_pass(
-    status: int, outcome: int | None, resumed: int, interrupted: bool, expected: int
-) -> None:
+def test_the_exit_code_is_that_of_the_outcome(outcome: int | None, interrupted: bool, expected: int) -> None:
     document = None if outcome is None else {"exit_code": outcome}
-    assert exit_code(status, document, resumed=resumed, interrupted=interrupted) == expected
+    assert exit_code(document, interrupted=interrupted) == expected
 
 
 def test_secrets_come_from_variables_and_files(tmp_path: Path) -> None:
@@ -85,3 +74,27 @@ def test_the_doctor_ends_well_even_when_things_are_missing(
     monkeypatch.chdir(tmp_path)
     assert main(["doctor"]) == 0
     assert "lacks: git, act, traefik" in capsys.readouterr().out
+
+
+def test_what_to_do_next_can_be_typed_where_the_project_was_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "services" / "api"
+    folder.mkdir(parents=True)
+    monkeypatch.chdir(folder)
+    folders = Folders.create(folder)
+    outcome = {
+        "headline": "✗ REJECTED",
+        "report": str(folders.report / "report.html"),
+        "next": "kickoff logs --env qa · kickoff deploy --env qa",
+        "undo": "kickoff rollback --env qa",
+    }
+    deploy._finish(folders, outcome, Progress(), "services/api")
+    said = capsys.readouterr().out
+    assert "next      kickoff --project services/api logs --env qa\n" in said
+    assert " kickoff --project services/api deploy --env qa\n" in said
+    assert "undo      kickoff --project services/api rollback --env qa" in said
+    assert "report    services/api/.kickoff/runs/1/report/report.html" in said
+    deploy._finish(folders, outcome, Progress(), "")
+    said = capsys.readouterr().out
+    assert "next      kickoff logs" in said and "report    .kickoff/runs/1" in said

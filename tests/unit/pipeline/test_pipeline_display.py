@@ -79,3 +79,24 @@ def test_lines_are_readable_without_colour() -> None:
     assert line_of(Event("job", "deploy", "", "failure", 61)) == "✗ deploy failure  1m 01s"
     assert line_of(Event("step", "deploy", "Ship", "success", 2)) == "  ✓ deploy · Ship  2.0s"
     assert line_of(Event("error", "deploy", "Ship", "running", message="no")) == "    ! deploy · Ship: no"
+
+
+def test_both_displays_show_what_a_step_is_at() -> None:
+    clock, progress, out = Clock(), Progress(), io.StringIO()
+    begin(progress, "quality-gate", clock.now)
+    said = {"jobID": "quality-gate", "stage": "Main", "stepID": ["1"], "raw_output": True}
+    progress.apply(said | {"msg": "… 2 of 5 done; tests 45 s (test_api.py [ 34%])\n"}, clock.now)
+    console = Console(file=io.StringIO(), force_terminal=True, width=80)
+    display = OnTerminal(progress, console, "shop 4f2c1ab → development", clock)
+    clock.now += HEARTBEAT
+    assert display.render().plain.splitlines()[1:] == [
+        "● quality-gate  15s · Ship 15s",
+        "    2 of 5 done; tests 45 s (test_api.py [ 34%])",
+    ]
+    display.close()
+    plain = Plain(progress, out, clock)
+    clock.now += HEARTBEAT
+    plain.tick()
+    assert out.getvalue() == (
+        "  … quality-gate  30s · Ship 30s · 2 of 5 done; tests 45 s (test_api.py [ 34%])\n"
+    )

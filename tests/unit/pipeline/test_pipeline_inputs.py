@@ -83,7 +83,11 @@ def test_steps_see_the_runs_folders_and_absolute_paths(
 
 def test_every_file_act_would_look_for_is_named_and_loopback_alone_is_bound(tmp_path: Path) -> None:
     folders = Folders.create(tmp_path)
-    line = inputs.command(Path("/bin/act"), "push", folders, actor="ada", work=tmp_path / "w")
+    workflow = ".github/workflows/cd-api.yml"
+    line = inputs.command(
+        Path("/bin/act"), "push", folders, actor="ada", work=tmp_path / "w", workflow=workflow
+    )
+    assert line[line.index("--workflows") + 1] == workflow
     for kind in ("env", "secret", "var", "input"):
         assert line[line.index(f"--{kind}-file") + 1] == str(folders.run / f"{kind}.yml")
     assert line[line.index("--cache-server-addr") + 1] == "127.0.0.1"
@@ -105,3 +109,18 @@ def test_runs_are_counted_and_never_shared(tmp_path: Path) -> None:
     assert [Folders.create(tmp_path).run.name for _ in range(3)] == ["1", "2", "3"]
     (tmp_path / ".kickoff" / "runs" / "41").mkdir()
     assert Folders.create(tmp_path).run.name == "42"
+
+
+@pytest.mark.parametrize(
+    ("caller", "wanted"),
+    [
+        ({"LANG": "zh_CN.GBK"}, {"LANG": "C.UTF-8"}),
+        ({"LANG": "zh_CN.UTF-8"}, {"LANG": "zh_CN.UTF-8"}),
+        ({"LANG": "zh_CN.utf8", "LC_ALL": "zh_CN"}, {"LANG": "zh_CN.utf8", "LC_ALL": "C.UTF-8"}),
+        ({"LC_CTYPE": "en_US.ISO-8859-1"}, {"LANG": "C.UTF-8", "LC_CTYPE": "C.UTF-8"}),
+        ({"LANG": "C"}, {"LANG": "C"}),
+    ],
+)
+def test_steps_write_what_act_reads(caller: dict[str, str], wanted: dict[str, str]) -> None:
+    found = inputs.environment(Path("/p/.venv"), caller)
+    assert {name: value for name, value in found.items() if name != "PATH"} == wanted

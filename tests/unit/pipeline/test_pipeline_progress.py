@@ -81,7 +81,7 @@ def test_output_that_looks_like_a_result_changes_nothing() -> None:
 def test_a_job_cut_short_counts_as_cancelled() -> None:
     progress = Progress()
     progress.apply(record(msg="⭐ Run Main Ship"), 5)
-    assert progress.results() == {"deploy": {"result": "cancelled"}}
+    assert progress.results() == {"deploy": {"result": "failure"}}
     progress.apply({"jobID": "deploy", "jobResult": "failure"}, 9)
     assert progress.jobs["deploy"].steps["1"].state == "cancelled"
     assert progress.jobs["deploy"].seconds == 4
@@ -101,3 +101,61 @@ def test_records_without_a_job_and_of_unknown_kinds_are_passed_over() -> None:
         Event("job", "x", "", "running")
     ]
     assert progress.jobs["x"].steps == {}
+
+
+def test_a_step_is_at_what_it_said_last_and_what_it_says_of_that_is_no_part_of_its_log() -> None:
+    progress = Progress()
+    progress.apply(record(msg="⭐ Run Main Ship"), 0)
+    step = progress.jobs["deploy"].steps["1"]
+    assert step.note == ""
+    for text in ("pulling the image", "  "):
+        progress.apply(record(raw_output=True, msg=f"{text}\n"), 1)
+    assert step.note == "pulling the image"
+    assert progress.apply(record(raw_output=True, msg="… 2 of 5 done; tests 45 s\n"), 2) == []
+    assert step.note == "2 of 5 done; tests 45 s"
+    progress.apply(record(raw_output=True, msg="one more line\n"), 3)
+    assert step.note == "one more line"
+    assert list(step.tail) == ["pulling the image", "  ", "one more line"]
+
+
+def test_what_a_wish_to_stop_cut_short_did_not_fail() -> None:
+    progress = Progress()
+    progress.apply(record(msg="⭐ Run Main Ship"), 0)
+    progress.interrupt()
+    assert progress.stopped_during == "Ship"
+    assert progress.results() == {"deploy": {"result": "cancelled"}}
+    [cut] = progress.apply(record(stepResult="failure"), 2)
+    [ended] = progress.apply({"jobID": "deploy", "jobResult": "failure"}, 3)
+    assert (cut.state, ended.state) == ("cancelled", "cancelled")
+    assert progress.failed_step() is None
+    progress.interrupt()
+    assert progress.stopped_during == "Ship", "the first wish counts"
+
+
+def test_what_had_failed_before_a_wish_to_stop_stays_a_failure() -> None:
+    progress = Progress()
+    progress.apply(record(msg="⭐ Run Main Ship"), 0)
+    progress.apply(record(stepResult="failure"), 1)
+    progress.apply(record(step="Undo", stepID=["2"], msg="⭐ Run Main Undo"), 2)
+    progress.interrupt()
+    progress.apply(record(step="Undo", stepID=["2"], stepResult="failure"), 3)
+    progress.apply({"jobID": "deploy", "jobResult": "failure"}, 4)
+    assert progress.results() == {"deploy": {"result": "failure"}}
+
+
+def test_what_fails_in_a_later_job_fails() -> None:
+    progress = Progress()
+    progress.apply(record(msg="⭐ Run Main Ship"), 0)
+    progress.interrupt()
+    progress.apply({**record(msg="⭐ Run Main Report"), "jobID": "summary"}, 1)
+    progress.apply({**record(stepResult="failure"), "jobID": "summary"}, 2)
+    progress.apply({"jobID": "summary", "jobResult": "failure"}, 3)
+    assert progress.results()["summary"] == {"result": "failure"}
+
+
+def test_a_job_of_which_no_step_ran_is_never_shown_as_passed() -> None:
+    progress = Progress()
+    progress.apply({"jobID": "build", "stage": "Pre", "step": "Ship", "stepID": ["1"], "msg": "Pre"}, 0)
+    [ended] = progress.apply({"jobID": "build", "jobResult": "success"}, 1)
+    assert ended.state == "cancelled"
+    assert progress.results() == {"build": {"result": "cancelled"}}

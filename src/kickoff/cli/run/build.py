@@ -8,13 +8,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
-from kickoff import github, service
-from kickoff.artifact import artifact_type, build_steps, bundle, image_build, registry, source
+from kickoff import github, naming, service
+from kickoff.artifact import artifact_type, bundle, image_build, registry, source
 from kickoff.artifact.artifact_type import Kind
+from kickoff.artifact.build_failure import BuildFailed
 from kickoff.artifact.build_steps import Steps
-from kickoff.artifact.buildx import BuildFailed
 from kickoff.artifact.image_build import Built
 from kickoff.cli import output
+from kickoff.description import SSH
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 from kickoff.release import targets
@@ -28,7 +29,22 @@ def run(given: argparse.Namespace) -> int:
         KickoffError: Nothing was built; the message says why.
     """
     signal.signal(signal.SIGTERM, _interrupt)
-    return _KINDS[_kind(given)](given)
+    started = now()
+    try:
+        return _KINDS[_kind(given)](given)
+    except BuildFailed:
+        raise  # with evidence of its own
+    except KickoffError as error:
+        _refused(error, started)
+        raise
+
+
+def _refused(error: KickoffError, started: str) -> None:
+    """Write the evidence of a build that could not begin."""
+    document = Evidence("build", "", Verdict.FAIL, str(error), started)
+    document.facts = {"exit_code": int(error.code), "hint": error.advice}
+    document.log_tail = list(error.causes)
+    document.write(output.evidence_folder())
 
 
 def _kind(given: argparse.Namespace) -> Kind:
@@ -46,45 +62,29 @@ def _bundle(given: argparse.Namespace) -> int:
     described = service.load(root)
     commit = source.resolve(root, given.commit or "HEAD")
     steps = Steps(described.build, described.environment, sys.stderr.write)
-    committed = [path for path in described.bundle if not steps.leave(path)]
-    changed = _uncommitted(root, [EVERYTHING] if steps.commands else committed, commit)
+    changed = _uncommitted(root, [EVERYTHING] if steps.commands else described.bundle, commit)
+    document = _document(described.name, Kind.BUNDLE, commit, started)
     try:
         with github.group("Build"):
             made = bundle.build(root, commit, described.bundle, _store(given), steps)
-    except build_steps.BuildFailed as error:
-        _failed(described.name, commit, started, error).write(output.evidence_folder())
+    except BuildFailed as error:
+        _fail(document, "build.steps", "the build succeeds", error)
         raise
-    state = "built" if made.created else "unchanged, nothing to build"
-    summary = f"{made.digest[:19]}… {state}: {made.files} files of commit {commit[:7]}"
-    Evidence(
-        stage="build",
-        environment="",
-        verdict=Verdict.PASS,
-        summary=summary,
-        started=started,
-        service=described.name,
-        inputs={"commit": commit, "bundle": list(described.bundle)},
-        rules=[
-            RuleResult(
-                "build.paths",
-                "the commit holds every path",
-                Verdict.PASS,
-                f"{made.files} files",
-                "≥ 1 file",
-                1,
-            )
-        ],
-        facts={
-            "kind": Kind.BUNDLE,
-            "digest": made.digest,
-            "commit": commit,
-            "created": made.created,
-            "bytes": made.size,
-            "uncommitted": changed,
-        },
-    ).write(output.evidence_folder())
+    # That it is there says nothing of change: an earlier job of the same run may have made it.
+    state = "built" if made.created else "made before, verified"
+    document.summary = f"{made.digest[:19]}… {state}: {made.files} files of commit {commit[:7]}"
+    document.inputs["bundle"] = list(described.bundle)
+    found, least = f"{made.files} files", "≥ 1 file"
+    document.rules = [RuleResult("build.paths", "the commit holds every path", Verdict.PASS, found, least, 1)]
+    document.facts |= {
+        "digest": made.digest,
+        "created": made.created,
+        "bytes": made.size,
+        "uncommitted": changed,
+    }
+    document.write(output.evidence_folder())
     _outputs(
-        summary,
+        document.summary,
         kind=Kind.BUNDLE,
         digest=made.digest,
         path=made.path,
@@ -95,22 +95,24 @@ def _bundle(given: argparse.Namespace) -> int:
     return 0
 
 
-def _failed(name: str, commit: str, started: str, error: build_steps.BuildFailed) -> Evidence:
-    rule = RuleResult(
-        "build.steps", "the build succeeds", Verdict.FAIL, "it failed", "no error", 1, str(error)
-    )
+def _document(name: str, kind: Kind, commit: str, started: str) -> Evidence:
     return Evidence(
         stage="build",
         environment="",
-        verdict=Verdict.FAIL,
-        summary=str(error),
+        verdict=Verdict.PASS,
+        summary="",
         started=started,
         service=name,
         inputs={"commit": commit},
-        rules=[rule],
-        facts={"kind": Kind.BUNDLE, "commit": commit},
-        log_tail=list(error.log),
+        facts={"kind": kind, "commit": commit},
     )
+
+
+def _fail(document: Evidence, identity: str, rule: str, error: BuildFailed) -> None:
+    """Write the evidence of a build that failed."""
+    document.verdict, document.summary, document.log_tail = Verdict.FAIL, str(error), list(error.log)
+    document.rules = [RuleResult(identity, rule, Verdict.FAIL, "it failed", "no error", 1, str(error))]
+    document.write(output.evidence_folder())
 
 
 def _image(given: argparse.Namespace) -> int:
@@ -120,23 +122,20 @@ def _image(given: argparse.Namespace) -> int:
     context = github.context()
     environ = dict(os.environ) | ({"IMAGE_REPOSITORY": given.repository} if given.repository else {})
     on_github = context.repository if context.active and not context.act else ""
-    repository = image_build.repository_of(described.image, environ, on_github)
+    if on_github and (label := naming.label(root, described.name)):
+        on_github += f"/{label}"
+    repository = image_build.repository_of(described.image, environ, on_github, described.name)
+    pushed = "" if described.image.over_ssh else repository
     platforms = [
         name.strip() for name in given.platforms.split(",") if name.strip()
     ] or described.image.platforms
     changed = _uncommitted(root, (*described.image.paths, described.image.dockerfile), commit)
-    document = Evidence(
-        stage="build",
-        environment="",
-        verdict=Verdict.PASS,
-        summary="",
-        started=started,
-        service=described.name,
-        inputs={"commit": commit, "repository": repository, "platforms": list(platforms)},
-        facts={"kind": Kind.IMAGE, "commit": commit, "repository": repository, "uncommitted": changed},
-    )
+    document = _document(described.name, Kind.IMAGE, commit, started)
+    document.inputs |= {"repository": pushed, "platforms": list(platforms)}
+    transport = SSH if described.image.over_ssh else ""
+    document.facts |= {"repository": pushed, "transport": transport, "uncommitted": changed}
     try:
-        with github.group("Build"), registry.logged_in(repository, environ) as docker:
+        with github.group("Build"), registry.logged_in(pushed, environ) as docker:
             made = image_build.build(
                 root,
                 commit,
@@ -147,16 +146,11 @@ def _image(given: argparse.Namespace) -> int:
                 docker=docker,
             )
     except BuildFailed as error:
-        document.verdict, document.summary, document.log_tail = Verdict.FAIL, str(error), list(error.log)
-        document.rules = [
-            RuleResult(
-                "build.image", "the image builds", Verdict.FAIL, "it failed", "no error", 1, str(error)
-            )
-        ]
-        document.write(output.evidence_folder())
+        _fail(document, "build.image", "the image builds", error)
         raise
     state = f"built for {', '.join(made.built)}" if made.built else "joined" if made.created else "unchanged"
-    document.summary = f"{made.image.digest[:19]}… {state}: {repository} of commit {commit[:7]}"
+    place = pushed or "in the artefact folder,"
+    document.summary = f"{made.image.digest[:19]}… {state}: {place} of commit {commit[:7]}"
     document.rules = _rules(made)
     document.facts |= _facts(made)
     document.write(output.evidence_folder())
@@ -167,7 +161,7 @@ def _image(given: argparse.Namespace) -> int:
         path=made.record,
         commit=commit,
         created=made.created,
-        repository=repository,
+        repository=pushed,
     )
     return 0
 

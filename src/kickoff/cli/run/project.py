@@ -7,12 +7,13 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kickoff import github, masking
+from kickoff import git, github, masking
 from kickoff.cli import output
+from kickoff.cli.verbs import PROJECT
 from kickoff.environment import findings
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.project import answers as answering
-from kickoff.project import detection, generation, record, rendering, validation
+from kickoff.project import generation, neighbours, record, rendering, validation
 from kickoff.project.answers import Answers
 from kickoff.project.generation import Generated
 from kickoff.project.merging import Change, Status
@@ -32,12 +33,14 @@ def init(arguments: argparse.Namespace) -> int:
     Raises:
         KickoffError: It cannot be described, or somebody has to say yes first (exit 2).
     """
-    root = generation.top(Path.cwd())
+    root = Path.cwd()
+    git.require_repository(root)
     flags = _flags(arguments)
     answers, before = generation.gather(root, flags)
     asks = not (arguments.yes or output.is_json()) and sys.stdin.isatty() and sys.stderr.isatty()
     if asks and before is None:
         answers = _ask(answers, flags)
+    neighbours.require_own_name(root, answers.name)
     made = generation.plan(root, answers, before, flags, force=arguments.force)
     replaced = [change for change in made.changes if change.overwrites and change.path != ".gitignore"]
     if replaced and not arguments.quiet:
@@ -45,7 +48,7 @@ def init(arguments: argparse.Namespace) -> int:
     if replaced and not (arguments.yes or arguments.force):
         _agree(replaced, asks=asks)
     made.write()
-    _tell(made, _after_init(made))
+    _tell(made, _after_init(made, arguments.project))
     return ExitCode.REJECTED if made.conflicts else ExitCode.PASS
 
 
@@ -55,7 +58,8 @@ def upgrade(arguments: argparse.Namespace) -> int:
     Raises:
         KickoffError: Nothing was generated here (exit 2).
     """
-    root = generation.top(Path.cwd())
+    root = Path.cwd()
+    git.require_repository(root)
     flags = {"actions": arguments.actions}
     answers, before = generation.gather(root, flags)
     if before is None:
@@ -72,7 +76,7 @@ def upgrade(arguments: argparse.Namespace) -> int:
     return ExitCode.REJECTED if made.conflicts or (arguments.check and made.differs) else ExitCode.PASS
 
 
-def validate(_arguments: argparse.Namespace) -> int:
+def validate(arguments: argparse.Namespace) -> int:
     """Check the description, the environments and the workflows; returns the exit code."""
     root, where = Path.cwd(), github.context()
     on_github = where.active and not where.act
@@ -83,9 +87,8 @@ def validate(_arguments: argparse.Namespace) -> int:
     lines = [_line(one) for one in found.findings if not on_github]
     lines += [f"hint: {_line(one)}" for one in found.hints]
     number = findings.count(len(found.findings), "problem")
-    output.result(
-        document, "\n".join([*lines, f"✗ {number}" if found.findings else "✓ ready: `kickoff deploy`"])
-    )
+    ready = f"✓ ready: `{shlex.join(['kickoff', *_project(arguments.project), 'deploy'])}`"
+    output.result(document, "\n".join([*lines, f"✗ {number}" if found.findings else ready]))
     return ExitCode.BAD_INPUT if found.findings else ExitCode.PASS
 
 
@@ -98,10 +101,7 @@ def _flags(arguments: argparse.Namespace) -> dict[str, Any]:
         name: getattr(arguments, name) for name in ("name", "health", "gate", "default_branch", "actions")
     }
     flags |= {"run": arguments.start, "docker": arguments.docker or None}
-    if arguments.environments:
-        branch = arguments.default_branch or detection.default_branch(Path.cwd())
-        flags["environments"] = answering.promotion(arguments.environments, branch)
-    return flags
+    return flags | {"environments": arguments.environments}
 
 
 def _ask(answers: Answers, flags: dict[str, Any]) -> Answers:
@@ -162,21 +162,28 @@ def _notes(made: Generated) -> list[str]:
     return notes
 
 
-def _after_init(made: Generated) -> list[str]:
+def _after_init(made: Generated, project: str) -> list[str]:
     if made.conflicts:
         return _notes(made)
     if not any(change.writes for change in made.changes):
-        return [*_notes(made), "next: kickoff deploy"]
+        return [*_notes(made), f"next: {shlex.join(['kickoff', *_project(project), 'deploy'])}"]
     paths = [change.path for change in made.changes if change.writes]
-    paths = sorted({path if "/" not in path else path.partition("/")[0] for path in paths})
-    named = shlex.join([*paths, str(record.FILE)])
-    return [*_notes(made), f"next: git add {named} && git commit -m 'Ship with Kickoff' && kickoff deploy"]
+    # Whole folders of the project; of what is above it, the file alone.
+    paths = sorted({path if path.startswith("../") else path.partition("/")[0] for path in paths})
+    add = shlex.join(["git", *(["-C", project] if project else []), "add", *paths, str(record.FILE)])
+    deploy = shlex.join(["kickoff", *_project(project), "deploy"])
+    return [*_notes(made), f"next: {add} && git commit -m 'Ship with Kickoff' && {deploy}"]
+
+
+def _project(project: str) -> list[str]:
+    """Return the option that names the project, for whoever did not type the command in its folder."""
+    return [PROJECT, project] if project else []
 
 
 def _after_upgrade(made: Generated, version: str, *, written: bool) -> list[str]:
     now, actions = made.record.version, made.answers.actions
     notes = _notes(made)
-    if now != version and not actions.endswith(f"@v{now}"):
+    if now != version and not actions.endswith(f"v{now}"):
         notes.append(
             f"The workflows name {actions}: `kickoff upgrade --actions OWNER/REPO@REF` moves the pin."
         )

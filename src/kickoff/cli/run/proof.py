@@ -5,7 +5,7 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
-from kickoff import environment, github, service
+from kickoff import environment, github, naming, service
 from kickoff.artifact import admission, promotion
 from kickoff.artifact.promotion import Decision
 from kickoff.cli import output
@@ -31,7 +31,8 @@ def find(arguments: argparse.Namespace) -> int:
     into = _demanding(arguments.env, described)
     limit = environment.setting(into.name, "PROMOTE_WAIT", root)
     on_github = where.active and not where.act
-    command = promotion.proving_command(commit, into.after, on_github=on_github)
+    label = naming.label(root, described.name)
+    command = promotion.proving_command(commit, into.after, on_github=on_github, label=label)
     try:
         decision = promotion.look_up(
             admission.ledgers(root, described, into.name, commit),

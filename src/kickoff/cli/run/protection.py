@@ -12,6 +12,7 @@ from kickoff.environment.github.protection import Call, Protection
 from kickoff.environment.loader import available
 from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.project import neighbours
 
 _OPEN, _APPROVED = "development", "production"
 """Class of the environments that are left open, and of those that somebody has to approve."""
@@ -43,7 +44,11 @@ def run(arguments: argparse.Namespace) -> int:
     for declared, kind in classes.items():
         name, approved = declared.name, kind == _APPROVED
         wanted = protection.default(
-            declared, branch, reviewers if approved else (), arguments.wait_minutes if approved else 0
+            declared,
+            branch,
+            reviewers if approved else (),
+            arguments.wait_minutes if approved else 0,
+            neighbours.environments(Path.cwd(), name),
         )
         path = f"repos/{repository['full_name']}/environments/{name}"
         calls = protection.plan(path, protection.read(path), wanted)

@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from kickoff import environments, evidence, github, service
+from kickoff import environments, evidence, github, naming, service
 from kickoff.artifact import artifact_type, ledger, proof
 from kickoff.artifact.github_ledger import artifact_name
 from kickoff.cli import output
@@ -20,11 +20,13 @@ def run(arguments: argparse.Namespace) -> int:
     folder = output.evidence_folder()
     proofs, lines = [], []
     documents = evidence.read(folder)
-    described = service.load(Path.cwd())
+    root = Path.cwd()
+    described = service.load(root)
     demanded = environments.proving(described.environments)
     for environment in _names(arguments.deployments):
         statement = proof.state(
             documents,
+            service=described.name,
             environment=environment,
             digest=arguments.digest,
             commit=arguments.commit,
@@ -34,8 +36,9 @@ def run(arguments: argparse.Namespace) -> int:
         path = folder / f"proof.{environment}.json"
         evidence.write_atomic(path, json.dumps(statement, indent=1) + "\n")
         if environment in demanded:
-            github.set_output("proof", path)
-            github.set_output("proof-name", artifact_name(environment, arguments.commit))
+            label = naming.label(root, described.name)
+            github.set_output("proof", path.absolute())  # steps that take it stand in the repository's top
+            github.set_output("proof-name", artifact_name(environment, arguments.commit, label))
             # On a machine that lasts the proof is found there; a runner of GitHub's is gone in a moment.
             if not github.context().hosted:
                 ledger.kept(described.name, environment).keep(statement)

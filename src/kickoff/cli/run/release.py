@@ -5,17 +5,20 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import asdict
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kickoff import github
+from kickoff import git, github, logs
 from kickoff.cli import output
+from kickoff.cli.run import look, past
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, now
-from kickoff.release.folder import describe
+from kickoff.process_group import handling
 from kickoff.release.session import Session, open_recorded, open_session
+from kickoff.report import terminal
+from kickoff.report.messages import duration, line
+from kickoff.report.outcome import seconds
+from kickoff.report.verdicts import STOPPED, RunVerdict
 
 if TYPE_CHECKING:
     from kickoff.release.engine import Engine
@@ -36,11 +39,9 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         KickoffError: It was refused, or could not be carried out.
     """
-    before = signal.signal(signal.SIGTERM, _interrupt)
-    try:
+    # A request to end is noticed like Ctrl-C: what was begun is journalled as interrupted.
+    with handling(signal.default_int_handler, (signal.SIGTERM,)):
         return _run(arguments)
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _run(arguments: argparse.Namespace) -> int:
@@ -53,15 +54,10 @@ def _run(arguments: argparse.Namespace) -> int:
         return _READS[command](session, arguments)
     from kickoff.release.engine import Engine
 
-    engine = Engine(session, root)
+    engine = Engine(session, root, output.say)
     if command in _CHANGES:
         return _CHANGES[command](engine, arguments)
     return _act(engine, arguments)
-
-
-def _interrupt(_number: int, _frame: object) -> None:
-    """Let a request to end be noticed like Ctrl-C: what was begun is journalled as interrupted."""
-    raise KeyboardInterrupt
 
 
 def _act(engine: "Engine", arguments: argparse.Namespace) -> int:
@@ -93,7 +89,9 @@ def _act(engine: "Engine", arguments: argparse.Namespace) -> int:
 
 def _refused(engine: "Engine", command: str, started: str, error: KickoffError) -> None:
     with suppress(KickoffError):  # a state that cannot be read is what `error` is about
-        engine.refusal(command, started, error).write(output.evidence_folder())
+        evidence = engine.refusal(command, started, error)
+        evidence.write(output.evidence_folder())
+        output.say(f"  serving   {_serving(evidence.facts['serving'])} at {evidence.facts['address']}")
 
 
 def _command(engine: "Engine", arguments: argparse.Namespace) -> Evidence | None:  # noqa: PLR0911 - one a verb
@@ -174,18 +172,53 @@ def _conclude(command: str, evidence: Evidence) -> int:
     for name in _OUTPUTS:
         github.set_output(name, outcome[name])
     passed = evidence.verdict.exit_code is ExitCode.PASS
-    tell = output.say if passed else _tell
-    tell(f"{'✓' if passed else '✗'} {evidence.summary}")
-    for line in evidence.log_tail:
-        tell(f"    {line}")
-    if outcome["hint"]:
-        tell(f"  fix       {outcome['hint']}")
-    tell(f"  serving   {_serving(facts['serving'])} at {facts['address']}")
-    tell(f"  evidence  {path}")
+    if not (passed and output.is_quiet()):
+        sys.stderr.write(f"{terminal.fitted(_closing(command, evidence, code, path), sys.stderr)}\n")
     output.result(outcome)
     if not passed:
         github.annotate("error", evidence.summary)
     return code
+
+
+_DONE = {
+    "abort": "ABORTED",
+    "promote": "PROMOTED",
+    "resume": "RESUMED",
+    "rollback": "ROLLED BACK",
+    "stage": "STAGED",
+    "start": "STARTED",
+    "watch": "WATCHED",
+}
+
+
+def _closing(command: str, evidence: Evidence, code: int, path: Path) -> dict[str, Any]:
+    """Return what the closing block of a verb says, in the form of a run's outcome."""
+    facts, name = evidence.facts, evidence.environment
+    serving = facts["serving"]
+    subject = f"{evidence.service} {evidence.release} in {name}".replace("  ", " ")
+    verdict = STOPPED.get(ExitCode(code), RunVerdict.RELEASED)
+    word = f"✓ {_DONE[command]}" if code == ExitCode.PASS else f"{verdict.icon} {verdict.word}"
+    if facts.get("outcome") in ("unchanged", "unwatched"):
+        word = "✓ UNCHANGED"
+    elif command == "rollback" and code == ExitCode.PASS:
+        word, subject = "↶ ROLLED BACK", f"{name} {facts.get('previous') or 'nothing'} → {evidence.release}"
+    passed = evidence.verdict.exit_code is ExitCode.PASS
+    return {
+        "headline": f"{word}  {subject}   {duration(seconds([evidence]))}",
+        "verdict": verdict.value,
+        "exit_code": code,
+        "why": line(facts.get("reason")) if passed else evidence.summary,
+        "verified": evidence.summary if passed else "",
+        "fix": str(facts.get("hint") or ""),
+        "serving": _serving(serving),
+        "serving_release": serving["release"],
+        "serving_asked": serving["answers"] == "yes",
+        "address": facts["address"],
+        "log_tail": logs.excerpt(evidence.log_tail, terminal.LOG_LINES - 1).text(),
+        "log_of": evidence.stage,
+        "log_in": "the evidence",
+        "evidence": str(path),
+    }
 
 
 _OUTPUTS = ("attempt", "release", "changed", "candidate_url", "live_release", "url")
@@ -221,19 +254,10 @@ def _plan(engine: "Engine", arguments: argparse.Namespace) -> int:
     preview = engine.preview(digest, folder, commit)
     lines = [f"{service.name} in {engine.session.environment.name}, nothing is changed yet:"]
     lines += [f"  {line}" for line in preview.lines()]
+    below = git.below_top(root)
+    if below and not preview.changes:
+        lines.append(f"  nothing changed in {below} since the live release")
     output.result(preview.to_document(), "\n".join(lines))
-    return ExitCode.PASS
-
-
-def _metrics(session: Session, arguments: argparse.Namespace) -> int:
-    from kickoff.release import delivery
-
-    entries = session.store.history.entries()
-    figures = delivery.measure(entries, datetime.now(UTC), arguments.days)
-    if arguments.format == "prometheus" and not arguments.json:
-        print(delivery.to_prometheus(figures, session.service.name, session.environment.name), end="")
-    else:
-        output.result(asdict(figures), "\n".join(delivery.to_lines(figures)))
     return ExitCode.PASS
 
 
@@ -244,96 +268,6 @@ def _serving(serving: dict[str, str]) -> str:
         return "nothing: no release is live,"
     who = f"{release} ({serving['colour']})"
     return who if answers == "yes" else f"not {who}, which is recorded as live: {answers},"
-
-
-def _logs(session: Session, arguments: argparse.Namespace) -> int:
-    """Show the last lines of a process's log, or of a refused release's that was kept.
-
-    Raises:
-        KickoffError: There is no such process or log, or the number of lines is not above 0 (exit 2).
-    """
-    from kickoff.release.rollback_targets import check_id
-
-    if arguments.lines < 1:
-        raise KickoffError(f"not a number of lines: {arguments.lines}", hint="ask for 1 line or more")
-    process = arguments.process or _live(session)
-    kept = session.store.kept_log(check_id(process)) if "-" in process else None
-    lines = kept[-arguments.lines :] if kept is not None else session.logs(process, arguments.lines)
-    output.result({"process": process, "lines": list(lines)}, "\n".join(lines))
-    return ExitCode.PASS
-
-
-def _status(session: Session, _arguments: argparse.Namespace) -> int:
-    state, lease, attempt = session.store.state(), session.store.lease(), session.store.open_attempt()
-    problem, idle = session.not_serving(), session.idle_workers(state.live)
-    with session.target.reach("live") as endpoint:
-        address = endpoint.url
-    document: dict[str, Any] = {
-        "service": session.service.name,
-        "environment": session.environment.name,
-        "address": address,
-        "serves": not problem,
-        "problem": problem,
-        "live": _slot(session, "live"),
-        "warm": _slot(session, "warm"),
-        "workers": {name: name not in idle for name in session.workers(state.live)},
-        "weights": {str(colour): weight for colour, weight in session.proxy.weights().items()},
-        "lock": lease.owner.who if lease.owner else "",
-        "attempt": attempt.id if attempt else "",
-    }
-    lines = [f"{document['service']} in {document['environment']}: {address}"]
-    for role in ("live", "warm"):
-        slot = document[role]
-        text = f"{slot['release']} ({slot['colour']}, {slot['process']})" if slot else "nothing"
-        lines.append(f"  {role:<9} {text}")
-        lines += [f"    {name:<13} {value}" for name, value in (slot.get("facts") or {}).items()]
-    weights = ", ".join(f"{c} {w}%" for c, w in document["weights"].items()) or "no public traffic"
-    lines.append(f"  route     {weights}")
-    holder = f"{document['lock']} (attempt {lease.attempt})" if lease.held else "free"
-    lines.append(f"  lock      {holder}")
-    lines.append(f"  serving   {f'NOT SERVING: {problem}' if problem else 'yes, asked just now'}")
-    if document["workers"]:
-        up = [f"{name} {'runs' if runs else 'IS DOWN'}" for name, runs in document["workers"].items()]
-        lines.append(f"  workers   {', '.join(up)}")
-    if (problem or idle) and state.live:
-        lines.append(f"  next      kickoff start --env {document['environment']}")
-    output.result(document, "\n".join(lines))
-    return ExitCode.UNREACHABLE if problem or idle else ExitCode.PASS
-
-
-def _slot(session: Session, role: str) -> dict[str, Any]:
-    state = session.store.state()
-    colour = state.live if role == "live" else state.warm
-    if colour is None:
-        return {}
-    release = state.release_of(colour)
-    facts = describe(session.store.release_folder(release)).get("facts", {})
-    process = session.target.state(colour)
-    return {"release": release, "colour": str(colour), "process": process.detail, "facts": facts}
-
-
-def _history(session: Session, arguments: argparse.Namespace) -> int:
-    if arguments.verify:
-        count = session.store.history.verify()
-        output.result({"entries": count, "intact": True}, f"{count} entries, chain intact")
-        return ExitCode.PASS
-    lines, documents = [], []
-    for entry in session.store.history.entries():
-        why, unproven = entry.data.get("reason", ""), entry.data.get("unproven_reason", "")
-        more = (f"  {why}" if why else "") + (f"  unproven: {unproven}" if unproven else "")
-        lines.append(f"{entry.at}  {entry.action:<13} {entry.outcome:<8} {entry.release}{more}")
-        documents.append(
-            {
-                "at": entry.at,
-                "action": entry.action,
-                "outcome": entry.outcome,
-                "release": entry.release,
-                "reason": why,
-                "unproven_reason": unproven,
-            }
-        )
-    output.result({"entries": documents}, "\n".join(lines))
-    return ExitCode.PASS
 
 
 def _stop(engine: "Engine", arguments: argparse.Namespace) -> int:
@@ -357,30 +291,22 @@ def _unlock(engine: "Engine", arguments: argparse.Namespace) -> int:
     return ExitCode.PASS
 
 
-def _live(session: Session) -> str:
-    live = session.store.state().live
-    if live is None:
-        raise KickoffError(f"nothing is live in {session.environment.name}", code=ExitCode.UNREACHABLE)
-    return str(live)
-
-
 def _narrate(record: dict[str, Any]) -> None:
     if record["event"] == "intent":
-        detail = " ".join(f"{key}={value}" for key, value in record.items() if key in _STEPS)
+        detail = ", ".join(output.said(key, value) for key, value in record.items() if key in _STEPS)
         output.say(f"  {record['step']:<8} {detail}".rstrip())
+    elif record["event"] == "sent":
+        output.say(f"  {'sent':<8} {record['sent']}")
     else:
         output.detail(f"  {record['event']:<8} {record.get('step', '')}".rstrip())
 
 
-def _tell(text: str) -> None:
-    sys.stderr.write(f"{text}\n")
-
-
 _READS: dict[str, Callable[[Session, argparse.Namespace], int]] = {
-    "history": _history,
-    "logs": _logs,
-    "metrics": _metrics,
-    "status": _status,
+    "history": past.history,
+    "logs": look.logs,
+    "metrics": look.metrics,
+    "show": past.show,
+    "status": look.status,
 }
 _CHANGES: dict[str, "Callable[[Engine, argparse.Namespace], int]"] = {
     "plan": _plan,

@@ -37,6 +37,8 @@ def run(arguments: argparse.Namespace) -> int:
         output.result(document)
         return 0
     changes = stack.open_stack(name, root).apply(arguments.recreate, output.say)
-    text = f"{len(changes)} services changed" if changes else "nothing changed"
+    text = (
+        f"{len(changes)} service{'s' if len(changes) > 1 else ''} changed" if changes else "nothing changed"
+    )
     output.result({**document, "changes": [str(change) for change in changes]}, text)
     return 0

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 from dataclasses import asdict
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from kickoff.cli import output
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence
 from kickoff.performance import scenarios, trend
-from kickoff.report import trend_page
+from kickoff.report import language, trend_page
 
 _STAGE = "perf-baseline"
 
@@ -22,11 +23,13 @@ def run(arguments: argparse.Namespace) -> int:
     chosen = [entry for entry in documents if not arguments.env or entry.environment == arguments.env]
     root = Path.cwd()
     service = services.load(root)
-    settings = scenarios.load(root / service.scenarios, arguments.env, service.scenarios).comparison
+    file = root / service.scenarios if service.scenarios else None
+    settings = scenarios.load(file, arguments.env, service.scenarios).comparison
     found = trend.trends(chosen, {"p50": settings.p50.margin, "p95": settings.p95.margin})
     arguments.output.mkdir(parents=True, exist_ok=True)
     page = arguments.output / "trend.html"
-    evidence.write_atomic(page, trend_page.render(found))
+    with language.using(language.chosen(os.environ)):
+        evidence.write_atomic(page, trend_page.render(found))
     text = json.dumps([asdict(entry) for entry in found], indent=1, ensure_ascii=False) + "\n"
     evidence.write_atomic(arguments.output / "trend.json", text)
     verdict = trend_page.verdict(found)

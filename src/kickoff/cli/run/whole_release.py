@@ -7,12 +7,14 @@ hands on what a step of the workflow would: its exit code and its step outputs.
 import argparse
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+import time
+from collections.abc import Mapping
+from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import FrameType
 
@@ -20,11 +22,18 @@ from kickoff import bootstrap, github
 from kickoff import service as services
 from kickoff.artifact import source
 from kickoff.cli import output
-from kickoff.errors import ExitCode
+from kickoff.cli.run import refused
+from kickoff.errors import ExitCode, KickoffError
+from kickoff.evidence import now
+from kickoff.paths import user
 from kickoff.pipeline.inputs import Folders
+from kickoff.plan import Plan, record_results
+from kickoff.process_group import handling
+from kickoff.project import neighbours
+from kickoff.report import language
+from kickoff.report.terminal import closing_block
 from kickoff.service import Service
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _OUTPUTS = {
     "attempt": "stage",
     "changed": "stage",
@@ -52,15 +61,16 @@ class Chain:
     Attributes:
         codes: Exit code by step, in the order they ran.
         outputs: Step outputs by step.
-        interrupted: Whether somebody asked to stop.
+        interrupted: Who asked to stop, when and during what; empty while nobody has.
     """
 
     def __init__(self, environ: Mapping[str, str]) -> None:
         self.codes: dict[str, int] = {}
         self.outputs: dict[str, dict[str, str]] = {}
-        self.interrupted = False
+        self.interrupted: dict[str, str] = {}
         self._environ = environ
         self._running: subprocess.Popen[bytes] | None = None
+        self._step = ""
 
     def demand(self, step: str, *words: str) -> dict[str, str]:
         """Run a verb and return its outputs.
@@ -74,7 +84,8 @@ class Chain:
 
     def call(self, step: str, *words: str) -> int:
         """Run a verb, whatever went before; return its exit code."""
-        output.say(f"\n▶ kickoff {' '.join(word for word in words if not word.endswith('='))}")
+        self._step = step
+        output.say(f"\n▶ kickoff {shlex.join(word for word in words if not word.endswith('='))}")
         sys.stdout.flush()
         with tempfile.TemporaryDirectory(prefix="kickoff-step-") as folder:
             written = Path(folder) / "outputs"
@@ -87,7 +98,7 @@ class Chain:
                 start_new_session=True,
             )
             code = self._running.wait()
-            self._running = None
+            self._running, self._step = None, ""
             self.outputs[step] = github.outputs(written)
         self.codes[step] = code if code >= 0 else ExitCode.INCONCLUSIVE  # a signal is no verdict
         return self.codes[step]
@@ -96,19 +107,21 @@ class Chain:
         """Return whether a step ran and passed."""
         return self.codes.get(step) == ExitCode.PASS
 
-    @contextmanager
-    def stoppable(self) -> Iterator[None]:
+    def results(self) -> dict[str, dict[str, str]]:
+        """Return how each step ended, as a workflow says it of its jobs."""
+        cut = self.interrupted.get("during")
+        return {
+            step: {"result": "success" if not code else "cancelled" if step == cut else "failure"}
+            for step, code in self.codes.items()
+        }
+
+    def stoppable(self) -> AbstractContextManager[None]:
         """Pass the first wish to stop on to the verb that runs; what follows it is the way back."""
-        before = {number: signal.signal(number, self._stop) for number in _SIGNALS}
-        try:
-            yield
-        finally:
-            for number, handler in before.items():
-                signal.signal(number, handler)
+        return handling(self._stop)
 
     def _stop(self, _number: int, _frame: FrameType | None) -> None:
         running = None if self.interrupted else self._running
-        self.interrupted = True
+        self.interrupted = self.interrupted or {"by": user(), "at": now(), "during": self._step}
         if running is not None:
             with suppress(ProcessLookupError):
                 os.killpg(running.pid, signal.SIGTERM)
@@ -123,10 +136,16 @@ def _stdout(step: str) -> int | None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Release a commit to one environment, or leave that environment as it was; return the exit code."""
-    root = Path.cwd()
-    service, commit = services.load(root), source.resolve(root, arguments.commit or "HEAD")
+    root, began = Path.cwd(), time.time()
+    try:
+        service, commit = services.load(root), source.resolve(root, arguments.commit or "HEAD")
+        neighbours.require_own_name(root, service.name)
+    except KickoffError as error:
+        return _refused(arguments, root, error, began)
     folders = Folders.create(root)
     environ = _environment(folders, os.environ)
+    intent = Plan((arguments.env,), "", "", commit, f"a person asked for {arguments.env}")
+    intent.write(Path(environ["KICKOFF_EVIDENCE_DIR"]), service.name)
     evidence, report = environ["KICKOFF_EVIDENCE_DIR"], environ["KICKOFF_REPORT_DIR"]
     chain = Chain(environ)
     with chain.stoppable():
@@ -135,21 +154,43 @@ def run(arguments: argparse.Namespace) -> int:
         except Stopped:
             _back(chain, arguments.env)
         written = (f"--output={report}", f"--summary={arguments.summary}")
+        record_results(Path(evidence), chain.results(), chain.interrupted)
         chain.call("report", "report", f"--evidence={evidence}", *written)
-    code = exit_code(chain.codes, interrupted=chain.interrupted)
+    outcome = Path(report) / "outcome.json"
+    document = json.loads(outcome.read_text(encoding="utf-8")) if outcome.is_file() else {}
+    code = chain.codes["report"]
+    if document.get("exit_code") != code:  # the report itself failed, and what is there is of another run
+        code = exit_code(chain.codes, interrupted=bool(chain.interrupted))
     for name, step in _OUTPUTS.items():
         github.set_output(name, chain.outputs.get(step, {}).get(name, ""))
     github.set_output("evidence-directory", evidence)
     github.set_output("report", chain.outputs["report"].get("path", ""))
     github.set_output("verdict", {0: "pass", 3: "inconclusive"}.get(code, "fail"))
-    outcome = Path(report) / "outcome.json"
-    document = json.loads(outcome.read_text(encoding="utf-8")) if outcome.is_file() else {}
     output.result({**document, "run": str(folders.run)})
     return code
 
 
+def _refused(arguments: argparse.Namespace, root: Path, error: KickoffError, began: float) -> int:
+    """End a run that was refused before it began as every other ends; return its exit code.
+
+    Raises:
+        KickoffError: There is no project whose run it could have been.
+    """
+    folders, (outcome, shown, text) = refused.conclude(root, [arguments.env], error, began, refused.places())
+    if arguments.summary:
+        with Path(arguments.summary).open("a", encoding="utf-8") as stream:
+            stream.write(text)
+    github.set_output("report", outcome.report)
+    github.set_output("verdict", "fail")
+    github.annotate("error", f"{outcome.title} {outcome.subject}: {outcome.why}")
+    with language.using(language.chosen(os.environ)):
+        block = closing_block(shown)
+    output.result({**outcome.to_document(), "run": str(folders.run)}, block)
+    return outcome.exit_code
+
+
 def exit_code(codes: Mapping[str, int], *, interrupted: bool) -> int:
-    """Return the exit code of the whole; nothing that went wrong anywhere is ever a pass.
+    """Return the exit code of a run without an outcome; nothing that went wrong anywhere is ever a pass.
 
     Args:
         codes: Exit code by step, in order; ``report`` judges all of them.
@@ -222,7 +263,7 @@ def _back(chain: Chain, environment: str) -> None:
             chain.call("rollback", "rollback", env, f"--failed={promoted['release']}", why)
     elif staged.get("attempt"):
         if staged.get("changed") != "false":
-            why = "--reason=the release ended before it was promoted"
+            why = f"--reason={'the run was interrupted' if chain.interrupted else ''}"
             chain.call("abort", "abort", env, f"--attempt={staged['attempt']}", why)
     elif "stage" in chain.codes:  # it died before it could say which attempt it began
         chain.call("resume", "resume", env)

@@ -1,21 +1,26 @@
 """Decide what this event deploys; the plan is part of the evidence."""
 
 import argparse
-import json
 from pathlib import Path
 
-from kickoff import environments, github, plan, service
+from kickoff import environments, git, github, plan, service
 from kickoff.artifact import source
 from kickoff.cli import output
 from kickoff.environment import schema
+from kickoff.environments import BRANCH
 from kickoff.errors import KickoffError
-from kickoff.evidence import write_atomic
+from kickoff.paths import state_root
+from kickoff.plan import Plan
+from kickoff.project import neighbours
+from kickoff.release.session import open_recorded
+from kickoff.service import Service
 
 
 def plan_event(arguments: argparse.Namespace) -> int:
     """Write ``plan.json`` and the step outputs."""
     root, evidence = Path.cwd(), output.evidence_folder()
     context, described = github.context(), service.load(root)
+    neighbours.require_own_name(root, described.name)
     environments.require_files(described.environments, root, schema.FOLDER)
     inputs = dict(context.inputs) | dict(_pair(text) for text in arguments.input)
     revision = plan.wanted_revision(inputs) or context.sha or "HEAD"
@@ -27,9 +32,9 @@ def plan_event(arguments: argparse.Namespace) -> int:
         default_branch=context.default_branch,
         commit=source.resolve(root, revision),
     )
-    document = decision.to_document(described.name, {})
-    evidence.mkdir(parents=True, exist_ok=True)
-    write_atomic(evidence / plan.FILE, json.dumps(document, indent=1) + "\n")
+    nothing_new = _nothing_new(root, described, decision, context.before)
+    decision = plan.without(decision, nothing_new) if nothing_new else decision
+    document = decision.write(evidence, described.name)
     github.set_output("deployments", list(decision.deployments))
     github.set_output("commit", decision.commit)
     github.set_output("needs-proof", bool(decision.after))
@@ -38,6 +43,37 @@ def plan_event(arguments: argparse.Namespace) -> int:
     where = ", ".join(decision.deployments) or "nowhere"
     output.result(document, f"{decision.commit[:7]} → {where}: {decision.reason}")
     return 0
+
+
+def _nothing_new(root: Path, described: Service, decision: Plan, before: str) -> str:
+    """Return why a push to a branch brings nothing to a project in a folder; empty when it may.
+
+    It is compared with the live release, where that is on this machine, and with what the branch was at
+    before: a push of others' work must not bring back what somebody has rolled back.
+    """
+    below = git.below_top(root)
+    if not below or not decision.deployments or not decision.ref.startswith(BRANCH):
+        return ""
+    if decision.event != "push":  # a person asked
+        return ""
+    live = _live(root, described.name, decision.deployments[0])
+    if live and decision.commit.startswith(live.partition("-")[0]):
+        return f"nothing changed in {below} since the live release {live}"
+    known = git.run(root, "rev-parse", "--verify", "--quiet", f"{before}^{{commit}}", check=False)
+    if not before or known.returncode or not source.holds(root, before, ""):
+        return ""
+    same = source.resolve(root, before) == decision.commit
+    return f"nothing changed in {below} since {before[:7]}, where the branch was before" if same else ""
+
+
+def _live(root: Path, service: str, environment: str) -> str:
+    """Return the live release of an environment whose state is on this machine; empty for any other."""
+    folder = state_root(service, environment)
+    values = (root / schema.FOLDER / f"{environment}.env").read_bytes()
+    if b"DEPLOY_HOST" in values or not folder.is_dir():
+        return ""
+    state = open_recorded(environment, root).store.state()
+    return state.release_of(state.live)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -1,0 +1,1 @@
+"""The demo: releases of a small service, good and bad, in a temporary folder, while people use it."""
