@@ -1,5 +1,6 @@
 """What every test starts from."""
 
+import argparse
 import os
 import signal
 import sys
@@ -7,6 +8,7 @@ import sys
 import pytest
 
 from kickoff import masking
+from kickoff.cli import output
 
 _E2E_SECONDS = 1800
 
@@ -32,3 +34,9 @@ def no_secrets_of_other_tests(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let each test begin with nothing to hide, and without the traceback of commands."""
     monkeypatch.setattr(masking, "_known", masking.Masker())
     monkeypatch.setattr(sys, "excepthook", sys.excepthook)
+
+
+@pytest.fixture(autouse=True)
+def no_options_of_other_tests() -> None:
+    """Let each test begin with what is printed without ``--json``, ``--quiet`` and ``--verbose``."""
+    output.configure(argparse.Namespace())

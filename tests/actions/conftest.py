@@ -20,6 +20,7 @@ from kickoff.artifact import bundle
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.environment import schema, secret_source
 from kickoff.project import workflows
+from tests.repository import Repository
 
 ROOT = Path(__file__).resolve().parents[2]
 ACT = shutil.which("act", path=f"{sys.prefix}/bin{os.pathsep}{os.environ.get('PATH', '')}")
@@ -107,11 +108,11 @@ def read_log(output: str) -> tuple[dict[str, str], str]:
     return jobs, "\n".join(messages)
 
 
-class Project:
+class Project(Repository):
     """A git repository with the pipeline in it."""
 
     def __init__(self, folder: Path) -> None:
-        self.root = folder / "project"
+        super().__init__(folder / "project")
         self.evidence = folder / "evidence"
         self.artifacts = folder / "artifacts"
         self.record = folder / "record.jsonl"
@@ -121,15 +122,9 @@ class Project:
         # Where the proofs are when nothing else is said: below the home that act gets.
         self._proofs = folder / "home" / ".local" / "state" / "kickoff" / SERVICE["name"] / "proofs"
         self.proofs = self.proofs_of("staging")
-        self.root.mkdir()
         self.write("app/main.py", "print('demo')\n")
         self.write("kickoff.yml", yaml.safe_dump(SERVICE))
         self.write(".gitignore", "__pycache__/\n.kickoff/\n")
-
-    def write(self, name: str, text: str) -> None:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
 
     def add_pipeline(self) -> None:
         """Copy the real actions and package; put a recorder before the verbs of later stages."""
@@ -192,18 +187,6 @@ class Project:
     def restore(self, verb: str) -> None:
         """Let a verb do what it does, where it would be recorded."""
         self.write("src/kickoff/unrecorded", verb)
-
-    def commit(self) -> str:
-        """Commit everything and return the commit's id."""
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message=A commit")
-        return self.git("rev-parse", "HEAD").strip()
-
-    def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=Test", "-c", "user.email=test@example.org"]
-        command = ["git", *identity, *arguments]
-        return subprocess.run(command, cwd=self.root, check=True, capture_output=True, text=True).stdout
 
     def use(self, action: str, inputs: Mapping[str, str], env: Mapping[str, str] | None = None) -> None:
         """Write a workflow that calls one action with these inputs and shows its outputs."""

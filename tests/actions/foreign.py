@@ -1,9 +1,9 @@
 """A repository of somebody else: a tiny service, its description and its environments, and nothing of ours."""
 
-import subprocess
 from pathlib import Path
 
 from kickoff.release.targets.ports import free_port
+from tests.repository import Repository
 
 SERVER = '''"""A service of the standard library alone."""
 import json, os, signal, sys, threading
@@ -60,7 +60,7 @@ class Visitor(FastHttpUser):
 '''
 
 
-class Repository:
+class Foreign(Repository):
     """A git repository outside this one.
 
     Args:
@@ -68,8 +68,8 @@ class Repository:
     """
 
     def __init__(self, folder: Path) -> None:
-        self.root, self.state = folder / "foreign", folder / "state"
-        self.root.mkdir()
+        super().__init__(folder / "foreign")
+        self.state = folder / "state"
         self.ports = {name: free_port() for name in ("staging", "production")}
         self.write("kickoff.yml", SERVICE)
         for name, port in self.ports.items():
@@ -81,20 +81,3 @@ class Repository:
     def serve(self, text: str = "world", *, works: bool = True) -> None:
         """Write the service, so that it says this, or fails on everything but its health."""
         self.write("server.py", SERVER.format(text=text, works=works))
-
-    def write(self, name: str, text: str) -> None:
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-    def commit(self) -> str:
-        """Commit everything; return the commit."""
-        self.git("init", "--quiet", "--initial-branch=main")
-        self.git("add", "--all")
-        self.git("commit", "--quiet", "--allow-empty", "--message=A commit")
-        return self.git("rev-parse", "HEAD").strip()
-
-    def git(self, *arguments: str) -> str:
-        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.invalid"]
-        command = ["git", *identity, *arguments]
-        return subprocess.run(command, cwd=self.root, check=True, capture_output=True, text=True).stdout

@@ -22,6 +22,7 @@ JOBS = (
     "post-deployment",
     "deployment-summary",
 )
+OURS = {one.name: {"after": one.after} if one.after else {} for one in service.load(ROOT).environments}
 RELEASED = [
     "env validate",
     "stage",
@@ -316,16 +317,15 @@ def test_event_table(row: Row, project: Project) -> None:
     assert not list(project.root.rglob("pwned"))
 
 
-def test_the_environments_of_this_repository_are_reached_by_a_dispatch(project: Project) -> None:
-    names = {one.name: {"after": one.after} if one.after else {} for one in service.load(ROOT).environments}
-    project.declare(names)
+@pytest.mark.parametrize("name", OURS)
+def test_an_environment_of_this_repository_is_reached_by_a_dispatch(project: Project, name: str) -> None:
+    project.declare(OURS)
     project.commit()
     project.prove(project.digest())
-    for name in names:
-        payload = {"ref": "refs/heads/main", "inputs": {"environment": name}}
-        run = project.act("cd.yml", "workflow_dispatch", payload)
-        assert run.status == 0, run.log[-3000:]
-        assert [job for job in run.jobs if job.startswith("deploy-")] == [f"deploy-{name}"]
+    payload = {"ref": "refs/heads/main", "inputs": {"environment": name}}
+    run = project.act("cd.yml", "workflow_dispatch", payload)
+    assert run.status == 0, run.log[-3000:]
+    assert [job for job in run.jobs if job.startswith("deploy-")] == [f"deploy-{name}"]
 
 
 def test_what_each_environment_proves_lets_the_next_one_go_on(project: Project) -> None:

@@ -1,6 +1,6 @@
 """The README snippets of every action, executed as a team would: in a repository of its own, by act.
 
-Nothing of this checkout is in that repository; its workflows say ``owner/kickoff/actions/NAME@v1``.
+Nothing of this checkout is in that repository; its workflows say ``owner/kickoff/actions/NAME@kickoff-v0``.
 """
 
 import json
@@ -18,7 +18,7 @@ import yaml
 
 from kickoff.pipeline import installed_actions
 from tests.actions.conftest import CHECKOUT, ROOT, act_command, read_log
-from tests.actions.foreign import LOCUSTFILE, Repository
+from tests.actions.foreign import LOCUSTFILE, Foreign
 
 pytestmark = pytest.mark.e2e
 SNIPPETS = re.compile(r"```yaml\n(.*?)```", re.DOTALL)
@@ -40,7 +40,7 @@ class Ended:
     outcome: dict[str, Any]
 
 
-class Team(Repository):
+class Team(Foreign):
     """A foreign repository whose workflows act runs."""
 
     def __init__(self, folder: Path) -> None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from kickoff.release.targets.ports import free_port
+from tests.repository import Repository
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 KICKOFF = (sys.executable, str(REPOSITORY / "src" / "kickoff"))
@@ -34,53 +35,39 @@ ThreadingHTTPServer((os.environ["HOST"], int(os.environ["PORT"])), Handler).serv
 """
 
 
-class Foreign:
+class Foreign(Repository):
     """The repository, with a state folder and a port of its own.
 
     Args:
         folder: Temporary folder that holds it.
         branch: Its default branch.
         kickoff: How the command is started.
+
+    Attributes:
+        variables: Further variables of the environment that commands run in.
     """
 
     def __init__(self, folder: Path, *, branch: str = "main", kickoff: tuple[str, ...] = KICKOFF) -> None:
-        self.root, self.port, self._kickoff = folder / "things", free_port(), kickoff
+        super().__init__(folder / "things", branch)
+        self.port, self._kickoff = free_port(), kickoff
         self._state = folder / "state"
-        self.root.mkdir()
-        self.git("init", "--quiet", f"--initial-branch={branch}")
+        self.variables: dict[str, str] = {}
         self.write("server.py", SERVICE.replace("TEXT", "one"))
 
     @property
     def environ(self) -> dict[str, str]:
         """The environment commands run in: nothing of the machine's but what starts programs."""
         kept = {key: os.environ[key] for key in ("PATH", "HOME", "LANG", "TMPDIR") if key in os.environ}
-        return kept | {"KICKOFF_STATE_ROOT": str(self._state), "KICKOFF_PORT": str(self.port)}
+        own = {"KICKOFF_STATE_ROOT": str(self._state), "KICKOFF_PORT": str(self.port)}
+        return kept | own | self.variables
 
     @property
     def address(self) -> str:
         """The public address."""
         return f"http://127.0.0.1:{self.port}"
 
-    def write(self, name: str, text: str) -> None:
-        """Write a file."""
-        path = self.root / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text, encoding="utf-8")
-
-    def commit(self, message: str) -> str:
-        """Commit everything; return the commit."""
-        self.git("add", "--all")
-        self.git("commit", "--quiet", f"--message={message}")
-        return self.git("rev-parse", "HEAD").strip()
-
-    def git(self, *arguments: str) -> str:
-        """Run git; return what it prints."""
-        identity = ["-c", "user.name=Somebody", "-c", "user.email=somebody@example.invalid"]
-        command = ["git", *identity, *arguments]
-        return subprocess.run(command, cwd=self.root, capture_output=True, text=True, check=True).stdout
-
-    def kickoff(self, *arguments: str, code: int = 0, limit: float = 60) -> str:
-        """Run a verb that must end with ``code``; return what it prints."""
+    def kickoff(self, *arguments: str, code: int = 0, limit: float = 60, said: str = "stdout") -> str:
+        """Run a verb that must end with ``code``; return what it prints there."""
         done = subprocess.run(
             [*self._kickoff, *arguments],
             cwd=self.root,
@@ -92,7 +79,7 @@ class Foreign:
             check=False,
         )
         assert done.returncode == code, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
-        return done.stdout
+        return str(getattr(done, said))
 
     def json(self, *arguments: str) -> Any:
         """Run a verb and return its document."""

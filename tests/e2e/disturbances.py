@@ -78,6 +78,14 @@ def environment_key_missing(scene: Scene) -> Iterator[None]:
 
 
 @contextmanager
+def environment_key_misspelt(scene: Scene) -> Iterator[None]:
+    """Write a key that nobody knows: what it was meant to set keeps its default."""
+    path = scene.project.root / "configs" / "environments" / "development.env"
+    with _edited(path, lambda text: f"{text}BAKE_TIEM=1s\n"):
+        yield
+
+
+@contextmanager
 def artefact_changed(scene: Scene) -> Iterator[None]:
     """Change the artefact on its way."""
     scene.artefact.chmod(0o600)
@@ -118,24 +126,41 @@ def traefik_down(scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def traefik_down_in_the_bake(scene: Scene) -> Iterator[None]:
-    """Stop Traefik for good while the candidate bakes."""
-    scene.at("intent", "bake", lambda: scene.target.supervisor.remove("traefik"))
-    with patch.object(traefik, "APPLY_SECONDS", 0.5):
+    """Stop Traefik for good while the candidate bakes; nobody waits long for it from then on."""
+    hurried = patch.object(traefik, "APPLY_SECONDS", 0.5)
+
+    def stop() -> None:
+        scene.target.supervisor.remove("traefik")
+        hurried.start()
+
+    scene.at("intent", "bake", stop)
+    try:
         yield
+    finally:
+        hurried.stop()
 
 
 @contextmanager
 def route_rejected(scene: Scene) -> Iterator[None]:
     """Put a key that Traefik does not know into the route to the candidate: it keeps the one it had."""
+    hurried = patch.object(traefik, "APPLY_SECONDS", 2.0)
+    garbled: list[Route] = []
 
-    def garbled(route: Route) -> str:
+    def garble(route: Route) -> str:
         document = render(route)
         if scene.candidate in route.weights:
             document["http"]["services"]["split"]["weighted"]["unknown"] = True
+            if not garbled:
+                hurried.start()
+            garbled.append(route)
         return yaml.safe_dump(document)
 
-    with patch.object(traefik, "to_yaml", garbled), patch.object(traefik, "APPLY_SECONDS", 2.0):
-        yield
+    try:
+        with patch.object(traefik, "to_yaml", garble):
+            yield
+    finally:
+        hurried.stop()
+    assert garbled, "no route to the candidate was written"
 
 
 @contextmanager
@@ -179,8 +204,10 @@ def no_room_for_the_journal(scene: Scene) -> Iterator[None]:
 
     full = patch.object(lines, "write_fully", refuse)
     scene.at("intent", "start", full.start)
-    yield
-    full.stop()
+    try:
+        yield
+    finally:
+        full.stop()
 
 
 @contextmanager
@@ -284,7 +311,7 @@ def within_a_workflow(_scene: Scene) -> Iterator[None]:
 
 @contextmanager
 def slow_live(scene: Scene) -> Iterator[None]:
-    """Let the live release answer two of five requests in 150 ms, which no noise of the machine hides."""
+    """Let the live release answer two of five requests in 150 ms."""
     _ship(scene, tail_share=0.4, tail_ms=150)
     yield
 

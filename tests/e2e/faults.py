@@ -42,6 +42,7 @@ class Fault:
         verdict: Of the evidence: ``pass``, ``fail`` or ``inconclusive``; ``refused`` when nothing was begun.
         code: Exit code of the command that ends the release.
         cause: What the command's output, or a rule that did not pass, must say.
+        shown: What says the same on the last screen, where that has other words.
         broken: The fixture's fault switches (``service/fixture/faults.py``).
         environment: Values of the environment file that differ for this release.
         disturbance: What happens around the release.
@@ -75,6 +76,7 @@ class Fault:
     live_down: bool = False
     state: str = ""
     encoding: str = "utf-8"
+    shown: str = ""
 
 
 SHIPPED, ROLLBACK_FAILED = ExitCode.PASS, ExitCode.ROLLBACK_FAILED
@@ -98,7 +100,7 @@ FAULTS = (
     Fault("release header missing", Stop.STAGE, "fail", REJECTED, "without X-Release",
           {"no_release_header": True}),
     Fault("port taken", Stop.STAGE, "fail", REJECTED, "did not get ready",
-          disturbance=disturb.candidate_port_taken),
+          disturbance=disturb.candidate_port_taken, shown="address already in use"),
     Fault("candidate gone before it is promoted", Stop.PROMOTE, "fail", REJECTED, "the process ended",
           disturbance=disturb.candidate_stopped),
     # --- the migration ----------------------------------------------------------------------------------
@@ -106,7 +108,8 @@ FAULTS = (
     Fault("migration hangs", Stop.STAGE, "fail", REJECTED, "did not end within 1 s",
           {"migration": "hangs"}, {"HOOK_TIMEOUT": "1s"}),
     Fault("migration not backward compatible", Stop.STAGE, "fail", REJECTED, "broke the live release",
-          {"schema": 2, "migration": "breaks"}, disturbance=disturb.schema_restored, most_failed=160),
+          {"schema": 2, "migration": "breaks"}, disturbance=disturb.schema_restored, most_failed=160,
+          shown="users are served by a release that it broke"),
     # --- the candidate is bad under traffic -------------------------------------------------------------
     Fault("crash after 5 s", Stop.BAKE, "fail", ROLLED_BACK, "restarts",
           {"crash_after_seconds": 5}, {"BAKE_TIME": "8s"}, most_failed=120),
@@ -115,7 +118,7 @@ FAULTS = (
     Fault("500 on 5 % of requests", Stop.BAKE, "fail", ROLLED_BACK, "error rate",
           {"error_share": 0.05}, {"BAKE_TIME": "5s"}, most_failed=20),
     Fault("500 on half of the requests, first release", Stop.BAKE, "fail", ROLLED_BACK, "error rate at 100%",
-          {"error_share": 0.5}, first=True, rate=0),
+          {"error_share": 0.5}, first=True, rate=0, shown="error rate: "),
     Fault("errors within the limit, but more than live", Stop.BAKE, "fail", ROLLED_BACK,
           "error rate against live", {"error_share": 0.3}, {"ERROR_RATE_THRESHOLD": "60%"}, most_failed=60),
     Fault("errors under public traffic alone", Stop.BAKE, "fail", ROLLED_BACK, "error rate",
@@ -125,20 +128,21 @@ FAULTS = (
     Fault("a few users' errors beside a busy probe", Stop.CANARY, "fail", ROLLED_BACK, "error rate of users",
           {"error_share": 1, "only_users": True}, {**SMALL_CANARY, "ERROR_RATE_THRESHOLD": "20%"},
           rate=100, most_failed=30),
-    # The p99 doubles with it, and is sometimes the first that has been seen often enough.
-    Fault("p95 doubled", Stop.CANARY, "fail", ROLLED_BACK, "against a limit of 1.5x live",
-          {"tail_share": 0.4, "tail_ms": 300}, CANARY, disturb.slow_live, rate=100),
+    # Four times live's, which a busy machine adds too little to hide: the p95 or, seen first, the p99.
+    Fault("p95 far above live", Stop.CANARY, "fail", ROLLED_BACK, "against a limit of 1.5x live",
+          {"tail_share": 0.4, "tail_ms": 600}, CANARY, disturb.slow_live, rate=100, shown="limit 1.5x live"),
     Fault("p95 above its limit", Stop.BAKE, "fail", ROLLED_BACK, "p95 within 50 ms",
           {"delay_ms": 120}, {"RESPONSE_TIME_THRESHOLD": "50ms"}),
     Fault("hung requests", Stop.BAKE, "inconclusive", ROLLED_BACK, "fewer than 20 requests",
           {"hang": True}, {"SHUTDOWN_GRACE": "1s", "REQUEST_TIMEOUT": "1s"}, most_failed=160),
     Fault("memory growing", Stop.BAKE, "fail", ROLLED_BACK, "memory at 100%",
-          {"memory_mb_per_second": 250}, {"MEMORY_LIMIT": "128MiB", "BAKE_TIME": "2s"}),
+          {"memory_mb_per_second": 250}, {"MEMORY_LIMIT": "128MiB", "BAKE_TIME": "2s"}, shown="memory: "),
     Fault("CPU burning", Stop.BAKE, "fail", ROLLED_BACK, "cpu at 100%",
-          {"cpu_burn": 1}, {"CPU_USAGE_THRESHOLD": "10%"}),
+          {"cpu_burn": 1}, {"CPU_USAGE_THRESHOLD": "10%"}, shown="cpu: "),
     Fault("stray answers of another release", Stop.BAKE, "fail", ROLLED_BACK,
           "answers with the expected release at 100%",
-          {"stray_release_share": 0.04}, {"ERROR_RATE_THRESHOLD": "30%", "BAKE_TIME": "2s"}),
+          {"stray_release_share": 0.25}, {"ERROR_RATE_THRESHOLD": "60%", "BAKE_TIME": "2s"},
+          shown="answers with the expected release: "),
     Fault("wrong release for users alone", Stop.BAKE, "fail", ROLLED_BACK, "the public address answers",
           {"wrong_release_public": True}),
     Fault("too few requests to tell", Stop.BAKE, "inconclusive", ROLLED_BACK, "fewer than 20 requests",
@@ -146,6 +150,8 @@ FAULTS = (
     # --- what is shipped, and by which leave ------------------------------------------------------------
     Fault("environment key missing", Stop.COMMAND, "refused", BAD_INPUT, "PUBLIC_PORT",
           disturbance=disturb.environment_key_missing),
+    Fault("environment key misspelt", Stop.COMMAND, "refused", BAD_INPUT, "BAKE_TIEM",
+          disturbance=disturb.environment_key_misspelt),
     Fault("artefact digest mismatch", Stop.COMMAND, "refused", REJECTED, "not what was built",
           {"delay_ms": 1}, disturbance=disturb.artefact_changed),
     Fault("artefact gone", Stop.COMMAND, "refused", UNREACHABLE, "is not at",
@@ -176,7 +182,7 @@ FAULTS = (
     Fault("lock holder dead", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=disturb.dead_lock_holder),
     Fault("paused run wakes up overtaken", Stop.PROMOTE, "refused", LOCK_HELD, "no longer holds the lock",
-          disturbance=disturb.overtaken_before_the_shift),
+          disturbance=disturb.overtaken_before_the_shift, shown="TAKEN BACK by"),
     # --- the records ------------------------------------------------------------------------------------
     Fault("journal truncated mid-line", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=disturb.journal_torn),
@@ -191,7 +197,7 @@ FAULTS = (
           disturbance=disturb.older_release_broken, command=("rollback", "--to", "{older}")),
     Fault("rollback twice", Stop.COMMAND, "pass", SHIPPED, "already went back from",
           disturbance=bad_days.gone_back, command=("rollback",)),
-    Fault("rollback after the judge went back", Stop.COMMAND, "pass", SHIPPED, "already went back from",
+    Fault("rollback after the judge went back", Stop.COMMAND, "pass", SHIPPED, "the judge already went back from",
           disturbance=bad_days.taken_back_by_itself, command=("rollback",), most_failed=40),
     Fault("rollback to what was rolled back from", Stop.COMMAND, "refused", BAD_INPUT,
           "it was rolled back from", disturbance=bad_days.gone_back, command=("rollback", "--to", "{left}")),
@@ -288,7 +294,7 @@ FAULTS = (
     Fault("state folder with a colon", Stop.COMMAND, "refused", BAD_INPUT, "':', which cannot be written",
           disturbance=disturb.colon_in_the_state_folder),
     Fault("Latin-1 output", Stop.COMMAND, "refused", BAD_INPUT, "  `-> missing-key: PUBLIC_PORT",
-          disturbance=disturb.environment_key_missing, encoding="latin-1"),
+          disturbance=disturb.environment_key_missing, encoding="latin-1", shown="missing-key: PUBLIC_PORT"),
     Fault("GBK output", Stop.LIVE, "pass", SHIPPED, "+ ", encoding="gbk"),
     Fault("KICKOFF_PORT=abc", Stop.COMMAND, "refused", BAD_INPUT, "KICKOFF_PORT is 'abc'",
           disturbance=disturb.port_that_is_none),
@@ -296,7 +302,7 @@ FAULTS = (
           disturbance=disturb.public_port_taken, command=("stop",), first=True, rate=0),
     # --- what users see and our checks do not -----------------------------------------------------------
     Fault("404 to all unmarked requests", Stop.BAKE, "fail", ROLLED_BACK, "marked and unmarked requests alike",
-          {"refused_share": 1}, most_failed=160),
+          {"refused_share": 1}, most_failed=160, shown="(unmarked)"),
     Fault("401 to all unmarked requests, first release", Stop.BAKE, "fail", ROLLED_BACK, "(unmarked): expected",
           {"refused_share": 1, "refused_status": 401}, first=True, rate=0),
     Fault("401 to users alone, first release", Stop.BAKE, "fail", ROLLED_BACK, "client errors of users",
@@ -319,7 +325,8 @@ FAULTS = (
     Fault("p95 above its limit, and no traffic at all", Stop.BAKE, "fail", ROLLED_BACK, "p95 within 50 ms",
           {"delay_ms": 120}, {"RESPONSE_TIME_THRESHOLD": "50ms", "BAKE_TIME": "2s"}, rate=0),
     Fault("CPU burning within a limit", Stop.BAKE, "fail", ROLLED_BACK, "cpu at 100%",
-          {"cpu_burn": 1}, {"CPU_USAGE_THRESHOLD": "60%", "BAKE_TIME": "2s"}, disturb.candidate_limited),
+          {"cpu_burn": 1}, {"CPU_USAGE_THRESHOLD": "60%", "BAKE_TIME": "2s"}, disturb.candidate_limited,
+          shown="cpu: "),
     # --- live is down -----------------------------------------------------------------------------------
     Fault("live fails everything", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           disturbance=disturb.live_fails, most_failed=4000),
@@ -339,7 +346,7 @@ FAULTS = (
     Fault("live ended before the promotion, by canary", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           environment=CANARY, disturbance=disturb.live_stopped, rate=60, most_failed=4000),
     Fault("live fails everything, and so does the candidate", Stop.BAKE, "fail", ROLLED_BACK, "error rate at",
-          {"error_share": 1}, disturbance=disturb.live_fails, rate=0),
+          {"error_share": 1}, disturbance=disturb.live_fails, rate=0, shown="error rate: "),
     # --- where only what another environment proved may be shipped --------------------------------------
     Fault("proof missing", Stop.COMMAND, "refused", REJECTED, "staging never proved",
           disturbance=disturb.proof_missing),
@@ -357,13 +364,15 @@ FAULTS = (
           disturbance=disturb.proof_at_hand),
     # --- secrets, and commands to the runner, in what others print ---------------------------------------
     Fault("hook prints its environment", Stop.STAGE, "fail", REJECTED, "API_KEY=***",
-          {"tells_in": "hook"}, {"API_KEY": "${API_KEY:-}"}, disturb.secret_planted),
+          {"tells_in": "hook"}, {"API_KEY": "${API_KEY:-}"}, disturb.secret_planted,
+          shown="failed with exit code 1"),
     Fault("crash at start prints its environment", Stop.STAGE, "fail", REJECTED, "API_KEY=***",
-          {"tells_in": "start", "crash_at_start": True}, {"API_KEY": "${API_KEY:-}"}, disturb.secret_planted),
+          {"tells_in": "start", "crash_at_start": True}, {"API_KEY": "${API_KEY:-}"}, disturb.secret_planted,
+          shown="the process ended"),
     Fault("error page shows the environment", Stop.BAKE, "fail", ROLLED_BACK, "500: API_KEY=***",
           {"tells_in": "page", "error_share": 1}, {"API_KEY": "${API_KEY:-}"}, disturb.secret_planted,
           most_failed=300),
-    Fault("log lines that forge workflow commands", Stop.STAGE, "fail", REJECTED, "\n::stop-commands::",
+    Fault("log lines that forge workflow commands", Stop.STAGE, "fail", REJECTED, "\n::",
           {"tells_in": "start", "crash_at_start": True}, disturbance=disturb.within_a_workflow),
 )
 # fmt: on

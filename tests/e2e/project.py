@@ -326,7 +326,11 @@ class Load:
         ]
 
     def __enter__(self) -> Self:
+        """Begin; return once a request has ended, or when none does for a while."""
         self._thread.start()
+        deadline = time.monotonic() + 3
+        while not self.requests and time.monotonic() < deadline:
+            time.sleep(0.01)
         return self
 
     def __exit__(self, *_: object) -> None:

@@ -28,12 +28,17 @@ from kickoff.cli.main import main
 from kickoff.cli.run import release
 from kickoff.evidence import now
 from kickoff.release.model import Colour
+from kickoff.report.messages import columns_of
+from kickoff.report.outcome import Outcome, decide
+from kickoff.report.run import Run, collect
+from kickoff.report.terminal import closing_block, wrapped
 from tests.e2e.faults import BY_NAME, Fault, Stop
 from tests.e2e.gates import Gate
 from tests.e2e.project import Load, Project
 from tests.e2e.scene import Scene
 
 DISK_BYTES = 1 << 30
+COLUMNS, ROWS = 80, 24
 Mutation = Callable[[], AbstractContextManager[object]]
 
 
@@ -49,6 +54,8 @@ class Result:
         requests: Requests of users.
         failed: Those that failed.
         seconds: Length of the release itself.
+        reported: The exit code that a report over the evidence has; ``None`` where there is nothing to compare.
+        screen: What a person sees in the end, in 24 rows of 80 columns.
         settled: The next healthy release was shipped and is alone.
         problems: Differences from the row, one sentence each; empty when all is as expected.
     """
@@ -60,6 +67,8 @@ class Result:
     requests: int = 0
     failed: int = 0
     seconds: float = 0.0
+    reported: int | None = None
+    screen: str = ""
     settled: bool = False
     problems: list[str] = field(default_factory=list)
 
@@ -191,6 +200,7 @@ def _rehearse(project: Project, fault: Fault, result: Result, without: Mutation)
     if load is not None:
         _judge_load(fault, load, {answering, scene.live, ""}, result)
     _judge_row(fault, result)
+    _judge_screen(fault, result)
     if not fault.live_down:
         _judge_peace(project, project.live if fault.stopped is Stop.LIVE else scene.live, result)
     before = len(result.problems)
@@ -253,12 +263,36 @@ def _describe(project: Project, fault: Fault, result: Result, began: str, output
         if document["started"] >= began and document["stage"] != "abort":
             documents.append(document)
     last = max(documents, key=lambda document: document["started"], default=None)
+    found, _ = collect(Path(os.environ["KICKOFF_EVIDENCE_DIR"]))
+    evidence = tuple(document for document in found if document.started >= began)
+    # A row ships without the checks around the engine, so only its failures are those of a whole run.
+    outcome = decide(Run(evidence)) if evidence and result.code else None
+    result.reported = int(outcome.exit_code) if outcome else None
+    result.screen = _screen(None if fault.command else outcome, output)
     result.verdict = "refused"
     result.cause = output
     if last is not None and last["facts"].get("outcome") != "refused":
         result.verdict = last["verdict"]
         rules = [rule for rule in last["rules"] if rule["verdict"] not in ("pass", "not-applicable")]
         result.cause += "\n".join(f"{rule['rule']}: {rule['reason']}" for rule in rules)
+
+
+def _screen(outcome: Outcome | None, output: str) -> str:
+    """Return what a terminal shows: the block that a run ends with, or the end of what a command printed."""
+    if outcome is not None:
+        return closing_block(outcome.to_document(), columns=COLUMNS, rows=ROWS)
+    rows = [row for text in output.rstrip().splitlines() for row in wrapped(text, COLUMNS)]
+    return "\n".join(rows[-(ROWS - 2) :])  # the command line and the prompt
+
+
+def _judge_screen(fault: Fault, result: Result) -> None:
+    rows = result.screen.splitlines()
+    if len(rows) > ROWS - 2 or any(columns_of(row) > COLUMNS for row in rows):
+        result.problems.append(f"the screen is too small for: {result.screen}")
+    # Where a row breaks, a word may be in two pieces.
+    shown, cause = ("".join(text.split()) for text in (result.screen, fault.shown or fault.cause))
+    if cause not in shown:
+        result.problems.append(f"{fault.shown or fault.cause!r} is not on the screen: {result.screen}")
 
 
 def _judge_row(fault: Fault, result: Result) -> None:
@@ -269,6 +303,8 @@ def _judge_row(fault: Fault, result: Result) -> None:
     ):
         if found != expected:
             result.problems.append(f"{what}: expected {expected}, found {found}: {result.cause}")
+    if result.reported not in (None, result.code):
+        result.problems.append(f"the process ended with {result.code}, its report says {result.reported}")
     if fault.cause not in result.cause:
         result.problems.append(f"cause: expected {fault.cause!r} in: {result.cause}")
 

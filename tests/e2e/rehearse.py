@@ -1,9 +1,10 @@
 """Rehearse failure on the fixture service: ``make rehearse ARGS='[faults|gates|kills] [NAME ...]'``.
 
-``faults`` (the default) prints the fault table with the expected and the actual end of every row; ``gates``
-takes out each of the engine's gates and says which row noticed; ``kills`` kills every command on both sides of
-every journal record and counts the points. Exit code 1 when a row ends otherwise than it says, when a gate's
-loss goes unnoticed, or when users or the next command notice a kill.
+``faults`` (the default) prints the fault table with the expected and the actual end of every row, with
+``--screens`` also what a person sees last of it in 24 rows of 80 columns; ``gates`` takes out each of the
+engine's gates and says which row noticed; ``kills`` kills every command on both sides of every journal record
+and counts the points. Exit code 1 when a row ends otherwise than it says, when a gate's loss goes unnoticed, or
+when users or the next command notice a kill.
 """
 
 import argparse
@@ -13,7 +14,7 @@ import tempfile
 import traceback
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
-from functools import cache
+from functools import cache, partial
 from multiprocessing import get_context, util
 from pathlib import Path
 from typing import TypeVar
@@ -35,21 +36,23 @@ def main() -> int:
     parser.add_argument("what", nargs="?", default="faults", choices=("faults", "gates", "kills"))
     parser.add_argument("names", nargs="*", metavar="NAME", help="rows, gates or kills; all by default")
     parser.add_argument("--jobs", type=int, default=2, help="how many run at once (default 2)")
+    parser.add_argument("--screens", action="store_true", help="show the last screen of every fault")
     options = parser.parse_args()
-    known, report = {
-        "faults": (tuple(BY_NAME), _faults),
+    rehearsals: dict[str, tuple[tuple[str, ...], Callable[[Sequence[str], int], int]]] = {
+        "faults": (tuple(BY_NAME), partial(_faults, screens=options.screens)),
         "gates": (tuple(GATES_BY_NAME), _gates),
         "kills": (KILLS, _kills),
-    }[options.what]
+    }
+    known, report = rehearsals[options.what]
     unknown = [name for name in options.names if name not in known]
     if unknown:
         parser.error(f"{unknown[0]!r} is none of: {', '.join(known)}")
     return report(options.names or known, options.jobs)
 
 
-def _faults(names: Sequence[str], jobs: int) -> int:
+def _faults(names: Sequence[str], jobs: int, *, screens: bool) -> int:
     print(f"{'fault':<47} {'expected':<26} {'actual':<26} {'failed':>9} {'time':>6}")
-    wrong = skipped = passes = 0
+    wrong = skipped = passes = compared = differ = 0
     for name, result in _in_parallel(_rehearse, names, jobs):
         fault = BY_NAME[name]
         expected = f"{fault.stopped} {fault.verdict} {int(fault.code)}"
@@ -62,10 +65,15 @@ def _faults(names: Sequence[str], jobs: int) -> int:
         print(f"{name:<47} {expected:<26} {actual:<26} {failed:>9} {result.seconds:5.1f}s {mark}")
         for problem in result.problems:
             print(f"    {problem}")
+        if screens:
+            print("\n".join(f"    │ {row}" for row in result.screen.splitlines()))
         wrong += bool(result.problems)
         passes += fault.code != 0 and result.code == 0
+        compared += result.reported is not None
+        differ += result.reported not in (None, result.code)
     ran = len(names) - skipped
     print(f"\n{ran} rows, {ran - wrong} as expected, {wrong} wrong, {passes} wrong passes, {skipped} skipped")
+    print(f"{compared} exit codes compared with that of a report over the evidence, {differ} differ")
     return 1 if wrong else 0
 
 

@@ -95,8 +95,13 @@ async def _serve(folder: Path) -> None:
         process.exit(await child.wait())
         feeding.cancel()
 
+    class Server(asyncssh.SSHServer):
+        def server_requested(self, listen_host: str, _port: int) -> bool:
+            """Forward ports of the loopback back to the client, unless the test forbids it."""
+            return listen_host == "127.0.0.1" and not (folder / "no-forwarding").exists()
+
     async with asyncssh.listen(
-        "127.0.0.1", 0, server_host_keys=[str(folder / "host_key")],
+        "127.0.0.1", 0, server_factory=Server, server_host_keys=[str(folder / "host_key")],
         authorized_client_keys=str(folder / "authorized_keys"), process_factory=run, encoding=None,
     ) as server:  # fmt: skip
         print(server.sockets[0].getsockname()[1], flush=True)

@@ -12,7 +12,7 @@ from tests.e2e.faults import Fault, Stop
 from tests.e2e.project import REPOSITORY, UNSHIPPED, Project, Request
 from tests.e2e.rehearsal import Bench
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.statistical]
 
 MATCH = {"home_team": "Arsenal", "away_team": "Chelsea"}
 

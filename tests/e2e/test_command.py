@@ -23,11 +23,13 @@ def project(tmp_path: Path) -> Iterator[Project]:
 def test_results_keep_their_schemas(project: Project) -> None:
     staged = project.stage(project.commit(), KICKOFF_LOG="")
     assert (staged.returncode, staged.stdout) == (0, ""), staged.stderr
-    attempt = project.evidence("stage")["attempt"]
+    staged_as = project.evidence("stage")
+    attempt, release = staged_as["attempt"], staged_as["release"]
     promoted = check("promote", project.command("promote", "--attempt", attempt, "--json").stdout)
     assert (promoted["verdict"], promoted["live_release"]) == ("pass", promoted["release"])
     for verb, options in (
         ("status", ()), ("logs", ("--lines=5",)), ("history", ()), ("history", ("--verify",)), ("metrics", ()),
+        ("show", (release,)), ("history", ("--limit=1",)),
         ("plan", ()), ("unlock", ("--force",)), ("start", ()), ("resume", ()), ("stop", ()),
     ):  # fmt: skip
         done = project.command(verb, *options, "--json")

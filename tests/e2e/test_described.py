@@ -165,7 +165,7 @@ MISTAKES: Mapping[str, tuple[dict[str, object], str, str]] = {
     "a port of its own": ({"port": free_port()}, "ignores PORT and listens on", "kickoff.yml:2: listen on"),
     "a slow start": ({"sleep": 30}, "still starting", f"{ENV}: raise READY_TIMEOUT"),
     "no release header": ({"unnamed": True}, "without X-Release", "or write `release_header: none`"),
-    "a crash": ({"crash": True}, "exited with code 1", "kickoff.yml:2: the last lines of its log"),
+    "a crash": ({"crash": True}, "exited with code 1", "kickoff.yml:2: its log says why"),
     "a wrong health path": ({"lost": "/healthz"}, "404", "kickoff.yml:3: correct the path"),
 }
 

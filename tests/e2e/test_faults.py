@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.faults import BY_NAME, FAULTS, Fault
 from tests.e2e.rehearsal import Bench, needs
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.statistical]
 # Rows that take long and whose mechanism another row of every run has, too; nightly.yml drives all.
 NIGHTLY = (
     "errors under public traffic alone, canary 5 %",

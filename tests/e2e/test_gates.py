@@ -8,7 +8,7 @@ from tests.e2e.faults import BY_NAME
 from tests.e2e.gates import GATES, Gate
 from tests.e2e.rehearsal import Bench, needs, noticed
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.statistical]
 
 
 @pytest.fixture(scope="module")

@@ -7,7 +7,7 @@ import pytest
 from tests.e2e.kills import LEAST, SIDES, SIGNALS, kill_everywhere, kill_in_a_bad_bake
 from tests.e2e.project import Project
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.statistical]
 
 
 # Every run kills at some records, and the night at all of them. A kill before a record leaves what a kill after the

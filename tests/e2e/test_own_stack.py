@@ -13,7 +13,7 @@ from kickoff.release.targets.ports import free_port
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry, remove_project
 from tests.e2e.project import KEY, REPOSITORY, Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("containers")]
+pytestmark = pytest.mark.e2e
 STACK = Path(__file__).parent / "orders"
 KICKOFF = REPOSITORY / "src" / "kickoff"
 ENVIRONMENTS = ("staging", "production")
@@ -198,4 +198,4 @@ def assert_change(orders: OrdersInContainers, name: str) -> None:
     planned = " ".join(orders.run("stack", "plan", env=name).split())
     assert planned == "recreate ledger mem_limit changed (holds data)"
     assert "ledger holds data and would be recreated" in orders.run("stack", "apply", env=name, code=1)
-    assert "1 services changed" in orders.run("stack", "apply", "--recreate", "ledger", env=name)
+    assert "1 service changed" in orders.run("stack", "apply", "--recreate", "ledger", env=name)

@@ -172,7 +172,7 @@ def test_a_route_traefik_does_not_take_is_undone(
 ) -> None:
     good = route(servers, {Colour.BLUE: 100})
     running.proxy.apply(good)
-    monkeypatch.setattr(traefik, "APPLY_SECONDS", 0.5)
+    monkeypatch.setattr(traefik, "APPLY_SECONDS", 2.0)
     monkeypatch.setattr(traefik, "to_yaml", lambda _: "http: {services: [garbage\n")
     with pytest.raises(KickoffError, match="previous one was restored") as caught:
         running.proxy.apply(route(servers, {Colour.GREEN: 100}))

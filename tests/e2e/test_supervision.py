@@ -151,6 +151,7 @@ def test_one_that_hangs_is_not_waited_for_without_end(
             supervisor.info("blue")
     finally:
         process.resume()
+    monkeypatch.undo()
     assert supervisor.info("blue")["statename"] in ("STARTING", "RUNNING")
 
 

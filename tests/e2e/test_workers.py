@@ -5,7 +5,7 @@ import shutil
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ from kickoff.errors import ExitCode
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
 from tests.e2e.project import Load, Project
 
-pytestmark = [pytest.mark.e2e, pytest.mark.xdist_group("containers")]
+pytestmark = pytest.mark.e2e
 
 
 class Spell(NamedTuple):
@@ -43,19 +43,12 @@ def add_worker(project: Project) -> None:
 @contextmanager
 def opened(target: str, folder: Path) -> Iterator[Project]:
     """Yield a project with a worker on a target; everything of it is stopped at the end."""
-    if target == "local":
-        project = Project(folder)
-        try:
-            add_worker(project)
-            with project.entered():
-                yield project
-        finally:
-            with project.entered():
-                project.close()
-        return
-    docker("build", "--quiet", "--tag", BASE, ".", seconds=600)
-    with registry() as address:
-        project = ContainerProject(folder, address)
+    with ExitStack() as stack:
+        if target == "local":
+            project = Project(folder)
+        else:
+            docker("build", "--quiet", "--tag", BASE, ".", seconds=600)
+            project = ContainerProject(folder, stack.enter_context(registry()))
         try:
             add_worker(project)
             with project.entered():
