@@ -4,49 +4,34 @@
 import sys
 from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2] / "src"))
+ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "src"))
 from kickoff import bootstrap
 
 bootstrap.ensure("pipeline")
 
-import argparse
-
 import yaml
 
-from kickoff import action_docs
-from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import write_atomic
+from kickoff import action_docs, generated
+from kickoff.errors import KickoffError
 from kickoff.program import run
 
 
-def main() -> int:
-    """Bring every README up to date, or fail when one is not."""
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--check", action="store_true", help="change nothing; exit 1 when something would")
-    check = parser.parse_args().check
-    stale = []
-    for definition in sorted(Path("actions").glob("*/action.yml")):
+def rendered() -> dict[str, str]:
+    """Return every README with its tables as they are now."""
+    fresh = {}
+    for definition in sorted(ROOT.glob("actions/*/action.yml")):
         readme = definition.with_name("README.md")
+        name = str(readme.relative_to(ROOT))
         if not readme.is_file():
-            raise KickoffError(f"{readme} is missing", hint="copy another action's README and adapt it")
-        text = readme.read_text(encoding="utf-8")
+            raise KickoffError(f"{name} is missing", hint="copy another action's README and adapt it")
+        action = yaml.safe_load(definition.read_text(encoding="utf-8"))
         try:
-            fresh = action_docs.refresh(text, yaml.safe_load(definition.read_text(encoding="utf-8")))
+            fresh[name] = action_docs.refresh(readme.read_text(encoding="utf-8"), action)
         except ValueError as error:
-            raise KickoffError(f"{readme} {error}", at=str(readme)) from None
-        if fresh != text:
-            stale.append(str(readme))
-            if not check:
-                write_atomic(readme, fresh)
-    if check and stale:
-        raise KickoffError(
-            f"out of date: {', '.join(stale)}",
-            code=ExitCode.REJECTED,
-            hint="python3 scripts/docs/action_readmes.py",
-        )
-    print(f"{len(stale)} rewritten" if stale else "every table is up to date")
-    return 0
+            raise KickoffError(f"{name} {error}", at=name) from None
+    return fresh
 
 
 if __name__ == "__main__":
-    sys.exit(run(main))
+    sys.exit(run(lambda: generated.main(Path(__file__), __doc__, ROOT, rendered)))
