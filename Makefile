@@ -3,7 +3,7 @@ ENV    ?= development
 PYTHON ?= python3
 
 .DEFAULT_GOAL := help
-.PHONY: help plan deploy rollback start stop status logs test lint format clean scan doctor
+.PHONY: help demo plan deploy rollback start stop status logs test tools lint format clean scan doctor
 
 BIN     := .venv/bin
 KICKOFF := $(BIN)/kickoff
@@ -17,6 +17,9 @@ help: ## List the commands
 .PHONY: .venv
 .venv:
 	@$(PYTHON) src/kickoff/bootstrap.py .venv dev
+
+demo: .venv ## Watch four releases of a small service, one of them bad, in two minutes and a folder of its own
+	@$(KICKOFF) demo $(ARGS)
 
 plan: .venv ## Show what a release of HEAD would change in ENV; change nothing
 	@$(KICKOFF) plan --env $(ENV) $(ARGS)
@@ -39,8 +42,19 @@ start: .venv ## Bring up what is recorded as live in ENV, after a stop or a rebo
 stop: .venv ## Stop the service of ENV and its proxy
 	@$(KICKOFF) stop --env $(ENV) $(ARGS)
 
-test: .venv ## Run every test this machine can run (ARGS='-k name' to choose)
+test: .venv tools ## Run every test this machine can run (ARGS='-k name' to choose)
+ifeq ($(ARGS),)
+	@status=0; \
+	$(BIN)/pytest -n $$((2 * $$(nproc))) --dist worksteal -m 'not nightly and not statistical' || status=$$?; \
+	$(BIN)/pytest -n auto --dist worksteal -m 'statistical and not nightly' || status=$$?; \
+	exit $$status
+else
 	@$(BIN)/pytest -n auto --dist worksteal $(ARGS)
+endif
+
+# Where they are required no alert goes untested: a failure ends the test.
+tools: ## Get promtool, amtool, prometheus and alertmanager from the distribution's packages, for the tests of alerts
+	@scripts/setup/monitoring_tools.sh || { [ "$$KICKOFF_TEST_TOOLS" != required ] && echo 'the tests of alerts will be skipped'; }
 
 rehearse: .venv ## Print what became of every rehearsed fault (ARGS=gates or ARGS=kills for the other rehearsals)
 	@PYTHONPATH=src $(BIN)/python -u -m tests.e2e.rehearse $(ARGS)
@@ -50,6 +64,7 @@ lint: .venv ## Check style, types, workflows and actions; change nothing
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/shellcheck scripts/setup/*.sh configs/*/*.sh
+	$(BIN)/actionlint
 	$(BIN)/zizmor --offline --quiet --persona pedantic .github actions
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions actions/*/action.yml .github/actions/*/action.yml
@@ -67,6 +82,10 @@ clean: ## Remove caches and the records of runs (.venv and what is deployed stay
 scan: ## Check Dockerfiles, workflows and all files for known misconfigurations and secrets
 	@$(PYTHON) src/kickoff/bootstrap.py .kickoff/scan scan
 	.kickoff/scan/bin/checkov --directory .
+
+.PHONY: docs
+docs: ## Build the site of the documentation in .kickoff/site, and fail on every link that leads nowhere
+	@$(PYTHON) scripts/docs/site.py
 
 doctor: ## Say what this machine has and lacks; with ENV=staging, whether that environment's host is fit
 	@$(PYTHON) src/kickoff doctor $(if $(filter command line environment,$(origin ENV)),--env $(ENV)) $(ARGS)
