@@ -54,7 +54,7 @@ http.server.ThreadingHTTPServer((os.environ["HOST"], port), Handler).serve_forev
 """
 ENVIRONMENT = """\
 DEPLOY_TARGET=local
-READY_TIMEOUT=2s
+READY_TIMEOUT=5s
 BAKE_TIME=1s
 PUBLIC_PORT=8000
 """

@@ -56,8 +56,11 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
             process = session.target.state(colour)
             if process.running:
                 pids.add(process.pid)
-            if (process.running and len(pids) > 1) or not (process.running or "STARTING" in process.detail):
-                return f"the process ended ({AGAIN if process.running else process.detail})"
+            if process.running and len(pids) > 1:
+                how = session.target.last_end(str(colour))
+                return f"the process ended ({f'{how}; {AGAIN}' if how else AGAIN})"
+            if not (process.running or "STARTING" in process.detail):
+                return f"the process ended ({process.detail})"
             return ""
 
         rule = "candidate gets ready"

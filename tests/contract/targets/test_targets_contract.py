@@ -223,6 +223,8 @@ def test_what_crashes_at_start_does_not_count_as_running(given: Ground) -> None:
     restarts = until(lambda: down() or len({one.pid for one in states if one.running}) > 1)
     assert restarts, f"it counts as running: {states[-1]}"
     assert states[-1].detail
+    assert until(lambda: given.target.last_end("blue") == "exited with code 3"), given.target.last_end("blue")
+    assert given.target.last_end("blue-none") == ""
     given.target.stop(BLUE)
     assert given.target.slot(BLUE) is None
 

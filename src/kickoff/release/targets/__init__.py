@@ -126,6 +126,9 @@ class Target(Protocol):
     def state(self, colour: Colour) -> ProcessState:
         """Return the state and the usage of what runs in ``colour``."""
 
+    def last_end(self, process: str) -> str:
+        """Return how ``blue``, ``blue-<worker>`` … ended last, even if it runs again; empty if not known."""
+
     def slot(self, colour: Colour) -> Slot | None:
         """Return what ``colour`` holds, as the target knows it itself; ``None`` for nothing."""
 

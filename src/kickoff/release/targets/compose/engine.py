@@ -1,6 +1,7 @@
 """The Docker engine of this host: containers and images of a stack, asked of its API."""
 
 import os
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from functools import cached_property
@@ -72,6 +73,17 @@ class Engine:
             except docker.errors.NotFound:
                 return 0, 0.0, 1.0
         return *usage(stats), processors(container.attrs["HostConfig"], stats)
+
+    def last_end(self, container: Container) -> str:
+        """Return how a container ended last; empty where no event of it is left.
+
+        Of a container that was started again, its own state keeps no exit code.
+        """
+        wanted = {"type": "container", "container": container.id, "event": "die"}
+        with answering():
+            events = self.api.events(since=0, until=int(time.time()) + 1, filters=wanted, decode=True)
+            codes = [event["Actor"]["Attributes"]["exitCode"] for event in events]
+        return f"exited with code {codes[-1]}" if codes else ""
 
     def pull(self, reference: str) -> None:
         """Pull an image by its digest, unless it is there.

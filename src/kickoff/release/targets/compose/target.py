@@ -249,6 +249,11 @@ class ComposeTarget:
         used = self._engine.usage(container) if running and measured else ()
         return ProcessState(running, pid, detail, *used)
 
+    def last_end(self, process: str) -> str:
+        """Return how a container ended last, as the engine's events tell it."""
+        container = self._found(process)
+        return self._engine.last_end(container) if container is not None else ""
+
     def slot(self, colour: Colour) -> Slot | None:
         """Return what the colour's container runs; ``None`` when it does not run."""
         container = self._running(str(colour))

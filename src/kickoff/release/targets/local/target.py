@@ -195,7 +195,11 @@ class LocalTarget:
         """Return how a program ended; empty when nothing says so."""
         if status := info["exitstatus"]:
             return "ended by a signal" if status < 0 else f"exited with code {status}"
-        return self.supervisor.ended(program)
+        return self.last_end(program)
+
+    def last_end(self, process: str) -> str:
+        """Return how a process ended last, as the supervisor's log tells it."""
+        return self.supervisor.ended(process)
 
     def slot(self, colour: Colour) -> Slot | None:
         """Return what ``colour`` was last started with; ``None`` when it was stopped."""
