@@ -22,6 +22,7 @@ import yaml
 
 from kickoff.artifact import ledger
 from kickoff.environments import DeclaredEnvironment
+from kickoff.evidence import now
 from kickoff.release import traffic
 from kickoff.release.route import Route, render
 from kickoff.release.routers import traefik
@@ -138,6 +139,73 @@ def traefik_down_in_the_bake(scene: Scene) -> Iterator[None]:
         yield
     finally:
         hurried.stop()
+
+
+def prometheus(
+    *, state: str = "firing", labels: str = "veto", late: bool = True, answers: str = "always"
+) -> Callable[[Scene], AbstractContextManager[None]]:
+    """Give the environment a Prometheus with one rule, whose alert becomes true when the traffic has moved.
+
+    Args:
+        state: Of the alert.
+        labels: Its label ``release``; the rule that could speak for the service has ``veto`` always.
+        late: Whether the alert becomes true after the traffic moved; otherwise it was so before.
+        answers: ``always``, ``never``, or ``before`` the traffic moves.
+    """
+
+    @contextmanager
+    def around(scene: Scene) -> Iterator[None]:
+        true: list[dict[str, Any]] = []
+        answering = threading.Event()
+        if answers != "never":
+            answering.set()
+        if answers == "before":
+            scene.at("done", "shift", answering.clear)
+
+        def rules() -> dict[str, Any]:
+            named = [("OrdersLost", "veto", true if labels == "veto" else [])]
+            named += [("DiskFull", labels, true)] if labels != "veto" else []
+            found = [
+                {
+                    "name": name,
+                    "labels": {"release": label},
+                    "lastError": "",
+                    "alerts": [one | {"labels": {"alertname": name, "release": label}} for one in alerts],
+                }
+                for name, label, alerts in named
+            ]
+            return {"status": "success", "data": {"groups": [{"rules": found}]}}
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps(rules()).encode()
+                self.send_response(200 if answering.is_set() else 503)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, format: str, *args: object) -> None:
+                """Keep the output clean."""
+
+        def become_true() -> None:
+            notes = {"summary": "3 orders were lost", "runbook_url": "https://runbooks.example/orders-lost"}
+            true.append({"state": state, "activeAt": now(), "value": "3e+00", "annotations": notes})
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever)
+            thread.start()
+            scene.project.set(ALERTS_URL=f"http://127.0.0.1:{server.server_address[1]}")
+            if late:
+                scene.at("done", "shift", become_true)
+            else:
+                become_true()
+            try:
+                yield
+            finally:
+                server.shutdown()
+                thread.join(10)
+
+    return around
 
 
 @contextmanager

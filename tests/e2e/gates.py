@@ -7,9 +7,10 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass, replace
+from datetime import UTC, datetime
 from typing import Any
 from unittest.mock import ANY, patch
 
@@ -25,6 +26,7 @@ from kickoff.masking import Masker
 from kickoff.probing.prober import Prober
 from kickoff.probing.readiness import Readiness, wait_ready
 from kickoff.release import (
+    alerts,
     judge,
     promote,
     readiness,
@@ -33,6 +35,7 @@ from kickoff.release import (
     rollback_targets,
     watch,
 )
+from kickoff.release.alerts import Alert, AlertRule, Witness
 from kickoff.release.attempt import Attempt, Run
 from kickoff.release.progress import Progress
 from kickoff.release.rollback import Answer, Request
@@ -88,7 +91,7 @@ def passing(function: str, *rules: str) -> Callable[[], AbstractContextManager[o
     return mutate
 
 
-def swallowing(owner: Any, name: str, kind: type[KickoffError], instead: object) -> Callable[[], Any]:
+def swallowing(owner: Any, name: str, kind: type[Exception], instead: object) -> Callable[[], Any]:
     """Let a function return ``instead`` of raising ``kind``."""
     real = getattr(owner, name)
 
@@ -147,6 +150,18 @@ def _pruned_by_age(attempt: Attempt, spare: str = "") -> None:
         shutil.rmtree(folder)
 
 
+_accused, _judge_alerts = alerts._accused, alerts.judge
+
+
+def _only_what_fires(alert: Alert, samples: int) -> RuleResult:
+    result = _accused(alert, samples)
+    return replace(result, verdict=Verdict.PASS) if result.verdict is Verdict.INCONCLUSIVE else result
+
+
+def _whenever_it_began(rules: Sequence[AlertRule], wanted: Mapping[str, str], _since: datetime) -> RuleResult:
+    return _judge_alerts(rules, wanted, datetime.min.replace(tzinfo=UTC))
+
+
 def _whole_lines(journal: Journal) -> list[dict[str, Any]]:
     lines = journal.path.read_text(encoding="utf-8").splitlines() if journal.path.exists() else []
     return [json.loads(line) for line in lines if line.startswith("{") and line.endswith("}")]
@@ -186,6 +201,14 @@ GATES = (
     Gate("doubt is no pass", replaced(promote, "combine", _doubt_passes), ("too few requests to tell",)),
     Gate("the metrics can be read", swallowing(Proxy, "metrics", MetricsUnreadable, {}),
          ("metrics endpoint down",)),
+    Gate("alerts of the service", replaced(Witness, "testify", lambda _: []),
+         ("an alert of the service begins to fire",)),
+    Gate("the alerts can be read", swallowing(alerts, "read", alerts.Unreadable, [AlertRule("Silent", {"release": "veto"}, "")]),
+         ("Prometheus does not answer", "Prometheus does not answer in the bake")),
+    Gate("an alert that is about to fire", replaced(alerts, "_accused", _only_what_fires),
+         ("an alert of the service is about to fire",)),
+    Gate("an alert from before is not the release's", replaced(alerts, "judge", _whenever_it_began),
+         ("an alert of the service fires since before the release",)),
     Gate("a verdict outlives a crash", replaced(Progress, "condemned", _never_condemned()),
          ("Traefik down in the bake",)),
     Gate("the public address answers as the release", replaced(readiness, "verify", lambda *_: None),

@@ -100,13 +100,12 @@ class Project:
         return bundle.build(self.root, commit, self.bundle, self.root.parent / "artifacts").digest
 
     def set(self, **values: str) -> None:
-        """Change values of the development environment."""
+        """Give keys of the development environment these values, in place of those they have."""
         path = self.root / "configs" / "environments" / "development.env"
         lines = path.read_text(encoding="utf-8").splitlines()
-        lines = [
-            f"{key}={values[key]}" if (key := line.partition("=")[0]) in values else line for line in lines
-        ]
-        path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+        kept = [line for line in lines if line.partition("=")[0] not in values]
+        given = [f"{key}={text}" for key, text in values.items()]
+        path.write_text("\n".join([*kept, *given, ""]), encoding="utf-8")
 
     def command(self, *arguments: str, **environ: str) -> subprocess.CompletedProcess[str]:
         """Run a verb as a user would."""

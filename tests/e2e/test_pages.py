@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,8 @@ import pytest
 import yaml
 
 from kickoff import stack
+from kickoff.evidence import RuleResult, Verdict
+from kickoff.release import alerts
 from kickoff.release.targets.ports import free_port
 from tests.monitoring import tool
 
@@ -247,13 +250,25 @@ FAULTS: list[tuple[str, list[Callable[[Incident], None]], str, set[str]]] = [
 ]
 
 
+def said_of(incident: Incident, since: datetime) -> RuleResult:
+    """Return what the alerts say of a release that began to meet users then."""
+    return alerts.judge(alerts.read(incident.prometheus), {"release": "veto"}, since)
+
+
 @pytest.mark.parametrize(("fault", "causes", "page", "fired"), FAULTS, ids=[row[0] for row in FAULTS])
 def test_an_incident_is_one_page_and_one_end(
     incident: Incident, fault: str, causes: list[Callable[[Incident], None]], page: str, fired: set[str]
 ) -> None:
+    began = datetime.now(UTC)
+    assert said_of(incident, began).verdict is Verdict.PASS
     for cause in causes:
         cause(incident)
     incident.passes(5)
+    # A release in whose bake this happens is taken back; one that it happened before is not blamed.
+    accused = said_of(incident, began)
+    assert accused.verdict is Verdict.FAIL and accused.measured.split()[0] in fired, accused
+    assert re.search(r"; runbook https://example\.org/runbooks/[a-z-]+\.md$", accused.reason)
+    assert said_of(incident, datetime.now(UTC)).verdict is Verdict.PASS
     incident.values.update(WELL)
     incident.rates.pop(ERRORS, None)
     incident.passes(9)

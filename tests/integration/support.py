@@ -1,11 +1,9 @@
 """What the integration tests share."""
 
 import asyncio
-import gc
 import signal
 import socket
 import time
-import warnings
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -152,11 +150,6 @@ class RedisCluster:
 
     def __exit__(self, *_: object) -> None:
         self.kill()
-        # When a cluster is lost, redis-py forgets its nodes without closing them: they are collected here, rather
-        # than in whichever test comes next.
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", ResourceWarning)
-            gc.collect()
 
     def _states(self) -> list[dict[str, str]]:
         return [self._ask(server, "CLUSTER INFO") for server in self._servers]

@@ -5,7 +5,7 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
-from kickoff.release import baseline, outcome, readiness, recording, strategy, traffic, workers
+from kickoff.release import alerts, baseline, outcome, readiness, recording, strategy, traffic, workers
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.model import Colour
 from kickoff.release.progress import Progress
@@ -57,7 +57,10 @@ def roll_out(attempt: Attempt, started: str, *, at_once: bool = False) -> Eviden
     down = baseline.down(attempt.run, state)
     # Users whom live fails lose nothing by meeting the candidate; the rest would only go on failing.
     steps = strategy.steps(session.environment, at_once=at_once or bool(down) or state.live is None)
-    trial = Trial(session, colour, state.live, session.target.state(colour).pid)
+    # Baked again after a crash, the release met users before.
+    witness = alerts.witness(session, attempt.progress.shifted_at or now())
+    _require_answer(session, witness)
+    trial = Trial(session, colour, state.live, session.target.state(colour).pid, witness)
     series: dict[str, list[dict[str, Any]]] = {
         "traffic": trial.points,
         "weights": [{"t": 0.0, "candidate_percent": 0}],
@@ -88,6 +91,24 @@ def roll_out(attempt: Attempt, started: str, *, at_once: bool = False) -> Eviden
     evidence.facts["strategy"] = session.environment.text("RELEASE_STRATEGY")
     evidence.series = series
     return evidence
+
+
+def _require_answer(session: Session, witness: alerts.Witness) -> None:
+    """Refuse to let users meet a release whose alerts could not be asked for afterwards.
+
+    Raises:
+        Rejected: They cannot be read, or there are none (exit 3).
+    """
+    for rule in witness.testify():
+        if rule.verdict is Verdict.INCONCLUSIVE:
+            raise Rejected(
+                f"the alerts that judge a release cannot be asked for: {rule.reason}",
+                code=ExitCode.INCONCLUSIVE,
+                rules=[rule],
+                at=f"configs/environments/{session.environment.name}.env",
+                hint="start that Prometheus or correct ALERTS_URL and ALERTS_LABELS; ALERTS_UNREADABLE=warn "
+                "releases without it",
+            )
 
 
 def _judged(rules: list[RuleResult], trial: Trial, percent: int) -> list[dict[str, Any]]:

@@ -8,6 +8,7 @@ from typing import Any
 
 from kickoff.evidence import RuleResult, Verdict, combine
 from kickoff.probing.prober import Prober
+from kickoff.release.alerts import Witness
 from kickoff.release.judge import GROWTH, Limits, Observation, judge
 from kickoff.release.model import Colour
 from kickoff.release.routers import MetricsUnreadable, Traffic
@@ -25,6 +26,7 @@ class Trial:
         candidate: Colour on trial.
         live: Colour it is compared with; ``None`` on a first release.
         pid: Process id the candidate had when it was found ready.
+        witness: Whose alerts count.
         workers: Process ids that its workers had when they were found up; empty until they are its own.
         points: Traffic per second and release, for the report.
         began: Monotonic time that counts as zero in ``points``.
@@ -34,6 +36,7 @@ class Trial:
     candidate: Colour
     live: Colour | None
     pid: int
+    witness: Witness
     began: float = field(default_factory=time.monotonic)
     points: list[dict[str, Any]] = field(default_factory=list)
     workers: Mapping[str, int] = field(default_factory=dict)
@@ -120,7 +123,7 @@ class Trial:
                 if over or count >= judged_at * GROWTH + 1:
                     look, judged_at = look + 1, count
                     other = observed[self.live] if self.live is not None else None
-                    results = judge(observed[self.candidate], other, limits, look)
+                    results = judge(observed[self.candidate], other, limits, look) + self.witness.testify()
                     verdict = combine(rule.verdict for rule in results)
                     if verdict is Verdict.FAIL or (over and (verdict is Verdict.PASS or extended)):
                         return results

@@ -2,9 +2,10 @@
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, combine, now
-from kickoff.release import outcome
+from kickoff.release import alerts, outcome
 from kickoff.release.attempt import Rejected, Run
 from kickoff.release.rollback import Request, rollback
+from kickoff.release.stores.history import Entry
 from kickoff.release.stores.lease import TakenBack
 from kickoff.release.trial import Trial
 from kickoff.release.undo import rollback_failed
@@ -41,7 +42,8 @@ def watch(run: Run, release: str) -> Evidence:
             raise _not_live_any_more(run, live, latest.release_of(latest.live))
 
     warm = state.warm if state.warm and session.target.state(state.warm).running else None
-    trial = Trial(session, state.live, warm, session.target.state(state.live).pid)
+    witness = alerts.witness(session, since.at if (since := _became_live(run)) else started)
+    trial = Trial(session, state.live, warm, session.target.state(state.live).pid, witness)
     rules = trial.hold(seconds, still_live)
     verdict = combine(rule.verdict for rule in rules)
     ended, code, summary, hint = "watched", verdict.exit_code, f"{live} held for {seconds:g} s", ""
@@ -69,7 +71,7 @@ def _take_back(run: Run, live: str, why: str) -> Evidence:
 
 def _not_live_any_more(run: Run, release: str, live: str) -> KickoffError:
     message = f"{release} is not live: {f'{live} is' if live else 'no release is'}"
-    last = next((entry for entry in run.store.history.newest_first() if entry.outcome == "live"), None)
+    last = _became_live(run)
     if last is not None and (last.action, last.release, last.previous) == ("rollback", live, release):
         by = str(last.data.get("by") or "another run")
         return TakenBack(by, last.at, release, f"{message}, by a rollback of {by}")
@@ -78,3 +80,8 @@ def _not_live_any_more(run: Run, release: str, live: str) -> KickoffError:
         code=ExitCode.INCONCLUSIVE if live else ExitCode.UNREACHABLE,
         hint="`kickoff history --env NAME` says who replaced it or went back",
     )
+
+
+def _became_live(run: Run) -> Entry | None:
+    """Return the entry of the release that became live last."""
+    return next((entry for entry in run.store.history.newest_first() if entry.outcome == "live"), None)

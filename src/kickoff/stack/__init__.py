@@ -1,11 +1,12 @@
 """The stack of containers around the service: what a host needs first, bringing it up, and changing it."""
 
-from kickoff.stack.changes import RELEASED, STATEFUL, Change, Stack, differences, release_only
+from kickoff.stack.changes import ALERTS, RELEASED, STATEFUL, Change, Stack, differences, release_only
 from kickoff.stack.compose import Compose, copied, file_of, project_of, source_files, source_of
 from kickoff.stack.declaration import NOTHING, Declaration, every_key, every_secret, read
 from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, variables
 
 __all__ = [
+    "ALERTS",
     "NOTHING",
     "RELEASED",
     "STATEFUL",

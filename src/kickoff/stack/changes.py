@@ -24,6 +24,8 @@ from kickoff.stack.compose import Compose, compose_files, file_of, install_files
 
 STATEFUL = "kickoff.stateful"
 """Label of a service whose data live in its volume: it is recreated only by name."""
+ALERTS = "kickoff.alerts"
+"""Label of the Prometheus whose alerts judge a release; it holds the port."""
 RELEASED = "release"
 """Profile of the services that the release engine starts, and the stack never does."""
 _DYNAMIC = Path("configs/traefik/dynamic")
@@ -72,6 +74,12 @@ class Stack:
     def is_up(self) -> bool:
         """True when a stack was ever brought up here, to its end."""
         return self._applied.is_file()
+
+    def labelled(self, label: str) -> dict[str, str]:
+        """Return the value of a label by service, for each that was brought up here with it."""
+        services = self._last()[0]["services"] if self.is_up else {}
+        found = {name: (service.get("labels") or {}).get(label) for name, service in services.items()}
+        return {name: str(value) for name, value in found.items() if value}
 
     def release_files(self) -> list[Path]:
         """Return the compose files, relative to the project: what says how a colour's container is made."""

@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
@@ -11,6 +12,7 @@ import pytest
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release import traffic, undo, workers
+from kickoff.release.alerts import Witness
 from kickoff.release.attempt import Attempt, Rejected
 from kickoff.release.judge import Observation
 from kickoff.release.model import Colour, Slot, State
@@ -19,6 +21,7 @@ from kickoff.release.targets import ProcessState
 from kickoff.release.trial import Trial
 
 TICKER: Mapping[str, Any] = {"ticker": {"command": ["tick"], "health": ["check"], "at": "kickoff.yml:4"}}
+NOBODY = Witness("", {}, datetime.now(UTC), doubt_warns=False)
 GONE = ProcessState(running=False, pid=0, detail="exited with code 3")
 
 
@@ -164,7 +167,7 @@ def test_a_worker_that_ended_counts_as_a_restart_of_the_candidate(
     found = {"ticker": ProcessState(running=before > 0, pid=before, detail="")}
     web = ProcessState(running=True, pid=5, detail="running")
     target = SimpleNamespace(workers=lambda _colour: found, state=lambda _colour: web)
-    trial = Trial(cast("Any", SimpleNamespace(target=target)), Colour.GREEN, Colour.BLUE, 5)
+    trial = Trial(cast("Any", SimpleNamespace(target=target)), Colour.GREEN, Colour.BLUE, 5, NOBODY)
     trial.watch_workers()
     found["ticker"] = ProcessState(running=now > 0, pid=now, detail="")
     seen = Observation()

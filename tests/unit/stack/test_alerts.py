@@ -198,9 +198,11 @@ def test_every_alert_says_how_bad_it_is_what_it_is_about_and_what_to_do() -> Non
         assert (rule["labels"]["severity"] == "none") == (name == "Watchdog")
         assert rule["labels"]["area"] in {"service", "host", "stores", "monitoring"}, name
         assert rule["annotations"].keys() == {"summary", "action", "runbook_url"}, name
-        # What is expected while traffic moves never wakes anybody.
-        assert rule["labels"].get("release") in {None, "quiet"}, name
-        assert "release" not in rule["labels"] or rule["labels"]["severity"] == "warning", name
+        # What is expected while traffic moves never wakes anybody, and what takes a release back is about the service.
+        role = rule["labels"].get("release")
+        assert role in {None, "quiet", "veto"}, name
+        assert role != "quiet" or rule["labels"]["severity"] == "warning", name
+        assert role != "veto" or rule["labels"]["area"] == "service", name
 
 
 def manager(folder: Path) -> str:

@@ -147,6 +147,9 @@ class Target(Protocol):
     def reach(self, endpoint: str) -> AbstractContextManager[Endpoint]:
         """Yield an address for ``blue``, ``green``, ``live`` or ``admin``."""
 
+    def alerts(self) -> str:
+        """Return the address of the Prometheus beside the release whose alerts judge it; empty for none."""
+
     def server(self, colour: Colour, slot: Slot) -> str:
         """Return the address for the proxy: of a slot's one instance, or of what spreads over several."""
 

@@ -251,3 +251,9 @@ def sockets_of(container: Container) -> str | None:
     with answering():
         code, output = container.exec_run(["cat", "/proc/net/tcp", "/proc/net/tcp6"])
     return output.decode() if code == 0 and isinstance(output, bytes) else None
+
+
+def address_of(container: Container) -> str:
+    """Return an address under which this host reaches a container; empty for none."""
+    networks: Mapping[str, Any] = container.attrs["NetworkSettings"]["Networks"]
+    return next((str(one["IPAddress"]) for one in networks.values() if one["IPAddress"]), "")

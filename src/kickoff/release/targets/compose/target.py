@@ -4,7 +4,6 @@ State, start, stop, logs and usage are asked of the engine's API. Only what a co
 the compose command line: a container made by anything else would miss whatever that file comes to say.
 """
 
-import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -17,9 +16,7 @@ from docker.models.containers import Container
 
 from kickoff.artifact import image as images
 from kickoff.environment import Environment
-from kickoff.environment.export import compose as compose_format
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import write_atomic
 from kickoff.paths import public_port
 from kickoff.release.folder import (
     ENVIRONMENT,
@@ -32,11 +29,18 @@ from kickoff.release.folder import (
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Applied, Endpoint, ProcessState, worker_of
-from kickoff.release.targets.compose import release_images
-from kickoff.release.targets.compose.engine import Engine, answering, established, listening, sockets_of
-from kickoff.release.targets.compose.services import WORKER, with_values, with_workers
+from kickoff.release.targets.compose import release_file, release_images
+from kickoff.release.targets.compose.engine import (
+    Engine,
+    address_of,
+    answering,
+    established,
+    listening,
+    sockets_of,
+)
+from kickoff.release.targets.compose.services import WORKER
 from kickoff.release.targets.ports import require_silence
-from kickoff.stack import Compose, Stack, copied, file_of, project_of, release_only, source_of
+from kickoff.stack import ALERTS, Compose, Stack, file_of, project_of, source_of
 
 ROOM = 1 << 30
 """Bytes a release may need: its image, unpacked, and its log."""
@@ -45,8 +49,6 @@ PORT = 8000
 HOOKS = "migrate"
 """Service of the compose file in whose place hooks run."""
 _PUBLIC, _LOCAL, _CANDIDATE, _ADMIN = "8080/tcp", "8083/tcp", "8081/tcp", "8082/tcp"
-_VALUES, _SECRETS, _STACK = "compose.env", "secrets", "stack"
-_RESOLVED = "compose.json"
 _LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the container's own network
 """Variables that tell a container where to listen."""
 _ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", *_LISTENING})
@@ -134,18 +136,7 @@ class ComposeTarget:
             image = replace(image, repository=f"{image.repository}/{self.environment.name}")
             sent = release_images.bring(self._engine, image, artifact.parent, self._require_room)
         release_images.record(image, folder)
-        for path in self.stack.release_files():
-            kept = folder / _STACK / copied(path, self.stack.name)
-            kept.parent.mkdir(parents=True, exist_ok=True)
-            shutil.copyfile(self.stack.root / path, kept)
-        shown = {k: v for k, v in self.environment.values.items() if k not in self.environment.secrets}
-        own = {
-            "KICKOFF_IMAGE": image.reference,
-            # Mounted by the containers under its final name, which the folder does not have yet.
-            "KICKOFF_STACK_DIR": str(self.stack.folder),
-            "KICKOFF_ROUTE_DIR": str(self.stack.routes),
-        }
-        write_atomic(folder / _VALUES, compose_format(shown | own), mode=0o600)
+        release_file.keep(folder, self.stack, self.environment, image.reference)
         return sent
 
     def install(self, release_folder: Path) -> None:
@@ -155,7 +146,7 @@ class ComposeTarget:
             KickoffError: The registry does not give it, or it is not here any more (exit 4).
         """
         release_images.install(self._engine, release_folder)
-        self.stack.make_volumes(self._described(release_folder))
+        self.stack.make_volumes(release_file.described(release_folder, self.stack))
 
     def run_hook(self, release_folder: Path, command: tuple[str, ...], timeout: float) -> str:
         """Run a command of the service in a container of its own, under the release's environment.
@@ -265,7 +256,7 @@ class ComposeTarget:
         container = self._running(str(colour))
         if container is None:
             return None
-        mounted = (release_folder / _SECRETS).iterdir()
+        mounted = (release_folder / release_file.SECRETS).iterdir()
         secrets = {path.name.upper(): path.read_text("utf-8") for path in mounted}
         places = {
             "the record": read_object(release_folder / ENVIRONMENT),
@@ -308,6 +299,16 @@ class ComposeTarget:
             port = self._traefik_ports().get(_CANDIDATE, 0)
             yield Endpoint(f"http://127.0.0.1:{port}", {COLOUR_HEADER: endpoint})
 
+    def alerts(self) -> str:
+        """Return the address of the service of the stack that is labelled with the port of its alerts.
+
+        Where it does not run its name stands in it, which nobody answers to.
+        """
+        for service, port in self.stack.labelled(ALERTS).items():
+            container = self._running(service)
+            return f"http://{(container and address_of(container)) or service}:{port}"
+        return ""
+
     def server(self, colour: Colour, slot: Slot) -> str:
         """Return the address under which Traefik reaches a slot: its name in the stack's network."""
         return f"http://{colour}:{slot.port}"
@@ -342,27 +343,7 @@ class ComposeTarget:
         return project_of(self.stack.root / source, self.stack.name)
 
     def _compose(self, release_folder: Path) -> Compose:
-        """Return the command line on the compose file of a release, with the release's own values."""
-        values, folder = environment_of(release_folder), release_folder / _SECRETS
-        folder.mkdir(exist_ok=True)
-        # Other users of the host do not get as far as this folder; the container's user must.
-        folder.chmod(0o755)
-        for key in self.environment.secrets & values.keys():
-            write_atomic(folder / key.lower(), values[key], mode=0o444)
-        shown = {key: text for key, text in values.items() if key not in self.environment.secrets}
-        described = with_workers(release_only(self._described(release_folder)), workers_of(release_folder))
-        text = json.dumps(with_values(described, shown | _LISTENING), indent=1)
-        write_atomic(release_folder / _RESOLVED, text, mode=0o600)
-        return Compose(release_folder, _RESOLVED, [])
-
-    def _described(self, release_folder: Path) -> dict[str, Any]:
-        """Return the compose file of a release, with the release's own values."""
-        release = environment_of(release_folder)["KICKOFF_RELEASE"]
-        own = {"KICKOFF_RELEASE": release, "KICKOFF_SECRETS_DIR": str(release_folder / _SECRETS)}
-        write_atomic(release_folder / "release.env", compose_format(own), mode=0o600)
-        # The host's own variables first: what a release says comes before them.
-        values_of = [self.stack.folder / _VALUES, release_folder / _VALUES, release_folder / "release.env"]
-        return Compose(release_folder / _STACK, file_of(self.stack.name), values_of).resolved()
+        return release_file.command_line(release_folder, self.stack, self.environment, _LISTENING)
 
     def _found(self, service: str) -> Container | None:
         return self._engine.container(self._project, service)

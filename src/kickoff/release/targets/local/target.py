@@ -265,6 +265,10 @@ class LocalTarget:
         else:
             yield Endpoint(f"http://127.0.0.1:{ports.get('candidate', 0)}", {COLOUR_HEADER: endpoint})
 
+    def alerts(self) -> str:
+        """Return nothing: beside processes there is no stack."""
+        return ""
+
     def server(self, colour: Colour, slot: Slot) -> str:
         """Return the address under which Traefik reaches a slot."""
         del colour
