@@ -50,12 +50,12 @@ class Unregistered(Foreign):
         assert count == 1, path
         self.write(path, text)
 
-    def release(self, environment: str) -> dict[str, Any]:
-        """Release the commit that is checked out; return the facts of staging it."""
-        said = self.kickoff("release", "--env", environment, "--json", limit=200)
-        evidence = Path(json.loads(said)["run"]) / "evidence" / f"stage.{environment}.json"
-        facts: dict[str, Any] = json.loads(evidence.read_text("utf-8"))["facts"]
-        return facts
+    def release(self, environment: str, stage: str = "stage", code: int = 0) -> dict[str, Any]:
+        """Release the commit that is checked out; return the evidence of a stage."""
+        said = self.kickoff("release", "--env", environment, "--json", code=code, limit=200)
+        path = Path(json.loads(said)["run"]) / "evidence" / f"{stage}.{environment}.json"
+        evidence: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        return evidence
 
     def images(self) -> set[str]:
         """The images of this service that the engine keeps."""
@@ -82,9 +82,9 @@ def service(tmp_path: Path) -> Iterator[Unregistered]:
 
 
 def test_production_gets_the_image_that_staging_proved_and_no_registry_had_it(service: Unregistered) -> None:
-    staged = service.release("staging")
+    staged = service.release("staging")["facts"]
     digest = staged["facts"]["artifact"]
-    produced = service.release("production")  # refused, were there no proof of this very digest
+    produced = service.release("production")["facts"]  # refused, were there no proof of this very digest
     assert produced["facts"]["artifact"] == digest
     assert re.fullmatch(r"[12] of \d+ layers, \d+ kB", staged["sent"]), (
         "the code, and the folder of its data unless an earlier run brought it"
@@ -97,7 +97,13 @@ def test_production_gets_the_image_that_staging_proved_and_no_registry_had_it(se
         assert httpx.get(f"http://127.0.0.1:{port}/", timeout=5, trust_env=False).text == "one"
 
 
-def test_the_observability_profile_is_switched_on_and_off_by_one_word(service: Unregistered) -> None:
+def said_by_alerts(evidence: dict[str, Any]) -> list[dict[str, Any]]:
+    return [rule for rule in evidence["rules"] if rule["id"] == "judge.alerts"]
+
+
+def test_the_observability_profile_is_switched_on_by_one_word_and_has_a_say_in_releases(
+    service: Unregistered,
+) -> None:
     def found() -> tuple[dict[str, str], dict[str, str]]:
         up = client.get("query", params={"query": "up"}).json()["data"]["result"]
         groups = client.get("rules").json()["data"]["groups"]
@@ -120,7 +126,18 @@ def test_the_observability_profile_is_switched_on_and_off_by_one_word(service: U
                 break
             assert time.monotonic() < deadline, (up, rules)
             time.sleep(1)
+    service.edit("server.py", "one", "two")
+    service.commit()
+    (heard,) = said_by_alerts(service.release("staging", "promote"))
+    assert (heard["verdict"], heard["measured"], heard["samples"]) == ("pass", "none", 1), heard
+    docker("compose", "-p", stack, "stop", "prometheus")
+    service.edit("server.py", "two", "three")
+    service.commit()
+    (unheard,) = said_by_alerts(service.release("staging", "promote", code=3))
+    assert unheard["verdict"] == "inconclusive"
+    assert "http://prometheus:9090 does not answer" in unheard["reason"]
+    assert httpx.get(f"http://127.0.0.1:{service.ports['staging']}/", trust_env=False).text == "two"
     service.edit("docker-compose.staging.yml", r"profiles: \[observability\] #", "profiles: [] #")
     assert "is no longer wanted" in service.kickoff("stack", "plan", "--env", "staging")
     service.kickoff("stack", "apply", "--env", "staging", limit=200)
-    assert docker("compose", "-p", stack, "ps", "--all", "--services").split() == ["blue", "traefik"]
+    assert docker("compose", "-p", stack, "ps", "--all", "--services").split() == ["blue", "green", "traefik"]
