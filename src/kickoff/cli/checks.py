@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kickoff.cli import output
-from kickoff.cli.parser import Parser, Run, Verbs, add_verb, positive
+from kickoff.cli.parser import Parser, Run, Verbs, add_verb, path, positive
 from kickoff.cli.verbs import VERBS
 from kickoff.errors import KickoffError
 
@@ -120,13 +120,13 @@ def _report(verbs: Verbs) -> None:
     )
     child.add_argument(
         "--evidence",
-        type=_path,
+        type=path,
         metavar="DIR",
         help="folder with the evidence (default: $KICKOFF_EVIDENCE_DIR)",
     )
     child.add_argument(
         "--output",
-        type=_path,
+        type=path,
         metavar="DIR",
         help="folder that receives the three files (default: $KICKOFF_REPORT_DIR, else beside the evidence)",
     )
@@ -141,12 +141,12 @@ def _report(verbs: Verbs) -> None:
     )
     child.add_argument(
         "--planned",
-        type=_path,
+        type=path,
         metavar="FILE",
         help="the plan with the results of the jobs (default: plan.json beside the evidence)",
     )
     child.add_argument(
-        "--summary", type=_path, metavar="FILE", help="file the summary is appended to ($GITHUB_STEP_SUMMARY)"
+        "--summary", type=path, metavar="FILE", help="file the summary is appended to ($GITHUB_STEP_SUMMARY)"
     )
 
 
@@ -160,7 +160,3 @@ def _body(name: str) -> Run:
         return body(arguments)
 
     return run
-
-
-def _path(text: str) -> Path | None:
-    return Path(text) if text else None  # a workflow gives an empty text for nothing

@@ -5,6 +5,7 @@ import math
 import textwrap
 from collections.abc import Callable, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, NoReturn
 
 from kickoff.cli.verbs import SECTIONS
@@ -167,6 +168,11 @@ def positive(text: str) -> float:
     if not math.isfinite(value) or value <= 0:
         raise argparse.ArgumentTypeError("must be a number above 0")
     return value
+
+
+def path(text: str) -> Path | None:
+    """Return a path; ``None`` for the empty text, which a workflow gives for nothing."""
+    return Path(text) if text else None
 
 
 def _constant(value: bool, _arguments: argparse.Namespace) -> bool:

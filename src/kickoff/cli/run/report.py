@@ -17,7 +17,7 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.plan import FILE as PLAN
 from kickoff.plan import record_results
-from kickoff.report import index_page, language, load_page, page, past, summary
+from kickoff.report import comment, index_page, language, load_page, page, past, summary
 from kickoff.report import outcome as outcomes
 from kickoff.report.messages import line
 from kickoff.report.outcome import Outcome
@@ -104,6 +104,8 @@ def write(
         told = outcomes.decide(found, report=outcome.report)
         text = summary.render(found, told)
         write_atomic(folder / "summary.md", text)
+        if part := comment.render(found, told):
+            write_atomic(folder / comment.FILE, part)
         for environment, name in found.pages.items():
             write_atomic(folder / name, load_page.render(found.of(environment)[LOAD]))
         write_atomic(folder / "report.html", page.render(found, told))
