@@ -17,6 +17,10 @@ HANDED_OVER = "KICKOFF_HANDED_OVER"
 """Variable that is set on a host while a script of a runner's does its work there."""
 
 
+METRICS = "metrics"
+"""Folder below an environment's state folder with files for Prometheus."""
+
+
 def state_root(service: str, environment: str, environ: Mapping[str, str] = os.environ) -> Path:
     """Return the state folder of an environment: ``KICKOFF_STATE_ROOT`` or the user's state home.
 

@@ -233,6 +233,15 @@ def assert_watched(one: Stack) -> None:
     value = one.prometheus("query?query=kickoff:error_rate_threshold:ratio")["result"][0]["value"][1]
     assert float(value) == 0.01
 
+    def shares() -> dict[str, str]:
+        found = one.prometheus("query?query=kickoff_release_traffic_ratio")["result"]
+        return {row["metric"]["release"]: row["value"][1] for row in found}
+
+    until(lambda: shares() == {one.released: "1"})
+    promoted = json.loads((one.folder / "evidence" / f"promote.{one.name}.json").read_text("utf-8"))
+    (heard,) = [rule for rule in promoted["rules"] if rule["id"] == "judge.alerts"]
+    assert (heard["verdict"], heard["samples"]) == ("pass", 5), heard
+
 
 def test_staging_comes_up_whole_and_coming_up_again_changes_nothing(staging: Stack) -> None:
     assert_whole(staging)

@@ -6,6 +6,7 @@ import httpx
 
 from kickoff.probing.http import open_client
 from kickoff.prometheus import samples
+from kickoff.release import shares
 from kickoff.release.attempt import Attempt
 from kickoff.release.model import Colour, State
 from kickoff.release.route import Route
@@ -39,6 +40,8 @@ def route(
     )
     with attempt.fenced():
         session.proxy.apply(wanted)
+        told = shares.render(session.service.name, session.environment.name, state.slots, weights)
+        shares.write(session.store.root, told)
 
 
 def drain(attempt: Attempt, colour: Colour, state: State) -> float:

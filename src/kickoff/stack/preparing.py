@@ -19,7 +19,7 @@ from kickoff.environment.loader import inspect, load
 from kickoff.environment.model import Environment
 from kickoff.errors import KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.paths import public_port, state_root
+from kickoff.paths import METRICS, public_port, state_root
 from kickoff.service import load as load_service
 from kickoff.stack import declaration, secret_files
 from kickoff.stack.changes import Stack
@@ -95,10 +95,11 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
     made = held.keep(secrets)
     for file, text in rendered.items():
         write_atomic(folder / file, text, mode=READABLE)
-    routes = _routes(folder)
-    routes.mkdir(parents=True, exist_ok=True)
-    routes.chmod(0o755)  # Traefik runs as another user; the state folder keeps other users of the host out
-    own = {"KICKOFF_STACK_DIR": str(folder), "KICKOFF_ROUTE_DIR": str(routes)}
+    shared = {"KICKOFF_ROUTE_DIR": _routes(folder), "KICKOFF_METRICS_DIR": folder.parent / METRICS}
+    for place in shared.values():
+        place.mkdir(parents=True, exist_ok=True)
+        place.chmod(0o755)  # read by containers of other users; the state folder keeps those of the host out
+    own = {"KICKOFF_STACK_DIR": str(folder)} | {key: str(place) for key, place in shared.items()}
     values = _compose_values(name, root, environment, environ, folder / "compose.env")
     write_atomic(folder / "compose.env", compose_format(values | own), mode=READABLE)
     return Prepared(folder, made)
