@@ -60,6 +60,22 @@ def test_the_same_release_is_not_shipped_twice(project: Project) -> None:
     project.assert_settled(first.release)
 
 
+def test_what_a_release_started_again_was_not_stopped_by_anybody_any_more(project: Project) -> None:
+    first = project.ship().release
+    assert project.command("stop").returncode == ExitCode.PASS
+    head = project._git("rev-parse", "HEAD").strip()
+    again = project.engine().stage(
+        project.build(head), project.root.parent / "artifacts", head, wait=0, force=False
+    )
+    assert again.facts["live_down"]["started_again"] is True
+    entries = [(entry.action, entry.release) for entry in project.store.history.newest_first()]
+    assert entries == [("start", first), ("stop", first), ("release", first)]
+    project.kill_everything()
+    said = project.command("status")
+    assert said.returncode == ExitCode.UNREACHABLE
+    assert "stopped by" not in said.stdout + said.stderr
+
+
 def test_the_reason_to_ship_without_a_proof_stays_in_the_history(project: Project) -> None:
     reason = "staging's host is being replaced"
     for last in ("abort", "promote"):

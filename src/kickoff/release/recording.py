@@ -35,7 +35,7 @@ def record(
                 del slots[spent]
             transaction.save(State(live=colour, warm=old if old in slots else None, slots=slots))
             last = next(store.history.newest_first(), None)
-            if last is None or last.data.get("attempt") != attempt.id:
+            if last is None or (last.data.get("attempt"), last.outcome) != (attempt.id, "live"):
                 transaction.record(
                     action, "live", release, before.release_of(before.live),
                     attempt=attempt.id, **attempt.run.caller, **checks(attempt), **details,

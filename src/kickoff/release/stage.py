@@ -200,14 +200,18 @@ def _lost_live(attempt: Attempt) -> dict[str, Any] | None:
     else:
         problem = colours.revive(attempt, state)
     reason = down["reason"] if down else "the route was lost"
+    release = state.release_of(state.live)
     lost = {
-        "release": state.release_of(state.live),
+        "release": release,
         "since": since,
         "reason": f"{reason}; started again, it did not serve: {problem}" if problem else reason,
         "started_again": not problem and baseline.down(run, run.store.state()) is None,
     }
     if not lost["started_again"]:
         attempt.note(event="live down", reason=lost["reason"])
+    elif not process.running:
+        with attempt.fenced() as transaction:
+            transaction.record("start", "recorded", release, "", attempt=attempt.id, **run.caller)
     return lost
 
 

@@ -1,111 +1,22 @@
-"""The one comment on a pull request that says what became of it, edited in place by every run.
+"""What the comment on a pull request says of one run: its summary, short."""
 
-Each environment has a part of its own between two marks, so that a release to production keeps what the
-release to staging said.
-"""
-
-import re
-from collections.abc import Iterator, Mapping
-from typing import Any
-
-from kickoff import gh
 from kickoff.report import summary
 from kickoff.report.language import say
 from kickoff.report.messages import link
 from kickoff.report.outcome import Outcome
 from kickoff.report.run import Run
 
-LIMIT = 65_536
-"""Characters that GitHub takes."""
-PART_LIMIT = 10_000
-"""Bytes of one environment's part: six of them fit."""
-_ROOM_FOR_LINK = 500
+LIMIT = 10_000
+"""Bytes: a comment holds six."""
 FILE = "comment.md"
-"""The part of a run, beside its report."""
-_AUTHOR = "github-actions[bot]"
-_PAGE, _MOST_PAGES = 100, 50
-_END = "<!-- kickoff: end -->"
-_PART = re.compile(r"<!-- kickoff part: (.+?) -->\n(.*?)\n" + re.escape(_END), re.DOTALL)
+"""Its name beside the report."""
+_ROOM_FOR_LINK = 500
 
 
 def render(run: Run, outcome: Outcome) -> str:
-    """Return the part of a run: its summary, short, and where the run is; empty when nothing was deployed."""
+    """Return the text, which ends with where the run is; empty when nothing was deployed."""
     if not outcome.environment:
         return ""
     address = link(run.run_url)
     where = f"\n[{say('The run')}]({address})\n" if address else ""
-    return summary.render(run, outcome, PART_LIMIT - _ROOM_FOR_LINK) + where
-
-
-def settle(repository: str, commit: str, project: str, environment: str, part: str) -> list[str]:
-    """Let the comment on each pull request of a commit say this of an environment.
-
-    Args:
-        repository: ``owner/name``.
-        commit: Full id of the commit that was released.
-        project: Name of the service, in a repository of several.
-        environment: The environment, or several, as the report names them.
-        part: Markdown.
-
-    Returns:
-        What was done, one sentence for each pull request; none when the commit belongs to none.
-
-    Raises:
-        GitHubError: GitHub cannot be asked, or refuses (exit code 4).
-    """
-    found = _gh("GET", f"repos/{repository}/commits/{commit}/pulls?per_page={_PAGE}")
-    numbers = [int(one["number"]) for one in found if one["state"] == "open" or one["merged_at"]]
-    return [_tell(f"repos/{repository}/issues", number, project, environment, part) for number in numbers]
-
-
-def _tell(issues: str, number: int, project: str, environment: str, part: str) -> str:
-    marker = f"<!-- kickoff: what became of {project} -->"
-    written = next((one for one in _comments(f"{issues}/{number}") if _is_ours(one, marker)), None)
-    body = updated(str(written["body"]) if written else marker, environment, part)
-    if written is None:
-        _gh("POST", f"{issues}/{number}/comments", {"body": body})
-        return f"commented on #{number}"
-    if body == written["body"]:
-        return f"#{number} says it already"
-    _gh("PATCH", f"{issues}/comments/{written['id']}", {"body": body})
-    return f"updated the comment on #{number}"
-
-
-def _comments(issue: str) -> Iterator[Mapping[str, Any]]:
-    for page in range(1, _MOST_PAGES + 1):
-        listed = _gh("GET", f"{issue}/comments?per_page={_PAGE}&page={page}")
-        yield from listed
-        if len(listed) < _PAGE:
-            return
-
-
-def _is_ours(comment: Mapping[str, Any], marker: str) -> bool:
-    return comment["user"]["login"] == _AUTHOR and str(comment["body"]).startswith(marker)
-
-
-def updated(body: str, environment: str, part: str) -> str:
-    """Return a comment in which an environment has another part; others keep theirs. Pure.
-
-    What does not fit is left out, the oldest part first; the new one always stays.
-
-    Args:
-        body: The comment as it is.
-        environment: Whose part it is.
-        part: Markdown of at most ``PART_LIMIT`` bytes.
-    """
-    marker = body.replace("\r\n", "\n").partition("\n")[0]
-    parts = dict(_PART.findall(body.replace("\r\n", "\n")))
-    parts.pop(environment, None)
-    parts[environment] = part.replace(_END, "").strip()
-    while len(text := _joined(marker, parts)) > LIMIT and len(parts) > 1:
-        del parts[next(iter(parts))]
-    return text
-
-
-def _joined(marker: str, parts: Mapping[str, str]) -> str:
-    texts = [f"<!-- kickoff part: {name} -->\n{text}\n{_END}" for name, text in parts.items()]
-    return "\n\n".join([marker, *texts])
-
-
-def _gh(method: str, path: str, document: dict[str, str] | None = None) -> Any:  # noqa: ANN401 - any JSON
-    return gh.api(method, path, document, hint="the job needs `pull-requests: write` and GH_TOKEN")
+    return summary.render(run, outcome, LIMIT - _ROOM_FOR_LINK) + where

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from kickoff import pull_request
 from kickoff.cli.main import main
 from kickoff.errors import ExitCode
 from kickoff.report import comment
@@ -38,7 +39,7 @@ def github(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> GitHub:
 
 
 def settle(environment: str, part: str) -> list[str]:
-    return comment.settle("o/r", COMMIT, "shop", environment, part)
+    return pull_request.settle("o/r", COMMIT, "shop", environment, part)
 
 
 def sent(github: GitHub) -> list[tuple[str, str, str]]:
@@ -62,7 +63,7 @@ def test_the_first_run_writes_and_the_next_one_edits_its_own_part(github: GitHub
 
 
 def test_what_is_there_already_is_not_written_again(github: GitHub) -> None:
-    github.answer(LISTED, [written(comment.updated(MARKER, "staging", "released"))])
+    github.answer(LISTED, [written(pull_request.updated(MARKER, "staging", "released"))])
     assert settle("staging", "released") == ["#7 says it already"]
     assert sent(github) == []
 
@@ -106,15 +107,15 @@ def test_only_pull_requests_that_live_or_were_merged_are_told(
 
 def test_a_part_cannot_speak_for_another_environment() -> None:
     forged = "log\n<!-- kickoff: end -->\n<!-- kickoff part: production -->\nreleased\n<!-- kickoff: end -->"
-    body = comment.updated(comment.updated(MARKER, "staging", forged), "staging", "rejected")
-    assert body == comment.updated(MARKER, "staging", "rejected")
+    body = pull_request.updated(pull_request.updated(MARKER, "staging", forged), "staging", "rejected")
+    assert body == pull_request.updated(MARKER, "staging", "rejected")
 
 
 def test_what_does_not_fit_leaves_out_the_oldest_part_and_never_the_new_one() -> None:
     body = MARKER
     for number in range(9):
-        body = comment.updated(body, f"env-{number}", f"{number} " + "x" * comment.PART_LIMIT)
-        assert len(body) <= comment.LIMIT
+        body = pull_request.updated(body, f"env-{number}", f"{number} " + "x" * comment.LIMIT)
+        assert len(body) <= pull_request.LIMIT
     assert "part: env-8" in body and "part: env-0" not in body and "part: env-4" in body
 
 
@@ -140,7 +141,7 @@ def test_the_verb_says_what_became_of_the_run(
     assert (code, said.strip()) == (0, "commented on #7")
     [(_, _, body)] = sent(github)
     assert part.strip() in body and "<!-- kickoff part: staging -->" in body
-    assert len(part.encode()) <= comment.PART_LIMIT
+    assert len(part.encode()) <= comment.LIMIT
 
 
 def test_a_run_that_deployed_nothing_says_nothing(

@@ -5,7 +5,7 @@ import json
 import os
 from pathlib import Path
 
-from kickoff import github
+from kickoff import github, pull_request
 from kickoff.cli import output
 from kickoff.errors import KickoffError
 from kickoff.plan import FILE as PLAN
@@ -34,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
         plan, _ = read_plan(evidence / PLAN)
         commit = plan.commit if plan else where.sha
         part = (folder / comment.FILE).read_text(encoding="utf-8")
-        done = comment.settle(where.repository, commit, outcome["service"], outcome["environment"], part)
+        done = pull_request.settle(where.repository, commit, outcome["service"], outcome["environment"], part)
         done = done or [f"no pull request holds {commit[:7]}"]
     output.result({"done": done}, "\n".join(done))
     return 0
