@@ -13,6 +13,7 @@ import pytest
 
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, Verdict, now
+from kickoff.paths import METRICS
 from kickoff.release.stores.lease import TakenBack
 from tests.e2e.project import RELEASE, REPOSITORY, Load, Project
 
@@ -62,7 +63,10 @@ def test_the_same_release_is_not_shipped_twice(project: Project) -> None:
 
 def test_what_a_release_started_again_was_not_stopped_by_anybody_any_more(project: Project) -> None:
     first = project.ship().release
+    shares = project.store.root / METRICS / "releases.prom"
+    assert f'release="{first}",colour="blue"}} 1\n' in shares.read_text(encoding="utf-8")
     assert project.command("stop").returncode == ExitCode.PASS
+    assert first not in shares.read_text(encoding="utf-8")
     head = project._git("rev-parse", "HEAD").strip()
     again = project.engine().stage(
         project.build(head), project.root.parent / "artifacts", head, wait=0, force=False
@@ -70,6 +74,7 @@ def test_what_a_release_started_again_was_not_stopped_by_anybody_any_more(projec
     assert again.facts["live_down"]["started_again"] is True
     entries = [(entry.action, entry.release) for entry in project.store.history.newest_first()]
     assert entries == [("start", first), ("stop", first), ("release", first)]
+    assert first in shares.read_text(encoding="utf-8")
     project.kill_everything()
     said = project.command("status")
     assert said.returncode == ExitCode.UNREACHABLE

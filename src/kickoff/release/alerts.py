@@ -24,7 +24,7 @@ _FIRING = "firing"
 
 
 class Unreadable(Exception):
-    """Prometheus does not answer, or not as Prometheus does."""
+    """Prometheus does not answer, or has no answer: no alert could speak, or one cannot be evaluated."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,10 +96,9 @@ class Witness:
         try:
             return [judge(read(self.url), self.labels, self.since)]
         except Unreadable as error:
-            if not self.doubt_warns:
-                return [_result(Verdict.INCONCLUSIVE, "no data", 0, str(error))]
-            reason = f"{error}; a warning by ALERTS_UNREADABLE=warn"
-            return [_result(Verdict.NOT_APPLICABLE, "no data", 0, reason)]
+            verdict = Verdict.NOT_APPLICABLE if self.doubt_warns else Verdict.INCONCLUSIVE
+            ending = "; a warning by ALERTS_UNREADABLE=warn" if self.doubt_warns else ""
+            return [_result(verdict, "no data", 0, f"{error}{ending}")]
 
 
 def witness(session: Session, since: str) -> Witness:
@@ -170,18 +169,20 @@ def _rule(found: Mapping[str, Any], ahead: timedelta) -> AlertRule:
 def judge(rules: Sequence[AlertRule], wanted: Mapping[str, str], since: datetime) -> RuleResult:
     """Judge a release by the alerts whose condition is true. Pure.
 
-    One that fires fails the release. One that does not fire yet is doubt, since its condition is true; so is
-    a rule that cannot be evaluated, and so it is when there is no rule that could speak.
+    One that fires fails the release. One that does not fire yet is doubt, since its condition is true.
 
     Args:
         rules: The rules that raise alerts.
         wanted: The labels that an alert must carry to be counted.
         since: When the release began to meet users.
+
+    Raises:
+        Unreadable: No rule could speak, or one of them cannot be evaluated and none of the others speaks.
     """
     named = [rule for rule in rules if rule.carries(wanted)]
     if not named:
         labels = ",".join(f"{name}={text}" for name, text in wanted.items())
-        return _result(Verdict.INCONCLUSIVE, "no data", 0, f"no alert carries {labels}")
+        raise Unreadable(f"no alert carries {labels}")
     found = [alert for rule in named for alert in rule.alerts if wanted.items() <= alert.labels.items()]
     new = sorted(
         (one for one in found if one.since >= since), key=lambda one: (one.state != _FIRING, one.since)
@@ -189,8 +190,7 @@ def judge(rules: Sequence[AlertRule], wanted: Mapping[str, str], since: datetime
     if new:
         return _accused(new[0], len(named))
     if broken := next((rule for rule in named if rule.problem), None):
-        reason = f"{broken.name} cannot be evaluated: {broken.problem}"
-        return _result(Verdict.INCONCLUSIVE, "no data", len(named), reason)
+        raise Unreadable(f"{broken.name} cannot be evaluated: {broken.problem}")
     before = ", ".join(sorted({alert.name for alert in found}))
     reason = f"not counted, since it was so before: {before}" if before else ""
     return _result(Verdict.PASS, "none", len(named), reason)

@@ -101,9 +101,8 @@ def _require_answer(session: Session, witness: alerts.Witness) -> None:
     Raises:
         Rejected: They cannot be read, or there are none (exit 3).
     """
-    for rule in replace(
-        witness, since=datetime.now(UTC)
-    ).testify():  # an alert of before is not what is asked
+    asked_now = replace(witness, since=datetime.now(UTC))  # an alert of before is for the judge
+    for rule in asked_now.testify():
         if rule.verdict is Verdict.INCONCLUSIVE:
             raise Rejected(
                 f"the alerts that judge a release cannot be asked for: {rule.reason}",

@@ -4,7 +4,7 @@ import time
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
-from kickoff.release import colours, outcome, readiness, recording, rollback_targets, workers
+from kickoff.release import colours, outcome, readiness, recording, rollback_targets, shares, workers
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.model import Colour, Slot, State
 from kickoff.release.promote import complete, roll_out
@@ -170,6 +170,9 @@ def stop(run: Run) -> str:
     """
     release = run.store.recorded_live()
     run.session.target.shut_down()
+    shares.write(
+        run.store.root, shares.render(run.session.service.name, run.session.environment.name, {}, {})
+    )
     with run.store.exclusive() as transaction:
         transaction.record("stop", "recorded", release, "", **run.caller)
     return release

@@ -47,16 +47,14 @@ OTHER = rule(alert(name="DiskFull", release="none"), name="DiskFull", labels={"r
         ([rule(alert(since=BEFORE))], VETO, PASS, "none"),
         ([rule(alert(since=BEFORE)), rule(alert(name="Down"), name="Down")], VETO, FAIL, "Down fires (3)"),
         ([rule(), OTHER], VETO, PASS, "none"),
-        ([OTHER], VETO, DOUBT, "no data"),
-        ([], VETO, DOUBT, "no data"),
-        ([rule(problem="bad query")], VETO, DOUBT, "no data"),
+        ([rule(alert()), rule(name="Down", problem="bad query")], VETO, FAIL, "OrdersLost fires (3)"),
         ([rule(alert(environment="uat"))], VETO | {"environment": "production"}, PASS, "none"),
         ([rule(alert(environment="production"))], VETO | {"environment": "production"}, FAIL, "OrdersLost fires (3)"),
     ],
     ids=[
         "all is well", "fires", "is about to", "what fires before what is about to", "fires since before",
-        "a new one beside an old one", "another's", "only another's rule", "no rule", "a rule that is broken",
-        "of another environment", "of this environment",
+        "a new one beside an old one", "another's", "fires beside a broken one", "of another environment",
+        "of this environment",
     ],
 )  # fmt: skip
 def test_what_began_since_the_traffic_moved_decides(
@@ -64,6 +62,20 @@ def test_what_began_since_the_traffic_moved_decides(
 ) -> None:
     result = alerts.judge(rules, wanted, MOVED)
     assert (result.verdict, result.measured, result.id) == (verdict, told, "judge.alerts")
+
+
+@pytest.mark.parametrize(
+    ("rules", "told"),
+    [
+        ([OTHER], "no alert carries release=veto"),
+        ([], "no alert carries release=veto"),
+        ([rule(problem="bad query")], "OrdersLost cannot be evaluated: bad query"),
+    ],
+    ids=["only another's rule", "no rule", "a rule that is broken"],
+)
+def test_where_no_alert_could_speak_none_has_spoken(rules: list[AlertRule], told: str) -> None:
+    with pytest.raises(alerts.Unreadable, match=told):
+        alerts.judge(rules, VETO, MOVED)
 
 
 def test_the_verdict_names_what_is_wrong_and_where_to_read_on() -> None:
@@ -142,8 +154,9 @@ def test_a_prometheus_whose_clock_is_ahead_is_understood() -> None:
         (200, "<html>", "does not answer as Prometheus does"),
         (200, [], "does not answer as Prometheus does"),
         (200, {"data": {"groups": [{"rules": [{"name": "x"}]}]}}, "does not answer as Prometheus does"),
+        (200, {"data": {"groups": []}}, "no alert carries release=veto"),
     ],
-    ids=["an error", "a page", "a list", "half an answer"],
+    ids=["an error", "a page", "a list", "half an answer", "no rule"],
 )
 @pytest.mark.parametrize(("warns", "verdict"), [(False, DOUBT), (True, Verdict.NOT_APPLICABLE)])
 def test_no_answer_is_doubt_unless_the_environment_says_that_it_may_pass(
