@@ -89,7 +89,9 @@ def test_the_picture_says_how_much_faster_it_is_and_escapes(recording: ModuleTyp
 
 def test_what_tells_of_the_machine_is_found(recording: ModuleType) -> None:
     host = socket.gethostname()
-    assert recording.private(f"<text>by {host} in {ROOT}/x</text>") == sorted({host, str(ROOT)})
+    # A checkout may lie below another folder that tells of the machine, as that of temporary files.
+    found = set(recording.private(f"<text>by {host} in {ROOT}/x</text>"))
+    assert {host, str(ROOT)} <= found and all(str(ROOT).startswith(one) for one in found - {host})
     assert recording.private(f"<text>x{host}x</text>") == []
 
 
