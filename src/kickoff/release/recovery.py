@@ -170,9 +170,7 @@ def stop(run: Run) -> str:
     """
     release = run.store.recorded_live()
     run.session.target.shut_down()
-    shares.write(
-        run.store.root, shares.render(run.session.service.name, run.session.environment.name, {}, {})
-    )
+    shares.write(run.session, {}, {})
     with run.store.exclusive() as transaction:
         transaction.record("stop", "recorded", release, "", **run.caller)
     return release

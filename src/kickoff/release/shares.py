@@ -6,11 +6,11 @@ step of a canary, each release and each way back is a point in time that a dashb
 
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 
 from kickoff.evidence import write_atomic
 from kickoff.paths import METRICS
 from kickoff.release.model import Colour, Slot
+from kickoff.release.session import Session
 
 _FILE = "releases.prom"
 _NAME = "kickoff_release_traffic_ratio"
@@ -30,9 +30,10 @@ def render(
     return "\n".join([*lines, ""])
 
 
-def write(root: Path, text: str) -> None:
-    """Replace the file below the state folder ``root``."""
+def write(session: Session, slots: Mapping[Colour, Slot], weights: Mapping[Colour, int]) -> None:
+    """Replace the file of an environment: what runs in its colours, and the weight of each in percent."""
+    text = render(session.service.name, session.environment.name, slots, weights)
     with suppress(OSError):  # a full disk must not cost a release, and least of all the way back
-        folder = root / METRICS
+        folder = session.store.root / METRICS
         folder.mkdir(exist_ok=True)
         write_atomic(folder / _FILE, text)

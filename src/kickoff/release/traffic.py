@@ -40,8 +40,7 @@ def route(
     )
     with attempt.fenced():
         session.proxy.apply(wanted)
-        told = shares.render(session.service.name, session.environment.name, state.slots, weights)
-        shares.write(session.store.root, told)
+        shares.write(session, state.slots, weights)
 
 
 def drain(attempt: Attempt, colour: Colour, state: State) -> float:
