@@ -3,7 +3,8 @@
 import json
 import re
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,9 @@ from kickoff.errors import ExitCode, KickoffError
 
 TIMEOUT = 60
 """Seconds GitHub gets for one answer."""
+WORKFLOW = "github-actions[bot]"
+"""Who writes with the token of a workflow."""
+_PAGE = 100
 
 _NO_LOGIN = 4
 """Exit code of ``gh`` when it has no token."""
@@ -56,6 +60,26 @@ def api(method: str, path: str, document: object = None, *, hint: str) -> Any:  
         return json.loads(raw)
     except ValueError:
         raise _refusal(method, path, "gh answers no JSON", 0, hint) from None
+
+
+def listed(path: str, key: str = "", *, hint: str) -> Iterator[Mapping[str, Any]]:
+    """Yield what GitHub lists, page by page; a page is asked for when what came before it is used up.
+
+    Args:
+        path: The path below the API's root, with its query if it has one.
+        key: Key of the list in the answer; empty where the answer is the list.
+        hint: As for :func:`api`.
+
+    Raises:
+        GitHubError: As for :func:`api`.
+    """
+    query = f"{path}{'&' if '?' in path else '?'}per_page={_PAGE}"
+    for page in count(1):
+        answer = api("GET", f"{query}&page={page}", hint=hint)
+        found = answer[key] if key else answer
+        yield from found
+        if len(found) < _PAGE:
+            return
 
 
 def download(path: str, *, hint: str, method: str = "GET", document: object = None) -> bytes:

@@ -108,6 +108,18 @@ def context(environ: Mapping[str, str] | None = None) -> Context:
     )
 
 
+def repository() -> str:
+    """Return ``owner/name`` of the repository that this run belongs to.
+
+    Raises:
+        KickoffError: This is no workflow (exit code 2).
+    """
+    found = context().repository
+    if not found:
+        raise KickoffError("GITHUB_REPOSITORY is not set", hint="run this in a workflow")
+    return found
+
+
 def set_output(name: str, value: object, *, environ: Mapping[str, str] | None = None) -> None:
     """Set a step output. Booleans become ``true``/``false``, collections JSON; underscores become hyphens.
 

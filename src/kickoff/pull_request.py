@@ -5,15 +5,14 @@ release to staging said.
 """
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 from kickoff import gh
 
 LIMIT = 65_536
 """Characters that GitHub takes."""
-_AUTHOR = "github-actions[bot]"
-_PAGE, _MOST_PAGES = 100, 50
+_HINT = "the job needs `pull-requests: write` and GH_TOKEN"
 _END = "<!-- kickoff: end -->"
 _PART = re.compile(r"<!-- kickoff part: (.+?) -->\n(.*?)\n" + re.escape(_END), re.DOTALL)
 
@@ -34,34 +33,28 @@ def settle(repository: str, commit: str, project: str, environment: str, part: s
     Raises:
         GitHubError: GitHub cannot be asked, or refuses (exit code 4).
     """
-    found = _gh("GET", f"repos/{repository}/commits/{commit}/pulls?per_page={_PAGE}")
+    found = gh.listed(f"repos/{repository}/commits/{commit}/pulls", hint=_HINT)
     numbers = [int(one["number"]) for one in found if one["state"] == "open" or one["merged_at"]]
     return [_tell(f"repos/{repository}/issues", number, project, environment, part) for number in numbers]
 
 
 def _tell(issues: str, number: int, project: str, environment: str, part: str) -> str:
     marker = f"<!-- kickoff: what became of {project} -->"
-    written = next((one for one in _comments(f"{issues}/{number}") if _is_ours(one, marker)), None)
+    written = next(
+        (one for one in gh.listed(f"{issues}/{number}/comments", hint=_HINT) if _is_ours(one, marker)), None
+    )
     body = updated(str(written["body"]) if written else marker, environment, part)
     if written is None:
-        _gh("POST", f"{issues}/{number}/comments", {"body": body})
+        gh.api("POST", f"{issues}/{number}/comments", {"body": body}, hint=_HINT)
         return f"commented on #{number}"
     if body == written["body"]:
         return f"#{number} says it already"
-    _gh("PATCH", f"{issues}/comments/{written['id']}", {"body": body})
+    gh.api("PATCH", f"{issues}/comments/{written['id']}", {"body": body}, hint=_HINT)
     return f"updated the comment on #{number}"
 
 
-def _comments(issue: str) -> Iterator[Mapping[str, Any]]:
-    for page in range(1, _MOST_PAGES + 1):
-        listed = _gh("GET", f"{issue}/comments?per_page={_PAGE}&page={page}")
-        yield from listed
-        if len(listed) < _PAGE:
-            return
-
-
 def _is_ours(comment: Mapping[str, Any], marker: str) -> bool:
-    return comment["user"]["login"] == _AUTHOR and str(comment["body"]).startswith(marker)
+    return comment["user"]["login"] == gh.WORKFLOW and str(comment["body"]).startswith(marker)
 
 
 def updated(body: str, environment: str, part: str) -> str:
@@ -86,7 +79,3 @@ def updated(body: str, environment: str, part: str) -> str:
 def _joined(marker: str, parts: Mapping[str, str]) -> str:
     texts = [f"<!-- kickoff part: {name} -->\n{text}\n{_END}" for name, text in parts.items()]
     return "\n\n".join([marker, *texts])
-
-
-def _gh(method: str, path: str, document: dict[str, str] | None = None) -> Any:  # noqa: ANN401 - any JSON
-    return gh.api(method, path, document, hint="the job needs `pull-requests: write` and GH_TOKEN")

@@ -13,7 +13,6 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
-from itertools import count
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -28,7 +27,6 @@ from kickoff.errors import ExitCode, KickoffError
 PREDICATE = "urn:kickoff:deployment-proof:v1"
 """Type of what ``actions/attest`` signs."""
 _HINT = "the job needs `actions: read`, `attestations: read`, `contents: read` and GH_TOKEN"
-_PAGE = 100
 _LARGEST = 4 * 1024 * 1024
 """Bytes; a statement has some thousand."""
 _SETTLE = 60.0
@@ -103,16 +101,11 @@ class GitHubLedger:
 
     def _artifacts(self, name: str) -> Iterator[Mapping[str, Any]]:
         """Yield what was kept under ``name`` by this repository's own runs, however much others kept."""
-        for page in count(1):
-            path = f"{self._actions}/artifacts?name={name}&per_page={_PAGE}&page={page}"
-            listed = gh.api("GET", path, hint=_HINT)["artifacts"]
-            for one in listed:
-                origin = one["workflow_run"]
-                own = origin.get("head_repository_id") == origin.get("repository_id")
-                if one["name"] == name and not one["expired"] and own:
-                    yield one
-            if len(listed) < _PAGE:
-                return
+        for one in gh.listed(f"{self._actions}/artifacts?name={name}", "artifacts", hint=_HINT):
+            origin = one["workflow_run"]
+            own = origin.get("head_repository_id") == origin.get("repository_id")
+            if one["name"] == name and not one["expired"] and own:
+                yield one
 
     def _own(self, run: Mapping[str, Any]) -> bool:
         """True when a run is one that only people who may write to the repository can have started."""

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -50,6 +51,11 @@ def evidence_folder() -> Path:
     from kickoff.evidence import files
 
     return files.folder()
+
+
+def report_folder(evidence: Path) -> Path:
+    """Return where the report over a folder of evidence is kept."""
+    return Path(os.environ.get("KICKOFF_REPORT_DIR") or evidence.parent / "report")
 
 
 def said(key: str, value: object) -> str:

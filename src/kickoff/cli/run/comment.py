@@ -2,10 +2,8 @@
 
 import argparse
 import json
-import os
-from pathlib import Path
 
-from kickoff import github, pull_request
+from kickoff import gh, github, pull_request
 from kickoff.cli import output
 from kickoff.errors import KickoffError
 from kickoff.plan import FILE as PLAN
@@ -14,16 +12,16 @@ from kickoff.report.run import read_plan
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """Write the comment; return 0 when GitHub has taken it, or there is nothing to say.
+    """Write the comment; return 0 also when GitHub does not take it, which is told as a warning.
+
+    A release is what its evidence says, whether or not it can be talked about.
 
     Raises:
-        KickoffError: There is no report (exit code 2), or GitHub cannot be asked (exit code 4).
+        KickoffError: There is no report, or this is no workflow (exit code 2).
     """
-    where = github.context()
-    if not where.repository:
-        raise KickoffError("GITHUB_REPOSITORY is not set", hint="run this in a workflow")
+    repository = github.repository()
     evidence = arguments.evidence or output.evidence_folder()
-    folder = arguments.report or Path(os.environ.get("KICKOFF_REPORT_DIR") or evidence.parent / "report")
+    folder = arguments.report or output.report_folder(evidence)
     try:
         outcome = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
     except FileNotFoundError:
@@ -32,9 +30,14 @@ def run(arguments: argparse.Namespace) -> int:
     done = ["nothing was deployed, so there is nothing to say"]
     if outcome["environment"]:
         plan, _ = read_plan(evidence / PLAN)
-        commit = plan.commit if plan else where.sha
+        commit = plan.commit if plan else github.context().sha
         part = (folder / comment.FILE).read_text(encoding="utf-8")
-        done = pull_request.settle(where.repository, commit, outcome["service"], outcome["environment"], part)
-        done = done or [f"no pull request holds {commit[:7]}"]
+        try:
+            done = pull_request.settle(
+                repository, commit, outcome["service"], outcome["environment"], part
+            ) or [f"no pull request holds {commit[:7]}"]
+        except gh.GitHubError as error:
+            done = [f"not said: {error}; {error.answer}; {error.hint}"]
+            github.annotate("warning", done[0], title="The pull request was not told")
     output.result({"done": done}, "\n".join(done))
     return 0

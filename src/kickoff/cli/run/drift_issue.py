@@ -15,9 +15,7 @@ def run(arguments: argparse.Namespace) -> int:
     Raises:
         KickoffError: The arguments are wrong (exit code 2), or GitHub cannot be asked (exit code 4).
     """
-    where = github.context()
-    if not where.repository:
-        raise KickoffError("GITHUB_REPOSITORY is not set", hint="run this in a workflow")
+    repository = github.repository()
     try:
         planned = json.loads(arguments.planned)
     except ValueError:
@@ -27,7 +25,7 @@ def run(arguments: argparse.Namespace) -> int:
     folder = arguments.evidence or output.evidence_folder()
     found = evidence.read(folder) if folder.is_dir() else []
     text = issue.render(found, planned)
-    done = issue.settle(text, where.repository, where.run_url)
+    done = issue.settle(text, repository, github.context().run_url)
     output.result({"drifted": bool(text), "done": done}, done)
     github.append_summary(f"{text or '**Nothing has drifted.**'}\n\n{done}\n")
     return 0

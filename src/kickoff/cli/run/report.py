@@ -42,7 +42,7 @@ def run(arguments: argparse.Namespace) -> int:
     wanted = _language(arguments.lang)
     if arguments.index:
         return _index(arguments.output or runs_beside(evidence) or Path(".kickoff/runs"), wanted)
-    folder = arguments.output or Path(os.environ.get("KICKOFF_REPORT_DIR") or evidence.parent / "report")
+    folder = arguments.output or output.report_folder(evidence)
     problems = _enter(arguments.jobs, evidence)
     outcome, shown, text = write(evidence, folder, arguments.planned, problems, wanted)
     if arguments.summary:

@@ -10,8 +10,8 @@ from kickoff.evidence import Evidence, Verdict
 
 MARKER = "<!-- kickoff: configuration drift -->"
 TITLE = "Configuration drift"
-_AUTHOR = "github-actions[bot]"
-_PAGE, _MOST_PAGES = 100, 50
+_MOST = 5000
+_HINT = "the job needs `issues: write` and GH_TOKEN"
 _SHOWN = 40  # of each part; GitHub takes 65,536 characters
 
 
@@ -84,20 +84,18 @@ def settle(text: str, repository: str, run_url: str) -> str:
 
 def _find(issues: str) -> dict[str, Any] | None:
     """Return the oldest open issue that carries the marker and was written by a workflow."""
-    query = f"{issues}?state=open&sort=created&direction=asc&per_page={_PAGE}"
-    for page in range(1, _MOST_PAGES + 1):
-        listed = _gh("GET", f"{query}&page={page}")
-        for one in listed:
-            mine = one["user"]["login"] == _AUTHOR and "pull_request" not in one
-            if mine and str(one["body"]).startswith(MARKER):
-                return dict(one)
-        if len(listed) < _PAGE:
-            return None
-    raise KickoffError(
-        f"more than {_PAGE * _MOST_PAGES} issues are open; the one about drift was not found among them",
-        code=ExitCode.UNREACHABLE,
-    )
+    query = f"{issues}?state=open&sort=created&direction=asc"
+    for number, one in enumerate(gh.listed(query, hint=_HINT), 1):
+        mine = one["user"]["login"] == gh.WORKFLOW and "pull_request" not in one
+        if mine and str(one["body"]).startswith(MARKER):
+            return dict(one)
+        if number == _MOST:
+            raise KickoffError(
+                f"more than {_MOST} issues are open; the one about drift was not found among them",
+                code=ExitCode.UNREACHABLE,
+            )
+    return None
 
 
 def _gh(method: str, path: str, document: dict[str, str] | None = None) -> Any:  # noqa: ANN401 - any JSON
-    return gh.api(method, path, document, hint="the job needs `issues: write` and GH_TOKEN")
+    return gh.api(method, path, document, hint=_HINT)
