@@ -205,3 +205,36 @@ def test_a_write_is_never_repeated_on_the_fallback(running: Running, servers: di
     assert (write.status_code, write.text) == (503, "green")
     counted = running.proxy.metrics()
     assert counted["green"].codes[503] >= 2, "the judge sees what users are spared"
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/metrics",
+        "/metrics/",
+        "/metrics/x?y",
+        "//metrics",
+        "/%6Detrics",
+        "/a/../metrics",
+        "/./docs",
+        "/docs/a",
+    ],
+)
+def test_a_private_path_answers_nobody_outside_however_it_is_written(
+    running: Running, servers: dict[Colour, str], path: str
+) -> None:
+    live = {Colour.BLUE: "/"}
+    running.proxy.apply(
+        Route(
+            {Colour.BLUE: servers[Colour.BLUE]}, {Colour.BLUE: 100}, None, sticky=False, live_paths=live,
+            private_paths=("/metrics", "/docs"),
+        )
+    )  # fmt: skip
+    target = path.encode()
+    with httpx.Client() as client:
+        for method in ("GET", "HEAD", "POST"):
+            request = client.build_request(method, running.public)
+            request.url = request.url.copy_with(raw_path=target)
+            assert client.send(request).status_code == 404, method
+        assert client.get(f"{running.public}/documents").text == "blue"
+        assert client.get(f"{running.candidate}/metrics", headers={COLOUR_HEADER: "blue"}).text == "blue"

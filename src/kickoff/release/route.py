@@ -4,6 +4,7 @@ Pure: typed data in, YAML out, and back again. Every reference in the document i
 that names a colour without a server cannot be rendered.
 """
 
+import re
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,7 +48,8 @@ class Route:
         sticky: Keep a client on its colour by cookie.
         live_paths: Path of each colour's liveness check, as its own release names it. Readiness would remove
             both colours in a cache outage.
-        entry_points: The proxy's entry points that users come in by.
+        entry_points: The proxy's entry points that requests come in by; ``public`` is the one for users.
+        private_paths: Paths that ``public`` does not lead to, with all below them.
     """
 
     servers: dict[Colour, str]
@@ -56,6 +58,7 @@ class Route:
     sticky: bool
     live_paths: dict[Colour, str]
     entry_points: tuple[str, ...] = (PUBLIC,)
+    private_paths: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         """Refuse a route that would drop traffic.
@@ -137,15 +140,22 @@ def _public(route: Route) -> tuple[dict[str, Any], dict[str, Any]]:
         services[idempotent] = {"failover": failover | {"errors": {"status": _UNAVAILABLE}}}
     # A router for each: Traefik renames one with several, when any of them has settings of its own.
     for point in route.entry_points:
-        routers[point] = {"entryPoints": [point], "rule": _EVERYTHING, "service": entry}
+        private = route.private_paths if point == PUBLIC else ()
+        routers[point] = {"entryPoints": [point], "rule": _without(private, _EVERYTHING), "service": entry}
         routers[f"{point}-{_IDEMPOTENT}"] = {
             "entryPoints": [point],
-            "rule": "Method(`GET`) || Method(`HEAD`)",
+            "rule": _without(private, "Method(`GET`) || Method(`HEAD`)"),
             "priority": 1000,
             "middlewares": ["retry"],
             "service": idempotent,
         }
     return services, routers
+
+
+def _without(paths: tuple[str, ...], rule: str) -> str:
+    """Return a rule without the paths and all below them; Traefik answers 404 for these by itself."""
+    escaped = "|".join(re.escape(path.rstrip("/")) for path in paths)
+    return f"({rule}) && !PathRegexp(`^({escaped})(/|$)`)" if paths else rule
 
 
 def _maintenance(route: Route) -> tuple[dict[str, Any], dict[str, Any]]:

@@ -4,6 +4,7 @@ import time
 
 import httpx
 
+from kickoff.environment.values import items
 from kickoff.probing.http import open_client
 from kickoff.prometheus import samples
 from kickoff.release import shares
@@ -37,6 +38,8 @@ def route(
             colour: session.service_of(slot.release).live_path for colour, slot in state.slots.items()
         },
         entry_points=session.target.entry_points,
+        # What an earlier version recorded has no such key.
+        private_paths=tuple(items(session.environment.values.get("PRIVATE_PATHS", ""))),
     )
     with attempt.fenced():
         session.proxy.apply(wanted)

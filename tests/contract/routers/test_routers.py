@@ -56,7 +56,9 @@ def _traefik_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cas
                 text = (folder / "route.yml").read_text() if heard[0] else "http: {services: {}, routers: {}}"
                 http = yaml.safe_load(text)["http"]
                 services = {f"{name}@file": service for name, service in http["services"].items()}
-                routers = {f"{name}@file": {"status": "enabled"} for name in http["routers"]}
+                routers = {
+                    f"{name}@file": {**one, "status": "enabled"} for name, one in http["routers"].items()
+                }
                 body = json.dumps({"services": services, "routers": routers})
             self.send_response(200)
             self.end_headers()

@@ -1,5 +1,6 @@
 """The route: what is refused, and that it survives rendering."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -146,3 +147,15 @@ def test_each_colour_is_asked_for_the_health_path_of_its_own_release() -> None:
 )
 def test_a_file_that_is_none_of_ours_routes_nobody(text: str) -> None:
     assert weights_in(text) == {}
+
+
+def test_private_paths_are_left_out_of_the_public_entry_point_alone() -> None:
+    wanted = replace(
+        route({Colour.BLUE: 100}), entry_points=("public", "local"), private_paths=("/metrics", "/a.b/")
+    )
+    rules = {name: router["rule"] for name, router in render(wanted)["http"]["routers"].items()}
+    left_out = r" && !PathRegexp(`^(/metrics|/a\.b)(/|$)`)"
+    assert rules["public"] == "(PathPrefix(`/`))" + left_out
+    assert rules["public-idempotent"] == "(Method(`GET`) || Method(`HEAD`))" + left_out
+    assert rules["local"] == "PathPrefix(`/`)"
+    assert not any("PathRegexp" in rule for name, rule in rules.items() if not name.startswith("public"))

@@ -158,28 +158,39 @@ def difference(wanted: dict[str, Any], raw: dict[str, Any]) -> str:
     """Compare a rendered route with what Traefik's API reports; empty when they agree."""
     services, routers = raw.get("services") or {}, raw.get("routers") or {}
     wanted_services = wanted["http"].get("services", {})
-    for name, service in wanted_services.items():
-        found = services.get(f"{name}@file")
-        if found is None:
-            return f"service {name} is unknown to it"
-        if "weighted" in service:
-            weights = {
-                s["name"].split("@")[0]: s["weight"] for s in found.get("weighted", {}).get("services", [])
-            }
-            if weights != {s["name"]: s["weight"] for s in service["weighted"]["services"]}:
-                return f"service {name} has weights {weights}"
-        if "loadBalancer" in service:
-            urls = [server["url"] for server in found.get("loadBalancer", {}).get("servers", [])]
-            if urls != [server["url"] for server in service["loadBalancer"]["servers"]]:
-                return f"service {name} points to {urls}"
-        fallback = found.get("failover", {}).get("fallback", "nothing")
-        if "failover" in service and fallback != service["failover"]["fallback"]:
-            return f"service {name} falls back to {fallback}"
-    for name in wanted["http"].get("routers", {}):
-        if routers.get(f"{name}@file", {}).get("status") != "enabled":
-            return f"router {name} is not enabled"
     extra = {name for name in SERVICES if f"{name}@file" in services} - set(wanted_services)
-    return f"service {sorted(extra)[0]} should be gone" if extra else ""
+    problems = (
+        *(_service(name, one, services.get(f"{name}@file")) for name, one in wanted_services.items()),
+        *(_router(name, one, routers) for name, one in wanted["http"].get("routers", {}).items()),
+        f"service {sorted(extra)[0]} should be gone" if extra else "",
+    )
+    return next(filter(None, problems), "")
+
+
+def _service(name: str, wanted: dict[str, Any], found: dict[str, Any] | None) -> str:
+    if found is None:
+        return f"service {name} is unknown to it"
+    if "weighted" in wanted:
+        weights = {
+            s["name"].split("@")[0]: s["weight"] for s in found.get("weighted", {}).get("services", [])
+        }
+        if weights != {s["name"]: s["weight"] for s in wanted["weighted"]["services"]}:
+            return f"service {name} has weights {weights}"
+    if "loadBalancer" in wanted:
+        urls = [server["url"] for server in found.get("loadBalancer", {}).get("servers", [])]
+        if urls != [server["url"] for server in wanted["loadBalancer"]["servers"]]:
+            return f"service {name} points to {urls}"
+    fallback = found.get("failover", {}).get("fallback", "nothing")
+    if "failover" in wanted and fallback != wanted["failover"]["fallback"]:
+        return f"service {name} falls back to {fallback}"
+    return ""
+
+
+def _router(name: str, wanted: dict[str, Any], routers: dict[str, Any]) -> str:
+    found = routers.get(f"{name}@file", {})
+    if found.get("status") != "enabled":
+        return f"router {name} is not enabled"
+    return "" if found.get("rule") == wanted["rule"] else f"router {name} has the rule {found.get('rule')}"
 
 
 _REQUESTS, _BUCKET = "traefik_service_requests_total", "traefik_service_request_duration_seconds_bucket"
