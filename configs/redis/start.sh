@@ -12,21 +12,28 @@ check) # Answers, and in a cluster knows a server for every slot.
         redis-cli cluster info | grep -q '^cluster_state:ok'
     fi
     ;;
-join) # Make one cluster of fresh nodes; one that exists is left as it is.
+join) # Make one cluster of fresh nodes, leave one that exists as it is, and watch that it is whole.
     shift
+    known() { redis-cli -h "${1%:*}" cluster info | sed -n 's/^cluster_known_nodes:\([0-9]*\).*/\1/p'; }
     for node in "$@"; do
         until redis-cli -h "${node%:*}" ping | grep -q PONG; do sleep 0.5; done
     done
-    if ! redis-cli -h "${1%:*}" cluster info | grep -q '^cluster_state:ok'; then
-        known=$(redis-cli -h "${1%:*}" cluster info | sed -n 's/^cluster_known_nodes:\([0-9]*\).*/\1/p')
-        if [ "$known" != 1 ]; then
-            echo "the cluster knows $known nodes and is not ok: it needs a person, not a new cluster" >&2
-            exit 1
-        fi
+    fresh=yes
+    for node in "$@"; do
+        [ "$(known "$node")" = 1 ] || fresh=no
+    done
+    if [ "$fresh" = yes ]; then
         redis-cli --cluster create "$@" --cluster-replicas 1 --cluster-yes
     fi
-    for node in "$@"; do
-        until redis-cli -h "${node%:*}" cluster info | grep -q '^cluster_state:ok'; do sleep 0.5; done
+    while :; do
+        blind=
+        for node in "$@"; do
+            redis-cli -h "${node%:*}" cluster info 2>/dev/null | grep -q '^cluster_state:ok' || blind="$blind ${node%:*}"
+        done
+        if [ -z "$blind" ]; then touch /tmp/whole; else rm -f /tmp/whole; fi
+        [ "$blind" = "${told-?}" ] || echo "knows no server for some slots:${blind:- no node, the cluster is whole}"
+        told=$blind
+        sleep 1
     done
     ;;
 *)

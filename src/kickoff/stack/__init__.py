@@ -1,9 +1,10 @@
 """The stack of containers around the service: what a host needs first, bringing it up, and changing it."""
 
-from kickoff.stack.changes import ALERTS, RELEASED, STATEFUL, Change, Stack, differences, release_only
+from kickoff.stack.changes import ALERTS, RELEASED, Stack, release_only
 from kickoff.stack.compose import Compose, copied, file_of, project_of, source_files, source_of
 from kickoff.stack.declaration import NOTHING, Declaration, every_key, every_secret, read
-from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, variables
+from kickoff.stack.differences import STATEFUL, Change, differences
+from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, upcoming, variables
 
 __all__ = [
     "ALERTS",
@@ -28,5 +29,6 @@ __all__ = [
     "source_files",
     "source_of",
     "sources",
+    "upcoming",
     "variables",
 ]

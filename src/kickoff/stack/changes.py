@@ -12,8 +12,8 @@ import shutil
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 from kickoff.docker_cli import Docker, reaching
@@ -21,35 +21,16 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.stack import declaration
 from kickoff.stack.compose import Compose, compose_files, file_of, install_files
+from kickoff.stack.differences import PROXY, Change, differences, run_once, sources
 
-STATEFUL = "kickoff.stateful"
-"""Label of a service whose data live in its volume: it is recreated only by name."""
 ALERTS = "kickoff.alerts"
 """Label of the Prometheus whose alerts judge a release; it holds the port."""
 RELEASED = "release"
 """Profile of the services that the release engine starts, and the stack never does."""
+VALUES = "compose.env"
+"""File in the stack's folder: values of the compose files' variables."""
 _DYNAMIC = Path("configs/traefik/dynamic")
 _UP_SECONDS = 600
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One service that would be touched.
-
-    Attributes:
-        service: Its name in the compose file.
-        action: ``create``, ``recreate``, ``restart``, ``reload``, ``start`` or ``remove``.
-        stateful: Whether it holds data.
-        why: What differs, for people.
-    """
-
-    service: str
-    action: str
-    stateful: bool
-    why: str
-
-    def __str__(self) -> str:
-        return f"{self.action:<9} {self.service:<20} {self.why}{' (holds data)' if self.stateful else ''}"
 
 
 class Stack:
@@ -64,7 +45,7 @@ class Stack:
 
     def __init__(self, root: Path, name: str, folder: Path, routes: Path) -> None:
         self.root, self.name, self.folder, self.routes = root, name, folder, routes
-        self.compose = Compose(folder / "files", file_of(name), [folder / "compose.env"])
+        self.compose = Compose(folder / "files", file_of(name), [folder / VALUES])
 
     @property
     def _applied(self) -> Path:
@@ -85,22 +66,26 @@ class Stack:
         """Return the compose files, relative to the project: what says how a colour's container is made."""
         return compose_files(self.root, self.name)
 
-    def plan(self) -> list[Change]:
-        """Return what applying the project's stack would do, without doing it."""
-        with self._staged() as staged:
-            resolved = self._resolve(staged)
+    def plan(self, upcoming: Mapping[str, str] = MappingProxyType({})) -> list[Change]:
+        """Return what applying the project's stack would do, without doing it.
+
+        Args:
+            upcoming: Text of each file in the stack's folder that preparing the host would write before.
+        """
+        with self._staged(upcoming) as (files, values):
+            resolved = self._resolve(files, values)
             if not self.is_up:
                 return differences({}, resolved, {}, ())
             before, digests = self._last()
             touched = {
                 source: self._shown(source)
-                for source, digest in self._mounted(resolved, staged).items()
+                for source, digest in self._mounted(resolved, files, upcoming).items()
                 if digests.get(source, digest) != digest
             }
-            found = differences(before, resolved, touched, self._stopped())
+            found = differences(before, resolved, touched, self._stopped(resolved))
             return found + [
-                Change("traefik", "reload", stateful=False, why=f"{_DYNAMIC / path.name} changed")
-                for path in sorted((staged / _DYNAMIC).glob("*.yml"))
+                Change(PROXY, "reload", f"{_DYNAMIC / path.name} changed")
+                for path in sorted((files / _DYNAMIC).glob("*.yml"))
                 if not _same(path, self.routes / path.name)
             ]
 
@@ -108,43 +93,38 @@ class Stack:
         """Make the host's stack what the project says; return what was changed.
 
         Args:
-            recreate: Services with data that may be recreated all the same.
+            recreate: Services with data, and networks, that may be recreated all the same.
             tell: Is given each step, for people.
 
         Raises:
-            KickoffError: A service with data would be recreated or removed (exit 1; nothing was changed),
-                another process applies (exit 75), or the engine refuses (exit 4).
+            KickoffError: A service with data, or a network, would be recreated or removed (exit 1; nothing
+                was changed), another process applies (exit 75), or the engine refuses (exit 4).
         """
         with self._alone():
             changes = self.plan()
-            held = [c for c in changes if c.stateful and c.action in ("recreate", "remove")]
-            forbidden = [change for change in held if change.service not in recreate]
-            if forbidden:
-                raise KickoffError(
-                    f"{forbidden[0].service} holds data and would be {forbidden[0].action}d",
-                    code=ExitCode.REJECTED,
-                    causes=[str(change) for change in forbidden],
-                    hint=f"back its data up, then add --recreate {forbidden[0].service}; nothing was changed",
-                )
+            _require_named(changes, recreate)
             for network in self._ensure_networks():
                 tell(f"network {network}: created")
             for change in changes:
                 tell(str(change))
-            gone = [change.service for change in changes if change.action == "remove"]
+            gone = [change.name for change in changes if change.action == "remove"]
             if gone:  # while the files still know them
                 self.compose.run("rm", "--stop", "--force", *gone)
+            anew = not self.is_up or any(change.network for change in changes)
+            if self.is_up and anew:  # a network is made anew only when nobody is in it
+                self.compose.run("--profile", "*", "down", "--remove-orphans")
             install_files(self.root, self.name, self.compose.folder)
             self.install_routes()
-            resolved = self._resolve(self.compose.folder)
+            resolved = self._resolve(self.compose.folder, self._values)
             self.make_volumes(resolved)
-            self._bring_up(changes)
-            applied = {"resolved": resolved, "mounted": self._mounted(resolved, self.compose.folder)}
+            self._bring_up([] if anew else changes, anew=anew)
+            applied = {"resolved": resolved, "mounted": self._mounted(resolved, self.compose.folder, {})}
             write_atomic(self._applied, json.dumps(applied, indent=1), mode=0o600)
             return changes
 
-    def revive(self) -> None:
-        """Start what stopped and create what is missing, changing nothing that is there."""
-        self._run("up", "--detach", "--wait", "--no-recreate", "--no-build")
+    def revive(self, hint: str = "") -> None:
+        """Start what stopped and create what is missing; leave what runs, and wait until all are healthy."""
+        self._run("up", "--detach", "--wait", "--no-recreate", "--no-build", hint=hint)
 
     def install_routes(self) -> None:
         """Give Traefik what every request passes; the routes of the service are the release engine's."""
@@ -185,34 +165,42 @@ class Stack:
             driver = f"--driver={volume.get('driver') or 'local'}"
             docker.run("volume", "create", driver, *options, volume["name"])
 
-    def _bring_up(self, changes: Sequence[Change]) -> None:
+    def _bring_up(self, changes: Sequence[Change], *, anew: bool) -> None:
         hint = f"`docker compose -p {self.compose.project} logs SERVICE` shows why; then apply again"
-        up = ("up", "--detach", "--wait", "--build")
-        if not self.is_up:
-            self._run(*up, hint=hint)
+        up = ("up", "--detach")
+        if anew:
+            self._run(*up, "--wait", "--build", hint=hint)
             return
-        touched = [c.service for c in changes if c.action in ("create", "recreate", "start")]
-        if touched:
-            self._run(*up, "--no-deps", *touched, hint=hint)
-        restarted = [change.service for change in changes if change.action == "restart"]
+        made = [change.name for change in changes if change.action in ("create", "recreate")]
+        if made:  # these alone: compose would recreate others for reasons of its own
+            self._run(*up, "--build", "--no-deps", *made, hint=hint)
+        restarted = [change.name for change in changes if change.action == "restart"]
         if restarted:
             self._run("restart", *restarted, hint=hint)
-            self._run(*up, "--no-deps", *restarted, hint=hint)
+        if made or restarted or any(change.action == "start" for change in changes):
+            self.revive(hint)
 
     def _run(self, *command: str, hint: str = "") -> None:
         """Run a command on what the stack starts, the services of its profiles included."""
         profiles = ",".join(declaration.read(self.root, self.name).profiles)
         self.compose.run(*command, environ={"COMPOSE_PROFILES": profiles}, seconds=_UP_SECONDS, hint=hint)
 
-    @contextmanager
-    def _staged(self) -> Iterator[Path]:
-        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as name:
-            install_files(self.root, self.name, Path(name))
-            yield Path(name)
+    @property
+    def _values(self) -> Path:
+        return self.folder / VALUES
 
-    def _resolve(self, folder: Path) -> dict[str, Any]:
+    @contextmanager
+    def _staged(self, upcoming: Mapping[str, str]) -> Iterator[tuple[Path, Path]]:
+        """Yield a folder of the project's files, and the values of the compose file's variables."""
+        with tempfile.TemporaryDirectory(prefix=".new-", dir=self.folder) as name:
+            files, values = Path(name) / "files", Path(name) / VALUES
+            install_files(self.root, self.name, files)
+            values.write_text(upcoming.get(VALUES) or self._values.read_text("utf-8"), "utf-8")
+            yield files, values
+
+    def _resolve(self, folder: Path, values: Path) -> dict[str, Any]:
         """Return the resolved compose file as if it stood where it will stand."""
-        document = Compose(folder, self.compose.file, self.compose.env_files).resolved()
+        document = Compose(folder, self.compose.file, [values]).resolved()
         moved: dict[str, Any] = json.loads(
             json.dumps(document).replace(str(folder), str(self.compose.folder))
         )
@@ -242,22 +230,29 @@ class Stack:
                 hint="remove it, then `kickoff stack apply --env NAME` makes all services anew; volumes stay",
             ) from None
 
-    def _mounted(self, resolved: Mapping[str, Any], files: Path) -> dict[str, str]:
+    def _mounted(
+        self, resolved: Mapping[str, Any], files: Path, upcoming: Mapping[str, str]
+    ) -> dict[str, str]:
         """Return a digest of everything below the stack's folder that a container mounts, by its place.
 
         Args:
             resolved: The resolved compose file.
             files: Where the stack's files are, before they are installed.
+            upcoming: Text of further files, before they are written.
         """
-        sources = {s for service in resolved["services"].values() for s in _sources(service, resolved)}
         found = {}
-        for source in sorted(sources):
+        for source in sorted(
+            {s for service in resolved["services"].values() for s in sources(service, resolved)}
+        ):
             place = Path(source)
-            if place.is_relative_to(self.compose.folder):
-                place = files / place.relative_to(self.compose.folder)
-            elif not place.is_relative_to(self.folder):
+            if not place.is_relative_to(self.folder):
                 continue
-            found[source] = _digest(place)
+            if place.is_relative_to(self.compose.folder):
+                found[source] = _digest(files / place.relative_to(self.compose.folder))
+            elif (text := upcoming.get(str(place.relative_to(self.folder)))) is not None:
+                found[source] = _digest_of({Path(): text.encode()})
+            else:
+                found[source] = _digest(place)
         return found
 
     def _shown(self, source: str) -> str:
@@ -265,17 +260,18 @@ class Stack:
         files = self.compose.folder
         return str(place.relative_to(files if place.is_relative_to(files) else self.folder))
 
-    def _stopped(self) -> set[str]:
+    def _stopped(self, resolved: Mapping[str, Any]) -> set[str]:
         """Return services whose container is missing or stopped."""
         text = self.compose.run("ps", "--all", "--format", "json")
         rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
-        # What runs once may have ended, when it ended well.
+        ending = run_once(resolved)
         well = {
-            r["Service"]
-            for r in rows
-            if r["State"] == "running" or (r["State"], r["ExitCode"]) == ("exited", 0)
+            row["Service"]
+            for row in rows
+            if row["State"] == "running"
+            or (row["Service"] in ending and (row["State"], row["ExitCode"]) == ("exited", 0))
         }
-        return set(self._resolve(self.compose.folder)["services"]) - well
+        return set(resolved["services"]) - well
 
     @contextmanager
     def _alone(self) -> Iterator[None]:
@@ -291,39 +287,6 @@ class Stack:
             ) from None
         finally:
             os.close(descriptor)
-
-
-def differences(
-    before: Mapping[str, Any],
-    after: Mapping[str, Any],
-    touched: Mapping[str, str],
-    stopped: Collection[str],
-) -> list[Change]:
-    """Return what has to be done to get from one resolved compose file to another. Pure.
-
-    Args:
-        before: The one that was applied; empty for none.
-        after: The one that is wanted.
-        touched: Mounted files and folders that differ in content, with their names for people.
-        stopped: Services that have no running container, though they should.
-    """
-    old, new = before.get("services", {}), after.get("services", {})
-    found = []
-    for service, wanted in new.items():
-        stateful = _stateful(wanted)
-        mounted = [touched[source] for source in _sources(wanted, after) if source in touched]
-        if service not in old:
-            found.append(Change(service, "create", stateful, "is new"))
-        elif old[service] != wanted:
-            keys = old[service].keys() | wanted.keys()
-            differing = sorted(key for key in keys if old[service].get(key) != wanted.get(key))
-            found.append(Change(service, "recreate", stateful, f"{', '.join(differing)} changed"))
-        elif service in stopped:
-            found.append(Change(service, "start", stateful, "is not running"))
-        elif mounted:
-            found.append(Change(service, "restart", stateful, f"{mounted[0]} changed"))
-    gone = [Change(s, "remove", _stateful(old[s]), "is no longer wanted") for s in old if s not in new]
-    return found + gone
 
 
 def release_only(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -350,27 +313,33 @@ def _released(service: Mapping[str, Any]) -> bool:
     return RELEASED in (service.get("profiles") or ())
 
 
-def _stateful(service: Mapping[str, Any]) -> bool:
-    return (service.get("labels") or {}).get(STATEFUL) == "true"
+def _require_named(changes: Sequence[Change], named: Collection[str]) -> None:
+    """Refuse changes that are done only by name, unless they are named.
 
-
-def _sources(service: Mapping[str, Any], document: Mapping[str, Any]) -> list[str]:
-    """Return the places on the host that a service mounts, secrets included."""
-    mounts = [mount["source"] for mount in service.get("volumes") or [] if mount.get("type") == "bind"]
-    secrets = document.get("secrets") or {}
-    return mounts + [
-        secrets[s["source"]]["file"] for s in service.get("secrets") or [] if s["source"] in secrets
-    ]
+    Raises:
+        KickoffError: One is not (exit 1).
+    """
+    forbidden = [change for change in changes if change.by_name and change.name not in named]
+    if forbidden:
+        first = forbidden[0]
+        before = "choose the time" if first.network else "back its data up"
+        options = " ".join(f"--recreate {change.name}" for change in forbidden)
+        raise KickoffError(
+            f"{first.name} would be {first.action}d: {first.cost}",
+            code=ExitCode.REJECTED,
+            causes=[str(change) for change in forbidden],
+            hint=f"{before}, then add {options}; nothing was changed",
+        )
 
 
 def _digest(place: Path) -> str:
-    digest = hashlib.sha256()
-    for path in sorted(place.rglob("*")) if place.is_dir() else [place]:
-        if path.is_file():
-            digest.update(
-                f"{path.relative_to(place)}\0{hashlib.sha256(path.read_bytes()).hexdigest()}\n".encode()
-            )
-    return digest.hexdigest()
+    paths = sorted(place.rglob("*")) if place.is_dir() else [place]
+    return _digest_of({path.relative_to(place): path.read_bytes() for path in paths if path.is_file()})
+
+
+def _digest_of(files: Mapping[Path, bytes]) -> str:
+    lines = [f"{path}\0{hashlib.sha256(content).hexdigest()}\n" for path, content in files.items()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
 
 
 def _same(one: Path, other: Path) -> bool:

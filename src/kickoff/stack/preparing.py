@@ -8,7 +8,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from dotenv import dotenv_values
 
@@ -22,11 +22,13 @@ from kickoff.evidence import write_atomic
 from kickoff.paths import METRICS, public_port, state_root
 from kickoff.service import load as load_service
 from kickoff.stack import declaration, secret_files
-from kickoff.stack.changes import Stack
+from kickoff.stack.changes import VALUES, Stack
 from kickoff.stack.compose import compose_files
 from kickoff.stack.declaration import Declaration
 from kickoff.stack.secret_files import READABLE, Held
 
+_SECRETS = "secrets"
+"""Folder of the stack's secrets, in the stack's own."""
 _VARIABLE = re.compile(r"\$\{([A-Z][A-Z0-9_]*)")
 _VALUE = re.compile(r"\{([A-Z][A-Z0-9_]*)\}")
 
@@ -55,7 +57,7 @@ def sources(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> d
     Raises:
         KickoffError: The compose file's declaration is not valid (exit code 2).
     """
-    folder = folder_of(name, root, environ) / "secrets"
+    folder = folder_of(name, root, environ) / _SECRETS
     if not folder.is_dir():
         return dict(environ)
     keys = declaration.read(root, name).keys
@@ -80,29 +82,56 @@ def prepare(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> P
         KickoffError: There is no such stack, its declaration is not valid, a secret is missing, or one
             differs from the secret that the stack was made with (exit code 2).
     """
+    # Nothing is written before everything that was given has been checked.
+    wanted = _wanted(name, root, environ)
+    held = Held(wanted.folder / _SECRETS)
+    held.folder.mkdir(parents=True, exist_ok=True)
+    for private in (wanted.folder.parent, wanted.folder):
+        private.chmod(0o700)
+    made = held.keep(wanted.secrets)
+    for file, text in wanted.files.items():
+        write_atomic(wanted.folder / file, text, mode=READABLE)
+    for place in _shared(wanted.folder).values():
+        place.mkdir(parents=True, exist_ok=True)
+        place.chmod(0o755)  # read by containers of other users; the state folder keeps those of the host out
+    return Prepared(wanted.folder, made)
+
+
+def upcoming(name: str, root: Path, environ: Mapping[str, str] = os.environ) -> dict[str, str]:
+    """Return the text of each file that :func:`prepare` would write now, by its place in the stack's folder.
+
+    Raises:
+        KickoffError: As :func:`prepare` does.
+    """
+    wanted = _wanted(name, root, environ)
+    return wanted.files | {f"{_SECRETS}/{file}": text for file, text in wanted.secrets.items()}
+
+
+class _Wanted(NamedTuple):
+    """The contents of a stack's folder; ``files`` are those without secrets."""
+
+    folder: Path
+    secrets: dict[str, str]
+    files: dict[str, str]
+
+
+def _wanted(name: str, root: Path, environ: Mapping[str, str]) -> _Wanted:
     compose_files(root, name)  # there must be some
     folder = folder_of(name, root, environ)
-    needs, held = declaration.read(root, name), Held(folder / "secrets")
+    needs, held = declaration.read(root, name), Held(folder / _SECRETS)
     secrets = secret_files.resolve(needs, secret_files.lookup(needs, name, root, environ), held)
     given = {key: secrets[file] for key, file in needs.keys.items()}
     hidden = {f"{key}_FILE" for key in given}
     environment = load(name, root, {key: environ[key] for key in environ.keys() - hidden} | given)
-    rendered = render(needs, root, environment, environ)
-    # The order matters: nothing is written before everything that was given has been checked.
-    held.folder.mkdir(parents=True, exist_ok=True)
-    for private in (folder.parent, folder):
-        private.chmod(0o700)
-    made = held.keep(secrets)
-    for file, text in rendered.items():
-        write_atomic(folder / file, text, mode=READABLE)
-    shared = {"KICKOFF_ROUTE_DIR": _routes(folder), "KICKOFF_METRICS_DIR": folder.parent / METRICS}
-    for place in shared.values():
-        place.mkdir(parents=True, exist_ok=True)
-        place.chmod(0o755)  # read by containers of other users; the state folder keeps those of the host out
-    own = {"KICKOFF_STACK_DIR": str(folder)} | {key: str(place) for key, place in shared.items()}
-    values = _compose_values(name, root, environment, environ, folder / "compose.env")
-    write_atomic(folder / "compose.env", compose_format(values | own), mode=READABLE)
-    return Prepared(folder, made)
+    own = {"KICKOFF_STACK_DIR": str(folder)} | {key: str(place) for key, place in _shared(folder).items()}
+    values = _compose_values(name, root, environment, environ, folder / VALUES)
+    files = render(needs, root, environment, environ) | {VALUES: compose_format(values | own)}
+    return _Wanted(folder, secrets, files)
+
+
+def _shared(folder: Path) -> dict[str, Path]:
+    """Return the folders that the release engine writes and containers read, by their variables."""
+    return {"KICKOFF_ROUTE_DIR": _routes(folder), "KICKOFF_METRICS_DIR": folder.parent / METRICS}
 
 
 def render(
@@ -170,13 +199,13 @@ def open_stack(name: str, root: Path, environ: Mapping[str, str] = os.environ) -
         KickoffError: It was not (exit code 2).
     """
     folder = folder_of(name, root, environ)
-    if not (folder / "compose.env").is_file():
+    if not (folder / VALUES).is_file():
         raise KickoffError(
             f"this host was not prepared for {name} yet",
             at=str(folder),
             hint=f"`kickoff stack prepare --env {name}`; the first release does it, too",
         )
-    masking.hide(*(path.read_text("utf-8") for path in (folder / "secrets").glob("*")))
+    masking.hide(*(path.read_text("utf-8") for path in (folder / _SECRETS).glob("*")))
     return Stack(root, name, folder, _routes(folder))
 
 

@@ -98,7 +98,7 @@ def test_a_container_host_is_asked_for_docker(
     monkeypatch.setenv("ENGINE", "20.10.24")
     found = examine(root, tmp_path / "state")
     assert found["docker engine"].verdict is Verdict.FAIL
-    assert {found[name].verdict for name in ("docker compose", "docker buildx", "network")} == {Verdict.PASS}
+    assert {found[name].verdict for name in ("docker compose", "docker buildx")} == {Verdict.PASS}
 
 
 def test_network_ports_and_names_are_those_of_the_compose_file(programs: Path, tmp_path: Path) -> None:

@@ -161,8 +161,8 @@ def test_what_holds_data_is_not_touched_unless_it_is_named(
     tmp_path: Path, action: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     stack = Stack(project(tmp_path / "project"), "staging", tmp_path, tmp_path / "routes")
-    monkeypatch.setattr(Stack, "plan", lambda _self: [Change("db", action, stateful=True, why="differs")])
-    with pytest.raises(KickoffError, match="db holds data") as caught:
+    monkeypatch.setattr(Stack, "plan", lambda _self: [Change("db", action, "differs", "holds data")])
+    with pytest.raises(KickoffError, match=f"db would be {action}d: holds data") as caught:
         stack.apply(["cache"], lambda _text: None)
     assert caught.value.code == ExitCode.REJECTED
     assert "--recreate db" in caught.value.hint

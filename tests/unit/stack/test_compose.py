@@ -4,6 +4,7 @@ import json
 import re
 import shutil
 import subprocess
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ from kickoff.release.route import CANDIDATE, PUBLIC
 from kickoff.release.routers.traefik import BUCKETS
 from tests.unit.stack.stack_support import BIN, ROOT
 
-ONCE = {"init", "migrate", "redis-cluster"}
+ONCE = {"init", "migrate"}
 STATEFUL = {"postgres", "postgres-replica", "prometheus", "grafana", "alertmanager"}
 
 
@@ -71,21 +72,40 @@ def test_the_base_image_has_a_full_version() -> None:
             assert re.search(r":v?\d+\.\d+\.\d+(-alpine\d\.\d+)?$", image), image
 
 
-def test_traefik_alone_has_ports_and_the_engines_are_on_the_loopback(resolved: dict[str, Any]) -> None:
+def test_traefik_alone_has_ports_for_users_and_the_engines_are_on_the_loopback(
+    resolved: dict[str, Any],
+) -> None:
     published = {
         name: service["ports"] for name, service in services(resolved).items() if service.get("ports")
     }
-    assert set(published) == {"traefik"}
-    for port in published["traefik"]:
-        if port["target"] in {8081, 8082, 8083}:
-            assert port["host_ip"] == "127.0.0.1"
+    assert set(published) == {"traefik", "prometheus"}
+    for name, ports in published.items():
+        for port in ports:
+            if name == "prometheus" or port["target"] in {8081, 8082, 8083}:
+                assert port["host_ip"] == "127.0.0.1"
 
 
 def test_networks(resolved: dict[str, Any]) -> None:
-    assert resolved["networks"]["football-frontend"]["external"] is True
-    assert resolved["networks"]["football-backend"]["internal"] is True
+    frontend, backend = (resolved["networks"][f"football-{name}"] for name in ("frontend", "backend"))
+    assert frontend["driver_opts"] == {"com.docker.network.bridge.enable_icc": "false"}
+    assert backend["internal"] is True
+    assert backend["driver_opts"] == {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}
     outside = {n for n, s in services(resolved).items() if "football-frontend" in (s.get("networks") or {})}
-    assert outside == {"traefik", "alertmanager"}
+    assert outside == {"traefik", "alertmanager", "prometheus"}
+
+
+def test_no_address_is_fixed_where_the_engine_gives_addresses(resolved: dict[str, Any]) -> None:
+    """After a start in another order, another container would have it."""
+    for key, network in resolved["networks"].items():
+        fixed = [
+            ip_address(joined[key]["ipv4_address"])
+            for service in services(resolved).values()
+            if "ipv4_address" in ((joined := service.get("networks") or {}).get(key) or {})
+        ]
+        for config in (network.get("ipam") or {}).get("config") or []:
+            assert all(address in ip_network(config["subnet"]) for address in fixed)
+            assert not any(address in ip_network(config["ip_range"]) for address in fixed)
+        assert not fixed or network["ipam"]["config"], key
 
 
 def test_no_secret_stands_in_an_environment_or_a_command(resolved: dict[str, Any]) -> None:

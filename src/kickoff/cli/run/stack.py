@@ -7,6 +7,9 @@ from kickoff import stack
 from kickoff.cli import output
 from kickoff.release import targets
 
+_WAIT_SECONDS = 600.0
+"""How long the start of the live release waits for another run's lock."""
+
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the verb that ``arguments.command`` names.
@@ -24,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
         )
         return 0
     if arguments.command == "plan":
-        lines = [str(change) for change in stack.open_stack(name, root).plan()]
+        lines = [str(change) for change in stack.open_stack(name, root).plan(stack.upcoming(name, root))]
         document = {"environment": name, "changes": lines, "made": []}
         output.result(document, "\n".join(lines) or "nothing would change")
         return 0
@@ -37,8 +40,22 @@ def run(arguments: argparse.Namespace) -> int:
         output.result(document)
         return 0
     changes = stack.open_stack(name, root).apply(arguments.recreate, output.say)
-    text = (
-        f"{len(changes)} service{'s' if len(changes) > 1 else ''} changed" if changes else "nothing changed"
-    )
+    if any(change.network for change in changes):
+        _bring_back(name, root)
+    text = f"{len(changes)} change{'s' if len(changes) > 1 else ''} made" if changes else "nothing changed"
     output.result({**document, "changes": [str(change) for change in changes]}, text)
     return 0
+
+
+def _bring_back(name: str, root: Path) -> None:
+    """Start the live release again, whose containers went with a network.
+
+    Raises:
+        KickoffError: It does not get ready (exit 4).
+    """
+    from kickoff.release.engine import Engine
+    from kickoff.release.session import open_recorded
+
+    session = open_recorded(name, root)
+    if session.store.recorded_live():
+        output.say(Engine(session, root, output.say).start(_WAIT_SECONDS).summary)

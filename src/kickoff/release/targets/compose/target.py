@@ -306,6 +306,9 @@ class ComposeTarget:
         """
         for service, port in self.stack.labelled(ALERTS).items():
             container = self._running(service)
+            published = container.ports.get(f"{port}/tcp") if container is not None else None
+            if published:
+                return f"http://127.0.0.1:{published[0]['HostPort']}"
             return f"http://{(container and address_of(container)) or service}:{port}"
         return ""
 
