@@ -86,12 +86,20 @@ def test_traefik_alone_has_ports_for_users_and_the_engines_are_on_the_loopback(
 
 
 def test_networks(resolved: dict[str, Any]) -> None:
-    frontend, backend = (resolved["networks"][f"football-{name}"] for name in ("frontend", "backend"))
-    assert frontend["driver_opts"] == {"com.docker.network.bridge.enable_icc": "false"}
+    frontend, engine, backend = (
+        resolved["networks"][f"football-{name}"] for name in ("frontend", "engine", "backend")
+    )
+    assert (
+        frontend["driver_opts"] == engine["driver_opts"] == {"com.docker.network.bridge.enable_icc": "false"}
+    )
     assert backend["internal"] is True
     assert backend["driver_opts"] == {"com.docker.network.bridge.gateway_mode_ipv4": "isolated"}
-    outside = {n for n, s in services(resolved).items() if "football-frontend" in (s.get("networks") or {})}
-    assert outside == {"traefik", "alertmanager", "prometheus"}
+    joined = {
+        key: {name for name, service in services(resolved).items() if key in (service.get("networks") or {})}
+        for key in resolved["networks"]
+    }
+    assert joined["football-frontend"] == {"traefik", "alertmanager"}
+    assert joined["football-engine"] == {"prometheus"}
 
 
 def test_no_address_is_fixed_where_the_engine_gives_addresses(resolved: dict[str, Any]) -> None:
