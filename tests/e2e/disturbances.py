@@ -30,6 +30,7 @@ from kickoff.release.stores import lines
 from kickoff.release.targets.local import target
 from kickoff.release.targets.local.supervision import Supervisor
 from kickoff.service import CONFIG, Service
+from tests import certificates
 from tests.e2e.scene import Scene
 
 DEAD_PROXY = "http://127.0.0.1:9"
@@ -204,6 +205,24 @@ def prometheus(
             finally:
                 server.shutdown()
                 thread.join(10)
+
+    return around
+
+
+def behind_tls(*, name: str = "localhost", days: int = 30) -> Callable[[Scene], AbstractContextManager[None]]:
+    """Let users come in by a name, through something before the proxy that ends TLS.
+
+    Args:
+        name: The certificate is made out to this one; users ask for ``localhost``.
+        days: Validity of the certificate from now; negative for one that has ended.
+    """
+
+    @contextmanager
+    def around(scene: Scene) -> Iterator[None]:
+        certificate = certificates.made(scene.project.root.parent, name, days=days)
+        with certificates.serving(certificate) as port, certificates.trusting(certificate):
+            scene.project.set(PUBLIC_HOST=f"localhost:{port}")
+            yield
 
     return around
 

@@ -192,6 +192,17 @@ FAULTS = (
           disturbance=disturb.prometheus(answers="before")),
     Fault("Prometheus does not answer, and need not", Stop.LIVE, "pass", SHIPPED, "serves all requests",
           environment={"ALERTS_UNREADABLE": "warn"}, disturbance=disturb.prometheus(answers="never")),
+    # --- the certificate of the public name -------------------------------------------------------------
+    Fault("the certificate is valid", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          disturbance=disturb.behind_tls()),
+    Fault("the certificate has expired", Stop.PROMOTE, "fail", UNREACHABLE, "certificate has expired",
+          environment={"READY_TIMEOUT": "3s"}, disturbance=disturb.behind_tls(days=-1)),
+    Fault("the certificate is made out to another name", Stop.PROMOTE, "fail", UNREACHABLE,
+          "not valid for 'localhost'", environment={"READY_TIMEOUT": "3s"},
+          disturbance=disturb.behind_tls(name="other.example")),
+    Fault("nobody answers by TLS under the public name", Stop.PROMOTE, "fail", UNREACHABLE,
+          "does not answer by TLS",
+          environment={"READY_TIMEOUT": "3s", "PUBLIC_HOST": "shop.invalid"}),
     # --- others, dead or alive --------------------------------------------------------------------------
     Fault("two deploys at once", Stop.COMMAND, "refused", LOCK_HELD, "is releasing",
           disturbance=disturb.another_deploy),

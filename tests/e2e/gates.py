@@ -27,6 +27,7 @@ from kickoff.probing.prober import Prober
 from kickoff.probing.readiness import Readiness, wait_ready
 from kickoff.release import (
     alerts,
+    certificate,
     judge,
     promote,
     readiness,
@@ -209,6 +210,8 @@ GATES = (
          ("an alert of the service is about to fire",)),
     Gate("an alert from before is not the release's", replaced(alerts, "judge", _whenever_it_began),
          ("an alert of the service fires since before the release",)),
+    Gate("the certificate of the public name", replaced(certificate, "require", lambda _: []),
+         ("the certificate has expired", "nobody answers by TLS under the public name")),
     Gate("a verdict outlives a crash", replaced(Progress, "condemned", _never_condemned()),
          ("Traefik down in the bake",)),
     Gate("the public address answers as the release", replaced(readiness, "verify", lambda *_: None),

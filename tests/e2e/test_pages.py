@@ -25,7 +25,7 @@ from kickoff import stack
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.release import alerts
 from kickoff.release.targets.ports import free_port
-from tests.monitoring import tool
+from tests.tools import tool
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).resolve().parents[2]

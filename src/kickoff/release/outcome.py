@@ -4,6 +4,7 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine
+from kickoff.release import certificate
 from kickoff.release.attempt import Rejected, Run
 
 _OUTCOMES = {ExitCode.ROLLBACK_FAILED: "rollback-failed", ExitCode.INTERRUPTED: "interrupted"}
@@ -34,7 +35,7 @@ def evidence(
     """
     session, state = run.session, run.store.state()
     with session.target.reach("live") as endpoint:
-        address = endpoint.url
+        address = certificate.address(session, endpoint.url)
     serving = {
         "release": state.release_of(state.live),
         "colour": str(state.live or ""),

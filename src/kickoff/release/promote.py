@@ -7,7 +7,17 @@ from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
-from kickoff.release import alerts, baseline, outcome, readiness, recording, strategy, traffic, workers
+from kickoff.release import (
+    alerts,
+    baseline,
+    certificate,
+    outcome,
+    readiness,
+    recording,
+    strategy,
+    traffic,
+    workers,
+)
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.model import Colour
 from kickoff.release.progress import Progress
@@ -62,6 +72,7 @@ def roll_out(attempt: Attempt, started: str, *, at_once: bool = False) -> Eviden
     # Baked again after a crash, the release met users before.
     witness = alerts.witness(session, attempt.progress.shifted_at or now())
     _require_answer(session, witness)
+    secured = certificate.require(attempt)
     trial = Trial(session, colour, state.live, session.target.state(colour).pid, witness)
     series: dict[str, list[dict[str, Any]]] = {
         "traffic": trial.points,
@@ -87,7 +98,7 @@ def roll_out(attempt: Attempt, started: str, *, at_once: bool = False) -> Eviden
                 _demand_pass(session, rules, f"at {step.percent}%", colour)
         except Rejected as error:
             return _taken_back(attempt, started, error, series, trial)
-    evidence = complete(attempt, started, rules)
+    evidence = complete(attempt, started, [*secured, *rules])
     if down:
         evidence.facts["live_down"] = down
     evidence.facts["strategy"] = session.environment.text("RELEASE_STRATEGY")

@@ -14,6 +14,7 @@ RULES = {
     "environment.differences": ("no differences", "every environment is valid"),
     "judge.4xx-vs-live": ("client errors against live",),
     "judge.alerts": ("alerts",),
+    "tls.certificate": ("certificate of {name}",),
     "judge.cpu": ("cpu",),
     "judge.error-rate": ("error rate",),
     "judge.errors-vs-live": ("error rate against live",),

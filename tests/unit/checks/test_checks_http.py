@@ -1,21 +1,14 @@
 import json
 import socket
-import ssl
 import threading
-from contextlib import suppress
-from datetime import UTC, datetime, timedelta
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any
 
 import pytest
-from cryptography import x509
-from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
-from cryptography.x509.oid import NameOID
 
 from kickoff.probing.http import CheckResult, open_client, perform
 from kickoff.service import HttpCheck
+from tests import certificates
 from tests.unit.checks.web import Answer, Server
 
 
@@ -157,42 +150,12 @@ def test_the_proxy_of_the_process_is_ignored(
 
 @pytest.mark.parametrize("scheme", ["http", "https"])
 def test_a_certificate_that_nobody_vouches_for_is_refused(scheme: str, tmp_path: Path) -> None:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(_own_certificate(tmp_path))
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def answer() -> None:
-            connection, _ = server.accept()
-            with connection, suppress(OSError):
-                context.wrap_socket(connection, server_side=True)
-
-        thread = threading.Thread(target=answer)
-        thread.start()
-        # A client that was opened for an address without TLS trusts nobody.
-        with open_client(f"{scheme}://127.0.0.1", {}, seconds=2) as client:
-            check = HttpCheck("h", f"https://127.0.0.1:{server.getsockname()[1]}/")
-            result = perform(client, check, header="", expected_release="", marker="unit")
-        thread.join()
+    # A client that was opened for an address without TLS trusts nobody.
+    with (
+        certificates.serving(certificates.made(tmp_path, "127.0.0.1")) as port,
+        open_client(f"{scheme}://127.0.0.1", {}, seconds=2) as client,
+    ):
+        check = HttpCheck("h", f"https://127.0.0.1:{port}/")
+        result = perform(client, check, header="", expected_release="", marker="unit")
     assert (result.ok, result.status) == (False, 0)
     assert "CERTIFICATE_VERIFY_FAILED" in result.error
-
-
-def _own_certificate(folder: Path) -> Path:
-    """Write a key and a certificate for 127.0.0.1 that is signed by itself; return their file."""
-    key = ec.generate_private_key(ec.SECP256R1())
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "127.0.0.1")])
-    now = datetime.now(UTC)
-    certificate = (
-        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
-        .not_valid_before(now - timedelta(hours=1))
-        .not_valid_after(now + timedelta(hours=1))
-        .add_extension(
-            x509.SubjectAlternativeName([x509.IPAddress(IPv4Address("127.0.0.1"))]), critical=False
-        )
-        .sign(key, hashes.SHA256())
-    )
-    pem = serialization.Encoding.PEM
-    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
-    file = folder / "own.pem"
-    file.write_bytes(private + certificate.public_bytes(pem))
-    return file

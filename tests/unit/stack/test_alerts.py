@@ -11,7 +11,7 @@ import pytest
 import yaml
 
 from kickoff import stack
-from tests.monitoring import tool
+from tests.tools import tool
 from tests.unit.stack.stack_support import ROOT
 
 RULES = [

@@ -9,7 +9,7 @@ import pytest
 import yaml
 from numpy.lib.stride_tricks import sliding_window_view
 
-from tests.monitoring import tool
+from tests.tools import tool
 from tests.unit.stack.test_alerts import ALERTS, GROUPS, RECORDED, seconds
 
 DAY = 288

@@ -9,6 +9,7 @@ from typing import Any, NoReturn
 
 from kickoff.cli import output
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.release import certificate
 from kickoff.release.folder import describe
 from kickoff.release.session import Session
 from kickoff.report import terminal
@@ -79,7 +80,7 @@ def status(session: Session, arguments: argparse.Namespace) -> int:
     state, lease, attempt = session.store.state(), session.store.lease(), session.store.open_attempt()
     problem, idle = session.not_serving(), session.idle_workers(state.live)
     with session.target.reach("live") as endpoint:
-        address = endpoint.url
+        address = certificate.address(session, endpoint.url)
     document: dict[str, Any] = {
         "service": session.service.name,
         "environment": session.environment.name,

@@ -90,6 +90,10 @@ class Target(Protocol):
     def entry_points(self) -> tuple[str, ...]:
         """The proxy's entry points that users come in by."""
 
+    @property
+    def tls_port(self) -> int:
+        """Port on this machine's loopback by which the proxy serves users over TLS; 0 when it does not."""
+
     def require_room(self) -> None:
         """Refuse while nothing is begun yet when the host has too little room for another release."""
 

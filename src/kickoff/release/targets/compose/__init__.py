@@ -35,6 +35,7 @@ def _host_needs(
 ) -> HostNeeds:
     compose, *_ = stack.source_files(project, environment)
     declared = stack.read(project, environment)
+    given = {**values, **environ}
     own = own_port(project, environment, values, environ).ports
     ports = [
         port
@@ -44,8 +45,8 @@ def _host_needs(
     ]
     return HostNeeds(
         ports=ports,
-        names=[environ[variable] for variable in declared.names if environ.get(variable)],
-        unset={name: "a public name" for name in declared.names if not environ.get(name)},
+        names=[given[variable].partition(":")[0] for variable in declared.names if given.get(variable)],
+        unset={name: "a public name" for name in declared.names if not given.get(name)},
         docker=True,
         networks=declared.networks,
         proxy=f"{stack.project_of(project / compose, environment)}/traefik",

@@ -48,7 +48,8 @@ PORT = 8000
 """Where a colour's container listens."""
 HOOKS = "migrate"
 """Service of the compose file in whose place hooks run."""
-_PUBLIC, _LOCAL, _CANDIDATE, _ADMIN = "8080/tcp", "8083/tcp", "8081/tcp", "8082/tcp"
+_PUBLIC, _ENCRYPTED, _LOCAL = "8080/tcp", "8443/tcp", "8083/tcp"
+_CANDIDATE, _ADMIN = "8081/tcp", "8082/tcp"
 _LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the container's own network
 """Variables that tell a container where to listen."""
 _ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", *_LISTENING})
@@ -75,6 +76,11 @@ class ComposeTarget:
     def entry_points(self) -> tuple[str, ...]:
         """Traefik's entry points for users; ``local`` is the one without TLS on this host's loopback."""
         return (PUBLIC, "local") if _LOCAL in self._traefik_ports() else (PUBLIC,)
+
+    @property
+    def tls_port(self) -> int:
+        """The host's port of the entry point behind TLS; 0 where the stack publishes none."""
+        return self._traefik_ports().get(_ENCRYPTED, 0)
 
     def require_room(self) -> None:
         """Refuse when the engine's disk has too little room for another image.

@@ -48,6 +48,11 @@ class LocalTarget:
         self._public = public_port(environment.integer("PUBLIC_PORT"))
 
     @property
+    def tls_port(self) -> int:
+        """None: what ends TLS stands before this proxy."""
+        return 0
+
+    @property
     def entry_points(self) -> tuple[str, ...]:
         """Traefik's only entry point for users."""
         return (PUBLIC,)

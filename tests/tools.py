@@ -1,4 +1,4 @@
-"""The tools of Prometheus, which check the alerts: `make tools` gets them, or the PATH has them."""
+"""Programs that tests need and PyPI does not have: `make tools` gets them, or the PATH has them."""
 
 import os
 import shutil
@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
-FOLDER = ROOT / ".kickoff" / "monitoring"
-"""Where `scripts/setup/monitoring_tools.sh` puts them."""
+FOLDER = ROOT / ".kickoff" / "tools"
+"""Where `scripts/setup/test_tools.sh` puts them."""
 
 
 def tool(*names: str) -> str:
