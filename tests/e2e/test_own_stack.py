@@ -181,7 +181,7 @@ def assert_stack(orders: OrdersInContainers, name: str) -> None:
     assert planned == [["create", "ledger"], ["create", "traefik"]]
     applied = orders.run("stack", "apply", env=name)
     assert f"network {orders.project(name)}-front: created" in applied
-    assert "2 services changed" in applied
+    assert "2 changes made" in applied
     assert "nothing would change" in orders.run("stack", "plan", env=name)
     assert orders.held(name) == held
     running = docker("ps", "--filter", f"name=^{orders.project(name)}", "--format", "{{.Names}} {{.Image}}")
@@ -197,5 +197,5 @@ def assert_change(orders: OrdersInContainers, name: str) -> None:
     file.write_text(file.read_text("utf-8").replace("mem_limit: 256m\n", "mem_limit: 300m\n"), "utf-8")
     planned = " ".join(orders.run("stack", "plan", env=name).split())
     assert planned == "recreate ledger mem_limit changed (holds data)"
-    assert "ledger holds data and would be recreated" in orders.run("stack", "apply", env=name, code=1)
-    assert "1 service changed" in orders.run("stack", "apply", "--recreate", "ledger", env=name)
+    assert "ledger would be recreated" in orders.run("stack", "apply", env=name, code=1)
+    assert "1 change made" in orders.run("stack", "apply", "--recreate", "ledger", env=name)

@@ -5,6 +5,7 @@ Every stack has a project name, ports and volumes of its own, and is removed wit
 
 import json
 import os
+import random
 import re
 import secrets
 import shutil
@@ -229,6 +230,15 @@ def assert_whole(one: Stack) -> None:
     assert one.predict().status_code == 201
 
 
+def whole(one: Stack) -> bool:
+    """True when every container is healthy and the service is ready; for waiting."""
+    try:
+        assert_whole(one)
+    except (AssertionError, httpx.HTTPError, ValueError):
+        return False
+    return True
+
+
 def assert_watched(one: Stack) -> None:
     def unseen() -> list[Any]:
         targets = one.prometheus("targets")["activeTargets"]
@@ -284,13 +294,39 @@ def test_a_change_of_the_stack_is_shown_first_and_never_costs_data(staging: Stac
         assert re.search(r"recreate +postgres +mem_limit changed \(holds data\)", shown), shown
         assert re.search(r"restart +prometheus +configs/prometheus/rules changed", shown), shown
         refused = staging.script("stack apply", code=1)
-        assert "postgres holds data and would be recreated" in refused
+        assert "postgres would be recreated" in refused
         assert {s: row["ID"] for s, row in staging.containers().items()} == before
         with edited(common, "mem_limit: 900m\n    pids_limit: 512", "mem_limit: 1g\n    pids_limit: 512"):
             assert "2 changes made" in staging.script("stack apply")
         after = {service: row["ID"] for service, row in staging.containers().items()}
         assert {service for service in after if after[service] != before[service]} == {"alertmanager"}
         assert_whole(staging)
+
+
+@pytest.mark.parametrize("service", ["postgres", "traefik"])
+def test_what_was_stopped_by_hand_is_started_by_apply(staging: Stack, service: str) -> None:
+    docker("stop", staging.container(service))
+    shown = staging.script("stack plan")
+    assert [line.split()[:2] for line in shown.splitlines() if line] == [["start", service]], shown
+    assert "1 change made" in staging.script("stack apply")
+    until(lambda: whole(staging), 120)
+
+
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_everything_comes_back_after_a_start_in_any_order(name: str, request: pytest.FixtureRequest) -> None:
+    """As after a reboot, but that Docker itself decides then which container is first."""
+    one: Stack = request.getfixturevalue(name)
+    before = one.containers()
+    running = [row["ID"] for row in before.values() if row["State"] == "running"]
+    order = random.Random(time.time())  # the run before had another order
+    docker("stop", *order.sample(running, len(running)), seconds=120)
+    for container in order.sample(running, len(running)):
+        docker("start", container)
+    begun = time.monotonic()
+    until(lambda: whole(one), 180)
+    print(f"whole after {time.monotonic() - begun:.1f} s")
+    assert_whole(one)
+    assert "nothing would change" in one.script("stack plan")
 
 
 def test_what_runs_in_the_containers_is_what_the_file_says(staging: Stack) -> None:
@@ -366,6 +402,47 @@ def test_production_refuses_weak_ciphers(production: Stack) -> None:
     handshake("ECDHE-RSA-AES128-GCM-SHA256")
     with pytest.raises(ssl.SSLError, match="HANDSHAKE_FAILURE"):
         handshake("ECDHE-RSA-AES128-SHA")
+
+
+def test_what_is_not_for_users_answers_none_of_them(production: Stack) -> None:
+    for path in ("/metrics", "/docs", "/openapi.json", "/grafana/", "//metrics", "/%6Detrics"):
+        assert production.client.get(path).status_code == 404, path
+    with production.client_of(production.port) as local:
+        assert local.get("/metrics").status_code == local.get("/docs").status_code == 200
+    admin = docker("port", production.container("traefik"), "8082").split(":")[-1]
+    assert httpx.get(f"http://127.0.0.1:{admin.strip()}/grafana/", trust_env=False).status_code < 400
+
+
+def test_no_container_reaches_what_is_none_of_its_business(production: Stack) -> None:
+    def answers(network: str, address: str) -> bool:
+        where = f"{production.project}_football-{network}"
+        command = [
+            "run",
+            "--rm",
+            "--network",
+            where,
+            "alpine:3.22.1",
+            "wget",
+            "-q",
+            "-T",
+            "3",
+            "-O",
+            "/dev/null",
+        ]
+        done = subprocess.run(["docker", *command, address], capture_output=True, timeout=60, check=False)
+        assert done.returncode < 100, done.stderr  # 125 and more are Docker's own
+        return done.returncode == 0
+
+    inside = ("http://traefik:8081", "http://traefik:8082/ping", "http://alertmanager:9093/-/ready")
+    assert answers("backend", inside[1]), "what could be reached is"
+    assert [address for address in inside if answers("frontend", address)] == []
+    with socket.create_server(("0.0.0.0", 0)) as listening:  # noqa: S104 - a service of the host, for a moment
+        port = listening.getsockname()[1]
+        facts = json.loads(docker("network", "inspect", f"{production.project}_football-backend"))[0]
+        assert not facts["IPAM"]["Config"][0].get("Gateway"), "the host has an address in the backend"
+        network = json.loads(docker("network", "inspect", f"{production.project}_football-frontend"))[0]
+        host = network["IPAM"]["Config"][0]["Gateway"]
+        assert not answers("backend", f"http://{host}:{port}")
 
 
 def test_a_row_of_the_primary_is_read_on_the_replica(production: Stack) -> None:

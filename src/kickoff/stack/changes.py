@@ -325,7 +325,7 @@ def _require_named(changes: Sequence[Change], named: Collection[str]) -> None:
         before = "choose the time" if first.network else "back its data up"
         options = " ".join(f"--recreate {change.name}" for change in forbidden)
         raise KickoffError(
-            f"{first.name} would be {first.action}d: {first.cost}",
+            f"{first.name} would be {first.action}d, which is done only by name",
             code=ExitCode.REJECTED,
             causes=[str(change) for change in forbidden],
             hint=f"{before}, then add {options}; nothing was changed",

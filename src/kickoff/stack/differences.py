@@ -39,7 +39,7 @@ class Change:
 
     def __str__(self) -> str:
         name = f"{_NETWORK * self.network}{self.name}"
-        return f"{self.action:<9} {name:<20} {self.why}{f' ({self.cost})' * bool(self.cost)}"
+        return f"{self.action:<9} {name:<24} {self.why}{f' ({self.cost})' * bool(self.cost)}"
 
 
 def differences(

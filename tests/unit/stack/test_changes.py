@@ -8,6 +8,7 @@ import pytest
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.stack import Change, Compose, Stack, declaration, differences, project_of
 from kickoff.stack.compose import compose_files, install_files, source_files
+from kickoff.stack.differences import run_once
 
 FOLDER = "/state/stack/files"
 
@@ -162,8 +163,41 @@ def test_what_holds_data_is_not_touched_unless_it_is_named(
 ) -> None:
     stack = Stack(project(tmp_path / "project"), "staging", tmp_path, tmp_path / "routes")
     monkeypatch.setattr(Stack, "plan", lambda _self: [Change("db", action, "differs", "holds data")])
-    with pytest.raises(KickoffError, match=f"db would be {action}d: holds data") as caught:
+    with pytest.raises(KickoffError, match=f"db would be {action}d") as caught:
         stack.apply(["cache"], lambda _text: None)
     assert caught.value.code == ExitCode.REJECTED
     assert "--recreate db" in caught.value.hint
     assert not (tmp_path / "files").exists()
+
+
+def test_a_network_that_differs_is_made_anew_only_by_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    backend: dict[str, Any] = {"name": "x_backend", "internal": True}
+    before = document(db=DATABASE) | {"networks": {"backend": backend}}
+    after = before | {"networks": {"backend": backend | {"ipam": {"config": []}}, "new": {"name": "x_new"}}}
+    (change,) = differences(before, after, {}, ())
+    assert str(change).startswith("recreate  network backend          ipam changed (every container")
+    stack = Stack(project(tmp_path / "project"), "staging", tmp_path, tmp_path / "routes")
+    monkeypatch.setattr(Stack, "plan", lambda _self: [change])
+    with pytest.raises(KickoffError, match="backend would be recreated") as caught:
+        stack.apply(["db"], lambda _text: None)
+    assert "--recreate backend" in caught.value.hint
+
+
+def test_what_cuts_users_off_is_said() -> None:
+    proxy = {"image": "traefik:v3"}
+    changed = document(traefik=proxy | {"image": "traefik:v4"})
+    assert told(document(traefik=proxy), changed) == [
+        "recreate traefik image changed (users are cut off for some seconds)"
+    ]
+    assert told(document(traefik=proxy), document(traefik=proxy), stopped=("traefik",)) == [
+        "start traefik is not running"
+    ]
+
+
+def test_what_runs_once_is_what_another_service_waits_for_the_end_of() -> None:
+    waiting = {
+        "depends_on": {"init": {"condition": "service_completed_successfully"}, "db": {"condition": "x"}}
+    }
+    assert run_once(document(init={}, db=DATABASE, proxy=waiting)) == {"init"}

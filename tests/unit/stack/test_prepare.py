@@ -147,3 +147,14 @@ def test_every_limit_is_used_and_missed_when_it_is_not_there() -> None:
         == set(re.findall(r"kickoff:\w+:\w+", rendered))
         == set(re.findall(r"absent\((kickoff:\w+:\w+)\)", missing))
     )
+
+
+def test_what_preparing_would_write_is_known_beforehand(tmp_path: Path) -> None:
+    environ = WEBHOOK | {"KICKOFF_STATE_ROOT": str(tmp_path)}
+    folder = stack.prepare("staging", ROOT, environ).folder
+    assert stack.upcoming("staging", ROOT, environ) == contents(folder)
+    other = stack.upcoming(
+        "staging", ROOT, environ | {"ALERT_WEBHOOK_URL": "http://x/", "KICKOFF_PORT": "8111"}
+    )
+    differing = {file for file, text in contents(folder).items() if other[file] != text}
+    assert differing == {"secrets/alert_webhook_url", "compose.env"}
