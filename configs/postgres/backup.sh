@@ -4,7 +4,8 @@ set -eu
 umask 077
 cd /backups
 user=football database=football host="${DATABASE_HOST:-postgres}"
-export PGHOST="$host" PGUSER="$user" PGDATABASE="$database" PGPASSFILE=/tmp/pgpass
+# Of several servers, the one that can be written.
+export PGTARGETSESSIONATTRS=read-write PGHOST="$host" PGUSER="$user" PGDATABASE="$database" PGPASSFILE=/tmp/pgpass
 if [ ! -e "$PGPASSFILE" ]; then
     printf '*:*:*:%s:%s\n' "$user" "$(cat /run/secrets/postgres_app_password)" >"$PGPASSFILE.$$"
     mv "$PGPASSFILE.$$" "$PGPASSFILE"

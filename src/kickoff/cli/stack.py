@@ -9,6 +9,7 @@ _TEXTS = {
     "prepare": "make the secrets and files that are missing; change nothing that is there",
     "plan": "show what applying would do to each service; change nothing",
     "apply": "make the stack what the project says; the service itself is not touched",
+    "promote-replica": "make a replica of the database its primary, and the lost one the replica",
 }
 
 
@@ -17,7 +18,8 @@ def add(verbs: Verbs) -> None:
     group = add_group(verbs, "stack", VERBS["stack"].text)
     for name, text in _TEXTS.items():
         more = ("stack apply --env staging --recreate postgres",) if name == "apply" else ()
-        examples = (f"stack {name} --env staging", *more)
+        what = f"{name} postgres-replica" if name == "promote-replica" else name
+        examples = (f"stack {what} --env staging", *more)
         codes = (0, 1, 2, 4, 75)
         child = add_verb(group, name, text, _run, examples=examples, codes=codes, at_target=True)
         child.set_defaults(command=name)
@@ -27,8 +29,10 @@ def add(verbs: Verbs) -> None:
                 action="append",
                 default=[],
                 metavar="SERVICE",
-                help="a service that holds data and may be recreated all the same",
+                help="a service that holds data, or a network, and may be recreated all the same",
             )
+        if name == "promote-replica":
+            child.add_argument("service", metavar="SERVICE", help="the one that becomes the primary")
 
 
 def _run(arguments: argparse.Namespace) -> int:

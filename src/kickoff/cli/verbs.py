@@ -80,7 +80,7 @@ SECTIONS = (
         "environment",
         {
             "env": Verb("environment", "validate, load, export, compare and explain environments"),
-            "stack": Verb("stack", "plan, prepare or apply the containers around the service"),
+            "stack": Verb("stack", "prepare, plan or change the containers around the service"),
             "doctor": Verb("doctor", "examine this machine, or the host of an environment", ""),
             "explain": Verb("explain", "say what an exit code or a verdict means, and what to do", ""),
         },

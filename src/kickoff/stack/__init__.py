@@ -5,6 +5,7 @@ from kickoff.stack.compose import Compose, copied, file_of, project_of, source_f
 from kickoff.stack.declaration import NOTHING, Declaration, every_key, every_secret, read
 from kickoff.stack.differences import STATEFUL, Change, differences
 from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, upcoming, variables
+from kickoff.stack.primary import promote_replica
 
 __all__ = [
     "ALERTS",
@@ -24,6 +25,7 @@ __all__ = [
     "open_stack",
     "prepare",
     "project_of",
+    "promote_replica",
     "read",
     "release_only",
     "source_files",

@@ -100,7 +100,7 @@ class Stack:
             KickoffError: A service with data, or a network, would be recreated or removed (exit 1; nothing
                 was changed), another process applies (exit 75), or the engine refuses (exit 4).
         """
-        with self._alone():
+        with self.alone():
             changes = self.plan()
             _require_named(changes, recreate)
             for network in self._ensure_networks():
@@ -118,9 +118,17 @@ class Stack:
             resolved = self._resolve(self.compose.folder, self._values)
             self.make_volumes(resolved)
             self._bring_up([] if anew else changes, anew=anew)
-            applied = {"resolved": resolved, "mounted": self._mounted(resolved, self.compose.folder, {})}
-            write_atomic(self._applied, json.dumps(applied, indent=1), mode=0o600)
+            self._remember(resolved)
             return changes
+
+    def remember(self) -> None:
+        """Take what is mounted now for what was applied, after a change that was no change of the project."""
+        if self.is_up:
+            self._remember(self._last()[0])
+
+    def _remember(self, resolved: Mapping[str, Any]) -> None:
+        applied = {"resolved": resolved, "mounted": self._mounted(resolved, self.compose.folder, {})}
+        write_atomic(self._applied, json.dumps(applied, indent=1), mode=0o600)
 
     def revive(self, hint: str = "") -> None:
         """Start what stopped and create what is missing; leave what runs, and wait until all are healthy."""
@@ -274,7 +282,12 @@ class Stack:
         return set(resolved["services"]) - well
 
     @contextmanager
-    def _alone(self) -> Iterator[None]:
+    def alone(self) -> Iterator[None]:
+        """Hold the stack's lock.
+
+        Raises:
+            KickoffError: Another process changes the stack (exit 75).
+        """
         descriptor = os.open(self.folder / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -56,6 +56,19 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
+class Primary:
+    """Two servers of one store, of which one may be written.
+
+    Attributes:
+        services: Both; the first is the primary at the beginning.
+        promote: Command in the container of the other one that makes it the primary.
+    """
+
+    services: Sequence[str]
+    promote: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """Everything that a host needs before the stack comes up.
 
@@ -66,6 +79,7 @@ class Declaration:
         names: Variables that hold the public names of the service.
         ports: Public ports on the host: each a variable, empty for none, and its default, 0 for none.
         profiles: Profiles whose services the stack starts, beside those of none.
+        primary: The servers of which one may be written; ``None`` for none.
     """
 
     secrets: Mapping[str, Secret]
@@ -74,6 +88,7 @@ class Declaration:
     names: Sequence[str] = ()
     ports: Sequence[tuple[str, int]] = ()
     profiles: Sequence[str] = ()
+    primary: Primary | None = None
 
     @property
     def keys(self) -> Mapping[str, str]:
@@ -153,6 +168,7 @@ def parse(text: str, source: str) -> Declaration:
         tuple(block.get("names", ())),
         tuple(_ports(document)),
         tuple(block.get("profiles", ())),
+        Primary(**block["primary"]) if "primary" in block else None,
     )
 
 

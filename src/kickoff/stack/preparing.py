@@ -21,7 +21,7 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.paths import METRICS, public_port, state_root
 from kickoff.service import load as load_service
-from kickoff.stack import declaration, secret_files
+from kickoff.stack import declaration, primary, secret_files
 from kickoff.stack.changes import VALUES, Stack
 from kickoff.stack.compose import compose_files
 from kickoff.stack.declaration import Declaration
@@ -126,6 +126,8 @@ def _wanted(name: str, root: Path, environ: Mapping[str, str]) -> _Wanted:
     own = {"KICKOFF_STACK_DIR": str(folder)} | {key: str(place) for key, place in _shared(folder).items()}
     values = _compose_values(name, root, environment, environ, folder / VALUES)
     files = render(needs, root, environment, environ) | {VALUES: compose_format(values | own)}
+    if needs.primary is not None:
+        files[primary.FILE] = primary.recorded(folder) or f"{needs.primary.services[0]}\n"
     return _Wanted(folder, secrets, files)
 
 

@@ -31,6 +31,7 @@ _WORDS = {
     ("start", "recorded"): "started",
     ("stop", "recorded"): "stopped",
     ("unlock", "recorded"): "unlocked",
+    ("promote-replica", "recorded"): "promoted a replica beside",
 }
 
 

@@ -31,6 +31,8 @@ def run(arguments: argparse.Namespace) -> int:
         document = {"environment": name, "changes": lines, "made": []}
         output.result(document, "\n".join(lines) or "nothing would change")
         return 0
+    if arguments.command == "promote-replica":
+        return _promote(name, root, arguments.service)
     prepared = stack.prepare(name, root)
     output.say(f"secrets made: {', '.join(prepared.made) or 'none, all were there'}")
     output.say(f"kept in {prepared.folder}")
@@ -44,6 +46,22 @@ def run(arguments: argparse.Namespace) -> int:
         _bring_back(name, root)
     text = f"{len(changes)} change{'s' if len(changes) > 1 else ''} made" if changes else "nothing changed"
     output.result({**document, "changes": [str(change) for change in changes]}, text)
+    return 0
+
+
+def _promote(name: str, root: Path, service: str) -> int:
+    """Make a replica the primary, and note it in the history of the environment."""
+    stack.promote_replica(stack.open_stack(name, root), service, output.say)
+    from kickoff.release.attempt import Run
+    from kickoff.release.session import open_recorded
+
+    run = Run(open_recorded(name, root), root, output.say)
+    with run.store.exclusive() as transaction:
+        why = f"{service} is the primary of the database now"
+        transaction.record(
+            "promote-replica", "recorded", run.store.recorded_live(), "", reason=why, **run.caller
+        )
+    output.result({"environment": name, "primary": service}, f"✓ {service} is the primary")
     return 0
 
 
