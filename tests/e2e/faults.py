@@ -111,7 +111,8 @@ FAULTS = (
           {"schema": 2, "migration": "breaks"}, disturbance=disturb.schema_restored, most_failed=160,
           shown="users are served by a release that it broke"),
     # --- the candidate is bad under traffic -------------------------------------------------------------
-    Fault("crash after 5 s", Stop.BAKE, "fail", ROLLED_BACK, "restarts",
+    Fault("crash after 5 s", Stop.BAKE, "fail", ROLLED_BACK,
+          "the process ended (exited with code ",
           {"crash_after_seconds": 5}, {"BAKE_TIME": "8s"}, most_failed=120),
     Fault("flapping health", Stop.BAKE, "fail", ROLLED_BACK, "expected status 200, found 503",
           {"flapping_ready": True}),

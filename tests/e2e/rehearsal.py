@@ -55,6 +55,7 @@ class Result:
         failed: Those that failed.
         seconds: Length of the release itself.
         reported: The exit code that a report over the evidence has; ``None`` where there is nothing to compare.
+        headline: The first line of the block that a run ends with; empty for a command by itself.
         screen: What a person sees in the end, in 24 rows of 80 columns.
         settled: The next healthy release was shipped and is alone.
         problems: Differences from the row, one sentence each; empty when all is as expected.
@@ -68,6 +69,7 @@ class Result:
     failed: int = 0
     seconds: float = 0.0
     reported: int | None = None
+    headline: str = ""
     screen: str = ""
     settled: bool = False
     problems: list[str] = field(default_factory=list)
@@ -268,7 +270,8 @@ def _describe(project: Project, fault: Fault, result: Result, began: str, output
     # A row ships without the checks around the engine, so only its failures are those of a whole run.
     outcome = decide(Run(evidence)) if evidence and result.code else None
     result.reported = int(outcome.exit_code) if outcome else None
-    result.screen = _screen(None if fault.command else outcome, output)
+    block = None if fault.command else outcome
+    result.headline, result.screen = block.headline if block else "", _screen(block, output)
     result.verdict = "refused"
     result.cause = output
     if last is not None and last["facts"].get("outcome") != "refused":
@@ -287,6 +290,8 @@ def _screen(outcome: Outcome | None, output: str) -> str:
 
 def _judge_screen(fault: Fault, result: Result) -> None:
     rows = result.screen.splitlines()
+    if not result.screen.startswith(result.headline):
+        result.problems.append(f"the headline does not stand in one row: {result.screen}")
     if len(rows) > ROWS - 2 or any(columns_of(row) > COLUMNS for row in rows):
         result.problems.append(f"the screen is too small for: {result.screen}")
     # Where a row breaks, a word may be in two pieces.

@@ -62,6 +62,7 @@ class Observation:
         traffic: Public requests, from the proxy's counters.
         probe: What the probe saw.
         restarts: Times the process was started again.
+        ended: Which process ended before that, and how; empty where none did.
         memory_bytes: Highest resident memory seen.
         cpu: Mean share of the processors the colour may use, 0 to 1.
         usage_samples: Number of memory and CPU readings.
@@ -70,6 +71,7 @@ class Observation:
     traffic: Traffic = field(default_factory=Traffic)
     probe: ProbeCounts = field(default_factory=ProbeCounts)
     restarts: int = 0
+    ended: str = ""
     memory_bytes: int = 0
     cpu: float = 0.0
     usage_samples: int = 0
@@ -111,7 +113,7 @@ def judge(candidate: Observation, live: Observation | None, limits: Limits, look
     alpha = spending(look)
     return [
         # Before the errors, which it explains: the first rule that fails is what people are told.
-        _ceiling("judge.restarts", "restarts", candidate.restarts, 0, "", 1),
+        _ceiling("judge.restarts", "restarts", candidate.restarts, 0, "", 1, candidate.ended),
         _share(
             "judge.error-rate",
             "error rate",
@@ -375,12 +377,11 @@ def _release(probe: ProbeCounts) -> RuleResult:
 
 
 def _ceiling(  # noqa: PLR0917
-    identity: str, rule: str, value: int, limit: int, unit: str, samples: int
+    identity: str, rule: str, value: int, limit: int, unit: str, samples: int, why: str = ""
 ) -> RuleResult:
     if value > limit:
-        return RuleResult(
-            identity, rule, Verdict.FAIL, f"{value}{unit}", f"{limit}{unit}", samples, "above the limit"
-        )
+        reason = why or "above the limit"
+        return RuleResult(identity, rule, Verdict.FAIL, f"{value}{unit}", f"{limit}{unit}", samples, reason)
     return RuleResult(identity, rule, Verdict.PASS, f"{value}{unit}", f"{limit}{unit}", samples)
 
 

@@ -215,9 +215,9 @@ def _demand_pass(session: Session, rules: list[RuleResult], when: str, colour: C
     if verdict is Verdict.PASS:
         return
     decisive = next(rule for rule in rules if rule.verdict is verdict)
+    grounds = f", {decisive.samples} samples" if decisive.samples > 1 else ""
     raise Rejected(
-        f"{decisive.rule} {when}: {decisive.measured} against a limit of "
-        f"{decisive.threshold}, {decisive.samples} samples",
+        f"{decisive.rule} {when}: {decisive.measured} against a limit of {decisive.threshold}{grounds}",
         rules=rules,
         log_tail=session.record_of_log(str(colour)),
         code=ExitCode.ROLLED_BACK,

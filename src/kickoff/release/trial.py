@@ -13,8 +13,10 @@ from kickoff.release.judge import GROWTH, Limits, Observation, judge
 from kickoff.release.model import Colour
 from kickoff.release.routers import MetricsUnreadable, Traffic
 from kickoff.release.session import Session
+from kickoff.release.targets import ProcessState, worker_of
 
 INTERVAL = 1.0
+_NOT_THERE = ProcessState(running=False, pid=0, detail="not there")
 
 
 @dataclass(slots=True)
@@ -157,14 +159,30 @@ class Trial:
                 }
             )
 
+    def _ended(self, process: ProcessState) -> str:
+        """Return which process of the candidate ended, and how; empty while all are those of the begin."""
+        target = self.session.target
+        if not process.running or process.pid != self.pid:
+            return _end("the process", process, target.last_end(str(self.candidate)))
+        states = target.workers(self.candidate) if self.workers else {}
+        for name in sorted(states.keys() | self.workers.keys()):
+            state = states.get(name, _NOT_THERE)
+            if not state.running or state.pid != self.workers.get(name):
+                return _end(f"worker {name}", state, target.last_end(worker_of(self.candidate, name)))
+        return ""
+
     def _usage(self, seen: Observation, cpu_start: float, elapsed: float) -> None:
         process = self.session.target.state(self.candidate)
-        workers = self._workers() if self.workers else {}
-        ended = not process.running or 0 in workers.values()
-        if ended or process.pid != self.pid or workers != self.workers:
-            seen.restarts = max(1, seen.restarts)
+        if ended := self._ended(process):
+            seen.restarts, seen.ended = max(1, seen.restarts), ended
             return
         seen.memory_bytes = max(seen.memory_bytes, process.memory_bytes)
         used = max(0.0, process.cpu_seconds - cpu_start) / max(elapsed, 0.1)
         seen.cpu = used / process.processors
         seen.usage_samples += 1
+
+
+def _end(what: str, state: ProcessState, last: str) -> str:
+    """Return what ended in words; how is told by its state, or by its last end where it runs again."""
+    how = last if state.running else state.detail
+    return f"{what} ended ({how})" if how else f"{what} ended"

@@ -7,6 +7,8 @@ from unicodedata import combining, east_asian_width
 
 from kickoff.report.language import ENGLISH, counted, current, say
 
+HEADLINE = 80
+"""Columns that the first line of a closing block may take."""
 DASH = "\N{EN DASH}"
 """Stands where there is no value."""
 
@@ -114,6 +116,16 @@ def columns_of(text: str) -> int:
     if text.isascii():
         return len(text)
     return sum(0 if combining(one) else 1 + (east_asian_width(one) in "FW") for one in text)
+
+
+def headline(*forms: str) -> str:
+    """Return the first form of a headline that fits into one row of a terminal, or the last one cut."""
+    chosen = next((form for form in forms if columns_of(form) <= HEADLINE), forms[-1])
+    if columns_of(chosen) <= HEADLINE:
+        return chosen
+    while columns_of(chosen) > HEADLINE - 2:
+        chosen = chosen[:-1]
+    return f"{chosen.rstrip()} …"
 
 
 def link(address: object) -> str:

@@ -13,7 +13,7 @@ from kickoff.evidence.stages import DEPLOYING
 from kickoff.report import measures, next_steps
 from kickoff.report.judgement import Judgement, judge, stopped
 from kickoff.report.language import marked, named, say, told
-from kickoff.report.messages import clean, duration, line, moment, number, plural
+from kickoff.report.messages import clean, duration, headline, line, moment, number, plural
 from kickoff.report.run import Run, fact
 from kickoff.report.serving import NOBODY_SAID, Serving, live_down, serving_now
 from kickoff.report.verdicts import GOOD, RunVerdict
@@ -101,8 +101,12 @@ class Outcome:
 
     @property
     def headline(self) -> str:
-        """The first line of every form of the report."""
-        return f"{self.verdict.icon} {self.title}  {self.subject}   {duration(self.seconds)}"
+        """The first line of the closing block: as much as one row holds of what the rows below do not say."""
+        verdict, took = f"{self.verdict.icon} {self.title}", f"   {duration(self.seconds)}"
+        # Who serves after a rollback has a row of its own.
+        briefly = self.subject.partition(" → ")[0] if self.verdict is RunVerdict.ROLLED_BACK else self.subject
+        forms = (self.subject + took, briefly + took, briefly)
+        return headline(*(f"{verdict}  {form}" for form in forms))
 
     def to_document(self) -> dict[str, Any]:
         """Return the JSON form that ``outcome.json`` holds and ``closing_block`` reads."""

@@ -116,6 +116,15 @@ MEASURED = (
 
 REASONS = (
     "above the limit",
+    "the process ended",
+    "the process ended ({how})",
+    "worker {worker} ended",
+    "worker {worker} ended ({how})",
+    "exited with code {code}",
+    "ended by a signal",
+    "ended by {signal}",
+    "out of memory",
+    "not there",
     "above the limit beyond doubt (p {p} < {alpha})",
     "above the limit beyond doubt (p {p} < {alpha}); last failure: {error}",
     "above the limit, but not beyond doubt (p {p})",

@@ -99,6 +99,7 @@ def test_a_healthy_candidate_passes_every_rule_in_a_fixed_order() -> None:
         ("p99 against live", seen(traffic(180, slow=20, slow_seconds=0.1)), "beyond 60 ms"),
         ("answers with the expected release", seen(wrong_release=1), "above"),
         ("restarts", seen(restarts=1), "above"),
+        ("restarts", seen(restarts=1, ended="the process ended (exited with code 3)"), "with code 3"),
         ("memory", seen(memory_bytes=900), "above"),
         ("cpu", seen(cpu=0.9), "above"),
     ],

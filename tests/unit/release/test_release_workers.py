@@ -157,19 +157,45 @@ def test_a_worker_that_cannot_be_started_again_does_not_keep_the_candidate_from_
 
 
 @pytest.mark.parametrize(
-    ("before", "now", "restarts"),
-    [(7, 7, 0), (7, 8, 1), (7, 0, 1), (0, 0, 1)],
-    ids=["up", "started again", "ended", "ended before it was watched"],
+    ("before", "now", "last", "ended"),
+    [
+        (7, 7, "exited with code 3", ""),
+        (7, 8, "exited with code 3", "worker ticker ended (exited with code 3)"),
+        (7, 8, "", "worker ticker ended"),
+        (7, 0, "", "worker ticker ended (out of memory)"),
+        (0, 0, "", "worker ticker ended (out of memory)"),
+    ],
+    ids=["up", "started again", "started again, nobody knows why", "ended", "ended before it was watched"],
 )
 def test_a_worker_that_ended_counts_as_a_restart_of_the_candidate(
-    before: int, now: int, restarts: int
+    before: int, now: int, last: str, ended: str
 ) -> None:
     found = {"ticker": ProcessState(running=before > 0, pid=before, detail="")}
     web = ProcessState(running=True, pid=5, detail="running")
-    target = SimpleNamespace(workers=lambda _colour: found, state=lambda _colour: web)
+    target = SimpleNamespace(
+        workers=lambda _colour: found,
+        state=lambda _colour: web,
+        last_end=lambda process: last if process == "green-ticker" else "of another process",
+    )
     trial = Trial(cast("Any", SimpleNamespace(target=target)), Colour.GREEN, Colour.BLUE, 5, NOBODY)
     trial.watch_workers()
-    found["ticker"] = ProcessState(running=now > 0, pid=now, detail="")
+    found["ticker"] = ProcessState(running=now > 0, pid=now, detail="running" if now else "out of memory")
     seen = Observation()
     trial._usage(seen, 0.0, 1.0)
-    assert seen.restarts == restarts
+    assert (seen.restarts, seen.ended) == (int(bool(ended)), ended)
+
+
+@pytest.mark.parametrize(
+    ("process", "ended"),
+    [
+        (ProcessState(running=True, pid=6, detail="running"), "the process ended (exited with code 137)"),
+        (ProcessState(running=False, pid=0, detail="out of memory"), "the process ended (out of memory)"),
+    ],
+    ids=["started again", "ended"],
+)
+def test_a_candidate_that_was_started_again_says_how_it_had_ended(process: ProcessState, ended: str) -> None:
+    target = SimpleNamespace(state=lambda _colour: process, last_end=lambda _process: "exited with code 137")
+    trial = Trial(cast("Any", SimpleNamespace(target=target)), Colour.GREEN, Colour.BLUE, 5, NOBODY)
+    seen = Observation()
+    trial._usage(seen, 0.0, 1.0)
+    assert (seen.restarts, seen.ended, seen.usage_samples) == (1, ended, 0)

@@ -13,8 +13,11 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict
 from kickoff.logs import keep
 from kickoff.report import next_steps, page, summary
-from kickoff.report.outcome import decide, each
+from kickoff.report.language import languages, using
+from kickoff.report.messages import columns_of
+from kickoff.report.outcome import Outcome, decide, each
 from kickoff.report.run import Plan, Run
+from kickoff.report.serving import Serving
 from kickoff.report.tables import facts
 from kickoff.report.terminal import closing_block
 from kickoff.report.verdicts import RunVerdict
@@ -48,6 +51,41 @@ def test_a_release_says_who_serves_and_how_to_undo_it() -> None:
     assert outcome.undo == "kickoff rollback --env staging"
     assert outcome.why == ""
     assert "p95 21.8 ms (live 21.2 ms, limit 1,000 ms)" in outcome.measures
+
+
+@pytest.mark.parametrize("verdict", RunVerdict)
+@pytest.mark.parametrize("environment", ["qa", "production", "production-eu-central-1", "e" * 60])
+@pytest.mark.parametrize("service", ["shop", "a-service-with-a-long-name"])
+def test_a_headline_is_one_row_of_80_columns_that_names_what_happened_to_what(
+    verdict: RunVerdict, environment: str, service: str
+) -> None:
+    serving = Serving(known=True, release=cases.OLD, colour="blue", answers="yes")
+    outcome = Outcome(
+        verdict,
+        verdict.exit_code,
+        service,
+        environment,
+        cases.NEW,
+        "at canary 25%",
+        serving=serving,
+        seconds=3754,
+    )
+    for language in languages():
+        with using(language):
+            headline = outcome.headline
+        assert columns_of(headline) <= 80
+        assert headline.startswith(f"{verdict.icon} ")
+        assert environment in headline or headline.endswith("…")
+        assert cases.NEW in headline or headline.endswith("…")
+
+
+def test_a_headline_gives_up_what_has_a_row_of_its_own_before_the_time() -> None:
+    known = (RunVerdict.ROLLED_BACK, 5, "shop", "development", cases.NEW)
+    serving = Serving(known=True, release=cases.OLD, colour="blue", answers="yes")
+    whole = Outcome(*known, serving=serving, seconds=6)
+    long = replace(whole, at="at canary 25%")
+    assert whole.headline == f"↶ ROLLED BACK  development {cases.NEW} → {cases.OLD}   6.0 s"
+    assert long.headline == f"↶ ROLLED BACK at canary 25%  development {cases.NEW}   6.0 s"
 
 
 def test_a_first_release_offers_no_undo() -> None:

@@ -16,7 +16,7 @@ from kickoff.evidence import Evidence, now
 from kickoff.process_group import handling
 from kickoff.release.session import Session, open_recorded, open_session
 from kickoff.report import terminal
-from kickoff.report.messages import duration, line
+from kickoff.report.messages import duration, headline, line
 from kickoff.report.outcome import seconds
 from kickoff.report.verdicts import STOPPED, RunVerdict
 
@@ -91,7 +91,8 @@ def _refused(engine: "Engine", command: str, started: str, error: KickoffError) 
     with suppress(KickoffError):  # a state that cannot be read is what `error` is about
         evidence = engine.refusal(command, started, error)
         evidence.write(output.evidence_folder())
-        output.say(f"  serving   {_serving(evidence.facts['serving'])} at {evidence.facts['address']}")
+        output.say(f"  serving   {_serving(evidence.facts['serving'])}")
+        output.say(f"  address   {evidence.facts['address']}")
 
 
 def _command(engine: "Engine", arguments: argparse.Namespace) -> Evidence | None:  # noqa: PLR0911 - one a verb
@@ -204,7 +205,7 @@ def _closing(command: str, evidence: Evidence, code: int, path: Path) -> dict[st
         word, subject = "↶ ROLLED BACK", f"{name} {facts.get('previous') or 'nothing'} → {evidence.release}"
     passed = evidence.verdict.exit_code is ExitCode.PASS
     return {
-        "headline": f"{word}  {subject}   {duration(seconds([evidence]))}",
+        "headline": headline(f"{word}  {subject}   {duration(seconds([evidence]))}", f"{word}  {subject}"),
         "verdict": verdict.value,
         "exit_code": code,
         "why": line(facts.get("reason")) if passed else evidence.summary,
@@ -265,9 +266,9 @@ def _serving(serving: dict[str, str]) -> str:
     """Return who serves in words: what was asked just now, and the record only where that failed."""
     release, answers = serving["release"], serving["answers"]
     if not release:
-        return "nothing: no release is live,"
+        return "nothing: no release is live"
     who = f"{release} ({serving['colour']})"
-    return who if answers == "yes" else f"not {who}, which is recorded as live: {answers},"
+    return who if answers == "yes" else f"not {who}, which is recorded as live: {answers}"
 
 
 def _stop(engine: "Engine", arguments: argparse.Namespace) -> int:
