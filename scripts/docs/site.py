@@ -30,6 +30,8 @@ from kickoff.program import run
 CONFIGURATION = "mkdocs.yml"
 _FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 _DIAGRAM = re.compile(r"^```mermaid\nflowchart .*?\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
+_ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
+"""A row of a table: in code, GitHub wants ``|`` behind a backslash, and the builder shows the backslash."""
 _CODE = re.compile(r"`[^`\n]+`")
 _LINK = re.compile(r"(?<!\\)\]\(([^()\s]+)\)")
 _LANGUAGES = {".yml": "yaml", ".json": "json", ".py": "python", ".env": "ini"}
@@ -141,6 +143,7 @@ def lay_out(root: Path, folder: Path) -> int:
             name = "" if link.written.startswith("#") else os.path.relpath(where, here)
             target = f"{name}#{link.anchor}" if link.anchor else name
             text = text.replace(f"]({link.written})", f"]({target})")
+        text = _ROW.sub(lambda row: _CODE.sub(lambda code: code[0].replace(r"\|", "|"), row[0]), text)
         _write(folder / place, _DIAGRAM.sub(lambda found: told(found[1]), text))
     for name in files:
         if name.startswith("docs/") and not name.endswith(".md"):

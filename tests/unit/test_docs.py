@@ -61,6 +61,7 @@ def test_every_page_has_one_place_in_the_site_and_every_link_keeps_its_goal(
     assert all(pages for section in nav for pages in section.values())
     for page in there:
         text = (tmp_path / page).read_text("utf-8")
+        assert not re.search(r"^\|.*`[^`]*\\\|[^`]*`.*\|$", text, re.M), f"{page}: a backslash would be shown"
         for link in site["links"](page, text, tmp_path):
             assert (tmp_path / link.path).is_file(), f"{page}: {link.written}"
 

@@ -19,6 +19,8 @@ STAGE = "promotion"
 COMPARISON = "same-artefact"
 """Name of the evidence of :func:`compare`."""
 _ATTEMPTS = 3
+_SHOWN = 19
+"""Characters of a digest that tell it from others."""
 """Questions in a row that may stay without an answer before the place counts as unreachable."""
 
 
@@ -190,8 +192,9 @@ def compare(built: str, proved: str, into: DeclaredEnvironment) -> None:
     if checked(built) != checked(proved):
         raise KickoffError(
             f"{into.name} would get another artefact than {into.after} proved: "
-            f"built {built}, proved {proved}",
+            f"built {built[:_SHOWN]}…, proved {proved[:_SHOWN]}…",
             code=ExitCode.REJECTED,
+            causes=[f"built {built}", f"proved {proved}"],
             hint=f"ship the commit to {into.after} again, so that what is built now is what is proved",
         )
 

@@ -8,7 +8,7 @@ exactly what was shipped.
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import Annotated, Any, TypedDict, TypeVar, cast, get_type_hints
+from typing import Annotated, Any, NotRequired, TypedDict, TypeVar, cast, get_type_hints
 
 from kickoff.evidence.stages import CHECK
 
@@ -36,11 +36,15 @@ class Identity:
 
 
 class Serving(TypedDict):
-    """The release that is recorded as live, and what answered when it was asked."""
+    """The release that is recorded as live, and what answered when it was asked.
+
+    While a candidate has all traffic it is the candidate; ``share`` is the percentage left while it has some.
+    """
 
     release: str
     colour: str
     answers: str
+    share: NotRequired[int]
 
 
 class LiveDown(TypedDict):

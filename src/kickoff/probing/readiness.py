@@ -100,9 +100,11 @@ def wait_live(
             stopped = still_running()
             if stopped:
                 return Readiness(False, stopped, time.monotonic() - started)
+            status = 0
             try:
                 answer = client.get(path)
-                problem = "" if 200 <= answer.status_code < 400 else f"answered {answer.status_code}"
+                status = answer.status_code
+                problem = "" if 200 <= status < 400 else f"answered {status}"
             except httpx.HTTPError as error:
                 problem = f"did not answer ({type(error).__name__})"
             elapsed = time.monotonic() - started
@@ -110,5 +112,5 @@ def wait_live(
                 return Readiness(True, "", elapsed)
             if elapsed >= seconds:
                 reason = f"GET {path}, asked without headers as the proxy will ask, {problem}"
-                return Readiness(False, reason, elapsed)
+                return Readiness(False, reason, elapsed, status=status)
             time.sleep(_POLL_SECONDS)

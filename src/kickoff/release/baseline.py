@@ -17,7 +17,7 @@ def down(run: Run, state: State) -> dict[str, Any] | None:
     return {
         "release": state.release_of(state.live),
         "since": stopped_at(run),
-        "reason": answers.problem if process.running else f"its process is {process.detail}",
+        "reason": answers.problem if process.running else f"its process does not run ({process.detail})",
         "started_again": False,
     }
 

@@ -63,6 +63,17 @@ def of(seen: Symptoms, service: Service, environment: str) -> Diagnosis:
     return Diagnosis("", settings, f"raise READY_TIMEOUT if {service.ready_path} only needs longer")
 
 
+def of_live(found: Readiness, service: Service) -> Diagnosis:
+    """Return why the proxy would find ill what is ready."""
+    if found.status in (401, 403):
+        hint = f"the proxy sends no key: let {service.live_path} answer without one"
+    elif 400 <= found.status < 500:
+        hint = "correct the path of the liveness check, or let the service answer it with 200"
+    else:
+        hint = f"the proxy asks {service.live_path} all the time: let it answer with 200, and soon"
+    return Diagnosis("", service.at("health", "live"), hint)
+
+
 def _misnamed(found: Readiness, service: Service) -> Diagnosis:
     header = service.release_header
     if found.named:

@@ -3,9 +3,10 @@
 from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import Evidence, RuleResult, Verdict, combine
+from kickoff.evidence import Evidence, RuleResult, Verdict, combine, fields
 from kickoff.release import certificate
 from kickoff.release.attempt import Rejected, Run
+from kickoff.release.session import Session
 
 _OUTCOMES = {ExitCode.ROLLBACK_FAILED: "rollback-failed", ExitCode.INTERRUPTED: "interrupted"}
 _RULES = {
@@ -33,14 +34,9 @@ def evidence(
         attempt: Id of the attempt; empty for none.
         facts: Further evidence fields.
     """
-    session, state = run.session, run.store.state()
+    session = run.session
     with session.target.reach("live") as endpoint:
         address = certificate.address(session, endpoint.url)
-    serving = {
-        "release": state.release_of(state.live),
-        "colour": str(state.live or ""),
-        "answers": session.not_serving() or "yes",
-    }
     passed = verdict is Verdict.PASS
     return Evidence(
         stage=stage,
@@ -53,8 +49,22 @@ def evidence(
         attempt=attempt,
         rules=[RuleResult(*_RULES[stage], Verdict.PASS, "yes", "yes", 1)] if passed else [],
         timeline=run.timeline,
-        facts={"serving": serving, "address": address, **facts},
+        facts={"serving": serving(session), "address": address, **facts},
     )
+
+
+def serving(session: Session) -> fields.Serving:
+    """Return who serves at this moment: after an attempt that came to no end that may be its candidate."""
+    state, attempt, weights = session.store.state(), session.store.open_attempt(), session.proxy.weights()
+    answers = session.not_serving() or "yes"
+    found: fields.Serving = {
+        "release": state.release_of(state.live), "colour": str(state.live or ""), "answers": answers,
+    }  # fmt: skip
+    if attempt is None or not attempt.shifting or state.live is None or weights.get(state.live) == 100:
+        return found
+    if state.live in weights:
+        return {**found, "share": weights[state.live]}
+    return {**found, "release": attempt.release, "colour": attempt.colour} if weights else found
 
 
 def refusal(run: Run, stage: str, started: str, error: KickoffError) -> Evidence:

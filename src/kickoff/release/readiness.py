@@ -79,8 +79,7 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
             # Where the proxy finds it ill it would serve nobody, so it is asked before any traffic moves.
             rule = "the proxy finds the candidate healthy"
             found = wait_live(endpoint.url, endpoint.headers, service.live_path, HEALTH_SECONDS, dead)
-            at = service.at("health", "live")
-            advice = Diagnosis("", at, "the proxy asks health.live with no key")
+            advice = diagnosis.of_live(found, service)
         else:
             log = session.record_of_log(str(colour))
             advice = _diagnosis(session, service, colour, found, log)

@@ -94,6 +94,9 @@ def _restore(attempt: Attempt, progress: Progress) -> str:
             readiness.verify(session, target_state.release_of(target_state.live))
         except Rejected as failure:
             doubt = str(failure)
+        # Who fails everything may still say its name.
+        if progress.live_down and not doubt and (answers := session.answers(target_state.live)).down:
+            doubt = answers.problem
     try:
         workers.assign(attempt, target_state.live)
     except KickoffError as failure:
@@ -151,12 +154,18 @@ def _verified(progress: Progress, doubt: str) -> list[RuleResult]:
     """Return the rule that says whether the release before answers again; none where no traffic had moved."""
     if not (progress.previous and progress.shifting):
         return []
-    rule = f"rolled back: the public address answers with {progress.previous}"
-    if doubt:
-        why = f"it was down before this release, too: {progress.live_down}"
-        return [RuleResult(ROLLED_BACK, rule, Verdict.NOT_APPLICABLE, doubt, "all answers", 0, why)]
+    passed = serves_again(progress.previous)
+    if not doubt:
+        return [passed]
+    why = f"it was down before this release, too: {progress.live_down}"
+    return [RuleResult(ROLLED_BACK, passed.rule, Verdict.NOT_APPLICABLE, doubt, "all answers", 0, why)]
+
+
+def serves_again(release: str) -> RuleResult:
+    """Return the rule that says that the release before answers again, as its verification found."""
+    rule = f"rolled back: the public address answers with {release}"
     answers = f"{readiness.VERIFICATIONS} of {readiness.VERIFICATIONS}"
-    return [RuleResult(ROLLED_BACK, rule, Verdict.PASS, answers, answers, readiness.VERIFICATIONS)]
+    return RuleResult(ROLLED_BACK, rule, Verdict.PASS, answers, answers, readiness.VERIFICATIONS)
 
 
 def _exit_code(error: KickoffError, stage: str, *, went_live: bool) -> ExitCode:

@@ -8,7 +8,7 @@ from kickoff.release.rollback import Request, rollback
 from kickoff.release.stores.history import Entry
 from kickoff.release.stores.lease import TakenBack
 from kickoff.release.trial import Trial
-from kickoff.release.undo import rollback_failed
+from kickoff.release.undo import rollback_failed, serves_again
 
 
 def watch(run: Run, release: str) -> Evidence:
@@ -46,17 +46,18 @@ def watch(run: Run, release: str) -> Evidence:
     trial = Trial(session, state.live, warm, session.target.state(state.live).pid, witness)
     rules = trial.hold(seconds, still_live)
     verdict = combine(rule.verdict for rule in rules)
-    ended, code, summary, hint = "watched", verdict.exit_code, f"{live} held for {seconds:g} s", ""
+    ended, code, summary = "watched", verdict.exit_code, f"{live} held for {seconds:g} s"
     if verdict is not Verdict.PASS:
         worst = next(rule for rule in rules if rule.verdict is verdict)
         summary = f"{worst.rule} in the watch: {worst.measured} against a limit of {worst.threshold}"
     log = session.record_of_log("live") if verdict is Verdict.FAIL else []
     if verdict is Verdict.FAIL:
         back = _take_back(run, live, summary)
-        ended, code, hint = "rolled-back", ExitCode.ROLLED_BACK, back.summary
+        ended, code = "rolled-back", ExitCode.ROLLED_BACK
+        rules += [serves_again(back.release)] if back.release else back.rules
     evidence = outcome.evidence(
         run, "watch", started, verdict, summary,
-        release=live, previous=state.release_of(warm), outcome=ended, exit_code=int(code), hint=hint,
+        release=live, previous=state.release_of(warm), outcome=ended, exit_code=int(code),
     )  # fmt: skip
     evidence.rules, evidence.log_tail, evidence.series = rules, log, {"traffic": trial.points}
     return evidence

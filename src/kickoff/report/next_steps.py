@@ -5,7 +5,7 @@ from collections.abc import Mapping
 
 from kickoff import naming
 from kickoff.errors import ExitCode
-from kickoff.evidence.stages import BEFORE_A_DEPLOYMENT
+from kickoff.evidence.stages import BEFORE_A_DEPLOYMENT, DEPLOYING
 from kickoff.report.messages import line
 from kickoff.report.run import Run
 
@@ -23,6 +23,8 @@ _BY_CODE: Mapping[int, tuple[str, ...]] = {
     ExitCode.LOCK_HELD: (_WAITING,),  # when to free the lock by force, `fix` says
     ExitCode.INTERRUPTED: (_AGAIN,),
 }
+_BEGUN = ("kickoff resume --env {env}", _AGAIN)
+"""After an interruption that may have left a candidate with users."""
 _BY_STAGE = {
     "validate": ("kickoff env validate --env {env}", _AGAIN),
     "quality-gate": ("kickoff check", _AGAIN),
@@ -72,6 +74,8 @@ def commands(
 def _templates(code: int, stage: str, *, taken_back: bool) -> tuple[str, ...]:
     if taken_back:
         return _TAKEN_BACK
+    if code == ExitCode.INTERRUPTED and stage in DEPLOYING:
+        return _BEGUN
     if code in _BY_CODE and (code, stage) != (ExitCode.BAD_INPUT, "validate"):
         return _BY_CODE[code]
     if stage in _BY_STAGE:

@@ -124,6 +124,7 @@ class Outcome:
             "serving": str(self.serving) if self.environment else "",
             "serving_release": self.serving.release if self.environment else "",
             "serving_asked": self.serving.asked,
+            "serving_share": self.serving.share,
             "live_down": self.live_down,
             "previous": self.previous,
             "address": self.address,
@@ -231,7 +232,7 @@ def _deployment(run: Run, environment: str) -> Outcome:
         users="" if stayed or "stage" not in found else _users(found),
         measures=measures.headline(found.get("perf-baseline")) if stayed else "",
         p95_ms=measures.p95(found.get("perf-baseline")),
-        verified=_verified(found) if verdict is RunVerdict.ROLLED_BACK else "",
+        verified=verified(found) if verdict is RunVerdict.ROLLED_BACK else "",
         undo=_undo(run, environment) if verdict is RunVerdict.RELEASED and previous else "",
         log_of=judgement.stage.stage if judgement.stage and begun else "",
         log_tail=_log(judgement.stage, [*run.shared, *documents], release),
@@ -310,8 +311,13 @@ def _users(found: Mapping[str, Evidence]) -> str:
     return "" if "promote" in found else say("no request reached the candidate")
 
 
-def _verified(found: Mapping[str, Evidence]) -> str:
-    shows = {"rollback": ("release.public-address", "rollback.withdrawn"), "promote": ("rollback.verified",)}
+def verified(found: Mapping[str, Evidence]) -> str:
+    """Return what shows that a rollback worked; empty when nothing does."""
+    shows = {
+        "rollback": ("release.public-address", "rollback.withdrawn"),
+        "watch": ("rollback.verified", "rollback.withdrawn"),
+        "promote": ("rollback.verified",),
+    }
     for name, identities in shows.items():
         for rule in found[name].rules if name in found else ():
             if rule.id in identities and rule.verdict is Verdict.PASS:

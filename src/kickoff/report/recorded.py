@@ -173,7 +173,7 @@ REASONS = (
     "{url} does not answer ({error})",
     "{url} does not answer as Prometheus does",
     "{why}; a warning by ALERTS_UNREADABLE=warn",
-    "its process is not there",
+    "its process does not run ({how})",
     "the route was lost",
     "{why}; a warning by PERF_INCONCLUSIVE=warn: absolute rules decide",
     "live fails here ({amount} of {total} requests): absolute rules decide",

@@ -17,6 +17,7 @@ class Serving:
         release: What is recorded as live; empty for nothing.
         colour: Its colour.
         answers: ``yes``, ``no``, or what answered instead when it was asked; empty when nobody asked.
+        share: Percentage of the traffic that it has.
         note: What to say when it is not known.
     """
 
@@ -24,6 +25,7 @@ class Serving:
     release: str = ""
     colour: str = ""
     answers: str = ""
+    share: int = 100
     note: str = marked("not known from the evidence")
 
     @property
@@ -60,7 +62,9 @@ def serving_now(documents: Sequence[Evidence]) -> Serving:
         found = fields.read(document.facts, fields.Phase).get("serving")
         if found is not None:
             parts = (line(found["release"], 80), line(found["colour"], 20))
-            return Serving(True, *parts, line(found["answers"], 200))
+            share = found.get("share")
+            share = share if isinstance(share, int) else 100
+            return Serving(True, *parts, line(found["answers"], 200), share)
     if any(document.stage in ("promote", "rollback") for document in documents):
         return Serving(known=False)  # who was live before says nothing any more
     for document in documents:

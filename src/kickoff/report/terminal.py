@@ -121,7 +121,7 @@ def _rows(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     serving, previous = text("serving"), text("previous")
     asked, recorded = outcome.get("serving_asked") is True, text("serving_release")
     if recorded and outcome.get("verdict") not in ("inconclusive", "rollback-failed"):
-        serving += " 100%" * asked
+        serving += f" {outcome.get('serving_share', 100)}%" * asked
         serving += say("   previous {release} kept for rollback", release=previous) if previous else ""
     yield marked("why"), text("why")
     yield marked("cause"), text("cause")

@@ -205,8 +205,9 @@ def test_production_ships_byte_for_byte_what_was_proved() -> None:
     with pytest.raises(KickoffError) as error:
         promotion.compare(other, DIGEST, INTO)
     assert error.value.code == 1
-    assert other in str(error.value)
-    assert DIGEST in str(error.value)
+    assert f"built {other[:19]}…, proved" in str(error.value)
+    assert error.value.causes[0] == f"built {other}"
+    assert error.value.causes[1] == f"proved {DIGEST}"
     evidence = promotion.comparison_evidence(other, DIGEST, error.value, **ABOUT)
     assert evidence.verdict is Verdict.FAIL
     assert (evidence.rules[0].measured, evidence.rules[0].threshold) == (other, DIGEST)

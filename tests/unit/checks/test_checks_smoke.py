@@ -95,8 +95,8 @@ def test_liveness_is_asked_as_the_proxy_asks(server: Server) -> None:
 def test_liveness_that_is_refused_names_path_and_status(server: Server, status: int) -> None:
     server.answer = lambda _: Answer(status=status)
     live = readiness.wait_live(server.url, {}, "/live", 0.2, lambda: "")
-    assert (live.ok, live.reason) == (
-        False, f"GET /live, asked without headers as the proxy will ask, answered {status}"
+    assert (live.ok, live.status, live.reason) == (
+        False, status, f"GET /live, asked without headers as the proxy will ask, answered {status}"
     )  # fmt: skip
 
 

@@ -69,3 +69,17 @@ def test_a_first_mistake_is_answered(mistake: Mistake) -> None:
     assert mistake.hint in answer.hint
     assert mistake.cause in answer.cause
     assert bool(answer.cause) == bool(mistake.cause)
+
+
+@pytest.mark.parametrize(
+    ("status", "hint"),
+    [
+        (401, "the proxy sends no key: let /live answer without one"),
+        (404, "correct the path of the liveness check, or let the service answer it with 200"),
+        (503, "the proxy asks /live all the time: let it answer with 200, and soon"),
+        (0, "the proxy asks /live all the time: let it answer with 200, and soon"),
+    ],
+)
+def test_what_the_proxy_would_find_ill_is_answered_by_what_it_answered(status: int, hint: str) -> None:
+    found = diagnosis.of_live(Readiness(False, "why", 1.0, status=status), SERVICE)
+    assert found == ("", "kickoff.yml:4", hint)

@@ -79,6 +79,33 @@ def test_a_headline_is_one_row_of_80_columns_that_names_what_happened_to_what(
         assert cases.NEW in headline or headline.endswith("…")
 
 
+@pytest.mark.parametrize(("share", "said"), [({"share": 75}, "75%"), ({}, "100%"), ({"share": "x"}, "100%")])
+def test_a_release_that_shares_the_traffic_is_not_said_to_have_all_of_it(
+    share: dict[str, object], said: str
+) -> None:
+    serving = {"release": cases.OLD, "colour": "blue", "answers": "yes", **share}
+    facts = {"serving": serving, "outcome": "interrupted", "exit_code": 130}
+    stopped = cases.promoted(
+        rules=[], verdict=Verdict.INCONCLUSIVE, summary="it was interrupted", facts=facts
+    )
+    stopped.rules = []
+    outcome = decide(cases.run_of(*cases.before(), cases.staged(), cases.smoked(), cases.measured(), stopped))
+    assert outcome.verdict is RunVerdict.INTERRUPTED
+    assert outcome.next[0] == "kickoff resume --env staging"
+    assert f"  serving   {cases.OLD} (blue) {said}" in closing_block(outcome.to_document()).splitlines()
+
+
+def test_a_watch_that_took_a_release_back_says_what_shows_it() -> None:
+    run = cases.taken_back_by_the_watch()
+    watched = run.evidence[-1]
+    rule = RuleResult(
+        "rollback.verified", f"rolled back: {cases.OLD} answers", Verdict.PASS, "10 of 10", "10 of 10", 10
+    )
+    watched.rules = [*watched.rules, rule]
+    outcome = decide(run)
+    assert (outcome.verified, outcome.fix) == (f"rolled back: {cases.OLD} answers: 10 of 10", "")
+
+
 def test_a_headline_gives_up_what_has_a_row_of_its_own_before_the_time() -> None:
     known = (RunVerdict.ROLLED_BACK, 5, "shop", "development", cases.NEW)
     serving = Serving(known=True, release=cases.OLD, colour="blue", answers="yes")

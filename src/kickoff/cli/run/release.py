@@ -12,12 +12,13 @@ from kickoff import git, github, logs
 from kickoff.cli import output
 from kickoff.cli.run import look, past
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.evidence import Evidence, now
+from kickoff.evidence import Evidence, fields, now
 from kickoff.process_group import handling
 from kickoff.release.session import Session, open_recorded, open_session
 from kickoff.report import terminal
 from kickoff.report.messages import duration, headline, line
-from kickoff.report.outcome import seconds
+from kickoff.report.outcome import seconds, verified
+from kickoff.report.serving import Serving
 from kickoff.report.verdicts import STOPPED, RunVerdict
 
 if TYPE_CHECKING:
@@ -209,11 +210,12 @@ def _closing(command: str, evidence: Evidence, code: int, path: Path) -> dict[st
         "verdict": verdict.value,
         "exit_code": code,
         "why": line(facts.get("reason")) if passed else evidence.summary,
-        "verified": evidence.summary if passed else "",
+        "verified": evidence.summary if passed else verified({command: evidence}),
         "fix": str(facts.get("hint") or ""),
         "serving": _serving(serving),
         "serving_release": serving["release"],
         "serving_asked": serving["answers"] == "yes",
+        "serving_share": serving.get("share", 100),
         "address": facts["address"],
         "log_tail": logs.excerpt(evidence.log_tail, terminal.LOG_LINES - 1).text(),
         "log_of": evidence.stage,
@@ -262,13 +264,11 @@ def _plan(engine: "Engine", arguments: argparse.Namespace) -> int:
     return ExitCode.PASS
 
 
-def _serving(serving: dict[str, str]) -> str:
-    """Return who serves in words: what was asked just now, and the record only where that failed."""
-    release, answers = serving["release"], serving["answers"]
-    if not release:
+def _serving(found: fields.Serving) -> str:
+    """Return who serves in words, as it was asked just now."""
+    if not found["release"]:
         return "nothing: no release is live"
-    who = f"{release} ({serving['colour']})"
-    return who if answers == "yes" else f"not {who}, which is recorded as live: {answers}"
+    return str(Serving(True, found["release"], found["colour"], found["answers"]))
 
 
 def _stop(engine: "Engine", arguments: argparse.Namespace) -> int:

@@ -80,10 +80,12 @@ def require_silence(ports: Collection[int], *, seconds: float = 2) -> None:
     deadline = time.monotonic() + seconds
     while answering := [port for port in sorted(ports) if _answers(port)]:
         if time.monotonic() > deadline:
+            found = listener(answering[0])
+            how = f": `kill {found[0]}`" if found else ""
             raise KickoffError(
                 f"everything was told to stop, but port {answering[0]} still answers",
                 code=ExitCode.UNREACHABLE,
                 causes=[f"{holder(port)} listens on port {port}" for port in answering],
-                hint="end that process, if it is a forgotten one: `kill PID`; then run this again",
+                hint=f"end that process, if it is a forgotten one{how}; then run this again",
             )
         time.sleep(0.05)
