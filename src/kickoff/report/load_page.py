@@ -11,7 +11,18 @@ from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.lines import Chart, Line, Marked
 from kickoff.report.charts.svg import Figure, Table
 from kickoff.report.language import headings, marked, say, told
-from kickoff.report.messages import DASH, count, duration, line, milliseconds, moment, number, second, signed
+from kickoff.report.messages import (
+    DASH,
+    count,
+    duration,
+    line,
+    milliseconds,
+    moment,
+    number,
+    plural,
+    second,
+    signed,
+)
 from kickoff.report.performance_page import Content
 from kickoff.report.serving import live_down
 
@@ -117,7 +128,7 @@ def _over_time(evidence: Evidence) -> list[Figure]:
     total = sum(number(point.get("failed")) or 0.0 for point in _mappings(evidence.series.get("throughput")))
     rate = Chart(
         key="rate",
-        title=say("{total} requests of the candidate failed", total=count(total))
+        title=say("{requests} of the candidate failed", requests=plural(round(total), "request"))
         if total
         else say("No request failed"),
         quantity=say("Requests per second"),
@@ -170,7 +181,7 @@ def _time_table(points: Sequence[Mapping[str, Any]]) -> Table:
 def _resources(evidence: Evidence) -> list[Figure]:
     fact = _mapping(evidence.facts.get("resources"))
     points = _mappings(evidence.series.get("resources"))
-    note = line(fact.get("unmeasured"), 200)
+    note = told(line(fact.get("unmeasured"), 200))
     note = say("Not everything was measured: {note}.", note=note) if note else ""
     sides = {name: _thin([point for point in points if point.get("arm") == name]) for name in _SIDES}
     found = [(name, entry) for name, entry in sides.items() if entry]

@@ -61,14 +61,19 @@ def commands(
     if run.run_url:
         again = waiting = f"gh run rerun {run.run_url.rstrip('/').rpartition('/')[2]}"
     elif environment:
-        deploys = naming.file("cd", run.label) in run.workflows
-        again = f"kickoff {'deploy' if deploys else 'release'} --env {name}"
+        again = shipping(run, name)
         waiting = f"{again} --wait 600"
     found = _templates(code, "validate" if of_environment else stage, taken_back=taken_back)
     if not environment:
         found = tuple(text for text in found if "{env}" not in text)
     texts = [text.format(env=name, again=again, again_waiting=waiting) for text in found]
     return tuple(dict.fromkeys(texts))
+
+
+def shipping(run: Run, environment: str) -> str:
+    """Return the command that ships to an environment, by the whole pipeline where there is its workflow."""
+    verb = "deploy" if naming.file("cd", run.label) in run.workflows else "release"
+    return f"kickoff {verb} --env {environment}"
 
 
 def _templates(code: int, stage: str, *, taken_back: bool) -> tuple[str, ...]:

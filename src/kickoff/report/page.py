@@ -11,7 +11,7 @@ from typing import Any
 
 from kickoff import logs
 from kickoff.evidence import Verdict
-from kickoff.report import assets, messages, past, tables
+from kickoff.report import assets, messages, next_steps, past, tables
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.releases import releases
 from kickoff.report.charts.steps import steps
@@ -157,7 +157,7 @@ def _releases(run: Run, outcome: Outcome) -> Figure | None:
         return None
     before = past.of(run.past, outcome.environment)[1 - past.MOST :]
     this = Past(
-        run="this",
+        run=say("this"),
         environment=outcome.environment,
         verdict=outcome.verdict,
         exit_code=outcome.exit_code,
@@ -184,7 +184,7 @@ def _facts(run: Run, outcome: Outcome) -> list[tuple[str, str]]:
 def _reproduce(run: Run, outcome: Outcome) -> str:
     commit = run.commit
     name = shlex.quote(outcome.environment)
-    what = f"kickoff deploy --env {name}" if outcome.environment else "kickoff check"
+    what = next_steps.shipping(run, name) if outcome.environment else "kickoff check"
     return f"git checkout {commit} && {what}" if re.fullmatch("[0-9a-f]{7,64}", commit) else ""
 
 

@@ -14,8 +14,11 @@ from importlib.resources import files
 import pytest
 
 from kickoff.report import page
+from kickoff.report.language import ENGLISH, told, using
 from kickoff.report.outcome import decide
+from kickoff.report.past import Past
 from kickoff.report.run import Run
+from kickoff.report.verdicts import RunVerdict
 from tests.unit.report import cases
 from tests.unit.report.test_report_summary import enormous
 
@@ -348,3 +351,35 @@ def test_colours_have_the_contrast_that_people_need(theme: int) -> None:
         assert _contrast(colours[kind], colours["card"]) >= 4.5
     for line in ("one", "two", "three"):
         assert _contrast(colours[line], colours["page"]) >= 3
+
+
+def test_a_page_is_reproduced_by_a_command_that_the_project_has() -> None:
+    assert (
+        "kickoff release --env staging"
+        in Page(rendered(replace(cases.released(), workflows=frozenset()))).text
+    )
+
+
+def test_print_hides_what_only_a_screen_can_do_and_parts_no_heading_from_what_it_heads() -> None:
+    html = rendered(cases.released())
+    css = html[html.index("@media print") :]
+    assert ".download { display: none; }" in css and 'class="download"' in html
+    assert re.search(r"h2, h3, figcaption, summary, thead \{ break-after: avoid; \}", css)
+    assert re.search(r"details::details-content \{ content-visibility: visible", css)
+
+
+def test_the_run_of_the_page_is_named_in_its_language() -> None:
+    past = [
+        Past(f"{n}", "staging", "released", 0, cases.OLD, cases.at(-n), 9.0, 20.0, "", "") for n in (1, 2)
+    ]
+    run = replace(cases.released(), past=tuple(past))
+    for language, name in ((ENGLISH, "this"), ("zh_CN", "本次")):
+        with using(language):
+            assert f">{name}</text>" in rendered(run)
+
+
+def test_every_outcome_of_an_earlier_run_is_named_in_the_language_of_the_page() -> None:
+    for verdict in RunVerdict:
+        word = Past("1", "staging", verdict.value, 0, cases.OLD, cases.at(0), 9.0, None, "", "").word
+        with using("zh_CN"):
+            assert told(word) != word

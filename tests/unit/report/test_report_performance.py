@@ -144,3 +144,13 @@ def test_a_chart_places_values_below_nothing_below_the_base_line() -> None:
     assert "a step" in wide
     assert "limit 6" in wide
     assert "r2 · a 5 · a step" in wide.replace("&#34;", '"')
+
+
+@pytest.mark.parametrize(
+    ("failed", "said"), [(1, "1 request of the candidate failed"), (2, "2 requests of the")]
+)
+def test_failed_requests_are_counted_in_words(failed: int, said: str) -> None:
+    document = checked()
+    for point in document.series["throughput"]:
+        point["failed"] = failed if point["t"] == 7 else 0
+    assert said in Page(load_page.render(document)).text

@@ -72,9 +72,9 @@ def _bundle(given: argparse.Namespace) -> int:
         raise
     # That it is there says nothing of change: an earlier job of the same run may have made it.
     state = "built" if made.created else "made before, verified"
-    document.summary = f"{made.digest[:19]}… {state}: {made.files} files of commit {commit[:7]}"
+    found, least = f"{made.files} file{'' if made.files == 1 else 's'}", "≥ 1 file"
+    document.summary = f"{made.digest[:19]}… {state}: {found} of commit {commit[:7]}"
     document.inputs["bundle"] = list(described.bundle)
-    found, least = f"{made.files} files", "≥ 1 file"
     document.rules = [RuleResult("build.paths", "the commit holds every path", Verdict.PASS, found, least, 1)]
     document.facts |= {
         "digest": made.digest,

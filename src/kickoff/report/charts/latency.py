@@ -252,7 +252,7 @@ def _paint_percentiles(
     for value in levels:
         place = left + value * scale
         content.append(tag("line", x1=place, x2=place, y1=begin - 6, y2=bottom, class_="grid"))
-        anchor = "middle" if not narrow or value else "start"
+        anchor = "start" if narrow and not value else "end" if place > width - 24 else "middle"
         content.append(
             label(place, bottom + 16, say("{value:,.10g} ms", value=value) if value else "0", "axis", anchor)
         )
