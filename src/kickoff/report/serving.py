@@ -50,7 +50,7 @@ class Serving:
             return say("{name}, recorded as live", name=name)
         if self.answers == "no":
             return say("{name} does not answer", name=name)
-        return say("{name} does not answer: {answers}", name=name, answers=told(self.answers))
+        return say("{name} does not serve: {answers}", name=name, answers=told(self.answers))
 
 
 NOBODY_SAID = Serving(known=False)

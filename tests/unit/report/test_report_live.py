@@ -41,7 +41,7 @@ def shown(run: Run) -> tuple[str, str, str]:
         ("yes", f"  serving   {cases.NEW} (green) 100%   previous", "Serving now to everybody: **"),
         ("", f"  live      {cases.NEW} (green), recorded as live   previous", "Live: **"),
         ("no", f"  live      {cases.NEW} (green) does not answer   previous", "Live: **"),
-        ("status 502", f"  live      {cases.NEW} (green) does not answer: status 502   previous", "Live: **"),
+        ("status 502", f"  live      {cases.NEW} (green) does not serve: status 502   previous", "Live: **"),
     ],
 )
 def test_only_what_answered_just_now_serves(answers: str, row: str, sentence: str) -> None:
