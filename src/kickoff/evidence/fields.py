@@ -73,6 +73,29 @@ class ReleaseFacts(TypedDict):
     schema: Annotated[str, Identity("schema revision")]
 
 
+class RuleChange(TypedDict):
+    """A rule that is not what it was for the release before; ``weaker``, ``stricter`` or ``other``."""
+
+    rule: str
+    old: str
+    new: str
+    change: str
+
+
+class JudgedBy(TypedDict, total=False):
+    """The rules a release is judged by, and what differs from those of the release ``before``.
+
+    ``rules`` with the ``version`` of their record are left out where an older version kept none;
+    ``recorded`` says whether those of the release before are known.
+    """
+
+    version: int
+    rules: dict[str, str]
+    before: str
+    recorded: bool
+    changes: list[RuleChange]
+
+
 class Refusal(TypedDict, total=False):
     """The way a phase ended that did not do what it was asked for."""
 
@@ -100,6 +123,7 @@ class Staged(Phase, total=False):
     live_release: str
     facts: ReleaseFacts
     promoted: Promoted
+    judged_by: JudgedBy
     sent: Annotated[str, Shown("image sent")]
     sent_bytes: Annotated[int, Shown("bytes sent")]
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from kickoff.judging import Comparison
 from kickoff.release.model import Facts
 from kickoff.release.strategy import Step
 
@@ -46,6 +47,7 @@ class Preview:
         before: Facts of the live release; ``None`` when there is none, or its folder is gone.
         after: Facts of the candidate.
         keys: Environment keys that differ between the two.
+        judged: The rules it would be judged by, beside those of the live release.
         candidate: Colour the candidate would start on.
         serving: Colour that serves now; empty when none does.
         gives_way: Release that is warm on the candidate's colour and would be stopped; may be empty.
@@ -61,6 +63,7 @@ class Preview:
     before: Facts | None
     after: Facts
     keys: KeyChanges
+    judged: Comparison
     candidate: str
     serving: str
     gives_way: str
@@ -91,6 +94,7 @@ class Preview:
             "changes": self.changes,
             "migrates": self.migrates,
             "held_seconds": self.held_seconds,
+            "judged": self.judged.to_document(),
         }
         return asdict(self) | derived
 
@@ -112,6 +116,7 @@ class Preview:
         rows.append(("checks", ", ".join(self.checks) or "none required"))
         if self.no_load:
             rows.append(("load", self.no_load))
+        rows += [("" if number else "rules", text) for number, text in enumerate(self.judged.lines())]
         rows += [("traffic", self._step(step)) for step in self.steps]
         if self.serving:
             rows.append(("keep", f"{self.live} warm on {self.serving}"))

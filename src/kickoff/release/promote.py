@@ -11,6 +11,7 @@ from kickoff.release import (
     alerts,
     baseline,
     certificate,
+    judged,
     outcome,
     readiness,
     recording,
@@ -50,6 +51,7 @@ def promote(run: Run, identity: str) -> Evidence | None:
     try:
         require_leave(run.session, progress)
         require_checks(run.session, progress)
+        judged.require_same(run.session, run.root, progress.release)
         readiness.ready(attempt, progress.release, Colour(progress.colour))
         return roll_out(attempt, started)
     except KickoffError as error:

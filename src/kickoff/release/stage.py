@@ -9,7 +9,7 @@ from typing import Any
 from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
-from kickoff.release import assembly, baseline, colours, outcome, readiness, strategy
+from kickoff.release import assembly, baseline, colours, judged, outcome, readiness, strategy
 from kickoff.release.attempt import Attempt, Rejected, Run
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.model import Colour, Facts, Release, State
@@ -68,6 +68,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
         with attempt.step("prepare"):
             session.target.prepare()
         folder, release, sent = _fetch(attempt, artifact, candidate)
+        about = {**sent, "judged_by": judged.fact(session, judged.of(folder))}
         lost = _lost_live(attempt)
         state = run.store.state()
         promoted = None if candidate.force else _promoted(run, release.id, state)
@@ -76,7 +77,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
             return outcome.evidence(
                 run, "stage", started, Verdict.PASS, f"{release.id} is live and healthy already",
                 attempt=attempt.id, release=release.id, changed=False, live_release=release.id,
-                promoted=promoted, **sent, **({"live_down": lost} if lost else {}),
+                promoted=promoted, **about, **({"live_down": lost} if lost else {}),
             )  # fmt: skip
         plan(attempt, release.id, state.idle, state)
         if session.service.pre_deploy:
@@ -92,7 +93,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
             run, "stage", started, Verdict.PASS, f"{release.id} is ready on {state.idle}, without traffic",
             attempt=attempt.id, release=release.id, changed=True, candidate_url=endpoint.url,
             live_release=state.release_of(state.live), facts=release.to_document()["facts"],
-            **sent, **({"live_down": lost} if lost else {}),
+            **about, **({"live_down": lost} if lost else {}),
         )  # fmt: skip
 
 
@@ -109,7 +110,7 @@ def preview(run: Run, candidate: Candidate) -> Preview:
         release = assembly.assemble(
             session, run.root, folder, artifact=artifact, digest=candidate.digest, commit=candidate.commit
         )
-        after = environment_of(folder)
+        after, rules = environment_of(folder), judged.of(folder)
     state = store.state()
     live = state.release_of(state.live)
     live_folder = store.release_folder(live)
@@ -120,6 +121,7 @@ def preview(run: Run, candidate: Candidate) -> Preview:
         before=Facts(**known["facts"]) if known else None,
         after=release.facts,
         keys=KeyChanges.between(environment_of(live_folder) if live else {}, after),
+        judged=judged.beside_live(session, rules),
         candidate=str(state.idle),
         serving=str(state.live or ""),
         gives_way=state.release_of(state.warm),

@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 
+from kickoff.judging import Comparison
 from kickoff.release.model import Facts
 from kickoff.release.preview import KeyChanges, Preview
 from kickoff.release.strategy import Step
@@ -13,6 +14,7 @@ PREVIEW = Preview(
     before=OLD,
     after=replace(OLD, artifact="sha256:" + "b" * 64, schema="0003"),
     keys=KeyChanges(("NEW",), ("LOG_LEVEL",), ()),
+    judged=Comparison("1111111-aaaaaaaa", recorded=True, changes=()),
     candidate="green",
     serving="blue",
     gives_way="0000000-cccccccc",
