@@ -192,6 +192,48 @@ def test_a_plan_shows_what_would_change_and_changes_nothing(project: Project) ->
     assert project.ship(delay_ms=1).facts["outcome"] == "released"
 
 
+def test_a_release_that_is_judged_by_less_than_the_last_says_so_everywhere(project: Project) -> None:
+    first = project.ship().release
+    project.set(ERROR_RATE_THRESHOLD="5%", PROBE_RATE="60")
+    description = project.root / "kickoff.yml"
+    strict = description.read_text(encoding="utf-8")
+    echo = strict[strict.index("  - name: echo") : strict.index("probe:")]
+    description.write_text(strict.replace(echo, ""), encoding="utf-8")
+    project.commit(delay_ms=1)
+    told = (
+        f"judged by other rules than {first}",
+        "ERROR_RATE_THRESHOLD: 1% → 5% (weaker)",
+        'smoke echo: POST /echo {"text":"hello"} → 201 → none (weaker)',
+    )
+    planned = project.command("plan").stdout
+    assert [one for one in (*told, "PROBE_RATE: 50 → 60 (stricter)") if one not in planned] == []
+    released = project.command("release", "--commit=HEAD")
+    assert released.returncode == ExitCode.PASS, released.stdout + released.stderr
+    block = released.stdout[released.stdout.rindex("RELEASED") :]
+    assert [one for one in told if one not in block] == []
+    second = project.live
+    known = project.evidence("stage")["facts"]["judged_by"]
+    assert (known["before"], known["recorded"], known["rules"]["PROBE_RATE"]) == (first, True, "60")
+    shown = project.command("show", second).stdout
+    assert [one for one in told if one not in shown] == []
+    # What an older version released has no record, and that is no sameness.
+    (project.store.release_folder(second) / "judged.json").unlink()
+    assert (
+        f"not compared with those of {second}: not recorded"
+        in project.command("plan", "--commit=HEAD~1").stdout
+    )
+
+
+def test_a_candidate_is_not_judged_by_less_than_it_was_staged_for(project: Project) -> None:
+    good = project.ship().release
+    assert project.stage(project.commit(delay_ms=1)).returncode == ExitCode.PASS
+    project.set(ERROR_RATE_THRESHOLD="100%")
+    refused = project.command("promote", f"--attempt={project.evidence('stage')['attempt']}")
+    assert refused.returncode == ExitCode.REJECTED
+    assert "staged to be judged by other rules: ERROR_RATE_THRESHOLD: 1% → 100% (weaker)" in refused.stderr
+    project.assert_settled(good)
+
+
 def test_the_history_tells_the_delivery_figures(project: Project) -> None:
     project.set(BAKE_TIME="3s")
     first = project.ship()

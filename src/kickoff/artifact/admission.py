@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from kickoff import git, github, naming
-from kickoff.artifact import ledger, promotion, source
+from kickoff.artifact import demanded, ledger, promotion, source
 from kickoff.artifact.github_ledger import GitHubLedger
 from kickoff.artifact.ledger import FolderLedger, Ledger
 from kickoff.artifact.promotion import Decision, Standing
@@ -83,6 +83,7 @@ def require_proof(
         promotion.require(decision, commit, 0, into)
         if decision.proof is not None:
             promotion.compare(digest, decision.proof.digest, into)
+            demanded.require(root, decision.proof, into)
     except KickoffError as error:
         if reason:
             return Decision(Standing.BYPASSED, reason=reason, doubts=(str(error), *error.causes))

@@ -226,7 +226,8 @@ def look_up_evidence(
         result = RuleResult("promotion.proof", rule, Verdict.PASS, proof.digest, expected, 1)
         where = f" ({proof.source})" if proof.source.startswith("https://") else ""
         proved = f"{proof.proved[:19].replace('T', ' ')} UTC{where}"
-        facts = {"proved_digest": proof.digest, "proved": proved}
+        by = "the rules that the commit demands" if proof.rules is not None else "rules that are not recorded"
+        facts = {"proved_digest": proof.digest, "proved": proved, "proved_by": by}
     else:
         log, said = outcome.doubts, f"a person said why: {outcome.reason}"
         summary = f"{commit[:7]} goes to {into.name} unproven: {outcome.reason}"

@@ -4,11 +4,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from kickoff import judging
 from kickoff.artifact.bundle import checked
 from kickoff.artifact.image import checked_repository
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, judged, now, promoted_before
 from kickoff.evidence.stages import proving
+from kickoff.judging import Rules
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +36,11 @@ class Proof:
     proved: str
     source: str
     statement: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+
+    @property
+    def rules(self) -> Rules | None:
+        """The rules it was judged by there; ``None`` where an older version recorded none."""
+        return judging.recorded(self.statement.get("judged_by"))
 
 
 def state(
@@ -69,7 +76,8 @@ def state(
     releases = {found[name].release for name in needed if name in found} - {""}
     if len(releases) > 1:
         problems.append(f"the stages speak of different releases: {', '.join(sorted(releases))}")
-    staged = found["stage"].facts.get("facts") if "stage" in found else None
+    facts = found["stage"].facts if "stage" in found else {}
+    staged, rules = facts.get("facts"), judging.recorded(facts.get("judged_by"))
     if isinstance(staged, Mapping) and staged.get("artifact") != digest:
         problems.append(f"what was staged is {staged.get('artifact')}, not {digest}")
     if problems:
@@ -90,6 +98,7 @@ def state(
         "changed": before is None,
         "promoted": before or _promotion(found["promote"]),
         "proved": now(),
+        "judged_by": judging.record(rules) if rules is not None else None,
         "stages": {name: [asdict(rule) for rule in found[name].rules] for name in needed},
     }
 

@@ -193,13 +193,13 @@ def target(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")
 
 
-def checkout(root: Path, commit: str, folder: Path) -> None:
-    """Write all of ``commit`` into the new or empty ``folder``; a submodule becomes an empty folder.
+def checkout(root: Path, commit: str, folder: Path, paths: Sequence[str] = (EVERYTHING,)) -> None:
+    """Write what ``commit`` holds at and below ``paths`` into ``folder``; submodules become empty folders.
 
     Raises:
         KickoffError: An object is missing, as it may be in a partial clone (exit 4).
     """
-    entries, submodules = _listed(root, commit, (EVERYTHING,))
+    entries, submodules = _listed(root, commit, paths)
     folder.mkdir(parents=True, exist_ok=True)
     for entry, content in contents(root, entries):
         path = folder / entry.path

@@ -174,6 +174,7 @@ class Proved(Refusal, total=False):
 
     proved: Annotated[str, Shown("proved")]
     proved_digest: Annotated[str, Identity("proved digest")]
+    proved_by: Annotated[str, Shown("proved by")]
     unproven_reason: Annotated[str, Shown("unproven because")]
 
 

@@ -1,7 +1,7 @@
 """Judging rules: what a release is judged by, collected in one place and compared with those of another."""
 
 from kickoff.judging.collection import Rules, collect, of_project, record, recorded
-from kickoff.judging.comparison import Change, Comparison, Difference, compare
+from kickoff.judging.comparison import Change, Comparison, Difference, compare, shortfall
 
 __all__ = [
     "Change",
@@ -13,4 +13,5 @@ __all__ = [
     "of_project",
     "record",
     "recorded",
+    "shortfall",
 ]

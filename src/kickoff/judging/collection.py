@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 Rules = Mapping[str, str]
 """Text by rule."""
 VERSION = 1
-"""Version of the record; one of another version is read as none."""
+"""Version of the record; one of another is read as none. A new kind of rule raises it."""
 PART = " · "
 ALLOWANCE = "allowance "
 """Begins the name of what takes a rule back: where it stands, less is judged."""

@@ -58,7 +58,7 @@ class Comparison:
         if not self.before:
             return []
         if not self.recorded:
-            return [f"not compared: those of {self.before} are {NOT_RECORDED}"]
+            return [f"not compared with those of {self.before}: {NOT_RECORDED}"]
         if not self.changes:
             return ["unchanged"]
         head = f"judged by other rules than {self.before}: {tally(self.changes)}"
@@ -95,6 +95,18 @@ def compare(old: Rules, new: Rules) -> tuple[Difference, ...]:
             change = Change.WEAKER if less else Change.STRICTER
             found.append(Difference(name, before or NONE, after or NONE, change))
     return tuple(sorted(found, key=lambda one: list(Change).index(one.change)))
+
+
+def shortfall(demanded: Rules, used: Rules) -> tuple[Difference, ...]:
+    """Return what was judged otherwise than demanded, and not more strictly.
+
+    A key that the version of either side did not know is neither.
+    """
+    return tuple(
+        one
+        for one in compare(demanded, used)
+        if one.change is not Change.STRICTER and NOT_RECORDED not in (one.old, one.new)
+    )
 
 
 def _implied(name: str, old: Rules, new: Rules) -> bool:

@@ -82,7 +82,12 @@ def verify(arguments: argparse.Namespace) -> None:
         KickoffError: They do (exit 2).
     """
     stored = arguments.baseline is not None or arguments.update_baseline is not None
+    given = (arguments.scenario, arguments.suite, arguments.duration, arguments.max_rps)
+    own = any(one is not None for one in given)
     problems = (
+        (arguments.candidate and own,
+         "a candidate is judged by PERF_SCENARIO and PERF_MAX_RPS of its environment: leave --scenario, "
+         "--suite, --duration and --max-rps out"),
         (arguments.candidate and not (arguments.env and arguments.attempt),
          "--candidate needs --env and --attempt"),
         (arguments.candidate and (arguments.host or arguments.against),

@@ -7,7 +7,6 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from kickoff import judging
 from kickoff.artifact import source
 from kickoff.evidence import write_atomic
 from kickoff.release import recorded
@@ -46,7 +45,6 @@ def assemble(
         "committed": source.committed_at(root, commit),
         "subject": source.subject_of(root, commit)[0],
         "arrival": dict(sent),
-        "judged_by": judging.record(judging.collect(environment.values, service, environment.name, root)),
     }
     # The target installs and asks for the schema revision by this description, so it is written twice.
     write_atomic(folder / DESCRIPTION, json.dumps(document, indent=1))

@@ -1,16 +1,23 @@
-"""The rules a release is judged by: recorded in its folder, and compared with those of the live one."""
+"""The rules a release is judged by: in the journal while it is tried, in its folder once it was live.
 
+An environment's next release is compared with what the one that serves was promoted by.
+"""
+
+import json
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from kickoff import judging
+from kickoff.errors import KickoffError
+from kickoff.evidence import write_atomic
 from kickoff.judging import Change, Comparison, Rules
-from kickoff.release.attempt import Rejected
-from kickoff.release.folder import describe
+from kickoff.release.attempt import Attempt, Rejected
+from kickoff.release.folder import read_object
+from kickoff.release.progress import Progress
 from kickoff.release.session import Session
 
-KEY = "judged_by"
-"""Its key in the description of a release folder."""
+FILE = "judged.json"
 
 
 def by(session: Session, root: Path) -> Rules:
@@ -24,32 +31,48 @@ def by(session: Session, root: Path) -> Rules:
 
 
 def of(folder: Path) -> Rules | None:
-    """Return the rules that a release folder records; ``None`` for one of an older version, or for none."""
-    return judging.recorded(describe(folder).get(KEY))
+    """Return the rules that a release was promoted by; ``None`` where none can be read, as of an older one."""
+    with suppress(KickoffError):  # a damaged record must not stand in the way of its release's replacement
+        return judging.recorded(read_object(folder / FILE))
+    return None
 
 
-def beside_live(session: Session, rules: Rules | None) -> Comparison:
-    """Compare rules with those that the live release was judged by."""
+def keep(attempt: Attempt, progress: Progress) -> None:
+    """Keep in the folder of a candidate that passed by which rules it did."""
+    if progress.judged_by:
+        with attempt.fenced():
+            write_atomic(
+                attempt.store.release_folder(progress.release) / FILE,
+                json.dumps(progress.judged_by, indent=1),
+            )
+
+
+def by_less(folder: Path, rules: Rules) -> bool:
+    """Return whether a release was promoted by less than these rules, as far as that is recorded."""
+    known = of(folder)
+    return known is not None and bool(judging.shortfall(rules, known))
+
+
+def beside_live(session: Session, rules: Rules) -> Comparison:
+    """Compare rules with those that the live release was promoted by."""
     store = session.store
     state = store.state()
     live = state.release_of(state.live)
-    old = of(store.release_folder(live)) if live and rules is not None else None
-    return Comparison.of(live, old, rules or {})
+    return Comparison.of(live, of(store.release_folder(live)) if live else None, rules)
 
 
 def fact(session: Session, rules: Rules | None) -> dict[str, Any]:
-    """Return what the evidence says of them; the rules themselves are left out where nobody recorded any."""
-    known = judging.record(rules) if rules is not None else {}
-    return known | beside_live(session, rules).to_document()
+    """Return what the evidence says of a release's rules; nothing where an older version kept none."""
+    return {} if rules is None else judging.record(rules) | beside_live(session, rules).to_document()
 
 
-def require_same(session: Session, root: Path, release: str) -> None:
+def require_same(session: Session, root: Path, progress: Progress) -> None:
     """Refuse to judge a candidate by less than it was staged for: what is recorded must be what judges.
 
     Raises:
         Rejected: The files of the project demand something else by now, and not only more.
     """
-    staged = of(session.store.release_folder(release))
+    staged = judging.recorded(progress.judged_by)
     changes = judging.compare(staged, by(session, root)) if staged is not None else ()
     found = [str(one) for one in changes if one.change is not Change.STRICTER]
     if found:

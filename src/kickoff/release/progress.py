@@ -30,6 +30,7 @@ class Progress:
         taken_at: When, ISO 8601.
         finished: Outcome, or empty while the attempt is open.
         proved_by: The release that proved it, and where; empty where no proof was needed or there was none.
+        judged_by: The record of the rules that judge it; empty for a rollback.
         unproven_reason: Why the release was staged without the proof it needs; empty otherwise.
     """
 
@@ -52,6 +53,7 @@ class Progress:
     finished: str = ""
     proved_by: str = ""
     unproven_reason: str = ""
+    judged_by: dict[str, Any] = field(default_factory=dict)
 
     @property
     def shifting(self) -> bool:
@@ -78,6 +80,7 @@ def _apply(attempt: Progress, record: dict[str, Any]) -> None:
         case "planned", _:
             attempt.release, attempt.colour = record["release"], record["colour"]
             attempt.previous, attempt.warm_start = record["previous"], record["warm_start"]
+            attempt.judged_by = record.get("judged_by", {})
         case "check", _:
             attempt.checks[record["check"]] = record["verdict"]
             attempt.problems[record["check"]] = record.get("problem", "")

@@ -51,7 +51,7 @@ def promote(run: Run, identity: str) -> Evidence | None:
     try:
         require_leave(run.session, progress)
         require_checks(run.session, progress)
-        judged.require_same(run.session, run.root, progress.release)
+        judged.require_same(run.session, run.root, progress)
         readiness.ready(attempt, progress.release, Colour(progress.colour))
         return roll_out(attempt, started)
     except KickoffError as error:
@@ -161,6 +161,7 @@ def complete(attempt: Attempt, started: str, rules: list[RuleResult]) -> Evidenc
     readiness.verify(attempt.session, progress.release)
     workers.assign(attempt, colour)
     drained = traffic.drain(attempt, back.live, back) if back.live else 0.0
+    judged.keep(attempt, progress)
     recording.record(attempt, "release", progress.release, colour, back, baked_at=progress.baked_at)
     evidence = outcome.evidence(
         attempt.run, "promote", started, Verdict.PASS,

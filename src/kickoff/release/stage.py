@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from kickoff import judging
 from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
@@ -59,6 +60,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
         commit=candidate.commit, digest=candidate.digest, reason=candidate.unproven_reason,
     )  # fmt: skip
     artifact = session.target.find(candidate.directory, candidate.digest)
+    rules = judged.by(session, run.root)
     session.target.require_room()
     require_known_state(run)
     attempt = begin(run, "release", wait)
@@ -68,18 +70,19 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
         with attempt.step("prepare"):
             session.target.prepare()
         folder, release, sent = _fetch(attempt, artifact, candidate)
-        about = {**sent, "judged_by": judged.fact(session, judged.of(folder))}
         lost = _lost_live(attempt)
         state = run.store.state()
-        promoted = None if candidate.force else _promoted(run, release.id, state)
+        again = candidate.force or judged.by_less(folder, rules)
+        promoted = None if again else _promoted(run, release.id, state)
         if promoted:
             attempt.finish(UNCHANGED)
             return outcome.evidence(
                 run, "stage", started, Verdict.PASS, f"{release.id} is live and healthy already",
                 attempt=attempt.id, release=release.id, changed=False, live_release=release.id,
-                promoted=promoted, **about, **({"live_down": lost} if lost else {}),
+                promoted=promoted, judged_by=judged.fact(session, judged.of(folder)),
+                **sent, **({"live_down": lost} if lost else {}),
             )  # fmt: skip
-        plan(attempt, release.id, state.idle, state)
+        plan(attempt, release.id, state.idle, state, judged_by=judging.record(rules))
         if session.service.pre_deploy:
             with attempt.step("hook"):
                 _hook(attempt, folder)
@@ -93,7 +96,7 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
             run, "stage", started, Verdict.PASS, f"{release.id} is ready on {state.idle}, without traffic",
             attempt=attempt.id, release=release.id, changed=True, candidate_url=endpoint.url,
             live_release=state.release_of(state.live), facts=release.to_document()["facts"],
-            **about, **({"live_down": lost} if lost else {}),
+            judged_by=judged.fact(session, rules), **sent, **({"live_down": lost} if lost else {}),
         )  # fmt: skip
 
 
@@ -110,7 +113,7 @@ def preview(run: Run, candidate: Candidate) -> Preview:
         release = assembly.assemble(
             session, run.root, folder, artifact=artifact, digest=candidate.digest, commit=candidate.commit
         )
-        after, rules = environment_of(folder), judged.of(folder)
+        after = environment_of(folder)
     state = store.state()
     live = state.release_of(state.live)
     live_folder = store.release_folder(live)
@@ -121,7 +124,7 @@ def preview(run: Run, candidate: Candidate) -> Preview:
         before=Facts(**known["facts"]) if known else None,
         after=release.facts,
         keys=KeyChanges.between(environment_of(live_folder) if live else {}, after),
-        judged=judged.beside_live(session, rules),
+        judged=judged.beside_live(session, judged.by(session, run.root)),
         candidate=str(state.idle),
         serving=str(state.live or ""),
         gives_way=state.release_of(state.warm),
@@ -133,11 +136,14 @@ def preview(run: Run, candidate: Candidate) -> Preview:
     )
 
 
-def plan(attempt: Attempt, release: str, colour: Colour, state: State, *, warm_start: bool = False) -> None:
+def plan(
+    attempt: Attempt, release: str, colour: Colour, state: State, *, warm_start: bool = False,
+    judged_by: dict[str, Any] | None = None,
+) -> None:  # fmt: skip
     """Record what the attempt is about, before anything of it runs."""
     attempt.note(
         event="planned", release=release, colour=str(colour), previous=state.release_of(state.live),
-        warm_start=warm_start,
+        warm_start=warm_start, judged_by=judged_by or {},
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ from kickoff import logs, naming
 from kickoff.errors import ExitCode
 from kickoff.evidence import Evidence, Verdict, fields
 from kickoff.evidence.stages import DEPLOYING
-from kickoff.report import measures, next_steps
+from kickoff.report import judged, measures, next_steps
 from kickoff.report.judgement import Judgement, judge, stopped
 from kickoff.report.language import marked, named, say, told
 from kickoff.report.messages import clean, duration, headline, line, moment, number, plural
@@ -46,6 +46,7 @@ class Outcome:
         finished: When the last stage ended, ISO 8601; empty without one.
         missing: Evidence that should be there, as ``stage.environment``.
         users: What users met of a release that did not stay.
+        judged: By which other rules than the release before it was judged; empty where they are the same.
         measures: Response time and errors with their limits.
         p95_ms: The p95 of all requests that the performance check sent; ``None`` where it was not measured.
         verified: What shows that a rollback worked.
@@ -73,6 +74,7 @@ class Outcome:
     finished: str = ""
     missing: tuple[str, ...] = ()
     users: str = ""
+    judged: str = ""
     measures: str = ""
     p95_ms: float | None = None
     verified: str = ""
@@ -132,6 +134,7 @@ class Outcome:
             "finished": self.finished,
             "missing": list(self.missing),
             "users": self.users,
+            "judged": self.judged,
             "measures": self.measures,
             "p95_ms": self.p95_ms,
             "verified": self.verified,
@@ -230,6 +233,7 @@ def _deployment(run: Run, environment: str) -> Outcome:
         seconds=seconds([*run.shared, *documents]),
         missing=judgement.missing,
         users="" if stayed or "stage" not in found else _users(found),
+        judged=judged.sentence(found.get("stage")),
         measures=measures.headline(found.get("perf-baseline")) if stayed else "",
         p95_ms=measures.p95(found.get("perf-baseline")),
         verified=verified(found) if verdict is RunVerdict.ROLLED_BACK else "",

@@ -11,7 +11,7 @@ from typing import Any
 
 from kickoff import logs
 from kickoff.evidence import Verdict
-from kickoff.report import assets, messages, next_steps, past, tables
+from kickoff.report import assets, judged, messages, next_steps, past, tables
 from kickoff.report.charts.latency import distribution, percentiles
 from kickoff.report.charts.releases import releases
 from kickoff.report.charts.steps import steps
@@ -120,6 +120,7 @@ class _Shown:
     heading: str
     traffic: Figure
     steps: Table | None
+    judged: judged.Judged | None
     latency: Sequence[Figure]
     page: str
     endpoints: Sequence[tables.Endpoint]
@@ -139,6 +140,7 @@ def _deployment(run: Run, environment: str, detail: Detail) -> _Shown:
         else "",
         traffic=traffic(found.get("promote"), key, detail.points, detail.table),
         steps=steps(found.get("promote")),
+        judged=judged.read(found.get("stage")),
         page=run.pages.get(environment, ""),
         latency=[figure for figure in figures if figure is not None],
         endpoints=endpoints,

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
 from kickoff.evidence import Verdict
-from kickoff.report import tables
+from kickoff.report import judged, tables
 from kickoff.report.charts.steps import steps
 from kickoff.report.language import headings, named, say, told
 from kickoff.report.messages import duration, line, link, moment, plural
@@ -107,6 +107,9 @@ def render(run: Run, outcome: Outcome, limit: int = LIMIT) -> str:
 
 
 def _blocks(run: Run, outcome: Outcome) -> Iterable[_Block]:
+    for environment in run.environments:
+        if rules := judged.read(run.of(environment).get("stage")):
+            yield _rules(rules)
     # The log explains a failure, so it comes before the long tables can use up the room.
     gates = _gates(run)
     if gates:
@@ -117,8 +120,8 @@ def _blocks(run: Run, outcome: Outcome) -> Iterable[_Block]:
         yield _Block(f"<details><summary>{text(title)}</summary>\n\n{block}\n\n</details>")
     yield _stages(run)
     for environment in run.environments:
-        if judged := _steps(run, environment):
-            yield judged
+        if found := _steps(run, environment):
+            yield found
     gantt = _gantt(run)
     if gantt:
         yield _Block(gantt)
@@ -194,6 +197,21 @@ def _gates(run: Run) -> _Block | None:
         return f"| {' | '.join(cells)} |"
 
     return _Block(head, [row(gate) for gate in found], left=lambda cut: plural(cut, "more gate"))
+
+
+def _rules(found: judged.Judged) -> _Block:
+    """Return what a release was judged by other than the one before."""
+    title = found.title[:1].upper() + found.title[1:]
+    if not found.rows:
+        return _Block(say("{sentence}.", sentence=text(title)))
+    columns = headings("change", "rule", "before", "now")
+    head = f"### {text(title)}\n\n| {' | '.join(columns)} |\n| --- | --- | --- | --- |"
+
+    def row(one: judged.Row) -> str:
+        word = f"**{text(one.change)}**" if one.weaker else text(one.change)
+        return f"| {word} | {text(one.rule)} | {text(one.old)} | {text(one.new)} |"
+
+    return _Block(head, [row(one) for one in found.rows], left=lambda cut: plural(cut, "more rule"))
 
 
 def _stages(run: Run) -> _Block:

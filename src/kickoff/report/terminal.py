@@ -17,7 +17,17 @@ _INDENT = 12
 """Columns in front of every value; the label stands in them."""
 _PROMPT = 2
 """Rows of the screen that the command line takes and the prompt after it."""
-_MOST = {"why": 4, "cause": 3, "fix": 4, "serving": 2, "live": 2, "verified": 2, "checks": 2, "users": 1}
+_MOST = {
+    "why": 4,
+    "cause": 3,
+    "fix": 4,
+    "serving": 2,
+    "live": 2,
+    "verified": 2,
+    "checks": 2,
+    "rules": 3,
+    "users": 1,
+}
 """Rows that a value may take where the height is limited; the report has the whole of it."""
 _FEWEST = dict.fromkeys(_MOST, 1) | {"why": 3, "cause": 2, "fix": 2}
 """The same where that would leave none to the log."""
@@ -133,6 +143,7 @@ def _rows(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     for label in (marked("address"), marked("users"), marked("verified")):
         yield label, text(label)
     yield marked("checks"), "   ".join(line(part) for part in str(outcome.get("measures") or "").split("   "))
+    yield marked("rules"), text("judged")
     for label in _WHOLE:
         yield label, text(label)
 

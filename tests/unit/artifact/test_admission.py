@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from kickoff import service
+from kickoff import judging, service
 from kickoff.artifact import admission, source
 from kickoff.artifact.github_ledger import GitHubLedger
 from kickoff.artifact.ledger import FolderLedger
@@ -151,3 +151,91 @@ def test_a_runner_carries_its_proof_to_the_host_which_reads_it_again(
     file.write_text("{}")
     with pytest.raises(KickoffError, match="cannot be trusted"):
         ask(project)
+
+
+DEMANDING = """name: demo
+run: python -m demo
+health: /ready
+required_checks: [smoke-candidate]
+smoke:
+  - {name: root, path: /}
+  - {name: orders, path: /orders, contains: open}
+"""
+
+
+@pytest.fixture
+def shop(tmp_path: Path) -> Repository:
+    """A project with a commit, whose description is then weakened in the working tree alone."""
+    made = Repository(tmp_path / "shop")
+    made.write("kickoff.yml", DEMANDING)
+    made.write("configs/environments/staging.env", "PUBLIC_PORT=8100\nBAKE_TIME=30s\n")
+    made.write("configs/environments/production.env", "PUBLIC_PORT=8200\n")
+    return made
+
+
+def proved_by(shop: Repository, commit: str) -> dict[str, object]:
+    """Return a proof that staging made by the rules of the working tree."""
+    rules = judging.record(judging.of_project(shop.root, "staging"))
+    return STATEMENT | {"commit": commit, "judged_by": rules}
+
+
+@pytest.mark.parametrize(
+    ("path", "text", "told"),
+    [
+        ("kickoff.yml", DEMANDING.replace("[smoke-candidate]", "[]"),
+         "check smoke-candidate was none instead of demanded"),
+        ("kickoff.yml", DEMANDING.replace("path: /orders", "path: /"),
+         "smoke orders was GET / → 200 instead of GET /orders → 200"),
+        ("configs/environments/staging.env", "PUBLIC_PORT=8100\nBAKE_TIME=1s\n",
+         "BAKE_TIME was 1s instead of 30s"),
+    ],
+)  # fmt: skip
+def test_a_proof_by_less_than_the_commit_demands_is_refused(
+    shop: Repository, proofs: FolderLedger, path: str, text: str, told: str
+) -> None:
+    commit = shop.commit()
+    shop.write(path, text)
+    proofs.keep(proved_by(shop, commit))
+
+    def stage(reason: str = "") -> Decision | None:
+        return admission.require_proof(
+            shop.root, DEMO, "production", commit=commit, digest=DIGEST, reason=reason
+        )
+
+    with pytest.raises(KickoffError, match="by other rules than the commit demands") as error:
+        stage()
+    assert told in str(error.value)
+    assert error.value.code == 1
+    assert error.value.hint == f"prove it: kickoff release --env staging --commit {commit}"
+    assert "were not committed" in error.value.causes[-1]
+    leave = stage("staging burns")
+    assert leave is not None
+    assert (leave.standing, leave.proof) == (Standing.BYPASSED, None)
+    assert told in leave.doubts[0]
+
+
+@pytest.mark.parametrize(
+    ("path", "text"),
+    [
+        ("README.md", "nothing that judges"),
+        ("configs/environments/staging.env", "PUBLIC_PORT=8100\nBAKE_TIME=60s\nLOCK_TTL=1h\n"),
+    ],
+)
+def test_a_proof_by_all_that_the_commit_demands_or_more_counts(
+    shop: Repository, proofs: FolderLedger, path: str, text: str
+) -> None:
+    commit = shop.commit()
+    shop.write(path, text)
+    proofs.keep(proved_by(shop, commit))
+    leave = admission.require_proof(shop.root, DEMO, "production", commit=commit, digest=DIGEST, reason="")
+    assert leave is not None
+    assert leave.standing is Standing.PROVEN
+
+
+def test_rules_of_a_commit_that_is_not_here_cannot_be_compared(
+    shop: Repository, proofs: FolderLedger
+) -> None:
+    shop.commit()
+    proofs.keep(proved_by(shop, COMMIT))
+    with pytest.raises(KickoffError):
+        admission.require_proof(shop.root, DEMO, "production", commit=COMMIT, digest=DIGEST, reason="")

@@ -231,7 +231,7 @@ def test_what_was_not_recorded_is_said_and_never_no_change(document: object) -> 
     rules = judging.recorded(document)
     assert rules is None
     found = Comparison.of("1111111-aaaaaaaa", rules, {"BAKE_TIME": "1s"})
-    assert found.lines() == ["not compared: those of 1111111-aaaaaaaa are not recorded"]
+    assert found.lines() == ["not compared with those of 1111111-aaaaaaaa: not recorded"]
     assert found.to_document() == {"before": "1111111-aaaaaaaa", "recorded": False, "changes": []}
 
 

@@ -399,6 +399,8 @@ def test_where_nothing_serves_the_way_to_start_it_is_shown(tmp_path: Path) -> No
         (["--host", "http://127.0.0.1:1", "--duration", "10"], "is no duration"),
         (["--host", "http://127.0.0.1:1", "--header", "no"], "is not a header"),
         (["--candidate", "--env", "development"], "--attempt"),
+        (["--candidate", "--env", "development", "--attempt", "1", "--duration", "2s"], "by PERF_SCENARIO"),
+        (["--candidate", "--env", "development", "--attempt", "1", "--max-rps", "1"], "by PERF_SCENARIO"),
         (["--host", "http://127.0.0.1:1", "--workers", "0"], "at least 1"),
         (["--host", "http://127.0.0.1:1", "--against", "http://127.0.0.1:2", "--baseline"], "--against"),
         (["--host", "http://127.0.0.1:1", "--update-baseline", "--duration", "5s"], "whole scenario"),

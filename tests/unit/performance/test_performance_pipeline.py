@@ -14,10 +14,13 @@ import pytest
 
 from kickoff import evidence
 from kickoff import service as services
+from kickoff.checks import performance
+from kickoff.checks.check import Context
 from kickoff.cli.main import main
 from kickoff.evidence import Evidence, Verdict
 from kickoff.evidence.rules import WARNING
 from kickoff.performance import live_release
+from kickoff.performance.scenarios import Catalogue
 from kickoff.report import measures
 from kickoff.service import Service
 from tests.unit.performance.toy import Toy
@@ -94,8 +97,16 @@ def call(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[object]:
         monkeypatch.setitem(sys.modules, "kickoff.release.session", module)
         monkeypatch.chdir(ROOT)
         given = ["--candidate", "--env", "development", "--attempt", "a7", "--evidence", str(tmp_path)]
-        return main(["perf", *given, "--duration", "2s"])
+        return main(["perf", *given])
 
+    whole = performance._catalogue
+
+    def brief(context: Context) -> Catalogue:
+        found = whole(context)
+        short = {name: replace(one, duration=2.0) for name, one in found.scenarios.items()}
+        return replace(found, scenarios=short, comparison=replace(found.comparison, max_duration=2.0))
+
+    monkeypatch.setattr(performance, "_catalogue", brief)
     before = signal.getsignal(signal.SIGTERM)
     yield invoke
     signal.signal(signal.SIGTERM, before)

@@ -11,6 +11,8 @@ from kickoff import git
 from kickoff.cli import output
 from kickoff.cli.run.look import short
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.judging import Comparison
+from kickoff.release import judged
 from kickoff.release.folder import describe, environment_of
 from kickoff.release.preview import KeyChanges
 from kickoff.release.session import Session
@@ -169,6 +171,9 @@ def _before(session: Session, root: Path, came: Entry, entries: Sequence[Entry])
     found: dict[str, Any] = {"release": came.previous} | (_commits(root, old, new) if old and new else {})
     if all(describe(folder) for folder in folders):
         found["keys"] = asdict(KeyChanges.between(*map(environment_of, folders)))
+        then, rules = map(judged.of, folders)
+        compared = Comparison.of(came.previous, then if rules is not None else None, rules or {})
+        found["judged"] = compared.to_document() | {"lines": compared.lines()}
     return found
 
 
@@ -198,6 +203,7 @@ def _sheet(document: dict[str, Any], entries: Iterable[Entry]) -> str:
         *_labelled("facts", facts or ["not kept any more"]),
         ("before", before.get("release", "")),
         *_labelled("", _changes(before)),
+        *_labelled("rules", before.get("judged", {}).get("lines", ())),
         ("evidence", document["evidence"]),
     ]
     live = "live" if document["live"] else "not live"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from kickoff import environment, github, naming, service
-from kickoff.artifact import admission, promotion
+from kickoff.artifact import admission, demanded, promotion
 from kickoff.artifact.promotion import Decision
 from kickoff.cli import output
 from kickoff.environments import DeclaredEnvironment
@@ -43,6 +43,7 @@ def find(arguments: argparse.Namespace) -> int:
             say=_Narrator(commit, into.after).say,
         )
         promotion.require(decision, commit, limit, into)
+        decision = demanded.weigh(root, decision, into, arguments.unproven_reason)
     except KickoffError as error:
         if error.code is ExitCode.REJECTED:
             error.hint = f"prove it: {command}"
