@@ -31,7 +31,7 @@ def by(session: Session, root: Path) -> Rules:
 
 
 def of(folder: Path) -> Rules | None:
-    """Return the rules that a release was promoted by; ``None`` where none can be read, as of an older one."""
+    """Return the rules that a release was promoted by; ``None`` where none is to be read."""
     with suppress(KickoffError):  # a damaged record must not stand in the way of its release's replacement
         return judging.recorded(read_object(folder / FILE))
     return None
