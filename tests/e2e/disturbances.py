@@ -20,7 +20,8 @@ import httpx
 import psutil
 import yaml
 
-from kickoff.artifact import ledger
+from kickoff import judging
+from kickoff.artifact import demanded, ledger
 from kickoff.environments import DeclaredEnvironment
 from kickoff.evidence import now
 from kickoff.release import traffic
@@ -107,6 +108,16 @@ def check_required(scene: Scene) -> Iterator[None]:
     """Require a check that nobody runs."""
     old, new = "required_checks: []", "required_checks: [smoke-candidate]"
     with _edited(scene.project.root / CONFIG, lambda text: text.replace(old, new)):
+        yield
+
+
+@contextmanager
+def rules_lowered_once_staged(scene: Scene) -> Iterator[None]:
+    """Let the environment's file ask for no bake between the two commands."""
+    path = scene.project.root / "configs" / "environments" / "development.env"
+    with ExitStack() as stack:
+        lowered = _edited(path, lambda text: text.replace("BAKE_TIME=1s", "BAKE_TIME=0s"))
+        scene.once_staged(lambda: stack.enter_context(lowered))
         yield
 
 
@@ -649,6 +660,15 @@ def proof_without_promotion(scene: Scene) -> Iterator[None]:
         document["statement"] |= {"changed": False, "promoted": None}
         document["sha256"] = ledger._hash(document["statement"])
         path.write_text(json.dumps(document), encoding="utf-8")
+        yield
+
+
+@contextmanager
+def proof_by_less(scene: Scene) -> Iterator[None]:
+    """Demand a proof, and have one that files made which were not committed."""
+    used = judging.record({"BAKE_TIME": "1s"})
+    asked = patch.object(demanded, "rules", lambda *_: {"BAKE_TIME": "60s"})
+    with _demanded(), asked, _proof(scene, judged_by=used):
         yield
 
 

@@ -159,6 +159,8 @@ FAULTS = (
           {"delay_ms": 1}, disturbance=disturb.artefact_gone),
     Fault("required check missing", Stop.PROMOTE, "inconclusive", INCONCLUSIVE, "smoke-candidate: no verdict",
           disturbance=disturb.check_required),
+    Fault("the files demand less once it is staged", Stop.PROMOTE, "fail", REJECTED,
+          "judged by other rules: BAKE_TIME: 1s → 0s (weaker)", disturbance=disturb.rules_lowered_once_staged),
     # --- the machinery breaks ---------------------------------------------------------------------------
     Fault("public port taken", Stop.STAGE, "fail", UNREACHABLE, "is taken by another program",
           disturbance=disturb.public_port_taken, first=True, rate=0),
@@ -386,6 +388,8 @@ FAULTS = (
           disturbance=disturb.proof_damaged),
     Fault("proof of a release that nobody promoted", Stop.COMMAND, "refused", REJECTED,
           "it names no promotion that passed", disturbance=disturb.proof_without_promotion),
+    Fault("proof by less than the commit demands", Stop.COMMAND, "refused", REJECTED,
+          "BAKE_TIME was 1s instead of 60s", disturbance=disturb.proof_by_less),
     Fault("proof demanded after it was staged", Stop.PROMOTE, "fail", REJECTED, "staged without the proof",
           disturbance=disturb.proof_demanded_late),
     Fault("proof missing, with a reason", Stop.LIVE, "pass", SHIPPED, "serves all requests",

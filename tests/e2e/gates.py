@@ -17,7 +17,7 @@ from unittest.mock import ANY, patch
 import httpx
 
 from kickoff import github, paths
-from kickoff.artifact import admission, bundle, ledger, promotion, proof
+from kickoff.artifact import admission, bundle, demanded, ledger, promotion, proof
 from kickoff.environment import loader
 from kickoff.environment.loader import inspect
 from kickoff.errors import KickoffError
@@ -29,6 +29,7 @@ from kickoff.release import (
     alerts,
     certificate,
     judge,
+    judged,
     promote,
     readiness,
     recording,
@@ -189,6 +190,8 @@ GATES = (
          ("migration not backward compatible",)),
     Gate("required checks passed", replaced(promote, "require_checks", lambda *_: None),
          ("required check missing",)),
+    Gate("a candidate is judged by what it was staged for", replaced(judged, "require_same", lambda *_: None),
+         ("the files demand less once it is staged",)),
     Gate("error rate", passing("_share", "judge.error-rate"), ("500 on half of the requests, first release",)),
     Gate("error rate of users", passing("_users"), ("a few users' errors beside a busy probe",)),
     Gate("error rate against live", passing("_errors_against_live"), ("errors within the limit, but more than live",)),
@@ -284,6 +287,8 @@ GATES = (
     Gate("the proof is undamaged", replaced(ledger, "_hash", lambda _: ANY), ("proof damaged",)),
     Gate("the proof names a promotion that passed", replaced(proof, "judged", lambda _: {"verdict": "pass"}),
          ("proof of a release that nobody promoted",)),
+    Gate("the proof is by all that the commit demands", replaced(demanded, "require", lambda *_: None),
+         ("proof by less than the commit demands",)),
     Gate("the attempt was let in by a proof", replaced(promote, "require_leave", lambda *_: None),
          ("proof demanded after it was staged",)),
     # --- secrets, and commands to the runner, in what others print ---------------------------------------

@@ -82,7 +82,20 @@ def _keys(title: str, keys: Sequence[Key], schema: Schema) -> str:
 
 def _meaning(key: Key) -> str:
     given = key.owner == "pipeline" and key.audience == "service"
-    return key.description + (" The service is given it, too." if given else "")
+    return key.description + (" The service is given it, too." if given else "") + _judging(key)
+
+
+def _judging(key: Key) -> str:
+    """Return that a release is judged by a key, and which of two values judges less."""
+    weaker = str(key.rules.get("x-weaker", ""))
+    if not weaker:
+        return ""
+    named = {"earlier": 0, "later": -1}
+    if weaker in named:
+        less = f"`{key.rules['enum'][named[weaker]]}` judges less"
+    else:
+        less = {"fewer": "fewer entries judge less", "unclear": ""}.get(weaker, f"a {weaker} value judges less")
+    return f" Judges a release{less and f': {less}'}."
 
 
 def _defaults(keys: Sequence[Key], schema: Schema) -> str:
