@@ -11,7 +11,7 @@ from kickoff.artifact.proof import Proof
 from kickoff.environment.schema import FOLDER
 from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
-from kickoff.judging import Rules
+from kickoff.judging import Difference, Rules
 from kickoff.service import CONFIG, FORMER
 
 
@@ -32,26 +32,38 @@ def rules(root: Path, commit: str, environment: str) -> Rules:
 
 
 def require(root: Path, proof: Proof, into: DeclaredEnvironment) -> None:
-    """Refuse a proof that was made by less than the commit demands.
+    """Refuse a proof that was made by less than is demanded, by the commit or by what is checked out here.
 
-    Where no rules are recorded, an older version made the proof, and it counts as it did.
+    Both are what git has of them: an older commit is shipped by the files of a later one, and what was
+    changed and not committed demands nothing. Without recorded rules an older version made the proof, and
+    it counts as it did.
 
     Raises:
         KickoffError: Something was judged otherwise, and not more strictly (exit 1), or nobody can tell
             (exit 2 or 4).
     """
-    if proof.rules is None:
-        return
-    lacking = judging.shortfall(rules(root, proof.commit, proof.environment), proof.rules)
-    found = [f"{one.rule} was {one.new} instead of {one.old}" for one in lacking]
-    if found:
+    lacking: tuple[Difference, ...] = ()
+    doubts = []
+    for commit in (proof.commit, "HEAD") if proof.rules is not None else ():
+        try:
+            found = judging.shortfall(rules(root, commit, proof.environment), proof.rules or {})
+        except KickoffError as error:
+            doubts.append(error)
+            continue
+        if not found:
+            return
+        lacking = lacking or found
+    if lacking:
+        told = [f"{one.rule} was {one.new} instead of {one.old}" for one in lacking]
         raise KickoffError(
-            f"{into.after} proved {proof.commit[:7]} by other rules than the commit demands: {found[0]}",
+            f"{into.after} proved {proof.commit[:7]} by other rules than the commit demands: {told[0]}",
             code=ExitCode.REJECTED,
             at=proof.source,
-            causes=[*found[1:], "files that were not committed judged it there: commit or stash them first"],
+            causes=[*told[1:], "files that were not committed judged it there: commit or stash them first"],
             hint=f"ship it to {into.after} again",
         )
+    if doubts:
+        raise doubts[0]
 
 
 def weigh(root: Path, decision: Decision, into: DeclaredEnvironment, reason: str) -> Decision:

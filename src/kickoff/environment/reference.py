@@ -94,7 +94,9 @@ def _judging(key: Key) -> str:
     if weaker in named:
         less = f"`{key.rules['enum'][named[weaker]]}` judges less"
     else:
-        less = {"fewer": "fewer entries judge less", "unclear": ""}.get(weaker, f"a {weaker} value judges less")
+        less = {"fewer": "fewer entries judge less", "unclear": ""}.get(
+            weaker, f"a {weaker} value judges less"
+        )
     return f" Judges a release{less and f': {less}'}."
 
 

@@ -232,10 +232,21 @@ def test_a_proof_by_all_that_the_commit_demands_or_more_counts(
     assert leave.standing is Standing.PROVEN
 
 
-def test_rules_of_a_commit_that_is_not_here_cannot_be_compared(
+def test_an_older_commit_may_be_proved_by_the_rules_of_what_is_checked_out(
     shop: Repository, proofs: FolderLedger
 ) -> None:
-    shop.commit()
+    older = shop.commit()
+    shop.write("kickoff.yml", DEMANDING.replace("path: /orders", "path: /"))
+    shop.commit("The orders are elsewhere")
+    proofs.keep(proved_by(shop, older))
+    leave = admission.require_proof(shop.root, DEMO, "production", commit=older, digest=DIGEST, reason="")
+    assert leave is not None
+    assert leave.standing is Standing.PROVEN
+
+
+def test_rules_of_commits_that_are_not_here_cannot_be_compared(
+    shop: Repository, proofs: FolderLedger
+) -> None:
     proofs.keep(proved_by(shop, COMMIT))
     with pytest.raises(KickoffError):
         admission.require_proof(shop.root, DEMO, "production", commit=COMMIT, digest=DIGEST, reason="")
