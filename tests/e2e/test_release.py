@@ -203,7 +203,7 @@ def test_a_release_that_is_judged_by_less_than_the_last_says_so_everywhere(proje
     told = (
         f"judged by other rules than {first}",
         "ERROR_RATE_THRESHOLD: 1% → 5% (weaker)",
-        'smoke echo: POST /echo {"text":"hello"} → 201 → none (weaker)',
+        'smoke echo: POST /echo {"text":"hello"}: 201 → none (weaker)',
     )
     planned = project.command("plan").stdout
     assert [one for one in (*told, "PROBE_RATE: 50 → 60 (stricter)") if one not in planned] == []

@@ -132,7 +132,7 @@ def _requests(kind: str, checks: Iterable[HttpCheck]) -> Iterator[tuple[str, str
         named[check.name] = number = named.get(check.name, 0) + 1
         rule = f"{kind} {check.name}" + (f" ({number})" if number > 1 else "")
         body = "" if check.json is None else f" {_compact(check.json)}"
-        yield rule, f"{check.method} {check.path}{body} → {check.status}"
+        yield rule, f"{check.method} {check.path}{body}: {check.status}"
         for key, value in (check.expect or {}).items():
             yield f"{rule}{PART}expects {key}", _compact(value)
         if check.contains:
@@ -153,7 +153,7 @@ def _load(service: Service, environment: str, root: Path, name: str) -> Iterator
     for request in service.requests:
         body = "" if request.json is None else f" {_compact(request.json)}"
         asked = f"request {request.method} {request.path}{body}"
-        yield asked, f"→ {request.status}, weight {request.weight}"
+        yield asked, f"{request.status}, weight {request.weight}"
     if service.locustfile:
         yield "locustfile", f"{service.locustfile} ({_digest(root / service.locustfile)})"
 

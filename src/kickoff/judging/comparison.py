@@ -53,6 +53,12 @@ class Comparison:
         """Compare with the release ``before``, whose rules may not be recorded."""
         return cls(before, old is not None, compare(old, new) if old is not None else ())
 
+    @classmethod
+    def from_document(cls, document: Mapping[str, Any]) -> "Comparison":
+        """Rebuild a comparison from its JSON form."""
+        changes = (Difference(**{**one, "change": Change(one["change"])}) for one in document["changes"])
+        return cls(document["before"], document["recorded"], tuple(changes))
+
     def lines(self) -> list[str]:
         """Return it for people; nothing where there is no release before."""
         if not self.before:

@@ -185,7 +185,7 @@ def proved_by(shop: Repository, commit: str) -> dict[str, object]:
         ("kickoff.yml", DEMANDING.replace("[smoke-candidate]", "[]"),
          "check smoke-candidate was none instead of demanded"),
         ("kickoff.yml", DEMANDING.replace("path: /orders", "path: /"),
-         "smoke orders was GET / → 200 instead of GET /orders → 200"),
+         "smoke orders was GET /: 200 instead of GET /orders: 200"),
         ("configs/environments/staging.env", "PUBLIC_PORT=8100\nBAKE_TIME=1s\n",
          "BAKE_TIME was 1s instead of 30s"),
     ],

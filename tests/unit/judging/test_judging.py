@@ -102,17 +102,17 @@ WEAKENED = [
     (describe("[smoke-candidate, perf-baseline]", "[smoke-candidate]"), "check perf-baseline: demanded → none"),
     (describe("  - {name: contract, run: pytest contract}\n", "  - {name: other, run: 'true'}\n"),
      "check check-contract: demanded → none"),
-    (describe("  - {name: root, path: /, contains: shop}\n"), "smoke root: GET / → 200 → none"),
+    (describe("  - {name: root, path: /, contains: shop}\n"), "smoke root: GET /: 200 → none"),
     (describe(", contains: shop"), "smoke root · contains: shop → none"),
     (describe(", expect: {open: true}"), "smoke orders · expects open: true → none"),
-    (describe("  - {name: list, path: /orders}\n"), "probe list: GET /orders → 200 → none"),
+    (describe("  - {name: list, path: /orders}\n"), "probe list: GET /orders: 200 → none"),
     (describe("  - {name: tests, run: pytest -q}\n", "  - {name: lint, run: ruff}\n"),
      "quality gate tests: pytest -q → none"),
     (describe("name: shop\n", "name: shop\nrelease_header: none\n"), "release header: X-Release → none"),
     (describe("name: shop\n", "name: shop\nexpected_client_errors: [404]\n"),
      "allowance for client error 404: none → given"),
     (describe("  - {path: /, weight: 5}\n"),
-     "check perf-baseline · request GET /: → 200, weight 5 → none"),
+     "check perf-baseline · request GET /: 200, weight 5 → none"),
     (load("users: 50, duration", "users: 5, duration"), "check perf-baseline · users: 50 → 5"),
     (load("120s", "1s"), "check perf-baseline · duration: 2m → 1s"),
     (load("target_rps: 20", "target_rps: 1"), "check perf-baseline · requests a second: 20 → 1"),
@@ -165,7 +165,7 @@ def test_no_load_test_is_one_line_not_thirty(project: Project) -> None:
         (give("CANARY_STEPS", "10,100"), "CANARY_STEPS: 5,25,50,100 → 10,100 (other)"),
         (describe("pytest contract", "'true'"), "check check-contract · runs: pytest contract → true (other)"),
         (describe("path: /orders, expect", "path: /, expect"),
-         "smoke orders: GET /orders → 200 → GET / → 200 (other)"),
+         "smoke orders: GET /orders: 200 → GET /: 200 (other)"),
     ],
 )  # fmt: skip
 def test_what_nobody_can_order_is_other(
@@ -254,6 +254,8 @@ def test_a_comparison_tells_how_many_of_each_kind() -> None:
         "ALERTS_URL: none → http://a (other)",
         "PROBE_RATE: 20 → 30 (stricter)",
     ]
+    found = Comparison.of("r1", old, new)
+    assert Comparison.from_document(json.loads(json.dumps(found.to_document()))) == found
     assert Comparison.of("r1", old, old).lines() == ["unchanged"]
     assert Comparison.of("", None, new).lines() == []
 

@@ -12,7 +12,7 @@ from kickoff.report.run import Run
 from kickoff.report.terminal import closing_block
 from tests.unit.report import cases
 
-STRICT = {"BAKE_TIME": "60s", "PROBE_RATE": "20", "check perf-baseline": "demanded", "smoke a": "GET / → 200"}
+STRICT = {"BAKE_TIME": "60s", "PROBE_RATE": "20", "check perf-baseline": "demanded", "smoke a": "GET /: 200"}
 LOOSE = {"BAKE_TIME": "1s", "PROBE_RATE": "30"}
 TITLE = f"judged by other rules than {cases.OLD}, 3 weaker, 1 stricter"
 
@@ -32,7 +32,7 @@ def test_the_block_names_the_first_of_them() -> None:
     lines = closing_block(decide(LOOSENED).to_document()).splitlines()
     assert (
         f"  rules     {TITLE}: BAKE_TIME: 60s → 1s (weaker); check perf-baseline: demanded → none (weaker); "
-        "smoke a: GET / → 200 → none (weaker); 1 more"
+        "smoke a: GET /: 200 → none (weaker); 1 more"
     ) in lines
     assert decide(LOOSENED).to_document()["judged"].startswith(TITLE)
 

@@ -173,7 +173,7 @@ def _before(session: Session, root: Path, came: Entry, entries: Sequence[Entry])
         found["keys"] = asdict(KeyChanges.between(*map(environment_of, folders)))
         then, rules = map(judged.of, folders)
         compared = Comparison.of(came.previous, then if rules is not None else None, rules or {})
-        found["judged"] = compared.to_document() | {"lines": compared.lines()}
+        found["judged"] = compared.to_document()
     return found
 
 
@@ -203,7 +203,7 @@ def _sheet(document: dict[str, Any], entries: Iterable[Entry]) -> str:
         *_labelled("facts", facts or ["not kept any more"]),
         ("before", before.get("release", "")),
         *_labelled("", _changes(before)),
-        *_labelled("rules", before.get("judged", {}).get("lines", ())),
+        *_labelled("rules", Comparison.from_document(before["judged"]).lines() if "judged" in before else ()),
         ("evidence", document["evidence"]),
     ]
     live = "live" if document["live"] else "not live"

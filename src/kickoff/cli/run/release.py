@@ -15,7 +15,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, fields, now
 from kickoff.process_group import handling
 from kickoff.release.session import Session, open_recorded, open_session
-from kickoff.report import terminal
+from kickoff.report import judged, terminal
 from kickoff.report.messages import duration, headline, line
 from kickoff.report.outcome import seconds, verified
 from kickoff.report.serving import Serving
@@ -212,6 +212,7 @@ def _closing(command: str, evidence: Evidence, code: int, path: Path) -> dict[st
         "why": line(facts.get("reason")) if passed else evidence.summary,
         "verified": evidence.summary if passed else verified({command: evidence}),
         "fix": str(facts.get("hint") or ""),
+        "judged": judged.sentence(evidence),
         "serving": _serving(serving),
         "serving_release": serving["release"],
         "serving_asked": serving["answers"] == "yes",
