@@ -71,6 +71,7 @@ lint: .venv ## Check style, types, workflows and actions; change nothing
 	$(BIN)/mypy
 	$(BIN)/shellcheck scripts/setup/*.sh configs/*/*.sh
 	$(BIN)/actionlint
+	$(KICKOFF) lint
 	$(BIN)/zizmor --offline --quiet --persona pedantic .github actions
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-workflows .github/workflows/*.yml
 	$(BIN)/check-jsonschema --builtin-schema vendor.github-actions actions/*/action.yml .github/actions/*/action.yml
