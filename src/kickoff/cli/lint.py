@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from kickoff.cli.parser import Verbs, add_verb
+from kickoff.cli.parser import Verbs, add_verb, path
 from kickoff.cli.verbs import VERBS
 
 
@@ -14,7 +14,11 @@ def add(verbs: Verbs) -> None:
         "lint",
         VERBS["lint"].text,
         _run,
-        examples=("lint", "lint ../other .github/workflows/cd.yml", "lint --format sarif > lint.sarif"),
+        examples=(
+            "lint",
+            "lint ../other .github/workflows/cd.yml",
+            "lint --format sarif --output lint.sarif",
+        ),
         codes=(0, 1, 2, 3),
         env="",
     )
@@ -24,13 +28,20 @@ def add(verbs: Verbs) -> None:
         type=Path,
         default=[],
         metavar="PATH",
-        help="workflows, actions, shell scripts, or folders of repositories (default: this one)",
+        help="workflow, action, script or repository (default: this one)",
     )
     child.add_argument(
         "--format",
         choices=("text", "github", "sarif"),
         metavar="FORMAT",
         help="text, github (annotations; the default there) or sarif",
+    )
+    child.add_argument(
+        "--output",
+        type=path,
+        default=None,
+        metavar="FILE",
+        help="write the findings into a file (default: standard output)",
     )
 
 

@@ -184,7 +184,7 @@ def _word(action: argparse.Action) -> str:
     name = str(action.metavar or action.dest)
     if action.option_strings:
         return f"{action.option_strings[-1]}\xa0{name if action.metavar else name.upper()}" * action.required
-    return f"[{name}]" if action.nargs == "?" else name
+    return f"[{name}]" if action.nargs in ("?", "*") else name
 
 
 def _codes(codes: Sequence[int]) -> str:

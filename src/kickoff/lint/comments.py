@@ -9,6 +9,7 @@ from kickoff.lint.workflow import Workflow
 
 _COMMENT = re.compile(r"^\s*#+\s*(?:-\s+)?(?:run:\s*)?(?P<command>[\w./-]+(?:\s.*)?)$")
 _USES = re.compile(r"^\s*#+\s*(?:-\s+)?uses:\s*[\"']?(?P<action>[\w./-]+@[\w.-]+)")
+_DIRECTIVE = re.compile(r"shellcheck \w+=")
 _OFF = re.compile(r"(\$\{\{\s*)?false(\s*\}\})?")
 
 
@@ -36,6 +37,7 @@ def disabled(workflow: Workflow) -> Iterator[Found]:
 def _is_check(command: str) -> bool:
     """Return whether a comment is a command and not a sentence about one."""
     words = vocabulary.unwrapped(command.split())
-    prose = [word for word in words[2:] if re.fullmatch(r"[A-Za-z]+[,.;:]?|[^\w\s]+", word)]
-    sentence = len(prose) > 1 or command.rstrip().endswith((".", ":", ",", ";"))
+    prose = [word for word in words[2:] if re.fullmatch(r"[A-Za-z]+[,.;:]?|[^\w\s]+|\(.*", word)]
+    sentence = len(prose) > 1 or command.rstrip().endswith((".", ":", ",", ";", ")"))
+    sentence = sentence or _DIRECTIVE.match(command) is not None
     return not sentence and len(words) > 1 and "checks" in vocabulary.kinds(tuple(words))

@@ -32,8 +32,10 @@ _NONE = re.compile(r"\|\|\s*(echo|printf)\s+[\"']?(0|\[\]|none|\{\})[\"']?\s*\)*
 
 def masked_failure(unit: Unit) -> Iterator[Found]:
     """Yield checks, deploys and probes whose failure a step swallows."""
-    for node, gate in _masked(unit, _GATES):
-        if not gate.is_a("rollbacks") and not _judged_later(unit, node):
+    masked = [(node, gate) for node, gate in _masked(unit, _GATES) if not gate.is_a("rollbacks")]
+    judged = {gate.words[0] for node, gate in masked if _judged_later(unit, node)}
+    for node, gate in masked:
+        if gate.words[0] not in judged:  # a second run of it, for people, needs no second verdict
             how = text_of(node.named_children[-1]).split("\n")[0][:30]
             yield unit.found(unit.script.line_of(gate.node), f"`{gate.text}` may fail: `|| {how}` hides it")
     yield from _switched_off(unit)
@@ -104,7 +106,7 @@ def crash_counts_as_none(unit: Unit) -> Iterator[Found]:
             continue
         name, inside = shell.assigned(node), text_of(node)
         if name and _SCANNERS.search(inside) and _none_is_good(unit.script, name):
-            program = inside[2:].split("||")[0].strip()[:50]
+            program = " ".join(inside[2:].split("||")[0].split())[:50]
             message = f"{name} is 0 when `{program}` crashes, which is taken for no findings"
             yield unit.found(unit.script.line_of(node), message)
 
@@ -190,6 +192,7 @@ def _judged_later(unit: Unit, node: Node) -> bool:
     if unit.step is not None:
         later = unit.step.job.steps[unit.step.job.steps.index(unit.step) + 1 :]
         after += [script.text for step in later for script in step.scripts]
+        after += [step.text for step in later if step.uses.startswith("actions/github-script")]
     shown = re.compile(r"^\s*(cat|echo|ls|head|tail)\b")
     lines = [line for text in after for line in text.splitlines() if not shown.match(line)]
     return any(name in line for name in written for line in lines)

@@ -12,6 +12,8 @@ from kickoff.lint.workflow import Step
 
 _FAILS = re.compile(r"^(-[a-zA-Z]*f[a-zA-Z]*|--fail(-with-body|-early)?)$")
 _SUCCESS = re.compile(r"\b2\d\d\b|\[23")
+_LOCAL = re.compile(r"localhost|127\.0\.0\.1")
+_HEALTH = re.compile(r"health|ready|live|status|smoke|ping", re.IGNORECASE)
 _CAPTURED = re.compile(r"(^| )-o (?!/dev/null)\S+|--output (?!/dev/null)\S+")
 _LONG = 5
 """Seconds from which a sleep waits for something."""

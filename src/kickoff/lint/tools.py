@@ -37,8 +37,8 @@ class Ran:
 class _Tool:
     command: Sequence[str]
     codes: Sequence[int]
-    read: Callable[[Any], list[Finding]]
-    workflows_only: bool
+    read: Callable[[dict[str, Any]], Finding]
+    workflows_only: bool = False
 
 
 def run(files: Sequence[Path], environ: Mapping[str, str] = os.environ) -> list[Ran]:
@@ -65,48 +65,47 @@ def _run(name: str, tool: _Tool, files: Sequence[Path], environ: Mapping[str, st
         command = [program, *tool.command, *given]
         done = subprocess.run(command, capture_output=True, env=dict(environ), timeout=_LIMIT, check=False)
         if done.returncode not in tool.codes:
-            raise ValueError(f"exit code {done.returncode}: {_last(done.stderr)}")
-        return Ran(name, "ran", findings=sorted(tool.read(json.loads(done.stdout or b"null"))))
-    except (OSError, ValueError, KeyError, TypeError, subprocess.SubprocessError) as error:
+            raise ValueError(f"exit code {done.returncode}: {_first(done.stderr)}")
+        answer = json.loads(done.stdout)
+        if not isinstance(answer, list):
+            raise ValueError(f"a list was expected, and not {str(answer)[:60]}")
+        return Ran(
+            name, "ran", findings=sorted(map(tool.read, (one for one in answer if not one.get("ignored"))))
+        )
+    except (
+        OSError,
+        ValueError,
+        LookupError,
+        TypeError,
+        AttributeError,
+        StopIteration,
+        subprocess.SubprocessError,
+    ) as error:
         return Ran(name, "crashed", " ".join(str(error).split())[:300])
 
 
-def _last(said: bytes) -> str:
-    lines = [line for line in said.decode(errors="replace").splitlines() if line.strip()]
-    return lines[0].strip() if lines else "nothing was said"
+def _first(said: bytes) -> str:
+    lines = [line.strip() for line in said.decode(errors="replace").splitlines() if line.strip()]
+    return lines[0] if lines else "nothing was said"
 
 
-def _zizmor(document: list[dict[str, Any]]) -> list[Finding]:
-    found = []
-    for one in document:
-        if not one["ignored"]:
-            where = next(at for at in one["locations"] if at["symbolic"]["kind"] == "Primary")
-            start = where["concrete"]["location"]["start_point"]
-            path = os.path.normpath(where["symbolic"]["key"]["Local"]["verbatim_path"])
-            message = f"{one['desc']}: {where['symbolic']['annotation']}"
-            place = (path, start["row"] + 1, start["column"] + 1)
-            found.append(Finding(*place, f"zizmor/{one['ident']}", "", message, f"see {one['url']}"))
-    return found
+def _zizmor(one: dict[str, Any]) -> Finding:
+    where = next(at for at in one["locations"] if at["symbolic"]["kind"] == "Primary")
+    start = where["concrete"]["location"]["start_point"]
+    path = os.path.normpath(where["symbolic"]["key"]["Local"]["verbatim_path"])
+    message = f"{one['desc']}: {where['symbolic']['annotation']}"
+    line, column = start["row"] + 1, start["column"] + 1
+    return Finding(path, line, column, f"zizmor/{one['ident']}", "", message, f"see {one['url']}")
 
 
-def _actionlint(document: list[dict[str, Any]] | None) -> list[Finding]:
-    return [
-        Finding(
-            os.path.normpath(one["filepath"]),
-            max(one["line"], 1),
-            max(one["column"], 1),
-            f"actionlint/{one['kind']}",
-            "",
-            one["message"],
-            "the message says it",
-        )
-        for one in document or []
-    ]
+def _actionlint(one: dict[str, Any]) -> Finding:
+    path, line, column = os.path.normpath(one["filepath"]), max(one["line"], 1), max(one["column"], 1)
+    return Finding(path, line, column, f"actionlint/{one['kind']}", "", one["message"], "as the message says")
 
 
 _TOOLS = {
     "zizmor": _Tool(
-        ("--offline", "--no-progress", "--quiet", "--no-exit-codes", "--format=json-v1"), (0,), _zizmor, False
+        ("--offline", "--no-progress", "--quiet", "--no-exit-codes", "--format=json-v1"), (0,), _zizmor
     ),
-    "actionlint": _Tool(("-format", "{{json .}}"), (0, 1), _actionlint, True),
+    "actionlint": _Tool(("-format", "{{json .}}"), (0, 1), _actionlint, workflows_only=True),
 }

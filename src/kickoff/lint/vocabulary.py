@@ -9,7 +9,7 @@ from typing import Any
 
 import yaml
 
-_KINDS = ("idle", "checks", "probes", "changes", "rollbacks", "builds")
+_KINDS = ("idle", "checks", "probes", "changes", "rollbacks", "builds", "remote")
 _HEALTH = re.compile(
     r"health|/ready|/live|/ping|/status|smoke|http_code|localhost|127\.0\.0\.1|response_code", re.IGNORECASE
 )

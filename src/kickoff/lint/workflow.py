@@ -57,6 +57,7 @@ class Step:
     def does(self, *kinds: str) -> bool:
         """Return whether a command or the action of it is of one of the kinds."""
         named = [kind for kind in kinds if kind in ("checks", "changes", "builds", "notices")]
+        kinds += ("remote",) if "changes" in kinds else ()
         return vocabulary.action_is(self.uses, *named) or any(one.does(*kinds) for one in self.scripts)
 
     @cached_property
