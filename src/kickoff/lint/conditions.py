@@ -17,11 +17,13 @@ _BY_HAND = re.compile(r"inputs\.|github\.event|outputs\.")
 _BY_REF = re.compile(r"github\.(ref|ref_name|head_ref|sha|run_id|run_number)\b(?!\s*[!=]=)")
 _ASKED = re.compile(r"\b(startsWith|endsWith|contains)\([^()]*\)")
 _ALL = re.compile(
-    r"all[-_ ]?(checks|green|tests|jobs)\S*|required(-checks)?|check[-_]?all|"
+    r"all[-_ ]?(checks|green|tests|jobs)\S*|required([-_]\w+)?|check[-_]?all|"
     r"ci[-_](success|ok|passed|pass|gate|status)|(status|merge|quality)[-_]?(check|gate)s?[-_ ]?passed",
     re.IGNORECASE,
 )
 _READS_NEEDS = re.compile(r"needs[.\[]|toJSON\(needs\)", re.IGNORECASE)
+_NOT_PASSED = (("==", "failure"), ("==", "cancelled"), ("!=", "success"))
+_NEWEST = "let it end, and the newest waiting run follows"
 _BEGINS = "without always() or failure() its `if` begins with success()"
 
 
@@ -68,7 +70,7 @@ def all_checks_incomplete(workflow: Workflow) -> Iterator[Found]:
         missing = [
             one.id
             for one in workflow.jobs.values()
-            if one is not job and one.id not in job.ancestors | after and one.does("checks")
+            if one is not job and one.id not in job.ancestors | after and _decides(one)
         ]
         if missing:
             yield Found(job.at("needs"), f"{job.id} does not wait for {', '.join(missing)}", job.id)
@@ -77,6 +79,11 @@ def all_checks_incomplete(workflow: Workflow) -> Iterator[Found]:
             yield Found(job.line, message, job.id)
         elif not _READS_NEEDS.search(job.text) and not any(step.uses for step in job.steps):
             yield Found(job.line, f"{job.id} runs whatever happened, and reads no result", job.id)
+
+
+def _decides(job: Job) -> bool:
+    """Return whether a check of a job can fail it."""
+    return any(step.does("checks") and not step.may_fail for step in job.steps)
 
 
 def deploy_concurrency(workflow: Workflow) -> Iterator[Found]:
@@ -90,48 +97,35 @@ def deploy_concurrency(workflow: Workflow) -> Iterator[Found]:
         if "pull_request" in group:
             continue  # a preview of its own for each
         if cancels == "true":
-            yield Found(
-                line,
-                "a newer run cancels this deploy half-way; let it end, and the newest waiting run follows",
-                owner,
-            )
+            yield Found(line, f"a newer run cancels this deploy half-way; {_NEWEST}", owner)
         elif _BY_REF.search(_ASKED.sub("", group)) and _several_refs(workflow):
             yield Found(line, f"the group `{group}` is one per ref, so two refs deploy at once", owner)
 
 
 def _wants_failure(job: Job, condition: str, what: str) -> bool:
     """Return whether a condition is true only when something has failed that ``success()`` demands."""
-    if what == "needs" and "||" not in condition and _ANY_FAILED.search(condition):
-        return True
     if "||" in condition:
         return False
+    if what == "needs" and _ANY_FAILED.search(condition):
+        return True
     for found in _FAILED.finditer(condition):
         if found["what"] != what or found["not"]:
             continue
         if what == "needs":
-            failed = (found["is"], found["value"]) in (
-                ("==", "failure"),
-                ("==", "cancelled"),
-                ("!=", "success"),
-            )
-            if failed and found["id"] in job.needs:
+            if (found["is"], found["value"]) in _NOT_PASSED and found["id"] in job.needs:
                 return True
         elif (found["is"], found["value"]) == ("==", "failure"):
             step = next((one for one in job.steps if one.data.get("id") == found["id"]), None)
-            if step is not None and (
-                not step.data.get("continue-on-error") or found["field"] == "conclusion"
-            ):
+            lets_fail = step is not None and step.data.get("continue-on-error")
+            if step is not None and (not lets_fail or found["field"] == "conclusion"):
                 return True
     return False
 
 
 def _behind_skipped(job: Job, deploys: list[Job]) -> tuple[str, str] | None:
     """Return a deploy whose failure only skips the one job that a rollback asks about."""
-    asked = {
-        one["id"]
-        for one in _FAILED.finditer(job.condition)
-        if one["what"] == "needs" and one["value"] == "failure"
-    }
+    tests = [one for one in _FAILED.finditer(job.condition) if one["what"] == "needs"]
+    asked = {one["id"] for one in tests if one["value"] == "failure"}
     if len(asked) != 1 or re.search(r"(?<!!)failure\(\)", job.condition):
         return None
     [name] = asked
@@ -149,12 +143,8 @@ def _concurrency(workflow: Workflow, deploying: list[Job]) -> Iterator[tuple[str
         given = data.get("concurrency")
         given = {"group": given} if isinstance(given, str) else given
         if isinstance(given, dict):
-            line = (
-                workflow.jobs[owner].at("concurrency")
-                if owner
-                else yaml_lines.line_of(workflow.text, ("concurrency",))
-            )
-            yield owner, given, line
+            where = ("jobs", owner, "concurrency") if owner else ("concurrency",)
+            yield owner, given, yaml_lines.line_of(workflow.text, where)
 
 
 def _several_refs(workflow: Workflow) -> bool:

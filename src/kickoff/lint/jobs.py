@@ -15,14 +15,18 @@ _DEPLOY = re.compile(
 _ABOUT = re.compile(
     r"noti[fc]|summar|info|status|\burl\b|plan|report|print|comment|log|output|prepare|set ?up|check|verif|"
     r"record|tag|announce|message|notes|complet|result|skip|success|fail|wait|detect|determine|get |"
-    r"configure|approv|metadata|resolve|changelog|instruction|guide|docs|preview|gate|manual|start|download|create|needed|artifact",
+    r"configure|approv|metadata|resolve|changelog|instruction|guide|docs|preview|gate|manual|start|"
+    r"download|create|needed|artifact",
     re.IGNORECASE,
 )
 _SETUP = re.compile(
     r"actions/(checkout|cache|download-artifact|upload-artifact)|docker/(login|setup|metadata)|.*/setup"
 )
+_FAILS = re.compile(r"\bexit [1-9]|::error")
 _ALL_NEEDS = r"(?i:toJSON)\(\s*needs|needs\.\*"
 _CLAIM = re.compile(r"success(ful|fully|ed)?\b|✅|is live|deployed to|deployment complete", re.IGNORECASE)
+_SENDS = re.compile(r"hooks\.slack|discord(app)?\.com/api|webhook", re.IGNORECASE)
+_ALWAYS = re.compile(r"(\$\{\{\s*)?(always|!\s*cancelled)\(\)(\s*\}\})?")
 _READS_RESULT = re.compile(
     r"job\.status|\.(outcome|result|conclusion)\b|failure\(\)|success\(\)|toJSON\(needs\)", re.IGNORECASE
 )
@@ -40,34 +44,23 @@ def deploy_changes_nothing(workflow: Workflow) -> Iterator[Found]:
             really = ("rollbacks",) if rollback else ("changes", "rollbacks")
             if _only_prints(step) and not any(one.does(*really) or _may_deploy(one) for one in others):
                 what = "rollback" if rollback else "deploy"
-                yield Found(
-                    step.line,
-                    f"the {what} {step.name!r} only prints: no command in it changes anything",
-                    job.id,
-                )
+                message = f"the {what} {step.title} only prints: no command in it changes anything"
+                yield Found(step.line, message, job.id)
 
 
 def success_claimed_early(workflow: Workflow) -> Iterator[Found]:
     """Yield messages of success that are sent whatever happened, or before the probe."""
     for job in workflow.jobs.values():
         for index, step in enumerate(job.steps):
-            sends = step.does("notices") or re.search(
-                r"hooks\.slack|discord(app)?\.com/api|webhook", step.text, re.IGNORECASE
-            )
+            sends = step.does("notices") or _SENDS.search(step.text)
             if not sends or not _CLAIM.search(step.text) or _READS_RESULT.search(step.text):
                 continue
-            if re.fullmatch(r"(\$\{\{\s*)?(always|!\s*cancelled)\(\)(\s*\}\})?", step.condition):
+            if _ALWAYS.fullmatch(step.condition):
                 yield Found(
-                    step.line,
-                    f"{step.name or 'the step'!r} says success whatever happened: it runs always()",
-                    job.id,
+                    step.line, f"{step.title} runs always(), and says success whatever happened", job.id
                 )
             elif not step.condition and any(one.does("probes", "checks") for one in job.steps[index + 1 :]):
-                yield Found(
-                    step.line,
-                    f"{step.name or 'the step'!r} says success before the release was asked",
-                    job.id,
-                )
+                yield Found(step.line, f"{step.title} says success before the release was asked", job.id)
 
 
 def rebuilt_not_promoted(workflow: Workflow) -> Iterator[Found]:
@@ -115,27 +108,20 @@ def deploy_skipped_green(unit: Unit) -> Iterator[Found]:
 
 
 def _may_deploy(step: Step) -> bool:
-    """Return whether a step calls an action that is not known for doing anything else."""
-    return bool(step.uses) and not _SETUP.match(step.uses) and not step.does("checks", "builds", "notices")
+    """Return whether a step may deploy by an action that is not known, or in another shell."""
+    if not step.uses:
+        return not step.scripts
+    return not _SETUP.match(step.uses) and not step.does("checks", "builds", "notices")
 
 
 def _only_prints(step: Step) -> bool:
+    """Return whether a step does nothing that lasts, and does not fail on purpose."""
     commands = [command for script in step.scripts for command in script.commands]
+    fails = any(_FAILS.search(script.text) for script in step.scripts)
     nodes = [node for script in step.scripts for node in walk(script.root)]
-    keeps = any(
-        node.type == "file_redirect" and "/dev/" not in text_of(node) and ">&" not in text_of(node)
-        for node in nodes
-    )
-    return (
-        bool(commands)
-        and all(one.is_a("idle") for one in commands)
-        and not keeps
-        and not any(map(_fails, step.scripts))
-    )
-
-
-def _fails(script: object) -> bool:
-    return re.search(r"\bexit [1-9]|::error", getattr(script, "text", "")) is not None
+    files = [text_of(node) for node in nodes if node.type == "file_redirect"]
+    keeps = any("/dev/" not in file and ">&" not in file for file in files)
+    return bool(commands) and all(one.is_a("idle") for one in commands) and not keeps and not fails
 
 
 def _builds(job: Job) -> set[str]:

@@ -16,8 +16,9 @@ _BAD_NEWS = re.compile(
     re.IGNORECASE,
 )
 _FILTERS = ("tee", "tail", "head", "cat", "sed", "awk", "sort", "jq", "column", "cut")
+_TESTS = (["["], ["[["], ["test"], ["grep"])
 _TARGET = re.compile(
-    r"(?:>>?|--output[= ]|--report[= ]|--json-output[= ]|-o[= ]|tee (?:-a )?)\s*[\"']?([\w./${}-]+\.\w+)"
+    r"(?:>>?|--output[= ]|--report[= ]|--outputFile[= ]|-o[= ]|tee (?:-a )?)\s*[\"']?([\w./${}-]+\.\w+)"
 )
 _SCANNERS = re.compile(
     r"\b(trivy|grype|snyk|semgrep|bandit|pip-audit|safety|npm audit|yarn audit|pnpm audit|gitleaks|checkov|"
@@ -33,9 +34,11 @@ _NONE = re.compile(r"\|\|\s*(echo|printf)\s+[\"']?(0|\[\]|none|\{\})[\"']?\s*\)*
 def masked_failure(unit: Unit) -> Iterator[Found]:
     """Yield checks, deploys and probes whose failure a step swallows."""
     masked = [(node, gate) for node, gate in _masked(unit, _GATES) if not gate.is_a("rollbacks")]
-    judged = {gate.words[0] for node, gate in masked if _judged_later(unit, node)}
+    hidden = {gate.node for _, gate in masked}
+    judged = {_program(one) for one in unit.script.commands if one.is_a("checks") and one.node not in hidden}
+    judged |= {_program(gate) for node, gate in masked if _judged_later(unit, node)}
     for node, gate in masked:
-        if gate.words[0] not in judged:  # a second run of it, for people, needs no second verdict
+        if _program(gate) not in judged:  # another run of it, for people, needs no second verdict
             how = text_of(node.named_children[-1]).split("\n")[0][:30]
             yield unit.found(unit.script.line_of(gate.node), f"`{gate.text}` may fail: `|| {how}` hides it")
     yield from _switched_off(unit)
@@ -44,10 +47,8 @@ def masked_failure(unit: Unit) -> Iterator[Found]:
 def rollback_masked(unit: Unit) -> Iterator[Found]:
     """Yield rollbacks whose failure a script swallows, or only tells."""
     for node, gate in [*_masked(unit, ("rollbacks",), after_failure=True), *_announced(unit, ("rollbacks",))]:
-        yield unit.found(
-            unit.script.line_of(node),
-            f"the failure of the rollback `{gate.text}` is hidden: nobody is called",
-        )
+        message = f"the failure of the rollback `{gate.text}` is hidden: nobody is called"
+        yield unit.found(unit.script.line_of(node), message)
 
 
 def warning_for_error(unit: Unit) -> Iterator[Found]:
@@ -56,10 +57,8 @@ def warning_for_error(unit: Unit) -> Iterator[Found]:
         return
     for node, gate in _announced(unit, _GATES):
         what = "the probe" if gate.is_a("probes") else "the check" if gate.is_a("checks") else "the deploy"
-        yield unit.found(
-            unit.script.line_of(node),
-            f"when {what} `{gate.text}` fails, a line is printed and the step passes",
-        )
+        message = f"when {what} `{gate.text}` fails, a line is printed and the step passes"
+        yield unit.found(unit.script.line_of(node), message)
 
 
 def pipe_without_pipefail(unit: Unit) -> Iterator[Found]:
@@ -74,29 +73,19 @@ def pipe_without_pipefail(unit: Unit) -> Iterator[Found]:
             continue
         gate = next((one for one in parts[:-1] if one.is_a("checks", "changes", "rollbacks")), None)
         if gate is not None:
-            message = (
-                f"`{gate.text}` may fail: the status is that of `{parts[-1].words[0]}`, without pipefail"
-            )
+            message = f"`{gate.text}` may fail: the pipe has the status of `{parts[-1].words[0]}`"
             yield unit.found(unit.script.line_of(node), message)
 
 
 def test_ends_script(unit: Unit) -> Iterator[Found]:
     """Yield a last line that ends with 1 exactly when nothing is wrong."""
-    last = shell.statements(unit.script.root)[-1:]
-    for node in last:
+    for node in shell.statements(unit.script.root)[-1:]:
         if node.type == "list" and shell.operator(node) == "&&":
             left, right = node.named_children[0], node.named_children[-1]
-            tests = [
-                one
-                for one in shell.last_commands(left)
-                if one.words[:1] in (["["], ["[["], ["test"], ["grep"])
-            ]
-            ends = re.search(r"\b(exit|return)\s+[1-9]", text_of(right))
-            if tests and ends:
-                yield unit.found(
-                    unit.script.line_of(node),
-                    "the last line is a test: when it is false, all is well and the status is 1",
-                )
+            tests = any(one.words[:1] in _TESTS for one in shell.last_commands(left))
+            if tests and re.search(r"\b(exit|return)\s+[1-9]", text_of(right)):
+                message = "the last line is a test: when it is false, all is well and the status is 1"
+                yield unit.found(unit.script.line_of(node), message)
 
 
 def crash_counts_as_none(unit: Unit) -> Iterator[Found]:
@@ -132,24 +121,20 @@ def _continued(workflow: Workflow, *, rollbacks: bool) -> Iterator[tuple[Job, in
             name = re.escape(str(step.data.get("id")))
             read = re.search(rf"steps\.{name}\.(outcome|conclusion)", workflow.text) or _is_advisory(step)
             red_already = "failure()" in step.condition and not rollbacks
-            if step.data.get("continue-on-error") is not True or read or red_already:
+            again = any(one.uses == step.uses != "" and not one.may_fail for one in job.steps)
+            if not step.may_fail or read or red_already or again:
                 continue
             if step.does(*kinds):
-                what = f"the {'rollback' if rollbacks else 'step'} {step.name or index + 1!r}"
-                yield (
-                    job,
-                    job.at("steps", index, "continue-on-error"),
-                    f"{what} may fail: continue-on-error hides it",
-                )
+                line = job.at("steps", index, "continue-on-error")
+                yield job, line, f"{step.title} may fail: continue-on-error hides it"
 
 
 def _masked(
     unit: Unit, kinds: tuple[str, ...], *, after_failure: bool = False
 ) -> Iterator[tuple[Node, Command]]:
     """Yield the lists ``gate || something that cannot fail`` whose status is that of the gate otherwise."""
-    if (unit.runs_after_failure and not after_failure) or (
-        "rollbacks" not in kinds and _is_advisory(unit.step)
-    ):
+    advisory = "rollbacks" not in kinds and _is_advisory(unit.step)
+    if advisory or (unit.runs_after_failure and not after_failure):
         return
     for node in shell.walk(unit.script.root):
         if node.type != "list" or shell.operator(node) != "||" or _is_else(node):
@@ -171,6 +156,11 @@ def _is_advisory(step: Step | None) -> bool:
         return False
     scanned = any(_UPLOAD.search(one.uses) for one in step.job.steps)
     return _ADVISORY.search(step.name) is not None or (scanned and "sarif" in step.text)
+
+
+def _program(command: Command) -> str:
+    """Return what a command runs, without its options: ``npm audit``, ``bandit``."""
+    return " ".join(word for word in command.words[:2] if not word.startswith("-"))
 
 
 def _is_else(node: Node) -> bool:
@@ -205,16 +195,10 @@ def _switched_off(unit: Unit) -> Iterator[Found]:
         if command.words[:1] == ["set"] and len(command.words) > 1:
             flag = command.words[1]
             off = command if flag.startswith("+") and "e" in flag else None
-        elif (
-            off is not None
-            and command.is_a("checks", "changes", "rollbacks")
-            and not shell.is_condition(command.node)
-        ):
+        elif off is not None and command.is_a("checks", "changes", "rollbacks"):
             after = script.text.encode()[command.node.end_byte :].decode(errors="replace")
-            if (
-                not re.search(r"\$\?|PIPESTATUS|^\s*(&&|\|\|)", after)
-                and shell.substitution(command.node) is None
-            ):
+            read = re.search(r"\$\?|PIPESTATUS|^\s*(&&|\|\|)", after)
+            if not (read or shell.is_condition(command.node) or shell.substitution(command.node)):
                 message = f"`{command.text}` may fail: `set +e` stands before it, and nobody reads its status"
                 yield unit.found(script.line_of(command.node), message)
 

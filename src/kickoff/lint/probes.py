@@ -12,9 +12,12 @@ from kickoff.lint.workflow import Step
 
 _FAILS = re.compile(r"^(-[a-zA-Z]*f[a-zA-Z]*|--fail(-with-body|-early)?)$")
 _SUCCESS = re.compile(r"\b2\d\d\b|\[23")
+_STATUS = re.compile(r"\$\{?\w*(code|status|http|resp)", re.IGNORECASE)
+_ANY = re.compile(r"\[+\s*[\"']?\$\{?\w+\}?[\"']?\s*(!=|-ne)\s*[\"']?0+[\"']?\s*\]+")
 _LOCAL = re.compile(r"localhost|127\.0\.0\.1")
 _HEALTH = re.compile(r"health|ready|live|status|smoke|ping", re.IGNORECASE)
 _CAPTURED = re.compile(r"(^| )-o (?!/dev/null)\S+|--output (?!/dev/null)\S+")
+_INTO_FILE = re.compile(r"(?<!\d)>\s*[\"']?(?!/dev/null|&)[\w$]")
 _LONG = 5
 """Seconds from which a sleep waits for something."""
 
@@ -31,7 +34,7 @@ def loop_falls_through(unit: Unit) -> Iterator[Found]:
         good_end = any(
             one.words[:1] == ["break"] or one.words[:2] in (["exit", "0"], ["return", "0"]) for one in inside
         )
-        if not probes or not good_end or any(map(_says_no, shell.walk(node))):
+        if not probes or not good_end or any(map(_says_no, shell.walk(node))) or "GITHUB_" in text_of(node):
             continue
         if not any(_may_fail(one) for one in shell.following(node)):
             message = (
@@ -42,16 +45,16 @@ def loop_falls_through(unit: Unit) -> Iterator[Found]:
 
 def never_tested(unit: Unit) -> Iterator[Found]:
     """Yield answers of probes that are only printed, or not even that."""
-    if unit.runs_after_failure:
+    decided = any(map(_says_no, shell.walk(unit.script.root)))  # by another answer
+    if unit.runs_after_failure or decided or _deploys_later(unit.step):
         return
     for command in unit.script.commands:
         inside = shell.substitution(command.node)
         name = shell.assigned(inside) if inside is not None and command.is_a("probes") else ""
-        if (
-            not name
-            or inside is None
-            or any(one.type == "declaration_command" for one in shell.parents(inside))
-        ):
+        exported = inside is not None and any(
+            one.type == "declaration_command" for one in shell.parents(inside)
+        )
+        if inside is None or not name or exported:
             continue
         if not _is_used(unit.script, name) and not _fails_itself(command, inside):
             message = f"{name} takes the answer of `{command.text}`, and nothing tests it"
@@ -81,9 +84,8 @@ def sleep_for_probe(unit: Unit) -> Iterator[Found]:
             continue
         before = [one for one in script.commands if one.node.end_byte <= command.node.start_byte]
         earlier = step.job.steps[: step.job.steps.index(step)]
-        deployed = any(one.is_a("changes", "rollbacks") for one in before) or any(
-            one.does("changes") for one in earlier
-        )
+        deployed = any(one.is_a("changes", "rollbacks") for one in before)
+        deployed = deployed or any(one.does("changes") for one in earlier)
         after = [one for one in script.commands if one.node.start_byte > command.node.end_byte]
         if deployed and not any(map(_asks, after)) and not _asked_later(step):
             message = f"`{command.text}` waits for the deploy, and nothing asks afterwards whether it serves"
@@ -94,13 +96,10 @@ def _unbounded(node: Node) -> bool:
     """Return whether a loop ends only by its condition or by a break: then it cannot fall through."""
     if node.type != "while_statement":
         return False
-    condition = " ".join(map(text_of, shell.condition(node)))
-    asks = any(
-        Command(one).is_a("probes")
-        for part in shell.condition(node)
-        for one in shell.walk(part)
-        if one.type == "command"
-    )
+    parts = shell.condition(node)
+    inside = [one for part in parts for one in shell.walk(part) if one.type == "command"]
+    asks = any(Command(one).is_a("probes") for one in inside)
+    condition = " ".join(map(text_of, parts))
     return asks or condition.strip("; ") in ("true", ":")
 
 
@@ -117,6 +116,13 @@ def _may_fail(node: Node) -> bool:
         if one.type == "command" and Command(one).is_a("probes", "checks"):
             return True
     return False
+
+
+def _deploys_later(step: Step | None) -> bool:
+    """Return whether a step stands before the deploy of its job."""
+    return step is not None and any(
+        one.does("changes") for one in step.job.steps[step.job.steps.index(step) + 1 :]
+    )
 
 
 def _is_used(script: Script, name: str) -> bool:
@@ -143,19 +149,13 @@ def _fails_itself(command: Command, inside: Node) -> bool:
 
 
 def _ignores_status(command: Command) -> bool:
-    node, words = command.node, command.words
-    if (
-        any(map(_FAILS.match, words))
-        or shell.substitution(node) is not None
-        or _CAPTURED.search(command.text)
-    ):
+    node, text = command.node, text_of(command.node)
+    if any(map(_FAILS.match, command.words)) or shell.substitution(node) or _CAPTURED.search(text):
         return False
+    if _LOCAL.search(text) and not _HEALTH.search(text):
+        return False  # a server that a test waits for, and then asks itself
     for outer in shell.parents(node):
-        if outer.type == "redirected_statement" and re.search(
-            r">\s*[\"']?(?!/dev/null|&)[\w$]", text_of(outer)[len(text_of(node)) :]
-        ):
-            return False
-        if outer.type == "pipeline":
+        if outer.type == "pipeline" or _INTO_FILE.search(text_of(outer)[len(text) :]):
             return False
         if outer.type not in ("redirected_statement", "list", "negated_command"):
             break
@@ -166,20 +166,13 @@ def _takes_failures(command: Command, script: Script) -> bool:
     """Return whether a comparison lets a 5xx, a 404 or no answer at all pass beside a good one."""
     parent = command.node.parent
     text = text_of(parent if parent is not None and parent.type == "pipeline" else command.node)
-    if (
-        not re.search(r"\$\{?\w*(code|status|http|resp)", text, re.IGNORECASE)
-        or "http_code" not in script.text
-    ):
+    if not _STATUS.search(text) or "http_code" not in script.text:
         return False
     lists = command.words[0] == "grep" or "=~" in text or ("||" in text and "!=" not in text)
     negated = command.node.parent is not None and command.node.parent.type == "negated_command"
     if lists and not negated and _SUCCESS.search(text) and re.search(r"(?<!\d)(50[0-4]|000)(?!\d)", text):
         return True
-    alone = parent is not None and parent.type != "list"
-    return (
-        alone
-        and re.fullmatch(r"\[+\s*[\"']?\$\{?\w+\}?[\"']?\s*(!=|-ne)\s*[\"']?0+[\"']?\s*\]+", text) is not None
-    )
+    return parent is not None and parent.type != "list" and _ANY.fullmatch(text) is not None
 
 
 def _waits(command: Command) -> bool:
@@ -197,9 +190,13 @@ def _asks(command: Command) -> bool:
 def _asked_later(step: Step) -> bool:
     """Return whether a later step, or a job that waits for this one, may ask how the deploy went."""
     job = step.job
-    later = job.steps[job.steps.index(step) + 1 :]
     jobs = [one for one in job.workflow.jobs.values() if job.id in one.ancestors]
-    steps = later + [one for other in jobs for one in other.steps]
-    return any(
-        one.uses or any(map(_asks, script.commands)) for one in steps for script in one.scripts or ()
-    ) or any(one.uses and not one.does("notices") for one in steps)
+    later = [*job.steps[job.steps.index(step) + 1 :], *(one for other in jobs for one in other.steps)]
+    return any(map(_may_ask, later))
+
+
+def _may_ask(step: Step) -> bool:
+    """Return whether a step may ask how a deploy went; what another shell does is not known."""
+    if step.uses or not step.scripts:
+        return not step.does("notices")
+    return any(_asks(command) for script in step.scripts for command in script.commands)

@@ -15,6 +15,15 @@ _EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
 _OPTIONS = re.compile(r"^\s*set\s+([^\n;&|#]*)", re.MULTILINE)
 _CONDITIONS = ("if_statement", "elif_clause", "while_statement")
 _NO = [[word] for word in ("exit", "return", "false", "fail", "die", "error", "err", "abort", "fatal")]
+_BLOCKS = {
+    "program",
+    "compound_statement",
+    "subshell",
+    "do_group",
+    "if_statement",
+    "else_clause",
+    "elif_clause",
+}
 LOOPS = ("for_statement", "c_style_for_statement", "while_statement")
 
 
@@ -110,9 +119,11 @@ def _is_argument(command: Node, node: Node) -> bool:
 
 def walk(node: Node) -> Iterator[Node]:
     """Yield a node and all below it, in order."""
-    yield node
-    for child in node.children:
-        yield from walk(child)
+    waiting = [node]
+    while waiting:
+        one = waiting.pop()
+        yield one
+        waiting += reversed(one.children)
 
 
 def text_of(node: Node) -> str:
@@ -172,7 +183,7 @@ def assigned(node: Node) -> str:
 
 
 def last_commands(node: Node) -> list[Command]:
-    """Return the commands whose status is that of a node: of a list, the last; of a group, its last."""
+    """Return the commands whose status is that of a node: of a list, its two ends."""
     if node.type in ("command", "test_command"):
         return [Command(node)]
     if node.type in ("list", "pipeline", "redirected_statement", "negated_command"):
@@ -199,15 +210,7 @@ def following(node: Node) -> list[Node]:
     found: list[Node] = []
     inner = node
     for outer in parents(node):
-        if outer.type in (
-            "program",
-            "compound_statement",
-            "subshell",
-            "do_group",
-            "if_statement",
-            "else_clause",
-            "elif_clause",
-        ):
+        if outer.type in _BLOCKS:
             after = [one for one in outer.named_children if one.start_byte >= inner.end_byte]
             found += [one for one in after if one.type not in ("comment", "else_clause", "elif_clause")]
         if outer.type == "function_definition":
@@ -248,8 +251,6 @@ def leaves(node: Node) -> bool:
             return True
         if one.type == "binary_expression" and one.parent and one.parent.type == "compound_statement":
             return True
-        if one.type in ("file_redirect", "simple_expansion", "expansion") and (
-            "GITHUB_OUTPUT" in text_of(one) or "GITHUB_ENV" in text_of(one)
-        ):
+        if one.type == "file_redirect" and re.search("GITHUB_(OUTPUT|ENV)", text_of(one)):
             return True
     return False

@@ -54,6 +54,11 @@ class Step:
         """Its ``if``; empty when it has none."""
         return written(self.data.get("if"))
 
+    @property
+    def may_fail(self) -> bool:
+        """Whether the job goes on as if nothing had happened when it fails."""
+        return self.data.get("continue-on-error") is True
+
     def does(self, *kinds: str) -> bool:
         """Return whether a command or the action of it is of one of the kinds."""
         named = [kind for kind in kinds if kind in ("checks", "changes", "builds", "notices")]
@@ -190,7 +195,8 @@ def _add(workflow: Workflow, name: str, data: Mapping[str, Any]) -> None:
     where: tuple[str, ...] = ("jobs", name) if workflow.is_workflow else ("runs",)
     job = Job(name, data, yaml_lines.line_of(workflow.text, where), workflow)
     workflow.jobs[name] = job
-    for index, step in enumerate(data.get("steps") or []):
+    steps = data.get("steps")
+    for index, step in enumerate(steps if isinstance(steps, list) else []):
         if isinstance(step, dict):
             line = yaml_lines.line_of(workflow.text, (*where, "steps", index))
             scripts = tuple(_scripts(job, step, (*where, "steps", index)))
