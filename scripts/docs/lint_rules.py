@@ -24,8 +24,8 @@ HEAD = """# Rules of the linter
 `kickoff lint` finds what in a workflow, a composite action or a script that a step calls only looks like a
 check, a deploy, a probe or a rollback ([how to use it](../how-to/lint.md),
 [why these rules](../decisions/no-theatre-linter.md)). The commands that it knows stand in
-`src/kickoff/lint/vocabulary.yml`; of a command that it does not know it says nothing. Every example below is a
-test: the bad ones are found, and nothing is found in the good ones.
+`src/kickoff/lint/vocabulary.yml`; of a command that it does not know it says nothing. Every example below is
+a test: the bad ones are found, and nothing is found in the good ones.
 
 A finding that is right as it is gets its reason, on its line or on the line above:
 

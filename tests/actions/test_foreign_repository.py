@@ -120,7 +120,7 @@ def by_hand(environment: str, order: tuple[str, ...] = ORDER) -> str:
 
 
 def test_every_snippet_is_executed() -> None:
-    used = {part.partition(":")[0] for part in ORDER} | {"require-proof", "release"}
+    used = {part.partition(":")[0] for part in ORDER} | {"require-proof", "release", "lint"}
     assert used == set(PUBLISHED)
     for name in PUBLISHED:
         assert steps(name), name
@@ -206,6 +206,17 @@ def test_the_workflow_of_one_step_ships_and_refuses(team: Team) -> None:
     bad = team.act("cd.yml")
     assert (bad.status, bad.outcome.get("verdict")) == (1, "rejected"), bad.log[-6000:]
     assert (team.says("staging"), team.says("production")) == ("world", "world")
+
+
+def test_the_linter_reads_the_workflows_of_another_repository(team: Team) -> None:
+    job = {"runs-on": "ubuntu-24.04", "steps": [{"uses": CHECKOUT}, *steps("lint")]}
+    team.write(".github/workflows/ours.yml", yaml.safe_dump({"on": "push", "jobs": {"lint": job}}))
+    theirs = {"runs-on": "ubuntu-24.04", "steps": [{"run": "npm test || true"}]}
+    team.write(".github/workflows/theirs.yml", yaml.safe_dump({"on": "push", "jobs": {"test": theirs}}))
+    team.commit()
+    run = team.act("ours.yml")
+    assert run.status == 1, run.log[-6000:]
+    assert "theirs.yml" in run.log and "masked-failure" in run.log, run.log[-6000:]
 
 
 def test_the_steps_around_a_release_run_too(team: Team) -> None:

@@ -13,13 +13,13 @@ def render(arguments: argparse.Namespace, changed: Mapping[str, object] | None =
     """
     values = vars(arguments) | dict(changed or {})
     words, spelt = arguments.parser.prog.split()[1:], arguments.parser.spellings
-    last = []
+    last: list[str] = []
     for action in arguments.parser._actions:
         value = values.get(action.dest, action.default)
         if value is None or value == action.default or action.dest == "help":
             continue
         if not action.option_strings:
-            last += [str(value)]
+            last += map(str, value if isinstance(value, list) else [value])
         elif action.nargs == 0:
             words.append(action.option_strings[-1])
         elif isinstance(value, list) and action.nargs in ("+", "*"):

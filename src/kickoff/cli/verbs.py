@@ -63,7 +63,7 @@ SECTIONS = (
             "smoke": Verb("checks", "send the service's smoke requests and judge the answers"),
             "functional": Verb("checks", "run the service's interface tests against the candidate"),
             "perf": Verb("load", "load a service with scenarios and judge it", "performance"),
-            "lint": Verb("lint", "find workflows that only look as if they check, deploy or roll back"),
+            "lint": Verb("lint", "find checks, deploys and rollbacks that are only for show"),
             "trend": Verb("checks", "show how response times moved over past releases"),
             "probe": Verb("checks", "wait until an address is ready, then probe it"),
             "report": Verb("checks", "turn a run's evidence into its report"),

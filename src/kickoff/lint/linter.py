@@ -95,7 +95,7 @@ def in_workflow(workflow: Workflow) -> list[Finding]:
 
 def in_script(text: str, file: str) -> list[Finding]:
     """Return the findings in a file that is a shell script."""
-    script = Script(text, file, 1, errexit=False)
+    script = Script(text, file, 1)
     found = [one for each in (script, *script.nested()) for one in _in_unit(Unit(each))]
     return _finished(found, file, text)
 

@@ -12,7 +12,8 @@ from kickoff.lint import vocabulary
 
 _PARSER = Parser(Language(tree_sitter_bash.language()))
 _EXPRESSION = re.compile(r"\$\{\{.*?\}\}", re.DOTALL)
-_OPTIONS = re.compile(r"^\s*set\s+([^\n;&|#]*)", re.MULTILINE)
+_HIDDEN = re.compile(r"_{6,}")
+_PIPEFAIL = re.compile(r"^\s*set\s+-[^\n;&|#]*\bpipefail\b", re.MULTILINE)
 _CONDITIONS = ("if_statement", "elif_clause", "while_statement")
 _NO = [[word] for word in ("exit", "return", "false", "fail", "die", "error", "err", "abort", "fatal")]
 _BLOCKS = {
@@ -35,7 +36,6 @@ class Script:
         text: It, as written.
         file: Where it stands.
         line: The line of the file that its first line is.
-        errexit: Whether a command that fails ends it.
         pipefail: Whether a pipe fails with its first part.
         root: Its tree; an expression of GitHub is a word in it.
         folded: Whether its lines are not those of the file, so that all it has is its first.
@@ -44,7 +44,6 @@ class Script:
     text: str
     file: str
     line: int
-    errexit: bool = True
     pipefail: bool = False
     folded: bool = False
     root: Node = field(init=False)
@@ -52,10 +51,7 @@ class Script:
     def __post_init__(self) -> None:
         hidden = _EXPRESSION.sub(lambda found: re.sub(r"[^\n]", "_", found[0]), self.text)
         object.__setattr__(self, "root", _PARSER.parse(hidden.encode()).root_node)
-        given = [found[1].split() for found in _OPTIONS.finditer(self.text)]
-        if any(word[:1] == "-" and "e" in word for words in given for word in words if word[:2] != "--"):
-            object.__setattr__(self, "errexit", True)
-        if any("pipefail" in words and words[0][:1] == "-" for words in given):
+        if _PIPEFAIL.search(self.text):
             object.__setattr__(self, "pipefail", True)
 
     def line_of(self, node: Node) -> int:
@@ -83,7 +79,7 @@ class Script:
                 text = text_of(node)
                 inner = text[1:-1] if node.type.endswith("string") else text
                 if " " in inner.strip():
-                    yield Script(inner, self.file, self.line_of(node), errexit=False, folded=self.folded)
+                    yield Script(inner, self.file, self.line_of(node), folded=self.folded)
 
 
 class Command:
@@ -105,7 +101,7 @@ class Command:
     @property
     def text(self) -> str:
         """It in one line, cut to what a message can hold."""
-        line = " ".join(text_of(self.node).split())
+        line = _HIDDEN.sub("${{ … }}", " ".join(text_of(self.node).split()))
         return line if len(line) <= 60 else f"{line[:57]}..."
 
     def is_a(self, *kinds: str) -> bool:

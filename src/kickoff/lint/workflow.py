@@ -219,7 +219,6 @@ def _scripts(job: Job, step: Mapping[str, Any], where: tuple[str | int, ...]) ->
         given,
         job.workflow.file,
         line + bool(block),
-        errexit=shell in ("", "bash", "sh") or "-e" in shell,
         pipefail=shell == "bash" or "pipefail" in shell,
         folded=(block[1] == ">") if block else "\n" in given.strip(),
     )

@@ -156,3 +156,8 @@ def test_exceptions_are_about_their_own_line_or_the_next() -> None:
     assert [(one.rule, one.line) for one in far] == [("allow-unused", 7), ("masked-failure", 9)]
     unknown = found("- run: ls # kickoff-lint: allow no-such-rule because of nothing")
     assert [one.message for one in unknown] == ["no rule is called no-such-rule"]
+
+
+def test_a_message_shows_an_expression_as_one() -> None:
+    [one] = found("- run: pytest ${{ inputs.what }} || true")
+    assert one.message.startswith("`pytest ${{ … }}` may fail")
