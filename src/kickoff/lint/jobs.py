@@ -24,7 +24,7 @@ _SETUP = re.compile(
 )
 _FAILS = re.compile(r"\bexit [1-9]|::error")
 _ALL_NEEDS = r"(?i:toJSON)\(\s*needs|needs\.\*"
-_CLAIM = re.compile(r"success(ful|fully|ed)?\b|✅|is live|deployed to|deployment complete", re.IGNORECASE)
+_CLAIM = re.compile(r"success(ful|fully|ed)?\b|\u2705|is live|deployed to|deployment complete", re.IGNORECASE)
 _SENDS = re.compile(r"hooks\.slack|discord(app)?\.com/api|webhook", re.IGNORECASE)
 _ALWAYS = re.compile(r"(\$\{\{\s*)?(always|!\s*cancelled)\(\)(\s*\}\})?")
 _READS_RESULT = re.compile(

@@ -12,7 +12,7 @@ from kickoff.lint.workflow import Job, Step, Workflow
 
 _GATES = ("checks", "changes", "probes")
 _BAD_NEWS = re.compile(
-    r"warn|fail|error|unhealthy|not (ready|responding|available|found|healthy)|❌|⚠|broken|denied",
+    r"warn|fail|error|unhealthy|not (ready|responding|available|found|healthy)|\u274c|\u26a0|broken|denied",
     re.IGNORECASE,
 )
 _FILTERS = ("tee", "tail", "head", "cat", "sed", "awk", "sort", "jq", "column", "cut")
