@@ -43,7 +43,6 @@ def test_the_names_are_those_of_the_demo() -> None:
     expected = {
         "football",
         "predictions",
-        "football-frontend",
         "redis_passwords",
         "thresholds.yml",
         "ACME_EMAIL",
