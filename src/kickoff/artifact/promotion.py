@@ -18,9 +18,9 @@ STAGE = "promotion"
 """Name of the evidence of :func:`look_up`."""
 COMPARISON = "same-artefact"
 """Name of the evidence of :func:`compare`."""
-_ATTEMPTS = 3
 _SHOWN = 19
 """Characters of a digest that tell it from others."""
+_ATTEMPTS = 3
 """Questions in a row that may stay without an answer before the place counts as unreachable."""
 
 

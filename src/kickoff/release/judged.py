@@ -11,7 +11,7 @@ from typing import Any
 from kickoff import judging
 from kickoff.errors import KickoffError
 from kickoff.evidence import write_atomic
-from kickoff.judging import Change, Comparison, Rules
+from kickoff.judging import Comparison, Rules
 from kickoff.release.attempt import Attempt, Rejected
 from kickoff.release.folder import read_object
 from kickoff.release.progress import Progress
@@ -73,8 +73,8 @@ def require_same(session: Session, root: Path, progress: Progress) -> None:
         Rejected: The files of the project demand something else by now, and not only more.
     """
     staged = judging.recorded(progress.judged_by)
-    changes = judging.compare(staged, by(session, root)) if staged is not None else ()
-    found = [str(one) for one in changes if one.change is not Change.STRICTER]
+    lacking = judging.shortfall(staged, by(session, root)) if staged is not None else ()
+    found = [str(one) for one in lacking]
     if found:
         more = f" and {len(found) - 1} more" if len(found) > 1 else ""
         raise Rejected(
