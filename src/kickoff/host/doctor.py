@@ -16,7 +16,9 @@ from kickoff.environment.validation import Checked
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.host import checks, reach
 from kickoff.host.checks import Finding, failed, passed, unknown
+from kickoff.probing.certificate import CertificateProblem, NoAnswer, place_of, valid_until
 from kickoff.release import targets
+from kickoff.release.certificate import KEY as PUBLIC_HOST
 from kickoff.release.targets import HostNeeds
 
 CLOCK = "https://github.com"
@@ -71,6 +73,7 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
         *first,
         passed("host", where.name or "this machine"),
         *_host(name, needs, answer.facts),
+        *_certificate(name, checked.values.get(PUBLIC_HOST, "")),
         _clock(where, answer, environ),
     ]
 
@@ -117,6 +120,21 @@ def _host(name: str, needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding
         unknown("public name", f"{variable} is not set", f"export {variable}, {what}")
         for variable, what in needs.unset.items()
     ]
+
+
+def _certificate(environment: str, public_host: str) -> list[Finding]:
+    """Return the finding about the certificate that users of the public name meet, asked for from here."""
+    if not public_host:
+        return []
+    name, port = place_of(public_host)
+    try:
+        until = valid_until(name, (name, port))
+    except NoAnswer as problem:  # as before a first release
+        return [unknown("certificate", str(problem))]
+    except CertificateProblem as problem:
+        fix = f"`kickoff logs --env {environment} --process traefik`; docs/how-to/certificates.md"
+        return [failed("certificate", f"of {name}: {problem}", fix)]
+    return [passed("certificate", f"of {name}, valid until {until:%Y-%m-%d}")]
 
 
 def _state(described: str, name: str, environ: Mapping[str, str], *, remote: bool) -> str:

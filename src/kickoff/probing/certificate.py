@@ -16,6 +16,19 @@ class CertificateProblem(Exception):
     """No valid certificate was met; the message says why, in words for people."""
 
 
+class NoAnswer(CertificateProblem):
+    """Nobody answers by TLS, so that there is no certificate to speak of."""
+
+
+HTTPS = 443
+
+
+def place_of(public_host: str) -> tuple[str, int]:
+    """Return host and port of a public name, which may name another port than that of HTTPS."""
+    host, _, port = public_host.partition(":")
+    return host, int(port or HTTPS)
+
+
 def valid_until(name: str, server: tuple[str, int]) -> datetime:
     """Return until when the certificate is valid that a server has for a name.
 
@@ -26,7 +39,7 @@ def valid_until(name: str, server: tuple[str, int]) -> datetime:
         server: Host and port to ask.
 
     Raises:
-        CertificateProblem: There is none, or it is not valid.
+        CertificateProblem: It is not valid, or (:class:`NoAnswer`) there is none.
     """
     try:
         with _connection(ssl.create_default_context(), name, server) as encrypted:
@@ -37,7 +50,7 @@ def valid_until(name: str, server: tuple[str, int]) -> datetime:
             raise CertificateProblem(why) from None
         raise CertificateProblem(error.verify_message.rstrip(".")) from None
     except OSError as error:
-        raise CertificateProblem(f"{server[0]}:{server[1]} does not answer by TLS: {error}") from None
+        raise NoAnswer(f"{server[0]}:{server[1]} does not answer by TLS: {error}") from None
     return datetime.fromtimestamp(ssl.cert_time_to_seconds(str(found["notAfter"])), UTC)
 
 

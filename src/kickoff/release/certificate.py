@@ -6,13 +6,12 @@ from typing import Final
 
 from kickoff.errors import ExitCode
 from kickoff.evidence import RuleResult, Verdict
-from kickoff.probing.certificate import CertificateProblem, valid_until
+from kickoff.probing.certificate import CertificateProblem, place_of, valid_until
 from kickoff.release.attempt import Attempt, Rejected
 from kickoff.release.session import Session
 
 KEY: Final = "PUBLIC_HOST"
 _ID = "tls.certificate"
-_HTTPS = 443
 _LOOK_AGAIN = 2.0
 
 
@@ -54,13 +53,13 @@ def require(attempt: Attempt) -> list[RuleResult]:
 def judge(session: Session) -> RuleResult:
     """Judge the certificate that the public name has now; one look."""
     name, port = _name(session), session.target.tls_port
-    host, _, given = name.partition(":")
+    host, others = place_of(name)
     rule = f"certificate of {host or 'the public name'}"
     try:
         if not name:
             raise CertificateProblem(f"users come in by TLS, and {KEY} does not say under which name")
         # Where the proxy is asked itself, neither a name server nor a router in between can answer for it.
-        until = valid_until(host, ("127.0.0.1", port) if port else (host, int(given or _HTTPS)))
+        until = valid_until(host, ("127.0.0.1", port) if port else (host, others))
     except CertificateProblem as problem:
         return RuleResult(_ID, rule, Verdict.FAIL, str(problem), "valid", 1, "browsers refuse it")
     days = (until - datetime.now(UTC)).days

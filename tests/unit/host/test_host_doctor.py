@@ -15,6 +15,7 @@ from kickoff.evidence import Verdict
 from kickoff.host import doctor, host_facts, reach
 from kickoff.host.checks import Finding
 from kickoff.paths import STATE_HOME
+from tests import certificates
 from tests.unit.environment.support import ROOT
 
 QUESTION: dict[str, Any] = {
@@ -198,3 +199,25 @@ def test_the_facts_need_nothing_but_a_bare_python(tmp_path: Path) -> None:
     assert document["state"]["there"] is False
     assert document["state"]["writable"] is True
     assert document["state"]["free"] > 0
+
+
+@pytest.mark.parametrize(
+    ("days", "verdict", "told"),
+    [(30, Verdict.PASS, "of localhost, valid until"), (-1, Verdict.FAIL, "certificate has expired")],
+    ids=["valid", "expired"],
+)
+def test_the_certificate_that_users_meet_is_asked_for(
+    days: int, verdict: Verdict, told: str, programs: Path, tmp_path: Path
+) -> None:
+    certificate = certificates.made(tmp_path, "localhost", days=days)
+    with certificates.serving(certificate) as port, certificates.trusting(certificate):
+        root = project(tmp_path, PUBLIC_HOST=f"localhost:{port}")
+        found = examine(root, tmp_path / "state")["certificate"]
+    assert found.verdict is verdict
+    assert told in found.detail
+
+
+def test_before_a_first_release_there_is_no_certificate_to_judge(programs: Path, tmp_path: Path) -> None:
+    found = examine(project(tmp_path, PUBLIC_HOST="localhost:9"), tmp_path / "state")["certificate"]
+    assert found.verdict is Verdict.INCONCLUSIVE
+    assert "localhost:9 does not answer by TLS" in found.detail
