@@ -203,6 +203,8 @@ FAULTS = (
     Fault("the certificate is made out to another name", Stop.PROMOTE, "fail", UNREACHABLE,
           "not valid for 'localhost'", environment={"READY_TIMEOUT": "3s"},
           disturbance=disturb.behind_tls(name="other.example")),
+    Fault("the certificate is not valid, and need not be", Stop.LIVE, "pass", SHIPPED, "serves all requests",
+          environment={"CERTIFICATE_INVALID": "warn"}, disturbance=disturb.behind_tls(days=-1)),
     Fault("nobody answers by TLS under the public name", Stop.PROMOTE, "fail", UNREACHABLE,
           "does not answer by TLS",
           environment={"READY_TIMEOUT": "3s", "PUBLIC_HOST": "shop.invalid"}),

@@ -35,6 +35,7 @@ _ACROSS = {
     "same": "the same in every environment",
     "differ": "every environment has its own",
     "may-differ": "may differ between environments",
+    "own": "every environment's own, also of one that mirrors another",
     "secret": "secret: never shown, never in a file",
 }
 

@@ -16,7 +16,8 @@ def render(schema: Schema) -> str:
     parts = [files("kickoff.environment").joinpath("reference.md").read_text("utf-8")]
     for copy, original in schema.mirrors.items():
         parts.append(
-            f"`{copy}` mirrors `{original}`: keys that may differ must not differ between these two.\n"
+            f"`{copy}` mirrors `{original}`: keys that may differ must not differ between these two; "
+            "those that are `own` may.\n"
         )
     for owner, title in _TITLES.items():
         keys = [key for key in schema.keys.values() if key.owner == owner]

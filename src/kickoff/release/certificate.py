@@ -1,6 +1,7 @@
 """The certificate of the public name: a release that no browser would talk to is not released."""
 
 import time
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final
 
@@ -11,6 +12,7 @@ from kickoff.release.attempt import Attempt, Rejected
 from kickoff.release.session import Session
 
 KEY: Final = "PUBLIC_HOST"
+_INVALID: Final = "CERTIFICATE_INVALID"
 _ID = "tls.certificate"
 _LOOK_AGAIN = 2.0
 
@@ -27,7 +29,7 @@ def require(attempt: Attempt) -> list[RuleResult]:
     An authority gives the first one when the name is routed here for the first time.
 
     Returns:
-        The rule that passed; none where users come in without TLS.
+        The rule that passed, or that only warns; none where users come in without TLS.
 
     Raises:
         Rejected: There is no valid certificate (exit 4).
@@ -35,6 +37,8 @@ def require(attempt: Attempt) -> list[RuleResult]:
     session = attempt.session
     if not (_name(session) or session.target.tls_port):
         return []
+    if session.environment.values.get(_INVALID) == "warn":
+        return [_warning(judge(session))]
     deadline = time.monotonic() + session.environment.seconds("READY_TIMEOUT")
     while (rule := judge(session)).verdict is not Verdict.PASS:
         if time.monotonic() >= deadline:
@@ -48,6 +52,13 @@ def require(attempt: Attempt) -> list[RuleResult]:
         attempt.renew()
         time.sleep(_LOOK_AGAIN)
     return [rule]
+
+
+def _warning(rule: RuleResult) -> RuleResult:
+    if rule.verdict is Verdict.PASS:
+        return rule
+    reason = f"{rule.reason}; a warning by {_INVALID}=warn"
+    return replace(rule, verdict=Verdict.NOT_APPLICABLE, reason=reason)
 
 
 def judge(session: Session) -> RuleResult:

@@ -261,6 +261,14 @@ def test_classes_across_environments(
     assert loader("validate", "--env", env).code == 0
 
 
+@pytest.mark.parametrize("line", ["DEPLOY_HOST=ssh://deploy@dr.example", "CERTIFICATE_INVALID=block"])
+def test_what_is_an_environments_own_may_differ_from_what_it_mirrors(
+    line: str, project: Project, loader: Loader
+) -> None:
+    project.replace("dr", line.partition("=")[0], line)
+    assert loader("validate", "--all").code == 0
+
+
 def test_a_file_no_command_would_read_is_reported(project: Project, loader: Loader) -> None:
     project.path("Prod_EU.env").write_text("", "utf-8")
     outcome = loader("validate")

@@ -170,6 +170,7 @@ _ALLOWED = {
     "same": "no, it must be the same",
     "differ": "yes, it must",
     "may-differ": "yes",
+    "own": "yes",
     "secret": "secret",
 }
 
