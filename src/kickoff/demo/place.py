@@ -14,6 +14,7 @@ from typing import Any
 
 from kickoff import bootstrap, git
 from kickoff.errors import ExitCode, KickoffError
+from kickoff.process_group import handling
 from kickoff.release.targets.ports import free_port, is_free
 
 ENVIRONMENT = "demo"
@@ -89,18 +90,22 @@ class Place:
         Raises:
             KickoffError: It took too long, or left no document (exit 1).
         """
-        before = self.log.stat().st_size
+        before, wished = self.log.stat().st_size, list[int]()
         with self._printed.open("wb") as out, self.log.open("ab") as err:
-            process = subprocess.Popen(
-                [sys.executable, bootstrap.PACKAGE, *words, "--json"],
-                cwd=self.root,
-                env=self._environ,
-                stdin=subprocess.DEVNULL,
-                stdout=out,
-                stderr=err,
-                start_new_session=True,  # Ctrl-C reaches it through this process alone, once
-            )
+            # A wish to end that comes within the start would leave behind what nobody knows of.
+            with handling(lambda number, _: wished.append(number)):
+                process = subprocess.Popen(
+                    [sys.executable, bootstrap.PACKAGE, *words, "--json"],
+                    cwd=self.root,
+                    env=self._environ,
+                    stdin=subprocess.DEVNULL,
+                    stdout=out,
+                    stderr=err,
+                    start_new_session=True,  # Ctrl-C reaches it through this process alone, once
+                )
             try:
+                if wished:
+                    raise KeyboardInterrupt
                 code = self._wait(process, lambda: tell(self._running(before) or words[0]))
             finally:
                 _end(process)

@@ -13,7 +13,7 @@ import pytest
 
 from kickoff import github
 from kickoff.cli import main
-from kickoff.cli.run.whole_release import exit_code
+from kickoff.cli.run.whole_release import Chain, Stopped, exit_code
 from tests.actions.foreign import Foreign
 
 STAND_IN = '''"""Records the verb, and does what it is told by a table."""
@@ -208,6 +208,22 @@ def test_a_wish_to_stop_ends_in_the_way_back_and_a_report(
     process.send_signal(number)
     assert process.wait(timeout=60) == 130
     assert scene.names() == [*RELEASED[: RELEASED.index(at) + 1], *back, "report"]
+
+
+def test_a_wish_to_stop_within_the_start_of_a_step_reaches_the_step(monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, real = Chain({}), subprocess.Popen
+
+    def popen(*_: Any, **__: Any) -> subprocess.Popen[bytes]:
+        process = real([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True)
+        os.kill(os.getpid(), signal.SIGTERM)  # before the chain knows of the process
+        return process
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    began = time.monotonic()
+    with chain.stoppable(), pytest.raises(Stopped):
+        chain.demand("stage", "stage")
+    assert time.monotonic() - began < 30, "the step was not told"
+    assert chain.interrupted["during"] == "stage"
 
 
 @pytest.mark.parametrize(

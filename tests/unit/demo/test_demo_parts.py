@@ -1,9 +1,14 @@
 """The demo is held to its story, says what differs, and writes for a terminal of 80 columns or for a pipe."""
 
 import io
+import os
+import signal
+import subprocess
+import sys
 import tempfile
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -95,6 +100,23 @@ def test_a_verb_that_takes_too_long_is_ended(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(place, "_LONGEST", 0.0)
     with pytest.raises(KickoffError, match=r"took more than 0 s"):
         Place(tmp_path).kickoff("doctor", tell=lambda _: None)
+
+
+def test_a_wish_to_end_within_the_start_of_a_verb_ends_the_verb(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made, began = Place(tmp_path), list[subprocess.Popen[bytes]]()
+    real = subprocess.Popen
+
+    def popen(*arguments: Any, **options: Any) -> subprocess.Popen[bytes]:
+        began.append(real([sys.executable, "-c", "import time; time.sleep(60)"], start_new_session=True))
+        os.kill(os.getpid(), signal.SIGINT)  # Ctrl-C, before anybody knows of the process
+        return began[-1]
+
+    monkeypatch.setattr(subprocess, "Popen", popen)
+    with pytest.raises(KeyboardInterrupt):
+        made.kickoff("doctor", tell=lambda _: None)
+    assert began[0].poll() is not None
 
 
 def test_the_last_block_adds_up() -> None:

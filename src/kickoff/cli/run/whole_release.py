@@ -88,7 +88,7 @@ class Chain:
         output.say(f"\n▶ kickoff {shlex.join(word for word in words if not word.endswith('='))}")
         sys.stdout.flush()
         with tempfile.TemporaryDirectory(prefix="kickoff-step-") as folder:
-            written = Path(folder) / "outputs"
+            written, wished = Path(folder) / "outputs", bool(self.interrupted)
             # A session of its own: Ctrl-C reaches the verb through this process alone, once.
             self._running = subprocess.Popen(
                 [sys.executable, bootstrap.PACKAGE, *words, *(["--quiet"] if output.is_quiet() else [])],
@@ -97,6 +97,8 @@ class Chain:
                 stdout=_stdout(step),
                 start_new_session=True,
             )
+            if self.interrupted and not wished:  # the wish came within the start, and reached nobody
+                os.killpg(self._running.pid, signal.SIGTERM)
             code = self._running.wait()
             self._running, self._step = None, ""
             self.outputs[step] = github.outputs(written)
