@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 
+_HTTPS = 443
 _OF_TRAEFIK = b"TRAEFIK DEFAULT CERT"
 """In the certificate that Traefik makes for itself while it has no other."""
 _SECONDS = 5.0
@@ -20,13 +21,10 @@ class NoAnswer(CertificateProblem):
     """Nobody answers by TLS, so that there is no certificate to speak of."""
 
 
-HTTPS = 443
-
-
 def place_of(public_host: str) -> tuple[str, int]:
     """Return host and port of a public name, which may name another port than that of HTTPS."""
     host, _, port = public_host.partition(":")
-    return host, int(port or HTTPS)
+    return host, int(port or _HTTPS)
 
 
 def valid_until(name: str, server: tuple[str, int]) -> datetime:

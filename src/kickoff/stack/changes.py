@@ -117,7 +117,7 @@ class Stack:
             self.install_routes()
             resolved = self._resolve(self.compose.folder, self._values)
             self.make_volumes(resolved)
-            self._bring_up([] if anew else changes, anew=anew)
+            self._bring_up(changes, anew=anew)
             self._remember(resolved)
             return changes
 
@@ -249,9 +249,8 @@ class Stack:
             upcoming: Text of further files, before they are written.
         """
         found = {}
-        for source in sorted(
-            {s for service in resolved["services"].values() for s in sources(service, resolved)}
-        ):
+        mounts = {s for service in resolved["services"].values() for s in sources(service, resolved)}
+        for source in sorted(mounts):
             place = Path(source)
             if not place.is_relative_to(self.folder):
                 continue
@@ -270,12 +269,10 @@ class Stack:
 
     def _stopped(self, resolved: Mapping[str, Any]) -> set[str]:
         """Return services whose container is missing or stopped."""
-        text = self.compose.run("ps", "--all", "--format", "json")
-        rows = [json.loads(line) for line in text.splitlines() if line.startswith("{")]
         ending = run_once(resolved)
         well = {
             row["Service"]
-            for row in rows
+            for row in self.compose.containers("--all")
             if row["State"] == "running"
             or (row["Service"] in ending and (row["State"], row["ExitCode"]) == ("exited", 0))
         }

@@ -150,6 +150,15 @@ class Compose:
         document: dict[str, Any] = json.loads(text)
         return document
 
+    def containers(self, *options: str) -> list[dict[str, Any]]:
+        """Return what ``docker compose ps`` says of each container; options are ``--all``, or a service.
+
+        Raises:
+            KickoffError: The engine does not answer (exit 4).
+        """
+        lines = self.run("ps", "--format", "json", *options).splitlines()
+        return [json.loads(line) for line in lines if line.startswith("{")]
+
     def run(
         self,
         *arguments: str,

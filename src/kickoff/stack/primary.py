@@ -4,7 +4,6 @@ A file on the host names it, and each server reads the file when it starts: one 
 So the one that was lost cannot come back as a second primary, whoever starts it.
 """
 
-import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Final
@@ -61,8 +60,7 @@ def promote_replica(stack: Stack, service: str, tell: Callable[[str], None]) -> 
 
 
 def _require_running(stack: Stack, service: str) -> None:
-    rows = stack.compose.run("ps", "--format", "json", service).splitlines()
-    if not any(json.loads(row).get("State") == "running" for row in rows if row.startswith("{")):
+    if not any(row["State"] == "running" for row in stack.compose.containers(service)):
         raise KickoffError(
             f"{service} does not run, so it cannot become the primary",
             code=ExitCode.UNREACHABLE,
