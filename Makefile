@@ -2,6 +2,9 @@
 ENV    ?= development
 PYTHON ?= python3
 
+# Tests and steps start kickoff thousands of times: compiled once, not each time, even where a shell asks for that.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .PHONY: help demo plan deploy rollback start stop status logs test tools lint format clean scan doctor
 

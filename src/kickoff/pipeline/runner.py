@@ -98,7 +98,7 @@ class Runner:
         assert process.stdout is not None  # noqa: S101 - PIPE was asked for
         lines: queue.Queue[str | None] = queue.Queue()
         threading.Thread(target=_read, args=(process.stdout, lines), daemon=True).start()
-        passed_on, deadline, drained = 0, float("inf"), float("inf")
+        passed_on, deadline, drained, look = 0, float("inf"), float("inf"), 0.0
         while True:
             with suppress(queue.Empty):
                 line = lines.get(timeout=_TICK)
@@ -108,7 +108,9 @@ class Runner:
                 on_line(line)
             on_tick()
             if process.poll() is None:
-                self._note_steps(process.pid)
+                if time.monotonic() >= look:  # not with every line: a look reads all that runs
+                    self._note_steps(process.pid)
+                    look = time.monotonic() + _TICK
                 if len(self._wishes) > passed_on:
                     passed_on = len(self._wishes)
                     if passed_on > 1:  # asked twice: no more waiting

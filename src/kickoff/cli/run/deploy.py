@@ -29,7 +29,7 @@ from kickoff.environment.expansion import ExpansionError
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.host import preflight
 from kickoff.paths import cache_home, user
-from kickoff.pipeline import doctor, inputs, installed_actions, repository
+from kickoff.pipeline import bytecode, doctor, inputs, installed_actions, repository
 from kickoff.pipeline.display import Display, OnTerminal, Plain
 from kickoff.pipeline.inputs import Folders
 from kickoff.pipeline.progress import Progress
@@ -143,7 +143,11 @@ def _run(arguments: argparse.Namespace, root: Path, ready: _Ready) -> int:
         try:
             inputs.write(folders, event=event, variables=variables, secrets=ready.secrets)
             # act works on the repository as a whole; the workflow's steps know the project's folder.
-            copied = repository.copy(git.top(root), work / "repository")
+            top = git.top(root)
+            copied = repository.copy(top, work / "repository")
+            if copied != top:
+                bytecode.carry(top, copied)
+                command.append("--use-gitignore=false")  # it would leave the bytecode out
             runner = Runner(command, root=copied, env=env, work=work)
             progress, status = _follow(runner, folders, title, plain=arguments.plain)
         finally:

@@ -1,0 +1,35 @@
+"""Bytecode for the working copies of a run: its steps start this code some twenty times, each time anew."""
+
+import importlib.util
+import marshal
+from importlib.machinery import SourceFileLoader
+from pathlib import Path
+
+from kickoff import bootstrap
+
+_CHECKED_HASH = 0b11
+"""Flags of a bytecode file that holds while its source has the same hash (PEP 552)."""
+
+
+def carry(top: Path, copy: Path) -> None:
+    """Put the bytecode of this package beside its modules in a copy of the repository that it stands in.
+
+    A module of the copy that reads otherwise gets none, and the interpreter compares hashes when it loads
+    one: what runs is always what the copy's sources say. The steps of other repositories run the installed
+    package, which has its bytecode.
+
+    Args:
+        top: The top folder of the repository that was copied.
+        copy: The copy's.
+    """
+    if not bootstrap.IN_CHECKOUT or top.resolve() != Path(bootstrap.ROOT).resolve():
+        return
+    for path in Path(bootstrap.PACKAGE).rglob("*.py"):
+        source, target = path.read_bytes(), copy / path.relative_to(bootstrap.ROOT)
+        if not target.is_file() or target.read_bytes() != source:
+            continue
+        code = SourceFileLoader(path.stem, str(path)).get_code(path.stem)
+        head = importlib.util.MAGIC_NUMBER + _CHECKED_HASH.to_bytes(4, "little")
+        cached = Path(importlib.util.cache_from_source(str(target)))
+        cached.parent.mkdir(exist_ok=True)
+        cached.write_bytes(head + importlib.util.source_hash(source) + marshal.dumps(code))
