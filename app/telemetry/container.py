@@ -1,4 +1,4 @@
-"""The memory of the container as the kernel counts it; without a limit there is nothing to tell."""
+"""Memory and processor time of the container as the kernel counts them; without a limit there is nothing to tell."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -22,8 +22,8 @@ _FILES = (
 _NO_LIMIT = 1 << 60
 
 
-class ContainerMemory(Collector):
-    """Memory in use, its limit, and how many processes were killed for want of it.
+class ContainerUsage(Collector):
+    """Memory and processor time in use, their limits, and how many processes were killed for want of memory.
 
     Args:
         folder: Where the control group is mounted.
@@ -33,7 +33,11 @@ class ContainerMemory(Collector):
         self._folder = folder
 
     def collect(self) -> Iterator[Metric]:
-        """Yield the figures, or nothing where there is no limit."""
+        """Yield the figures of what has a limit."""
+        yield from self._memory()
+        yield from self._processor()
+
+    def _memory(self) -> Iterator[Metric]:
         for used, limit, stat, inactive, events in _FILES:
             allowed = self._read(limit)
             if not allowed.isdigit() or int(allowed) >= _NO_LIMIT:
@@ -48,6 +52,19 @@ class ContainerMemory(Collector):
             text = "Processes of the container that the kernel killed for want of memory."
             yield CounterMetricFamily("container_oom_kills", text, self._field(events, "oom_kill"))
             return
+
+    def _processor(self) -> Iterator[Metric]:
+        quota, _, period = self._read("cpu.max").partition(" ")
+        used = self._field("cpu.stat", "usage_usec") / 1e6
+        if not quota:  # version 1
+            quota, period = self._read("cpu/cpu.cfs_quota_us"), self._read("cpu/cpu.cfs_period_us")
+            used = int(self._read("cpuacct/cpuacct.usage") or 0) / 1e9
+        if not quota.isdigit():  # "max", or -1
+            return
+        text = "Processor time that the container's processes have used."
+        yield CounterMetricFamily("container_cpu_usage_seconds", text, used)
+        text = "Processors the container may use."
+        yield GaugeMetricFamily("container_cpu_limit_cores", text, int(quota) / int(period))
 
     def _read(self, name: str) -> str:
         try:

@@ -16,7 +16,7 @@ from prometheus_client import (
     multiprocess,
 )
 
-from app.telemetry.container import ContainerMemory
+from app.telemetry.container import ContainerUsage
 
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 _FOLDER = "PROMETHEUS_MULTIPROC_DIR"
@@ -69,7 +69,7 @@ LOG_LOSS = Histogram(
     buckets=(0.25, 0.5, 0.75, 1.0, 1.0986, 1.25, 1.5, 2, 3, 5),
 )
 # Not of a process: it joins whichever registry is rendered.
-_CONTAINER = ContainerMemory()
+_CONTAINER = ContainerUsage()
 REGISTRY.register(_CONTAINER)
 
 

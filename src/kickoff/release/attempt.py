@@ -12,6 +12,7 @@ from kickoff import github
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import RuleResult, now
 from kickoff.paths import user
+from kickoff.release import deliveries
 from kickoff.release.progress import Progress
 from kickoff.release.session import Session
 from kickoff.release.stores import StateStore, Transaction
@@ -179,6 +180,10 @@ class Attempt:
         self.store.renew(self.lease, self.session.owner(working=working), self.run.ttl)
 
     def finish(self, outcome: str) -> None:
-        """Record the outcome and free the lock."""
+        """Record the outcome, tell Prometheus of it, and free the lock."""
         self.note(event="finished", outcome=outcome)
+        try:
+            deliveries.write(self.session)
+        except (KickoffError, OSError) as error:  # what only looks on must not cost a release
+            self.run.log(f"the delivery figures could not be written: {error}", "record")
         self.store.release_lock(self.lease)

@@ -41,29 +41,75 @@ class Figures:
     recovery_seconds: float | None
 
 
+@dataclass(slots=True)
+class Attempted:
+    """A release of the history, and what became of it.
+
+    Attributes:
+        seq: Its place in the history, from 1.
+        release: Its id.
+        at: When it went live, was taken back or was refused.
+        verdict: ``live``, ``taken-back`` or ``refused``.
+        lead_time: Seconds from its commit to ``at``; ``None`` unless it went live and the commit's time is known.
+        taken_back: When the release before served again, if it did.
+        recovery: Seconds from meeting users to ``taken_back``.
+    """
+
+    seq: int
+    release: str
+    at: datetime
+    verdict: str
+    lead_time: float | None = None
+    taken_back: datetime | None = None
+    recovery: float | None = None
+
+    @property
+    def met_users(self) -> bool:
+        """True when users were given to it."""
+        return self.verdict != "refused"
+
+
+def attempted(entries: Sequence[Entry]) -> list[Attempted]:
+    """Return the releases of a whole history, oldest first, each with what became of it later."""
+    found: list[Attempted] = []
+    live: dict[str, Attempted] = {}
+    for seq, entry in enumerate(entries, 1):
+        at = datetime.fromisoformat(entry.at)
+        one = Attempted(seq, entry.release, at, "live")
+        if (entry.action, entry.outcome) == ("release", "live"):
+            committed = entry.data.get("committed")
+            one.lead_time = (at - datetime.fromisoformat(committed)).total_seconds() if committed else None
+            live[entry.release] = one
+            found.append(one)
+        elif entry.action == "auto-rollback":
+            met_users = datetime.fromisoformat(entry.data.get("met_users") or entry.at)
+            _take_back(one, at, met_users)
+            found.append(one)
+        elif (entry.action, entry.outcome) == ("rollback", "live"):
+            if former := live.pop(entry.previous, None):
+                _take_back(former, at, former.at)
+        elif entry.action == "abort" and entry.data.get("stage") != "rollback":
+            one.verdict = "refused"
+            found.append(one)
+    return found
+
+
+def _take_back(one: Attempted, at: datetime, met_users: datetime) -> None:
+    one.verdict, one.taken_back, one.recovery = "taken-back", at, (at - met_users).total_seconds()
+
+
 def measure(entries: Sequence[Entry], until: datetime, days: float) -> Figures:
     """Return the figures of the ``days`` before ``until`` (both aware of their time zone)."""
     begin = until - timedelta(days=days)
-    deployments, lead_times, recoveries = 0, [], []
-    live_since: dict[str, datetime] = {}
-    for entry in entries:
-        at = datetime.fromisoformat(entry.at)
-        counts = begin <= at <= until
-        if (entry.action, entry.outcome) == ("release", "live"):
-            live_since[entry.release] = at
-            deployments += counts
-            committed = entry.data.get("committed")
-            if counts and committed:
-                lead_times.append((at - datetime.fromisoformat(committed)).total_seconds())
-        elif entry.action == "auto-rollback":
-            deployments += counts
-            met_users = datetime.fromisoformat(entry.data.get("met_users") or entry.at)
-            recoveries += [(at - met_users).total_seconds()] if counts else []
-        elif (entry.action, entry.outcome) == ("rollback", "live"):
-            began = live_since.pop(entry.previous, None)
-            if began is not None and counts:
-                recoveries.append((at - began).total_seconds())
-    failures = len(recoveries)
+    met_users = [one for one in attempted(entries) if one.met_users]
+    counted = [one for one in met_users if begin <= one.at <= until]
+    lead_times = [one.lead_time for one in counted if one.lead_time is not None]
+    recoveries = [
+        one.recovery
+        for one in met_users
+        if one.recovery is not None and one.taken_back is not None and begin <= one.taken_back <= until
+    ]
+    deployments, failures = len(counted), len(recoveries)
     return Figures(
         days=days,
         deployments=deployments,

@@ -17,7 +17,7 @@ from app.main import Service, create_app
 from app.settings import Settings
 from app.telemetry import metrics
 from app.telemetry.clients import ActiveClients
-from app.telemetry.container import ContainerMemory
+from app.telemetry.container import ContainerUsage
 from app.telemetry.logs import REQUEST_ID, JsonFormatter
 from tests.unit.app.support import RELEASE, serving
 
@@ -194,7 +194,7 @@ def test_a_container_tells_of_its_memory(tmp_path: Path, files: dict[str, str]) 
     (tmp_path / "memory").mkdir()
     for name, text in files.items():
         (tmp_path / name).write_text(text)
-    found = [sample for family in ContainerMemory(tmp_path).collect() for sample in family.samples]
+    found = [sample for family in ContainerUsage(tmp_path).collect() for sample in family.samples]
     assert {sample.name: sample.value for sample in found} == {
         "container_memory_working_set_bytes": 200,
         "container_memory_limit_bytes": 1000,
@@ -202,11 +202,45 @@ def test_a_container_tells_of_its_memory(tmp_path: Path, files: dict[str, str]) 
     }
 
 
+@pytest.mark.parametrize(
+    "files",
+    [
+        {"cpu.max": "150000 100000\n", "cpu.stat": "usage_usec 2500000\nuser_usec 2000000\n"},
+        {
+            "cpu/cpu.cfs_quota_us": "150000\n",
+            "cpu/cpu.cfs_period_us": "100000\n",
+            "cpuacct/cpuacct.usage": "2500000000\n",
+        },
+    ],
+    ids=["version 2", "version 1"],
+)
+def test_a_container_tells_of_its_processor_time(tmp_path: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    found = [sample for family in ContainerUsage(tmp_path).collect() for sample in family.samples]
+    assert {sample.name: sample.value for sample in found} == {
+        "container_cpu_usage_seconds_total": 2.5,
+        "container_cpu_limit_cores": 1.5,
+    }
+
+
+@pytest.mark.parametrize(
+    "files",
+    [{"cpu.max": "max 100000\n"}, {"cpu/cpu.cfs_quota_us": "-1\n", "cpu/cpu.cfs_period_us": "100000\n"}, {}],
+)
+def test_without_a_quota_no_processor_time_is_told(tmp_path: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text(text)
+    assert list(ContainerUsage(tmp_path).collect()) == []
+
+
 @pytest.mark.parametrize("limit", ["max", "9223372036854771712", ""])
 def test_without_a_limit_there_is_nothing_to_tell(tmp_path: Path, limit: str) -> None:
     (tmp_path / "memory.current").write_text("300\n")
     (tmp_path / "memory.max").write_text(limit)
-    assert list(ContainerMemory(tmp_path).collect()) == []
+    assert list(ContainerUsage(tmp_path).collect()) == []
 
 
 def test_it_is_told_beside_the_metrics_of_all_workers(

@@ -1,11 +1,17 @@
 """Delivery figures, from histories written by hand."""
 
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 from prometheus_client.parser import text_string_to_metric_families
 
-from kickoff.release.delivery import Figures, measure, to_lines, to_prometheus
+from kickoff.paths import METRICS
+from kickoff.prometheus import samples
+from kickoff.release import deliveries
+from kickoff.release.delivery import Figures, attempted, measure, to_lines, to_prometheus
+from kickoff.release.session import Session
 from kickoff.release.stores.history import Entry
 
 END = datetime(2026, 3, 31, 12, tzinfo=UTC)
@@ -85,3 +91,52 @@ def test_people_read_times_and_shares() -> None:
     assert lines[0] == "last 7 days"
     assert "  lead time    2:00:00 (median)" in lines
     assert "  failures     0 (0%)" in lines
+
+
+def test_each_release_has_its_own_end_for_prometheus() -> None:
+    met_users = (END - timedelta(days=3, seconds=40)).isoformat()
+    history = [
+        released("r1", 20, 2),
+        released("r2", 10, 4, "r1"),
+        entry("rollback", "live", "r1", timedelta(days=10) - timedelta(seconds=100), "r2"),
+        entry("auto-rollback", "undone", "r3", timedelta(days=3), "r1", met_users=met_users),
+        entry("abort", "undone", "r4", timedelta(days=2), "r1", stage="smoke"),
+        entry("abort", "undone", "r1", timedelta(days=2), "r1", stage="rollback"),
+        entry("stop", "recorded", "r1", timedelta(days=1)),
+    ]
+    text = deliveries.render("shop", "staging", attempted(history))
+    found = {
+        (sample.name.removeprefix("kickoff_release_"), sample.labels["release"], sample.labels["verdict"]): (
+            sample.value
+        )
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+    ago = {key: END.timestamp() - value for key, value in found.items() if "timestamp" in key[0]}
+    ended, back = "ended_timestamp_seconds", "taken_back_timestamp_seconds"
+    assert ago == {
+        (ended, "r1", "live"): 20 * 86400,
+        (ended, "r2", "taken-back"): 10 * 86400,
+        (ended, "r3", "taken-back"): 3 * 86400,
+        (ended, "r4", "refused"): 2 * 86400,
+        (back, "r2", "taken-back"): 10 * 86400 - 100,
+        (back, "r3", "taken-back"): 3 * 86400,
+    }
+    assert {key: value for key, value in found.items() if key not in ago} == {
+        ("lead_time_seconds", "r1", "live"): 2 * 3600,
+        ("lead_time_seconds", "r2", "taken-back"): 4 * 3600,
+        ("recovery_seconds", "r2", "taken-back"): 100,
+        ("recovery_seconds", "r3", "taken-back"): 40,
+    }
+
+
+def test_the_file_has_what_ended_lately_and_no_release_twice(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    ages = [timedelta(days=100), timedelta(days=2), timedelta(days=1)]
+    history = [Entry("release", "live", "r1", "", (now - age).isoformat(), {}) for age in ages]
+    names = {key: SimpleNamespace(name=key) for key in ("service", "environment")}
+    store = SimpleNamespace(root=tmp_path, history=SimpleNamespace(entries=lambda: history))
+    deliveries.write(cast("Session", SimpleNamespace(store=store, **names)))
+    [written] = (tmp_path / METRICS).iterdir()
+    ends = list(samples(written.read_text(), "kickoff_release_ended_timestamp_seconds"))
+    assert [(one.labels["release"], one.labels["entry"]) for one in ends] == [("r1", "2"), ("r1", "3")]
