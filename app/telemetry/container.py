@@ -1,4 +1,4 @@
-"""Memory and processor time of the container as the kernel counts them; without a limit there is nothing to tell."""
+"""Memory and processor time of the container as the kernel counts them, where there is a limit."""
 
 from collections.abc import Iterator
 from pathlib import Path

@@ -17,7 +17,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +27,7 @@ import pytest
 from kickoff.artifact import image as images
 from kickoff.artifact.image import Image
 from kickoff.release.targets.ports import free_port
-from tests import certificates
+from tests import certificates, dashboards
 from tests.e2e.containers import docker, engine_problem, registry, remove_project
 
 pytestmark = pytest.mark.e2e
@@ -136,12 +136,27 @@ class Stack:
         assert done.returncode == code, f"{name} {arguments}: {done.returncode} {done.stdout}{done.stderr}"
         return done.stdout + done.stderr
 
+    def commit(self) -> str:
+        """Commit the project as it is, so that a release has a lead time; return the commit."""
+        git = ["git", "-C", str(self.root), "-c", "user.name=test", "-c", "user.email=test@localhost"]
+        for words in (
+            ["init", "--quiet"],
+            ["add", "--all"],
+            ["commit", "--quiet", "--allow-empty", "-m", "A"],
+        ):
+            subprocess.run([*git, *words], check=True, capture_output=True, timeout=60)
+        done = subprocess.run(
+            [*git, "rev-parse", "HEAD"], check=True, capture_output=True, text=True, timeout=60
+        )
+        return done.stdout.strip()
+
     def release(self) -> None:
         """Ship the image."""
-        images.keep(self.folder / "artifacts", self.image)
+        made = replace(self.image, commit=self.commit())
+        images.keep(self.folder / "artifacts", made)
         where = f"--artifact-directory={self.folder / 'artifacts'}"
         why = ["--unproven-reason=no staging of this test has it"] if self.name == "production" else []
-        self.script("stage", f"--artifact-digest={self.image.digest}", where, f"--commit={COMMIT}", *why)
+        self.script("stage", f"--artifact-digest={made.digest}", where, f"--commit={made.commit}", *why)
         staged = json.loads((self.folder / "evidence" / f"stage.{self.name}.json").read_text("utf-8"))
         self.script("promote", "--attempt", staged["attempt"])
         self.released = str(staged["release"])
@@ -634,3 +649,53 @@ def test_the_former_primary_takes_its_place_again_without_a_lost_row(production:
     assert "✓ postgres is the primary" in production.script("stack promote-replica", "postgres")
     until(lambda: whole(production), 120)
     assert "promoted a replica beside" in production.script("history")
+
+
+def shows_nothing(one: Stack) -> list[dashboards.Asked]:
+    """Return the queries of panels that have no answer at this moment, or no number in it."""
+    folders = ["common", "production"] if one.name == "production" else ["common"]
+    port = docker("port", one.container("prometheus"), "9090").split(":")[-1].strip()
+    empty = []
+    with httpx.Client(base_url=f"http://127.0.0.1:{port}/api/v1", trust_env=False, timeout=15) as client:
+        for asked in dashboards.asked(*folders):
+            what = {"query": asked.expr}
+            if asked.marks:  # moments, which are over
+                span = {"start": str(time.time() - 3600), "end": str(time.time()), "step": "15"}
+                answer = client.post("/query_range", data=what | span)
+            else:
+                answer = client.post("/query", data=what)
+            assert answer.status_code == 200, (asked, answer.text)
+            rows = answer.json()["data"]["result"]
+            values = [value for row in rows for _, value in row.get("values") or [row["value"]]]
+            if all(value in {"NaN", "+Inf", "-Inf"} for value in values):
+                empty.append(asked)
+    return empty
+
+
+@pytest.mark.parametrize("name", ["staging", "production"])
+def test_no_panel_is_empty_after_a_release_that_was_taken_back(
+    name: str, request: pytest.FixtureRequest
+) -> None:
+    one: Stack = request.getfixturevalue(name)
+    environment = one.root / f"configs/environments/{name}.env"
+    with edited(environment, "BAKE_TIME=2s\n", "BAKE_TIME=2s\nCACHE_TTL=9m\n"):
+        one.release()
+    one.script("rollback", "--reason", "for the time to restore")
+    number = 0
+
+    def empty() -> list[dashboards.Asked]:
+        nonlocal number
+        for _ in range(5):
+            number += 1
+            match, result = f"{secrets.token_hex(4)}-{number}", {"home_goals": number % 3, "away_goals": 1}
+            one.client.post("/predictions", json=MATCH | {"match_id": match}).raise_for_status()
+            one.client.post(f"/matches/{match}/result", json=MATCH | result).raise_for_status()
+            one.client.get("/predictions?limit=5").raise_for_status()
+        return shows_nothing(one)
+
+    deadline = time.monotonic() + 240
+    while left := empty():
+        assert time.monotonic() < deadline, left
+        time.sleep(2)
+    asked = list(dashboards.asked("common", *(["production"] if name == "production" else [])))
+    print(f"{name}: {len({(a.board, a.panel) for a in asked})} panels, {len(asked)} queries, 0 empty")

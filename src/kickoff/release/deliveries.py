@@ -1,7 +1,8 @@
 """The releases of the last months and what became of each, as a file for Prometheus.
 
-Written when an attempt ends, for node_exporter's textfile collector. Each release is a series with the time of its end,
-so that a query counts those of any window up to now: figures of a window would stand still until the next release.
+Written when an attempt ends, for node_exporter's textfile collector. Each release is a series with the time
+of its end, so that a query counts those of any window up to now: figures of a window would stand still until
+the next release.
 """
 
 from collections.abc import Callable, Sequence
@@ -36,7 +37,7 @@ _METRICS: dict[str, tuple[str, _Value]] = {
 
 
 def render(service: str, environment: str, releases: Sequence[Attempted]) -> str:
-    """Return the figures of each release in Prometheus's text format; what is not known has no sample. Pure."""
+    """Return what is known of each release in Prometheus's text format. Pure."""
     lines = []
     for name, (text, value) in _METRICS.items():
         lines += [f"# HELP {name} {text}", f"# TYPE {name} gauge"]

@@ -50,7 +50,7 @@ class Attempted:
         release: Its id.
         at: When it went live, was taken back or was refused.
         verdict: ``live``, ``taken-back`` or ``refused``.
-        lead_time: Seconds from its commit to ``at``; ``None`` unless it went live and the commit's time is known.
+        lead_time: Seconds from its commit to ``at``, of one that went live whose commit's time is known.
         taken_back: When the release before served again, if it did.
         recovery: Seconds from meeting users to ``taken_back``.
     """
