@@ -5,11 +5,14 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
+import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from kickoff.errors import KickoffError
 from kickoff.paths import METRICS
 from kickoff.prometheus import samples
 from kickoff.release import deliveries
+from kickoff.release.attempt import Attempt
 from kickoff.release.delivery import Figures, attempted, measure, to_lines, to_prometheus
 from kickoff.release.session import Session
 from kickoff.release.stores.history import Entry
@@ -140,3 +143,21 @@ def test_the_file_has_what_ended_lately_and_no_release_twice(tmp_path: Path) -> 
     [written] = (tmp_path / METRICS).iterdir()
     ends = list(samples(written.read_text(), "kickoff_release_ended_timestamp_seconds"))
     assert [(one.labels["release"], one.labels["entry"]) for one in ends] == [("r1", "2"), ("r1", "3")]
+
+
+@pytest.mark.parametrize("error", [OSError("no space"), KickoffError("the history was tampered with")])
+def test_figures_that_cannot_be_written_are_told_and_cost_no_release(
+    monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    def fail(_: Session) -> None:
+        raise error
+
+    monkeypatch.setattr(deliveries, "write", fail)
+    done: list[str] = []
+    run = SimpleNamespace(log=lambda event, _: done.append(event))
+    store = SimpleNamespace(release_lock=lambda _: done.append("lock released"))
+    attempt = SimpleNamespace(
+        run=run, store=store, session=None, lease=None, note=lambda **told: done.append(told["outcome"])
+    )
+    Attempt.finish(cast("Attempt", attempt), "released")
+    assert done == ["released", f"the delivery figures could not be written: {error}", "lock released"]
