@@ -45,6 +45,25 @@ _OF_THE_RUN = (
 
 
 @dataclass(frozen=True, slots=True)
+class PullRequest:
+    """The pull request that an event is about.
+
+    Attributes:
+        number: Its number.
+        base: Commit that its branch is to be merged into.
+        head: Last commit of its branch.
+        fork: Whether that branch is in another repository, whose runs get a token that may only read.
+        draft: Whether it is a draft.
+    """
+
+    number: int
+    base: str
+    head: str
+    fork: bool
+    draft: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """The run that this process belongs to, and its event.
 
@@ -62,6 +81,7 @@ class Context:
         default_branch: Name of the repository's default branch.
         inputs: Inputs of a ``workflow_dispatch``.
         before: Commit that the branch was at before a push; empty when the event does not say.
+        pull_request: The pull request of the event; ``None`` for any other event.
     """
 
     active: bool
@@ -77,6 +97,7 @@ class Context:
     default_branch: str
     inputs: Mapping[str, str] = field(default_factory=dict)
     before: str = ""
+    pull_request: PullRequest | None = None
 
 
 def context(environ: Mapping[str, str] | None = None) -> Context:
@@ -105,6 +126,7 @@ def context(environ: Mapping[str, str] | None = None) -> Context:
         default_branch=str((payload.get("repository") or {}).get("default_branch") or "main"),
         inputs={str(key): str(value) for key, value in inputs.items() if value is not None},
         before=str(payload.get("before") or ""),
+        pull_request=_pull_request(payload),
     )
 
 
@@ -303,6 +325,22 @@ def _payload(environ: Mapping[str, str]) -> dict[str, Any]:
     except ValueError as error:
         raise KickoffError(f"the event is not JSON: {error}", at=path) from None
     return document if isinstance(document, dict) else {}
+
+
+def _pull_request(payload: Mapping[str, Any]) -> PullRequest | None:
+    found = payload.get("pull_request")
+    if not isinstance(found, dict):
+        return None
+    base, head = found.get("base") or {}, found.get("head") or {}
+    # The repository of a fork may be gone.
+    ours, theirs = ((one.get("repo") or {}).get("full_name") for one in (base, head))
+    return PullRequest(
+        number=int(found.get("number") or 0),
+        base=str(base.get("sha") or ""),
+        head=str(head.get("sha") or ""),
+        fork=ours != theirs,
+        draft=bool(found.get("draft")),
+    )
 
 
 def _text(value: object) -> str:

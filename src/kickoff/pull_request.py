@@ -1,7 +1,7 @@
-"""The one comment on a pull request that says what became of it, edited in place by every run.
+"""The one comment on a pull request: what it would change and what became of it, edited in place by every run.
 
-Each environment has a part of its own between two marks, so that a release to production keeps what the
-release to staging said.
+The plan and each environment have a part of their own between two marks, so that a release to production
+keeps what the release to staging said.
 """
 
 import re
@@ -10,6 +10,8 @@ from typing import Any
 
 from kickoff import gh
 
+PLAN = "release plan"
+"""Whose part the plan is; no environment's name has a space."""
 LIMIT = 65_536
 """Characters that GitHub takes."""
 _HINT = "the job needs `pull-requests: write` and GH_TOKEN"
@@ -35,14 +37,35 @@ def settle(repository: str, commit: str, project: str, environment: str, part: s
     """
     found = gh.listed(f"repos/{repository}/commits/{commit}/pulls", hint=_HINT)
     numbers = [int(one["number"]) for one in found if one["state"] == "open" or one["merged_at"]]
-    return [_tell(f"repos/{repository}/issues", number, project, environment, part) for number in numbers]
+    return [tell(repository, number, project, environment, part) for number in numbers]
 
 
-def _tell(issues: str, number: int, project: str, environment: str, part: str) -> str:
+def tell(
+    repository: str, number: int, project: str, environment: str, part: str, *, begin: bool = True
+) -> str:
+    """Let the comment on one pull request say this of an environment, or as its plan.
+
+    Args:
+        repository: ``owner/name``.
+        number: The pull request.
+        project: Name of the service, in a repository of several.
+        environment: Whose part it is; :data:`PLAN` for the plan.
+        part: Markdown.
+        begin: Whether to say it where nothing has been said of that yet.
+
+    Returns:
+        What was done, in one sentence.
+
+    Raises:
+        GitHubError: GitHub cannot be asked, or refuses (exit code 4).
+    """
+    issues = f"repos/{repository}/issues"
     marker = f"<!-- kickoff: what became of {project} -->"
     written = next(
         (one for one in gh.listed(f"{issues}/{number}/comments", hint=_HINT) if _is_ours(one, marker)), None
     )
+    if not begin and (written is None or _begins(environment) not in str(written["body"])):
+        return f"nothing to say on #{number}"
     body = updated(str(written["body"]) if written else marker, environment, part)
     if written is None:
         gh.api("POST", f"{issues}/{number}/comments", {"body": body}, hint=_HINT)
@@ -55,6 +78,10 @@ def _tell(issues: str, number: int, project: str, environment: str, part: str) -
 
 def _is_ours(comment: Mapping[str, Any], marker: str) -> bool:
     return comment["user"]["login"] == gh.WORKFLOW and str(comment["body"]).startswith(marker)
+
+
+def _begins(environment: str) -> str:
+    return f"<!-- kickoff part: {environment} -->"
 
 
 def updated(body: str, environment: str, part: str) -> str:
@@ -77,5 +104,5 @@ def updated(body: str, environment: str, part: str) -> str:
 
 
 def _joined(marker: str, parts: Mapping[str, str]) -> str:
-    texts = [f"<!-- kickoff part: {name} -->\n{text}\n{_END}" for name, text in parts.items()]
+    texts = [f"{_begins(name)}\n{text}\n{_END}" for name, text in parts.items()]
     return "\n\n".join([marker, *texts])

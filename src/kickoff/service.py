@@ -162,6 +162,8 @@ class Service:
     locustfile: str
     load_environment: tuple[str, ...]
     scenarios: str
+    migrations: str
+    openapi: str
     environments: tuple[DeclaredEnvironment, ...]
 
     def declared(self, environment: str) -> DeclaredEnvironment:
@@ -333,6 +335,8 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
         requests=tuple(LoadRequest(**entry) for entry in document.get("load", ()) if load),
         locustfile=performance.get("locustfile", ""),
         scenarios=performance.get("scenarios", ""),
+        migrations=document.get("migrations", ""),
+        openapi=document.get("openapi", ""),
         environments=environments.parse(document.get(environments.KEY), text, source),
     )
 

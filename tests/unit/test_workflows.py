@@ -170,7 +170,7 @@ def test_workflows_grant_nothing_by_default(path: Path) -> None:
     assert document["concurrency"]["group"]
     text = path.read_text()
     for line in re.findall(
-        r"^ +(?:actions|attestations|contents|id-token|issues|packages|pages): (?:read|write).*$", text, re.M
+        r"^ +(?:actions|attestations|contents|id-token|issues|packages|pages|pull-requests): (?:read|write).*$", text, re.M
     ):
         assert "#" in line, f"say why: {line.strip()}"
 
@@ -420,6 +420,6 @@ def test_a_release_is_published_only_after_everything_else_and_by_that_job_alone
     known = load(ROOT / ".github" / "workflows" / "release.yml")["jobs"]
     assert set(known["publish"]["needs"]) == set(known) - {"publish"}
     assert "if" not in known["publish"], "it would run after a failure"
-    assert known["test"]["uses"] == "./.github/workflows/ci.yml"
+    assert known["test"]["uses"] == "./.github/workflows/checks.yml"
     writing = [name for name, job in known.items() if job["permissions"].get("contents") == "write"]
     assert writing == ["publish"]

@@ -193,13 +193,26 @@ def target(content: bytes) -> str:
     return content.decode("utf-8", "surrogateescape")
 
 
-def checkout(root: Path, commit: str, folder: Path, paths: Sequence[str] = (EVERYTHING,)) -> None:
+def checkout(
+    root: Path, commit: str, folder: Path, paths: Sequence[str] = (EVERYTHING,), *, links: bool = True
+) -> None:
     """Write what ``commit`` holds at and below ``paths`` into ``folder``; submodules become empty folders.
 
+    Args:
+        root: The project.
+        commit: The commit.
+        folder: Where it is written.
+        paths: What is written of it.
+        links: Whether symbolic links are made, which may lead out of the folder.
+
     Raises:
-        KickoffError: An object is missing, as it may be in a partial clone (exit 4).
+        KickoffError: An object is missing, as it may be in a partial clone (exit 4), or a name leads out of
+            the folder (exit 2).
     """
     entries, submodules = _listed(root, commit, paths)
+    if leading := next((one.path for one in entries if ".." in Path(one.path).parts), ""):
+        raise KickoffError(f"commit {commit[:7]} holds {git.shown(leading)}, a name that git does not allow")
+    entries = [entry for entry in entries if links or not entry.link]
     folder.mkdir(parents=True, exist_ok=True)
     for entry, content in contents(root, entries):
         path = folder / entry.path

@@ -93,7 +93,7 @@ SECTIONS = (
             "promote": Verb("release", "move public traffic to the candidate, judged"),
             "watch": Verb("release", "judge the live release for WATCH_TIME"),
             "abort": Verb("release", "undo the open attempt"),
-            "workflow": Verb("workflow", "decide what an event deploys"),
+            "workflow": Verb("workflow", "decide what an event deploys, and what a change would do"),
             "completion": Verb("completion", "print the completion script of a shell"),
         },
     ),

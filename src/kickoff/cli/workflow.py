@@ -23,6 +23,23 @@ def add(verbs: Verbs) -> None:
     plan.add_argument("--event", metavar="NAME", help="event name (default: GITHUB_EVENT_NAME)")
     plan.add_argument("--ref", help="full ref (default: GITHUB_REF)")
     plan.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="dispatch input")
+    change = add_verb(
+        group,
+        "change",
+        "show what a change would do to each environment, before it is merged",
+        _change,
+        examples=("workflow change --base main", "workflow change --base v1.2.0 --head topic --json"),
+        codes=(0, 2, 4),
+        env="",
+    )
+    change.add_argument(
+        "--base", default="", metavar="REV", help="what it is compared with (default: the pull request's)"
+    )
+    change.add_argument("--head", default="HEAD", metavar="REV", help="the change (default: HEAD)")
+    change.add_argument(
+        "--comment", action="store_true", help="say it on the pull request, in the one comment there"
+    )
+    change.add_argument("--lang", default="", help="language of the text, e.g. zh_CN (default: the locale's)")
     comment = add_verb(
         group,
         "comment",
@@ -43,6 +60,12 @@ def _plan(arguments: argparse.Namespace) -> int:
     from kickoff.cli.run import workflow
 
     return workflow.plan_event(arguments)
+
+
+def _change(arguments: argparse.Namespace) -> int:
+    from kickoff.cli.run import change
+
+    return change.run(arguments)
 
 
 def _comment(arguments: argparse.Namespace) -> int:

@@ -1,6 +1,5 @@
 """A session: one environment of a project, opened for release commands and for checks."""
 
-import hashlib
 import os
 import re
 import socket
@@ -26,7 +25,7 @@ from kickoff.release.routers import Router, open_router
 from kickoff.release.stores import Observer, StateStore, open_store
 from kickoff.release.stores.lease import Owner, TakenBack, birth_of_this_process
 from kickoff.release.targets import Endpoint, Target
-from kickoff.service import Service, described_in, name_of
+from kickoff.service import Service, name_of
 from kickoff.service import load as load_service
 
 if TYPE_CHECKING:
@@ -322,9 +321,6 @@ def open_session(
             at=f"configs/environments/{name}.env",
             hint="set DEPLOY_HOST to a host of yours, or run the job on a self-hosted runner there",
         )
-    digest = hashlib.sha256((root / described_in(root)).read_bytes() + chosen.encode())
     store = open_store(STORE, folder, observer)
-    for path in kind.described_by(root, name):
-        digest.update((root / path).read_bytes())
     target = kind.target(place, environment)
-    return Session(service, environment, store, target, digest.hexdigest())
+    return Session(service, environment, store, target, targets.description_hash(root, name))

@@ -2,7 +2,7 @@
 
 from kickoff.stack.changes import ALERTS, RELEASED, Stack, release_only
 from kickoff.stack.compose import Compose, copied, file_of, project_of, source_files, source_of
-from kickoff.stack.declaration import NOTHING, Declaration, every_key, every_secret, read
+from kickoff.stack.declaration import NOTHING, Declaration, document_of, every_key, every_secret, read
 from kickoff.stack.differences import STATEFUL, Change, differences
 from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, upcoming, variables
 from kickoff.stack.primary import promote_replica
@@ -18,6 +18,7 @@ __all__ = [
     "Stack",
     "copied",
     "differences",
+    "document_of",
     "every_key",
     "every_secret",
     "file_of",

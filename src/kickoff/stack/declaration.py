@@ -147,29 +147,36 @@ def parse(text: str, source: str) -> Declaration:
     Raises:
         KickoffError: As :func:`read` does.
     """
-    try:
-        loader = _Loader(text)
-        document = loader.get_single_data()
-    except yaml.MarkedYAMLError as error:
-        line = error.problem_mark.line + 1 if error.problem_mark else 1
-        raise KickoffError(f"{source} is not YAML: {error.problem}", at=f"{source}:{line}") from None
-    if not isinstance(document, dict):
-        document = {}
-    block = document.get(BLOCK) or {}
-    problem = next(_problems(block, document), None)
+    found = document_of(text, source)
+    block = found.get(BLOCK) or {}
+    problem = next(_problems(block, found), None)
     if problem is not None:
         raise _refusal(problem, text, source)
-    secrets = {name: Secret(name) for name in _mounted(document)}
+    secrets = {name: Secret(name) for name in _mounted(found)}
     secrets |= {name: Secret(name, **entry) for name, entry in block.get("secrets", {}).items()}
     return Declaration(
         secrets,
-        tuple(_networks(document).values()),
+        tuple(_networks(found).values()),
         block.get("files", {}),
         tuple(block.get("names", ())),
-        tuple(_ports(document)),
+        tuple(_ports(found)),
         tuple(block.get("profiles", ())),
         Primary(**block["primary"]) if "primary" in block else None,
     )
+
+
+def document_of(text: str, source: str) -> dict[str, Any]:
+    """Return the content of a compose file as it is written: no variable filled in, nothing taken over.
+
+    Raises:
+        KickoffError: It is not YAML (exit 2).
+    """
+    try:
+        document = _Loader(text).get_single_data()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else 1
+        raise KickoffError(f"{source} is not YAML: {error.problem}", at=f"{source}:{line}") from None
+    return document if isinstance(document, dict) else {}
 
 
 class _Loader(yaml.CSafeLoader):

@@ -39,7 +39,7 @@ class Written(NamedTuple):
 def run(arguments: argparse.Namespace) -> int:
     """Write ``summary.md``, ``report.html`` and ``outcome.json``; return the run's exit code."""
     evidence = arguments.evidence or output.evidence_folder()
-    wanted = _language(arguments.lang)
+    wanted = language_of(arguments.lang)
     if arguments.index:
         return _index(arguments.output or runs_beside(evidence) or Path(".kickoff/runs"), wanted)
     folder = arguments.output or output.report_folder(evidence)
@@ -60,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     return outcome.exit_code
 
 
-def _language(name: str) -> str:
+def language_of(name: str) -> str:
     """Return the language of an option, or of the environment without one.
 
     Raises:

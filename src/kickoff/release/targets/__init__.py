@@ -5,6 +5,7 @@ A new target is a module with a :class:`TargetKind` named ``KIND``, and its line
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import os
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -16,6 +17,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 from kickoff.environment.loader import setting
 from kickoff.errors import KickoffError
 from kickoff.paths import public_port
+from kickoff.service import described_in
 
 # The registry is read by whoever checks an environment, who needs none of these.
 if TYPE_CHECKING:
@@ -271,6 +273,19 @@ def chosen(root: Path, environment: str, environ: Mapping[str, str] = os.environ
         KickoffError: There is no such environment, or its file names no target (exit 2).
     """
     return kind_of(setting(environment, KEY, root, environ), f"configs/environments/{environment}.env")
+
+
+def description_hash(root: Path, environment: str, environ: Mapping[str, str] = os.environ) -> str:
+    """Return the hash of what an environment's releases are run by: one of the four facts.
+
+    Raises:
+        KickoffError: There is no such environment, its file names no target, or a file is missing (exit 2).
+    """
+    name = setting(environment, KEY, root, environ)
+    digest = hashlib.sha256((root / described_in(root)).read_bytes() + name.encode())
+    for path in kind_of(name).described_by(root, environment):
+        digest.update((root / path).read_bytes())
+    return digest.hexdigest()
 
 
 def artifact_for(root: Path, environments: Sequence[str]) -> Kind:
