@@ -1,4 +1,4 @@
-"""The one comment on a pull request: what it would change and what became of it, edited in place by every run.
+"""The one comment on a pull request: what it would change, what became of it; every run edits it in place.
 
 The plan and each environment have a part of their own between two marks, so that a release to production
 keeps what the release to staging said.

@@ -45,12 +45,11 @@ def compare(
     found = []
     for name in dict.fromkeys([*new_services, *old_services]):
         mounted = _mounted(new_services.get(name, ()), touched)
-        if differing.get(name) == "changed":
-            found.append(Part(name, "changed", _keys(old_services[name], new_services[name])))
-        elif name in differing:
+        if differing.get(name, "changed") != "changed":
             found.append(Part(name, differing[name]))
-        elif mounted:
-            found.append(Part(name, "changed", ", ".join(mounted)))
+        elif name in differing or mounted:
+            keys = _keys(old_services[name], new_services[name])
+            found.append(Part(name, "changed", ", ".join([*keys, *mounted])))
     for kind in _AROUND:
         for name, action in actions(_entries(old, kind), _entries(new, kind)).items():
             found.append(Part(f"{kind.removesuffix('s')} {name}", action))
@@ -102,7 +101,7 @@ def _taken_over(
         yield from _taken_over(folder, other, there, str(base.get("service")), depth + 1)
 
 
-def _keys(old: Sequence[_Layer], new: Sequence[_Layer]) -> str:
+def _keys(old: Sequence[_Layer], new: Sequence[_Layer]) -> list[str]:
     """Return what of a service differs; an image with both, since it says what a container runs."""
 
     def values(layers: Sequence[_Layer], key: str) -> list[object]:
@@ -113,7 +112,7 @@ def _keys(old: Sequence[_Layer], new: Sequence[_Layer]) -> str:
     was, now = values(old, "image")[:1], values(new, "image")[:1]
     if was != now and was and now:
         differing = [f"image {was[0]} → {now[0]}", *(name for name in differing if name != "image")]
-    return ", ".join(map(str, differing)) or "extends"
+    return [str(name) for name in differing] or ["extends"] * (old != new)
 
 
 def _mounted(layers: Sequence[_Layer], touched: Collection[str]) -> list[str]:

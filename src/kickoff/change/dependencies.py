@@ -13,7 +13,7 @@ from kickoff.change.model import Delta
 from kickoff.change.sides import Side
 
 _REQUIREMENT = re.compile(
-    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]]*\])?\s*(?P<version>[^;#\\]*)", re.MULTILINE
+    r"^(?P<name>[A-Za-z0-9][A-Za-z0-9._-]*)(?:\[[^\]\n]*\])? *(?P<version>[^;#\\\n]*)", re.MULTILINE
 )
 _GEM = re.compile(r"^ {4}(\S+) \(([^)]+)\)$", re.MULTILINE)
 _MODULE = re.compile(r"^(?:require\s+|\t)([\w.~-]+(?:/[\w.~-]+)+) (v\S+)", re.MULTILINE)

@@ -70,8 +70,9 @@ def _of_python(text: str) -> Iterator[str]:
 
 
 def _of_node(node: ast.AST) -> Iterator[str]:
+    prose = {id(one.value) for one in ast.walk(node) if isinstance(one, ast.Expr)}
     for one in ast.walk(node):
-        if isinstance(one, ast.Constant) and isinstance(one.value, str):
+        if isinstance(one, ast.Constant) and isinstance(one.value, str) and id(one) not in prose:
             yield from _of_statement(one.value)
         if not isinstance(one, ast.Call):
             continue
@@ -85,7 +86,7 @@ def _of_node(node: ast.AST) -> Iterator[str]:
 
 
 def _of_statement(text: str) -> Iterator[str]:
-    """Yield what a text takes away if it is SQL; prose, such as a docstring, begins with another word."""
+    """Yield what a text takes away if it is SQL; other texts begin with another word."""
     if re.match(r"\s*(ALTER|DROP|TRUNCATE|DELETE|RENAME)\b", text, re.IGNORECASE):
         yield from _of_sql(text)
 

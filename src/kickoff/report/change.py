@@ -1,6 +1,7 @@
 """The plan of a pull request: what a change would do, as Markdown and for a terminal. Pure functions."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from itertools import accumulate
 from typing import NamedTuple, TypeVar
 
 from kickoff.change import Artifact, Change, Delta, Migration, Part, Reached, Verdict
@@ -35,24 +36,22 @@ def render(change: Change, limit: int = LIMIT) -> str:
     """
     if not change.affected:
         return f"**{say('Release plan')}**: {_nothing(change)}\n"
-    head = [f"### {say('Release plan')}: {_headline(change)}", _between(change)]
-    head += ["\n".join(f"- **{text(one, 600)}**" for one in warnings(change))]
+    begin = [f"### {say('Release plan')}: {_headline(change)}", _between(change)]
+    begin += ["\n".join(f"- **{text(one, 600)}**" for one in warnings(change))]
     foot = "  \n".join(text(one, 600) for one in notes(change))
-    pieces = [piece for piece in head if piece]
+    pieces = [piece for piece in begin if piece]
     room = limit - len("\n\n".join([*pieces, foot]).encode()) - _ROOM_FOR_NOTE
     left = 0
     for table in tables(change):
-        block = _markdown(table, room)
-        kept = max(block.count("\n| ") - 1, 0)
-        left += len(table.rows) - kept
-        if kept:
-            pieces.append(block)
-            room -= len(block.encode()) + 2
+        head, *rows = _markdown(table)
+        kept = _fitting([head, *rows], room)
+        left += len(rows) - max(kept - 1, 0)
+        if kept > 1:
+            pieces.append("\n".join([head, *rows][:kept]))
+            room -= len(pieces[-1].encode()) + 2
     if left:
-        rows = plural(left, "row")
-        pieces.append(
-            say("_{rows} left out here; `{command}` shows all._", rows=rows, command=_command(change))
-        )
+        amount, command = plural(left, "row"), _command(change)
+        pieces.append(say("_{rows} left out here; `{command}` shows all._", rows=amount, command=command))
     return "\n\n".join([*pieces, *filter(None, [foot])]) + "\n"
 
 
@@ -283,15 +282,13 @@ def _by_item(
     return {item: ", ".join(names) for item, names in found.items()}
 
 
-def _markdown(table: Table, room: int) -> str:
-    """Return a table with as many rows as there is room for, in bytes."""
+def _markdown(table: Table) -> list[str]:
+    """Return a table: its head with the title, then its rows."""
     head = f"#### {text(table.title)}\n\n| {' | '.join(table.columns)} |\n|{' --- |' * len(table.columns)}"
-    rows = [head]
-    left = room - len(head.encode())
-    for row in table.rows:
-        cells = f"| {' | '.join(text(cell) for cell in row)} |"
-        left -= len(cells.encode()) + 1
-        if left < 0:
-            break
-        rows.append(cells)
-    return "\n".join(rows)
+    return [head, *(f"| {' | '.join(text(cell) for cell in row)} |" for row in table.rows)]
+
+
+def _fitting(rows: Sequence[str], room: int) -> int:
+    """Return how many of the rows, from the first, there is room for, in bytes."""
+    ends = accumulate(len(row.encode()) + 1 for row in rows)
+    return sum(end <= room for end in ends)

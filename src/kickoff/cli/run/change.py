@@ -21,8 +21,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Print the change, and write it into the job summary; with ``--comment`` say it on the pull request.
 
     Raises:
-        KickoffError: A commit is not here, or its configuration is wrong (exit 2); this clone lacks an object,
-            or GitHub does not take the comment, unless it comes from a fork (4).
+        KickoffError: A commit is not here, or its configuration is wrong (exit 2); this clone lacks an
+            object, or GitHub does not take the comment of what is from no fork (4).
     """
     root, context = Path.cwd(), github.context()
     wanted = language_of(arguments.lang)
@@ -74,6 +74,8 @@ def _say(context: Context, found: Change, part: str) -> str:
     except gh.GitHubError as error:
         if not (request.fork and error.status == _FORBIDDEN):
             raise
-        done = f"#{request.number} comes from a fork, whose runs may not comment: the job summary has the plan"
+        done = (
+            f"#{request.number} comes from a fork, whose runs may not comment: the job summary has the plan"
+        )
         github.annotate("notice", done)
         return done
