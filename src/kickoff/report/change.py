@@ -35,8 +35,8 @@ def render(change: Change, limit: int = LIMIT) -> str:
         limit: Most bytes. Rows that do not fit are counted, and the command that shows them is named.
     """
     if not change.affected:
-        return f"**{say('Release plan')}**: {_nothing(change)}\n"
-    begin = [f"### {say('Release plan')}: {_headline(change)}", _between(change)]
+        return say("**Release plan**: {what}", what=_nothing(change)) + "\n"
+    begin = [f"### {say('Release plan: {what}', what=text(_headline(change), 600))}", _between(change)]
     begin += ["\n".join(f"- **{text(one, 600)}**" for one in warnings(change))]
     foot = "  \n".join(text(one, 600) for one in notes(change))
     pieces = [piece for piece in begin if piece]
@@ -120,7 +120,7 @@ def notes(change: Change) -> list[str]:
         missing = [say("size of the artefact (nothing is built for a plan)")]
         missing += [] if change.migrations_declared else [say("migrations (kickoff.yml has no `migrations`)")]
         missing += [] if change.interface else [say("interface (kickoff.yml has no `openapi`)")]
-        found.append(say("Not measured: {things}", things=say(", ").join(missing)))
+        found.append(say("Not looked at: {things}", things=say(", ").join(missing)))
     return [line(one, 600) for one in found]
 
 
@@ -234,7 +234,11 @@ def _migrations(found: Sequence[Migration]) -> Table:
         (
             line(one.path, _LENGTH),
             told_action(one.action),
-            verdicts[one.verdict] + (f": {line(', '.join(one.words), _LENGTH)}" if one.words else ""),
+            say(
+                "{verdict}: {words}", verdict=verdicts[one.verdict], words=line(", ".join(one.words), _LENGTH)
+            )
+            if one.words
+            else verdicts[one.verdict],
         )
         for one in found
     ]
@@ -279,7 +283,7 @@ def _by_item(
     for one in environments:
         for item in items(one):
             found.setdefault(item, []).append(one.name)
-    return {item: ", ".join(names) for item, names in found.items()}
+    return {item: say(", ").join(names) for item, names in found.items()}
 
 
 def _markdown(table: Table) -> list[str]:

@@ -55,7 +55,7 @@ BUILT = (
     "| development | by hand | bundle built anew | unchanged | unchanged | unchanged |",
     "| staging | push to main | bundle built anew | unchanged | unchanged | unchanged |",
     "| production | tag v&#42;, proved by staging | image built anew | unchanged | unchanged | unchanged |",
-    "Not measured: size of the artefact (nothing is built for a plan)",
+    "Not looked at: size of the artefact (nothing is built for a plan)",
 )
 TABLE = [
     Row("own branch", CODE, BUILT, ("code owner", "other rules", "####  ")),
@@ -109,7 +109,7 @@ TABLE = [
             "| weaker | check smoke-candidate | demanded | none | development, staging, production |",
             "| weaker | check perf-baseline | demanded | none | development, staging, production |",
         ),
-        ("Not measured",),
+        ("Not looked at",),
     ),
     Row(
         "changed workflow",
