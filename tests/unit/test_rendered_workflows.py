@@ -100,6 +100,23 @@ def test_the_look_each_morning_is_at_what_a_push_reaches() -> None:
     assert "'[\"live\"]'" in watched(BY_HAND)
 
 
+def test_a_pull_request_gets_one_job_to_require_and_one_that_may_comment() -> None:
+    ci = render(FOREIGN)["ci.yml"]
+    assert list(ci["on"]) == ["pull_request"]
+    assert set(ci["jobs"]["required"]["needs"]) == set(ci["jobs"]) - {"required"}
+    assert ci["jobs"]["required"]["if"] == "${{ always() }}"
+    writing = [name for name, job in ci["jobs"].items() if "write" in job["permissions"].values()]
+    assert writing == ["change"]
+    assert ci["jobs"]["change"]["permissions"] == {"contents": "read", "pull-requests": "write"}
+    assert ci["jobs"]["change"]["steps"][0]["with"]["fetch-depth"] == "0"
+
+
+def test_a_project_in_a_folder_has_a_check_of_its_own_to_require() -> None:
+    ci = render(FOREIGN, folder="services/api", label="api")["ci-api.yml"]
+    assert ci["jobs"]["required"]["name"] == "required-api"
+    assert ci["jobs"]["change"]["steps"][1]["with"]["working-directory"] == "services/api"
+
+
 def test_the_deploy_jobs_hand_on_the_secrets_that_are_named() -> None:
     job = render(DEFAULT, secrets=("ZEBRA", "API_KEY"))["cd.yml"]["jobs"]["deploy-production"]
     given = [step["env"] for step in job["steps"] if "env" in step]

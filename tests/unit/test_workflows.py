@@ -170,7 +170,9 @@ def test_workflows_grant_nothing_by_default(path: Path) -> None:
     assert document["concurrency"]["group"]
     text = path.read_text()
     for line in re.findall(
-        r"^ +(?:actions|attestations|contents|id-token|issues|packages|pages|pull-requests): (?:read|write).*$", text, re.M
+        r"^ +(?:actions|attestations|contents|id-token|issues|packages|pages|pull-requests): (?:read|write).*$",
+        text,
+        re.M,
     ):
         assert "#" in line, f"say why: {line.strip()}"
 
@@ -402,6 +404,19 @@ def test_secrets_enter_deploy_jobs_alone() -> None:
 def test_ci_requires_every_job() -> None:
     ci = load(ROOT / ".github" / "workflows" / "ci.yml")
     assert set(ci["jobs"]["required"]["needs"]) == set(ci["jobs"]) - {"required"}
+
+
+def test_no_workflow_runs_a_strangers_code_with_our_token() -> None:
+    templates = (ROOT / "src" / "kickoff" / "project" / "templates").glob("*.yml.j2")
+    speaking = [path.name for path in (*WORKFLOWS, *templates) if "pull_request_target" in path.read_text()]
+    assert speaking == []
+    writing = [
+        f"{path}:{name}"
+        for path, name, job in jobs()
+        if "pull_request" in load(ROOT / ".github" / "workflows" / path)["on"]
+        and "write" in job.get("permissions", {}).values()
+    ]
+    assert writing == ["ci.yml:change"]
 
 
 def test_a_release_of_the_product_is_no_deployment_and_the_other_way_round() -> None:

@@ -67,6 +67,13 @@ TABLE = [
         refused=403,
         done="#7 comes from a fork, whose runs may not comment: the job summary has the plan",
     ),
+    Row(
+        "fork that is gone",
+        CODE,
+        event={"head": {"repo": None}},
+        refused=403,
+        done="#7 comes from a fork, whose runs may not comment: the job summary has the plan",
+    ),
     Row("fork whose runs may comment", CODE, BUILT, event=FORK),
     Row("fork, and GitHub fails", CODE, event=FORK, refused=500, code=4, done=""),
     Row("own branch without the permission", CODE, refused=403, code=4, done=""),

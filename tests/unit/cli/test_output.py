@@ -56,6 +56,7 @@ def test_every_verb_has_a_schema_and_every_schema_a_verb() -> None:
             "workflow plan",
             ["--event=workflow_dispatch", "--ref=refs/heads/main", "--input=environment=staging"],
         ),
+        ("workflow change", ["--base=HEAD"]),
         ("build", []),
         ("proof compare", ["--env=production", f"--built={DIGEST}", f"--proved={DIGEST}", "--commit=abc"]),
         ("report", [f"--jobs={json.dumps(OUTCOME)}"]),
