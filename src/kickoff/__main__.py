@@ -1,7 +1,7 @@
 """``python -m kickoff``, and ``python3 src/kickoff``: the command of a checkout without an environment.
 
 Run as a folder of a checkout it first makes sure of the locked environment that the verb needs; until then
-only the standard library is imported. An installed copy makes sure of the load test's libraries alone.
+only the standard library is imported. An installed copy makes sure of what it does not bring along.
 """
 
 import os
@@ -21,7 +21,7 @@ def main() -> int:
     from kickoff.cli.verbs import needs
 
     purpose = needs(sys.argv[1:])
-    if (not __package__ and bootstrap.IN_CHECKOUT) or (purpose == "performance" and not bootstrap.can_load()):
+    if (not __package__ and bootstrap.IN_CHECKOUT) or not bootstrap.has(purpose):
         bootstrap.ensure(purpose, bootstrap.PACKAGE)
     from kickoff.cli import main as cli
 

@@ -8,7 +8,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kickoff import environments, yaml_lines
+from kickoff import accepted, environments, yaml_lines
+from kickoff.accepted import Accepted
 from kickoff.description import (
     COMMAND,
     FUNCTIONAL,
@@ -148,6 +149,8 @@ class Service:
     smoke: tuple[HttpCheck, ...]
     probe: tuple[HttpCheck, ...]
     quality_gate: tuple[Command, ...]
+    audit: tuple[Command, ...]
+    accepted: Accepted
     functional: OwnCheck | None
     checks: tuple[OwnCheck, ...]
     requirements: str
@@ -321,6 +324,8 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
         smoke=_requests(document.get("smoke", []), asked),
         probe=_requests(document.get("probe", []), asked),
         quality_gate=_commands(reader, document, "quality_gate"),
+        audit=_commands(reader, document, accepted.KEY, "audit"),
+        accepted=accepted.read(reader, document),
         functional=_own(reader, document["functional"], "functional") if "functional" in document else None,
         checks=_own_checks(reader, document),
         requirements=document.get("requirements", ""),
@@ -345,8 +350,11 @@ def _requests(entries: Sequence[Mapping[str, Any]], default: HttpCheck) -> tuple
     return tuple(HttpCheck(**entry) for entry in entries) or (default,)
 
 
-def _commands(reader: Reader, document: Mapping[str, Any], key: str) -> tuple[Command, ...]:
-    return tuple(_command(reader, entry, key, index) for index, entry in enumerate(document.get(key, [])))
+def _commands(reader: Reader, document: Mapping[str, Any], *path: str) -> tuple[Command, ...]:
+    *within, key = path
+    for name in within:
+        document = document.get(name, {})
+    return tuple(_command(reader, entry, *path, index) for index, entry in enumerate(document.get(key, [])))
 
 
 def _command(reader: Reader, entry: Mapping[str, Any], *path: str | int) -> Command:

@@ -15,7 +15,19 @@ from kickoff import github
 from kickoff.cli.main import main as real_main
 from kickoff.evidence import Evidence, RuleResult, Verdict, now
 
-RECORDED = ("env", "stage", "promote", "watch", "abort", "rollback", "smoke", "functional", "perf", "report")
+RECORDED = (
+    "env",
+    "stage",
+    "promote",
+    "watch",
+    "abort",
+    "rollback",
+    "smoke",
+    "functional",
+    "perf",
+    "report",
+    "audit",
+)
 STAGES = {
     "stage": "stage",
     "promote": "promote",

@@ -9,6 +9,7 @@ from kickoff.checks.check import Check
 
 CHECKS = {
     "check": ("kickoff.checks.quality",),
+    "audit": ("kickoff.checks.dependency_audit", "kickoff.checks.secret_scan"),
     "smoke": ("kickoff.checks.smoke",),
     "functional": ("kickoff.checks.functional", "kickoff.checks.own"),
     "perf": ("kickoff.checks.performance",),

@@ -21,6 +21,11 @@ if TYPE_CHECKING:
 
 _EXAMPLES = {
     "check": ("check", "check --commit v1.4.0 --requirements requirements/dev.txt"),
+    "audit": (
+        "audit",
+        "audit --deployments '[\"production\"]'",
+        "audit --base origin/main",
+    ),
     "smoke": (
         "smoke --env staging --phase live",
         "smoke --env staging --phase candidate --attempt 7-ab12",
@@ -37,7 +42,7 @@ _EXAMPLES = {
 
 def add(verbs: Verbs) -> None:
     """Add the verbs."""
-    for name in ("check", "smoke", "functional"):
+    for name in ("check", "audit", "smoke", "functional"):
         add_check(verbs, name)
     _trend(verbs)
     _probe(verbs)

@@ -14,6 +14,7 @@ STAGES = {
     "workflow plan": "planning",
     "env validate": "validate",
     "check": "quality-gate",
+    "audit": "dependency-audit",
     "stack prepare": "prepare",
     "stage": "stage",
     "smoke": "smoke-{phase}",

@@ -60,6 +60,7 @@ SECTIONS = (
         "check",
         {
             "check": Verb("checks", "run the quality gate on a commit"),
+            "audit": Verb("checks", "audit dependencies, and look for secrets in a change", "audit"),
             "smoke": Verb("checks", "send the service's smoke requests and judge the answers"),
             "functional": Verb("checks", "run the service's interface tests against the candidate"),
             "perf": Verb("load", "load a service with scenarios and judge it", "performance"),

@@ -33,6 +33,8 @@ STAGES = (
     Stage("drift", "environment drift"),
     Stage("promotion", "proof look-up", before=True),
     Stage("quality-gate", "quality gate", before=True),
+    Stage("dependency-audit", "dependency audit", before=True),
+    Stage("secret-scan", "secret scan", before=True),
     Stage("build", "build", before=True),
     Stage("same-artefact", "comparison with the proof", before=True),
     Stage("prepare", "preparation of the host", before=True),

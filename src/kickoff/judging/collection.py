@@ -91,6 +91,8 @@ def collect(values: Mapping[str, str], service: Service, environment: str, root:
     found |= dict(_requests("probe", service.probe))
     for status in sorted(service.expected_client_errors):
         found[f"{ALLOWANCE}for client error {status}"] = "given"
+    found |= {f"{ALLOWANCE}for {name}": text for name, text in service.accepted.allowances().items()}
+    found |= {f"audit {command.name}": shlex.join(command.run) for command in service.audit}
     return found
 
 

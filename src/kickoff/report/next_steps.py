@@ -28,6 +28,8 @@ _BEGUN = ("kickoff resume --env {env}", _AGAIN)
 _BY_STAGE = {
     "validate": ("kickoff env validate --env {env}", _AGAIN),
     "quality-gate": ("kickoff check", _AGAIN),
+    "dependency-audit": ("kickoff audit", _AGAIN),
+    "secret-scan": ("kickoff audit", _AGAIN),
     "perf-baseline": (_AGAIN, "kickoff trend"),
     "rollback": (_STATUS, _HISTORY),
     "abort": (_STATUS, _AGAIN),

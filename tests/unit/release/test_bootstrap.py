@@ -207,9 +207,15 @@ def test_an_old_interpreter_is_refused_with_a_sentence(
 
 @pytest.mark.parametrize(
     ("argv", "loads", "wanted"),
-    [(["perf", "--list"], False, ["performance"]), (["perf", "--list"], True, []), (["stage"], False, [])],
+    [
+        (["perf", "--list"], False, ["performance"]),
+        (["perf", "--list"], True, []),
+        (["audit"], False, ["audit"]),
+        (["audit"], True, []),
+        (["stage"], False, []),
+    ],
 )
-def test_an_installed_copy_fetches_the_libraries_of_the_load_test_alone(
+def test_an_installed_copy_fetches_what_the_load_test_and_the_audit_need_alone(
     argv: list[str], loads: bool, wanted: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ensured: list[str] = []
@@ -219,7 +225,7 @@ def test_an_installed_copy_fetches_the_libraries_of_the_load_test_alone(
         ensured.append(purpose)
 
     monkeypatch.setattr(bootstrap, "IN_CHECKOUT", False)
-    monkeypatch.setattr(bootstrap, "can_load", lambda: loads)
+    monkeypatch.setattr(bootstrap, "has", lambda purpose: loads or purpose not in ("audit", "performance"))
     monkeypatch.setattr(bootstrap, "ensure", ensure)
     monkeypatch.setattr(main, "main", lambda: 7)
     monkeypatch.setattr(sys, "argv", ["kickoff", *argv])

@@ -233,6 +233,8 @@ def _forward(chain: Chain, given: argparse.Namespace, service: Service, commit: 
         reason = found.get("unproven-reason", "")
     if service.quality_gate:
         chain.demand("check", "check", about, tools)
+    goes_to = f"--deployments={json.dumps([given.env])}"
+    chain.demand("audit", "audit", about, tools, goes_to)
     built = chain.demand("build", "build", env, about)
     chain.demand("prepare", "stack", "prepare", env)
     chain.demand("secrets", "env", "validate", env, "--with-secrets", f"--evidence={evidence}")
@@ -250,9 +252,8 @@ def _forward(chain: Chain, given: argparse.Namespace, service: Service, commit: 
     chain.demand("live", "smoke", env, "--phase=live")
     if promoted.get("release"):
         chain.demand("watch", "watch", env, f"--release={promoted['release']}")
-    deployed = f"--deployments={json.dumps([given.env])}"
     where = f"--repository={built.get('repository', '')}"
-    chain.demand("prove", "prove", about, deployed, f"--digest={built['digest']}", where)
+    chain.demand("prove", "prove", about, goes_to, f"--digest={built['digest']}", where)
 
 
 def _back(chain: Chain, environment: str) -> None:
