@@ -1,7 +1,7 @@
 """What a project accepts of its supply chain, each with a reason: ``supply_chain:`` of its description."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import date
 from fnmatch import fnmatchcase
 from typing import Any
@@ -47,25 +47,11 @@ class Secret:
 
 
 @dataclass(frozen=True, slots=True)
-class PackageLicence:
-    """The licence of one package: what its metadata does not say, or what is allowed for it alone."""
-
-    package: str
-    licence: str
-    reason: str
-
-
-@dataclass(frozen=True, slots=True)
 class Accepted:
-    """All that is accepted; without an entry, nothing is.
-
-    ``licences`` holds the reason of each allowed licence by its SPDX id; without any, nothing is asked.
-    """
+    """All that is accepted; without an entry, nothing is."""
 
     vulnerabilities: tuple[Vulnerability, ...] = ()
     secrets: tuple[Secret, ...] = ()
-    licences: Mapping[str, str] = field(default_factory=dict)
-    packages: tuple[PackageLicence, ...] = ()
 
     def vulnerability(self, ids: Iterable[str]) -> Vulnerability | None:
         """Return the entry for a vulnerability that has these ids; of several the one that lasts longest."""
@@ -91,17 +77,12 @@ def read(reader: Reader, document: Mapping[str, Any]) -> Accepted:
     """
     given = document.get(KEY, {})
     listed = given.get("vulnerabilities", ())
-    licences = given.get("licences", {})
     return Accepted(
         tuple(
             Vulnerability(one["id"], one["reason"], _day(reader, one["expires"], place))
             for place, one in enumerate(listed)
         ),
         tuple(Secret(one["path"], one["rule"], one["reason"]) for one in given.get("secrets", ())),
-        {one["id"]: one["reason"] for one in licences.get("allow", ())},
-        tuple(
-            PackageLicence(one["name"], one["licence"], one["reason"]) for one in licences.get("packages", ())
-        ),
     )
 
 

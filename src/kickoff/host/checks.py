@@ -155,6 +155,28 @@ def names(found: Mapping[str, Sequence[str]]) -> list[Finding]:
     ]
 
 
+def runner(serves: str, visibility: str, why: str) -> Finding:
+    """Judge a runner of GitHub Actions on the host, whose jobs may be anybody's in a public repository.
+
+    Args:
+        serves: The address it is registered with; empty when its settings cannot be read.
+        visibility: GitHub's word for that repository: ``public``, ``private`` or ``internal``; empty when it
+            says nothing.
+        why: Why it says nothing.
+    """
+    name, what = "runner", serves or "a repository that this user cannot see"
+    if visibility and visibility != "public":
+        return passed(name, f"serves {what}, which is {visibility}")
+    fix = (
+        "take it off this host: let GitHub's runners deploy over SSH (DEPLOY_HOST), or give an ephemeral "
+        "runner a machine of its own; docs/how-to/supply-chain.md"
+    )
+    if visibility:
+        detail = f"serves {what}, which is public: a pull request of anybody may run its code on this host"
+        return failed(name, detail, fix)
+    return unknown(name, f"one serves {what}, and nobody says whether that is public: {why}", fix)
+
+
 def clock(offset: float | None, doubt: float, against: str, synchronised: str) -> Finding:
     """Judge the clock.
 

@@ -7,10 +7,11 @@ from dataclasses import asdict
 from email.utils import parsedate_to_datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import httpx
 
-from kickoff import service, stack
+from kickoff import gh, service, stack
 from kickoff.environment import loader, schema
 from kickoff.environment.validation import Checked
 from kickoff.errors import ExitCode, KickoffError
@@ -73,6 +74,7 @@ def examine(name: str, root: Path, environ: Mapping[str, str]) -> list[Finding]:
         *first,
         passed("host", where.name or "this machine"),
         *_host(name, needs, answer.facts),
+        *map(_runner, answer.facts["runners"]),
         *_certificate(name, checked.values.get(PUBLIC_HOST, "")),
         _clock(where, answer, environ),
     ]
@@ -120,6 +122,18 @@ def _host(name: str, needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding
         unknown("public name", f"{variable} is not set", f"export {variable}, {what}")
         for variable, what in needs.unset.items()
     ]
+
+
+def _runner(serves: str) -> Finding:
+    """Return the finding about a runner on the host; one of an organisation serves public projects, too."""
+    repository = urlsplit(serves).path.strip("/")
+    if repository.count("/") != 1:
+        return checks.runner(serves, "", "it is registered for more than one repository")
+    try:
+        answer = gh.api("GET", f"repos/{repository}", hint="")
+    except KickoffError as error:
+        return checks.runner(serves, "", "; ".join([str(error), *error.causes]))
+    return checks.runner(serves, str(answer["visibility"]), "")
 
 
 def _certificate(environment: str, public_host: str) -> list[Finding]:

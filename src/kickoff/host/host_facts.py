@@ -37,6 +37,7 @@ def collect(question: dict[str, Any]) -> dict[str, Any]:
         "state": _folder(_expanded(question["state"], *question["state_home"])),
         "ports": {str(port): _port(port) for port in question["ports"]},
         "names": {name: _addresses(name) for name in question["names"]},
+        "runners": _runners(Path("/proc")),
     }
     if question["docker"]:
         facts["docker"] = _docker(question["networks"], question["ports"])
@@ -90,6 +91,28 @@ def _holder(inodes: set[str]) -> str:
         except OSError:  # it ended meanwhile, or belongs to somebody else
             continue
     return ""
+
+
+def _runners(processes: Path) -> list[str]:
+    """Return what each runner of GitHub Actions that runs here serves: an address, empty where hidden."""
+    found = set()
+    for process in processes.glob("[0-9]*"):
+        try:
+            program = Path((process / "cmdline").read_bytes().partition(b"\0")[0].decode("utf-8", "replace"))
+        except OSError:  # it ended meanwhile
+            continue
+        if program.name == "Runner.Listener":
+            found.add(_served(program.parent.parent / ".runner"))
+    return sorted(found)
+
+
+def _served(settings: Path) -> str:
+    """Return the address in the settings that a runner was registered with."""
+    try:
+        written = json.loads(settings.read_text("utf-8-sig"))
+    except (OSError, ValueError):  # another user's
+        return ""
+    return next((str(value) for name, value in written.items() if name.lower() == "githuburl"), "")
 
 
 def _addresses(name: str) -> list[str]:

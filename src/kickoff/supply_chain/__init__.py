@@ -1,1 +1,1 @@
-"""The supply chain: known vulnerabilities and licences of dependencies, and secrets in a change."""
+"""The supply chain: known vulnerabilities of dependencies, and secrets in a change."""

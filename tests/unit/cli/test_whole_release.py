@@ -38,7 +38,7 @@ OUTPUTS = {
     "smoke live": {"verdict": "pass"},
     "prove": {"proof": "p.json", "proof-name": "proof-staging-abc"},
 }
-BEFORE = ["env validate", "check", "build", "stack prepare", "env validate", "stage"]
+BEFORE = ["env validate", "check", "audit", "build", "stack prepare", "env validate", "stage"]
 RELEASED = [
     *BEFORE, "smoke candidate", "functional", "promote", "smoke live", "watch", "prove", "report",
 ]  # fmt: skip
@@ -106,7 +106,12 @@ def test_the_report_is_told_what_was_meant_and_how_each_step_ended(scene: Scene)
     assert release() == 2
     words = dict(word.removeprefix("--").partition("=")[::2] for word in scene.calls()[-1][1:])
     planned = json.loads((Path(words["evidence"]) / "plan.json").read_text())
-    assert planned["jobs"] == {"validate": "success", "check": "success", "build": "failure"}
+    assert planned["jobs"] == {
+        "validate": "success",
+        "check": "success",
+        "audit": "success",
+        "build": "failure",
+    }
     assert (planned["deployments"], planned["service"]) == (["staging"], "things")
 
 
@@ -127,7 +132,7 @@ def test_the_load_test_runs_where_it_is_demanded(scene: Scene) -> None:
     text = (scene.repository.root / "kickoff.yml").read_text()
     scene.repository.write("kickoff.yml", text.replace("[smoke-candidate]", "[perf-baseline]"))
     assert release() == 0
-    assert scene.names()[7:10] == ["functional", "perf", "promote"]
+    assert scene.names()[8:11] == ["functional", "perf", "promote"]
 
 
 def test_an_environment_that_takes_only_what_was_proved_asks_first(scene: Scene) -> None:
@@ -141,13 +146,14 @@ def test_an_environment_that_takes_only_what_was_proved_asks_first(scene: Scene)
     [
         ({"env_validate": {"exit": 2}}, ["env validate", "report"], 2),
         ({"check": {"exit": 1}}, ["env validate", "check", "report"], 1),
+        ({"audit": {"exit": 3}}, [*BEFORE[:3], "report"], 3),
         ({"stage": {"exit": 75, "outputs": {}}}, [*BEFORE, "resume", "report"], 75),
         ({"stage": {"exit": 1}}, [*BEFORE, "abort", "report"], 1),
         ({"smoke_candidate": {"exit": 3}}, [*BEFORE, "smoke candidate", "abort", "report"], 3),
-        ({"promote": {"exit": 5}}, [*RELEASED[:9], "abort", "report"], 5),
-        ({"smoke_live": {"exit": 1, "outputs": {}}, "report": {"exit": 5}}, [*RELEASED[:10], "rollback", "report"], 5),
-        ({"smoke_live": {"exit": 1, "outputs": {}}, "rollback": {"exit": 6}}, [*RELEASED[:10], "rollback", "report"], 6),
-        ({"watch": {"exit": 5}}, [*RELEASED[:11], "report"], 5),
+        ({"promote": {"exit": 5}}, [*RELEASED[:10], "abort", "report"], 5),
+        ({"smoke_live": {"exit": 1, "outputs": {}}, "report": {"exit": 5}}, [*RELEASED[:11], "rollback", "report"], 5),
+        ({"smoke_live": {"exit": 1, "outputs": {}}, "rollback": {"exit": 6}}, [*RELEASED[:11], "rollback", "report"], 6),
+        ({"watch": {"exit": 5}}, [*RELEASED[:12], "report"], 5),
         ({"prove": {"exit": 1}}, RELEASED, 1),
         ({"report": {"exit": 3}}, RELEASED, 3),
     ],

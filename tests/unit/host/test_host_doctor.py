@@ -16,6 +16,7 @@ from kickoff.host import doctor, host_facts, reach
 from kickoff.host.checks import Finding
 from kickoff.paths import STATE_HOME
 from tests import certificates
+from tests.unit import gh_stand_in
 from tests.unit.environment.support import ROOT
 
 QUESTION: dict[str, Any] = {
@@ -221,3 +222,59 @@ def test_before_a_first_release_there_is_no_certificate_to_judge(programs: Path,
     found = examine(project(tmp_path, PUBLIC_HOST="localhost:9"), tmp_path / "state")["certificate"]
     assert found.verdict is Verdict.INCONCLUSIVE
     assert "localhost:9 does not answer by TLS" in found.detail
+
+
+RUNNERS = [
+    (
+        "https://github.com/o/shop",
+        {"visibility": "public"},
+        Verdict.FAIL,
+        "anybody may run its code on this host",
+    ),
+    ("https://github.com/o/shop", {"visibility": "private"}, Verdict.PASS, "which is private"),
+    (
+        "https://github.com/o/shop",
+        None,
+        Verdict.INCONCLUSIVE,
+        "nobody says whether that is public: GitHub did not",
+    ),
+    ("https://github.com/o", None, Verdict.INCONCLUSIVE, "registered for more than one repository"),
+    ("", None, Verdict.INCONCLUSIVE, "a repository that this user cannot see"),
+]
+
+
+@pytest.mark.parametrize(("serves", "answer", "verdict", "detail"), RUNNERS)
+def test_a_runner_on_the_host_must_not_serve_a_public_repository(  # noqa: PLR0917
+    serves: str,
+    answer: dict[str, str] | None,
+    verdict: Verdict,
+    detail: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    github = gh_stand_in.GitHub(tmp_path)
+    github.use(monkeypatch)
+    if answer:
+        github.answer("GET repos/o/shop", answer)
+    found = doctor._runner(serves)
+    assert (found.name, found.verdict) == ("runner", verdict)
+    assert detail in found.detail
+    assert ("deploy over SSH (DEPLOY_HOST), or give an ephemeral runner" in found.fix) == (
+        verdict is not Verdict.PASS
+    )
+
+
+def test_a_runner_is_known_by_its_process_and_its_settings(tmp_path: Path) -> None:
+    for number, name, settings in (
+        (1, "actions-runner", '\ufeff{"gitHubUrl": "https://github.com/o/shop"}'),
+        (2, "hidden", ""),
+        (3, "", ""),
+    ):
+        process = tmp_path / "proc" / str(number)
+        process.mkdir(parents=True)
+        program = tmp_path / name / "bin" / "Runner.Listener" if name else Path("/usr/bin/sleep")
+        (process / "cmdline").write_bytes(f"{program}\0run\0".encode())
+        if settings:
+            program.parent.mkdir(parents=True)
+            (tmp_path / name / ".runner").write_text(settings, encoding="utf-8")
+    assert host_facts._runners(tmp_path / "proc") == ["", "https://github.com/o/shop"]
