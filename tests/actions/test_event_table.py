@@ -143,6 +143,7 @@ TABLE = [
         faults={"env validate": {"exit": 2}},
     ),
     Row("failing quality gate", "sf-----f", edits={"app/main.py": ""}),
+    Row("failing audit", "sf-----f", faults={"audit": {"exit": 1}}),
     Row("failing build", "ss-----f", edits={"kickoff.yml": "missing"}),
     Row(
         "stage fails before it has an attempt",
