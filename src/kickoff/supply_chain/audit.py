@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kickoff import logs, process_group
+from kickoff.errors import KickoffError
 
 SECONDS = 300
 """Time limit of one audit: some hundred packages, each asked for by itself."""
@@ -51,6 +52,22 @@ Auditor = Callable[[Path, str, Mapping[str, str]], Audit]
 """Audits a lock file: the folder it is in, its path there, and the environment of the tool."""
 
 
+def _own(project: Path, path: str) -> Path:
+    """Return a file of the project, and of nobody else: a change may hold a link to a file of this machine.
+
+    Raises:
+        KickoffError: It is not there, or it is a link to elsewhere (exit 2).
+    """
+    file = project / path
+    if not file.resolve().is_relative_to(project.resolve()):
+        raise KickoffError(
+            f"{path} leads out of the commit", at=path, hint="commit the file, not a link to it"
+        )
+    if not file.is_file():
+        raise KickoffError(f"the commit does not hold {path}", at=path, hint=f"git add {path}, and commit it")
+    return file
+
+
 class Tool:
     """One run of an auditing tool in a folder of its own, where nothing of the project configures it.
 
@@ -71,11 +88,14 @@ class Tool:
             line: The program and its arguments.
             environ: Its environment.
             report: The file it writes its findings into; without one it prints them.
+
+        Raises:
+            KickoffError: A file is not in the commit (exit 2).
         """
         with tempfile.TemporaryDirectory(prefix="kickoff-audit-") as name:
             folder = Path(name)
             for path in self._copied:
-                shutil.copyfile(self._project / path, folder / Path(path).name)
+                shutil.copyfile(_own(self._project, path), folder / Path(path).name)
             status = process_group.run(line, folder, environ, seconds=SECONDS, write=self.said.append)
             self.printed = "".join(self.said)
             if report:

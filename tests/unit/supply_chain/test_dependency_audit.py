@@ -14,6 +14,7 @@ from kickoff.cli import main
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, Verdict
 from kickoff.evidence.rules import WARNING
+from kickoff.supply_chain import pip
 from tests.repository import Repository
 from tests.unit.supply_chain.conftest import Database, osv
 
@@ -342,3 +343,24 @@ def test_a_lock_without_npm_is_an_error(
     assert main.main(["audit", "--evidence=evidence"]) == 2
     assert "npm is not on the PATH" in capsys.readouterr().err
     assert os.environ["PATH"] == str(tools)
+
+
+@pytest.mark.parametrize("outside", ["locked.txt", "folder"])
+def test_a_link_of_a_change_reads_no_file_of_this_machine(
+    outside: str, tmp_path: Path, database: Database
+) -> None:
+    project, elsewhere = tmp_path / "project", tmp_path / "elsewhere"
+    project.mkdir()
+    elsewhere.mkdir()
+    (elsewhere / "locked.txt").write_text("a-secret-of-this-machine", encoding="utf-8")
+    lock = {"folder": "folder/locked.txt"}.get(outside, outside)
+    (project / outside).symlink_to({"folder": elsewhere}.get(outside, elsewhere / "locked.txt"))
+    with pytest.raises(KickoffError, match="leads out of the commit") as caught:
+        pip.audit(project, lock, os.environ)
+    assert "a-secret" not in repr((caught.value, caught.value.causes))
+    assert database.asked == []
+
+
+def test_a_lock_that_is_not_committed_is_an_error(tmp_path: Path, database: Database) -> None:
+    with pytest.raises(KickoffError, match="the commit does not hold"):
+        pip.audit(tmp_path, "locked.txt", os.environ)
