@@ -69,7 +69,10 @@ def create_app(settings: Settings, *, handle_signals: bool = False) -> Service:
         redirect_slashes=False,
     )
     app.state.settings, app.state.drain = settings, drain
-    app.state.api_key = settings.api_key.get_secret_value().encode()
+    keys = {"now": settings.api_key, "next": settings.api_key_next}
+    given = {name: key.get_secret_value().encode() for name, key in keys.items()}
+    # Without a key of now the check is off, whatever comes next.
+    app.state.api_keys = {name: key for name, key in given.items() if key} if given["now"] else {}
     routers = [module.router for module in (predictions, matches, checks, health)]
     for router in routers:
         app.include_router(router)

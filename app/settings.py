@@ -59,6 +59,7 @@ class Settings(BaseSettings):
     redis_url: SecretStr = SecretStr("")
     cache_ttl: Duration = 30.0
     api_key: SecretStr = SecretStr("")
+    api_key_next: SecretStr = SecretStr("")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     otel_exporter_otlp_endpoint: str = ""
     request_timeout: Duration = 10.0

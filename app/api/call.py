@@ -15,6 +15,7 @@ from app.service import Football, tenant_of
 from app.storage import idempotency
 from app.storage.engine import Database, Reader
 from app.storage.idempotency import Key, Reply
+from app.telemetry import metrics
 
 _API_KEY = APIKeyHeader(
     name="X-API-Key", auto_error=False, description="Needed for writes where the environment sets `API_KEY`."
@@ -97,10 +98,14 @@ async def current_call(
 
 
 async def require_key(request: Request, given: Annotated[str | None, Depends(_API_KEY)]) -> None:
-    """Refuse a write without the environment's key; the comparison takes as long for every wrong key."""
-    expected: bytes = request.app.state.api_key
-    if expected and not secrets.compare_digest((given or "").encode(), expected):
+    """Refuse a write without a key of the environment; the comparison takes as long for every wrong one."""
+    expected: dict[str, bytes] = request.app.state.api_keys
+    text = (given or "").encode()
+    found = [name for name, key in expected.items() if secrets.compare_digest(text, key)]
+    if expected and not found:
         raise HTTPException(401, "a valid X-API-Key is needed", {"WWW-Authenticate": "ApiKey"})
+    if found and not request.headers.get(MARKER):
+        metrics.KEYS_USED.labels(found[0]).inc()
 
 
 CurrentCall = Annotated[Call, Depends(current_call)]

@@ -61,6 +61,11 @@ CACHE_REMOTE_UP = Gauge(
     "1 while Redis is used; 0 while the service makes do with memory.",
     multiprocess_mode="livemin",
 )
+KEYS_USED = Counter(
+    "api_key_uses_total",
+    "Writes by the key that they came with (now, next), without checks: who has not changed over yet.",
+    ("key",),
+)
 PREDICTIONS = Counter("predictions_made_total", "Stored predictions, without synthetic ones.")
 SETTLED = Counter("predictions_settled_total", "Predictions whose match was played.", ("favourite_won",))
 LOG_LOSS = Histogram(

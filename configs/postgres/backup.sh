@@ -3,7 +3,7 @@
 set -eu
 umask 077
 cd /backups
-user=football database=football host="${DATABASE_HOST:-postgres}"
+user=$(cat /run/secrets/postgres_app_user) database=football host="${DATABASE_HOST:-postgres}"
 # Of several servers, the one that can be written.
 export PGTARGETSESSIONATTRS=read-write PGHOST="$host" PGUSER="$user" PGDATABASE="$database" PGPASSFILE=/tmp/pgpass
 if [ ! -e "$PGPASSFILE" ]; then

@@ -1,11 +1,11 @@
 #!/bin/sh
 # Runs once, on an empty volume. Passwords are read by psql itself: an argument could be read by every user.
 set -eu
+printf '%s %s\n' "$(cat /run/secrets/postgres_app_user)" "$(cat /run/secrets/postgres_app_password)" |
+    sh /stack/login.sh football
 psql --set ON_ERROR_STOP=1 --no-psqlrc --username postgres --dbname postgres <<'SQL'
-\set app `cat /run/secrets/postgres_app_password`
 \set monitor `cat /run/secrets/postgres_monitor_password`
 \set replicator `cat /run/secrets/postgres_replication_password`
-CREATE ROLE football LOGIN PASSWORD :'app';
 CREATE DATABASE football OWNER football;
 CREATE ROLE monitor LOGIN PASSWORD :'monitor' IN ROLE pg_monitor;
 CREATE ROLE replicator LOGIN REPLICATION PASSWORD :'replicator';

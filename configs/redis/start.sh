@@ -1,8 +1,11 @@
 #!/bin/sh
-# start.sh CONFIGURATION | check | join NODES
-# The password comes from a file and goes into a file: an argument could be read by every user of the host.
+# start.sh CONFIGURATION | check | passwords | join NODES
+# Passwords come from files and go into files: an argument could be read by every user of the host.
 set -eu
-password=$(cat /run/secrets/redis_password)
+umask 077
+# What a server was told since it started is newer than what it mounts.
+own=/tmp/password
+if [ -e "$own" ]; then password=$(cat "$own"); else password=$(cat /run/secrets/redis_password); fi
 export REDISCLI_AUTH="$password"
 
 case "$1" in
@@ -11,6 +14,16 @@ check) # Answers, and in a cluster knows a server for every slot.
     if redis-cli info cluster | grep -q '^cluster_enabled:1'; then
         redis-cli cluster info | grep -q '^cluster_state:ok'
     fi
+    ;;
+passwords) # Take those on standard input, one a line, and no others; the first becomes this server's own.
+    read -r first
+    read -r second || second=
+    redis-cli -e <<END
+acl setuser default resetpass >$first ${second:+>$second}
+config set masterauth $first
+END
+    printf %s "$first" >"$own.new"
+    mv "$own.new" "$own"
     ;;
 join) # Make one cluster of fresh nodes, leave one that exists as it is, and watch that it is whole.
     shift
@@ -37,8 +50,13 @@ join) # Make one cluster of fresh nodes, leave one that exists as it is, and wat
     done
     ;;
 *)
-    umask 077
-    { cat "$1"; printf 'requirepass "%s"\nmasterauth "%s"\n' "$password" "$password"; } >/tmp/redis.conf
+    printf %s "$password" >"$own"
+    former=$(cat /run/secrets/redis_password_former)
+    {
+        cat "$1"
+        printf 'user default on >%s %s ~* &* +@all\n' "$password" "${former:+>$former}"
+        printf 'masterauth %s\n' "$password"
+    } >/tmp/redis.conf
     exec redis-server /tmp/redis.conf
     ;;
 esac

@@ -10,7 +10,10 @@ _TEXTS = {
     "plan": "show what applying would do to each service; change nothing",
     "apply": "make the stack what the project says; the service itself is not touched",
     "promote-replica": "make a replica of the database its primary, and the lost one the replica",
+    "rotate": "replace a secret while both values are valid; doing it again goes on",
 }
+_ARGUMENTS = {"promote-replica": ["database-replica"], "rotate": ["database_password"]}
+"""Arguments of the examples."""
 
 
 def add(verbs: Verbs) -> None:
@@ -18,7 +21,7 @@ def add(verbs: Verbs) -> None:
     group = add_group(verbs, "stack", VERBS["stack"].text)
     for name, text in _TEXTS.items():
         more = ("stack apply --env staging --recreate postgres",) if name == "apply" else ()
-        what = f"{name} postgres-replica" if name == "promote-replica" else name
+        what = " ".join((name, *_ARGUMENTS.get(name, ())))
         examples = (f"stack {what} --env staging", *more)
         codes = (0, 1, 2, 4, 75)
         child = add_verb(group, name, text, _run, examples=examples, codes=codes, at_target=True)
@@ -33,6 +36,9 @@ def add(verbs: Verbs) -> None:
             )
         if name == "promote-replica":
             child.add_argument("service", metavar="SERVICE", help="the one that becomes the primary")
+        if name == "rotate":
+            what = "the secret (default: say how each stands, and change nothing)"
+            child.add_argument("secret", nargs="?", default="", metavar="SECRET", help=what)
 
 
 def _run(arguments: argparse.Namespace) -> int:

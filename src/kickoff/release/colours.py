@@ -13,9 +13,7 @@ def start(attempt: Attempt, folder: Path, colour: Colour) -> None:
     """Start the candidate in ``colour``; the release that was kept warm there gives way, drained."""
     target, state = attempt.session.target, attempt.store.state()
     if state.warm is colour and colour in state.slots:
-        # No longer a fallback: nothing new reaches it, and what it still serves may finish.
-        traffic.route(attempt, {state.live: 100} if state.live else {}, state.with_slot(colour, None))
-        traffic.drain(attempt, colour, state)
+        _give_way(attempt, colour, state)
     with attempt.step("start", colour=str(colour)):
         with attempt.fenced() as transaction:
             target.stop(colour)
@@ -23,6 +21,24 @@ def start(attempt: Attempt, folder: Path, colour: Colour) -> None:
             state = attempt.store.state().with_slot(colour, slot)
             transaction.save(state)
         traffic.route(attempt, {state.live: 100} if state.live else {}, state)
+
+
+def end_warm(attempt: Attempt, state: State) -> None:
+    """Stop the release that is kept warm, drained; going back to it starts it from disk."""
+    if state.warm is None:
+        return
+    rest = _give_way(attempt, state.warm, state)
+    with attempt.fenced() as transaction:
+        attempt.session.target.stop(state.warm)
+        transaction.save(rest)
+
+
+def _give_way(attempt: Attempt, colour: Colour, state: State) -> State:
+    """Make a warm release no longer a fallback: nothing new reaches it, and what it serves may finish."""
+    rest = state.with_slot(colour, None)
+    traffic.route(attempt, {state.live: 100} if state.live else {}, rest)
+    traffic.drain(attempt, colour, state)
+    return rest
 
 
 def revive(attempt: Attempt, state: State) -> str:

@@ -6,6 +6,7 @@ from kickoff.stack.declaration import NOTHING, Declaration, document_of, every_k
 from kickoff.stack.differences import STATEFUL, Change, differences
 from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, upcoming, variables
 from kickoff.stack.primary import promote_replica
+from kickoff.stack.rotation import Rotation, under_way
 
 __all__ = [
     "ALERTS",
@@ -15,6 +16,7 @@ __all__ = [
     "Change",
     "Compose",
     "Declaration",
+    "Rotation",
     "Stack",
     "copied",
     "differences",
@@ -32,6 +34,7 @@ __all__ = [
     "source_files",
     "source_of",
     "sources",
+    "under_way",
     "upcoming",
     "variables",
 ]

@@ -127,8 +127,38 @@ class Stack:
             self._remember(self._last()[0])
 
     def _remember(self, resolved: Mapping[str, Any]) -> None:
-        applied = {"resolved": resolved, "mounted": self._mounted(resolved, self.compose.folder, {})}
+        self._write_applied(resolved, self._mounted(resolved, self.compose.folder, {}))
+
+    def _write_applied(self, resolved: Mapping[str, Any], mounted: Mapping[str, str]) -> None:
+        applied = {"resolved": resolved, "mounted": mounted}
         write_atomic(self._applied, json.dumps(applied, indent=1), mode=0o600)
+
+    def take_over(self, files: Collection[Path], told: Collection[str]) -> list[str]:
+        """Restart what mounts one of these files and started before it changed; return the services.
+
+        Args:
+            files: Places in the stack's folder.
+            told: Services that know of the change already: they are not restarted.
+
+        Raises:
+            KickoffError: One does not come up (exit 4).
+        """
+        resolved, digests = self._last()
+        now = {place: _digest(Path(place)) for place in map(str, files) if place in digests}
+        changed = {place for place, digest in now.items() if digests[place] != digest}
+        names = [
+            name
+            for name, service in resolved["services"].items()
+            if name not in told and changed.intersection(sources(service, resolved))
+        ]
+        if names:
+            hint = (
+                f"`docker compose -p {self.compose.project} logs SERVICE` shows why; then do the same again"
+            )
+            self._run("restart", *names, hint=hint)
+            self.revive(hint)
+        self._write_applied(resolved, {**digests, **now})
+        return names
 
     def revive(self, hint: str = "") -> None:
         """Start what stopped and create what is missing; leave what runs, and wait until all are healthy."""

@@ -163,6 +163,7 @@ class Compose:
         self,
         *arguments: str,
         environ: Mapping[str, str] | None = None,
+        given: str = "",
         seconds: float = 600,
         code: ExitCode = ExitCode.UNREACHABLE,
         hint: str = "",
@@ -172,6 +173,7 @@ class Compose:
         Args:
             arguments: The command, e.g. ``up --detach``.
             environ: Further variables for it.
+            given: Text for its standard input.
             seconds: How long it may take.
             code: Exit code of the error when it fails.
             hint: How to fix a failure.
@@ -183,4 +185,6 @@ class Compose:
         command = ["compose", "--ansi=never", "--progress=plain", *files, "-f", self.file, *arguments]
         name = f"compose {' '.join(arguments[:2])}"
         docker = Docker(reaching() | dict(environ or {}), self.folder)
-        return decoded(docker.run(*command, seconds=seconds, name=name, code=code, hint=hint).stdout)
+        return decoded(
+            docker.run(*command, given=given, seconds=seconds, name=name, code=code, hint=hint).stdout
+        )

@@ -3,7 +3,7 @@
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cache
 from importlib.resources import files
 from pathlib import Path
@@ -69,6 +69,27 @@ class Primary:
 
 
 @dataclass(frozen=True, slots=True)
+class Rule:
+    """The way in which one secret is rotated; the former value stays valid until nobody needs it.
+
+    Attributes:
+        services: Servers that know the secret; none for one that the service itself compares.
+        command: Run in the container of each: makes those values valid that it is given, and no others.
+        former: Secret that holds the former value while it is valid, for servers that start meanwhile.
+        login: Secret that holds the user's name; empty where the name stays.
+        names: The two names, which take turns.
+        next: Secret that holds the new value while the service knows both.
+    """
+
+    services: Sequence[str] = ()
+    command: Sequence[str] = ()
+    former: str = ""
+    login: str = ""
+    names: Sequence[str] = ()
+    next: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Declaration:
     """Everything that a host needs before the stack comes up.
 
@@ -80,6 +101,7 @@ class Declaration:
         ports: Public ports on the host: each a variable, empty for none, and its default, 0 for none.
         profiles: Profiles whose services the stack starts, beside those of none.
         primary: The servers of which one may be written; ``None`` for none.
+        rotations: The way in which a secret is rotated, by its name.
     """
 
     secrets: Mapping[str, Secret]
@@ -89,6 +111,18 @@ class Declaration:
     ports: Sequence[tuple[str, int]] = ()
     profiles: Sequence[str] = ()
     primary: Primary | None = None
+    rotations: Mapping[str, Rule] = field(default_factory=dict)
+
+    @property
+    def logins(self) -> Mapping[str, str]:
+        """Names of the files that hold the name of a user, which is no secret, and the first such name."""
+        return {rule.login: rule.names[0] for rule in self.rotations.values() if rule.login}
+
+    @property
+    def firsts(self) -> Mapping[str, str]:
+        """What a secret is at first that is not made at random, by its name."""
+        empty = {name for rule in self.rotations.values() for name in (rule.former, rule.next) if name}
+        return dict.fromkeys(empty, "") | dict(self.logins)
 
     @property
     def keys(self) -> Mapping[str, str]:
@@ -162,6 +196,7 @@ def parse(text: str, source: str) -> Declaration:
         tuple(_ports(found)),
         tuple(block.get("profiles", ())),
         Primary(**block["primary"]) if "primary" in block else None,
+        {name: _rule(entry) for name, entry in block.get("rotate", {}).items()},
     )
 
 
@@ -177,6 +212,12 @@ def document_of(text: str, source: str) -> dict[str, Any]:
         line = error.problem_mark.line + 1 if error.problem_mark else 1
         raise KickoffError(f"{source} is not YAML: {error.problem}", at=f"{source}:{line}") from None
     return document if isinstance(document, dict) else {}
+
+
+def _rule(entry: Mapping[str, Any]) -> Rule:
+    login = entry.get("login", {})
+    given = {key: value for key, value in entry.items() if key != "login"}
+    return Rule(**given, login=login.get("secret", ""), names=tuple(login.get("names", ())))
 
 
 class _Loader(yaml.CSafeLoader):
@@ -225,6 +266,8 @@ def _problems(block: Any, document: Mapping[str, Any]) -> Iterator[_Problem]:  #
         if not secret.key and name not in used:
             fix = f"mount ${{KICKOFF_STACK_DIR}}/secrets/{name}, add `key`, or remove it"
             yield _Problem((BLOCK, "secrets", name), "secret-unused", f"nothing needs {name}", fix)
+    for name, entry in block.get("rotate", {}).items():
+        yield from _rotated(name, _rule(entry), mounted | declared, document.get("services") or {})
     for key, network in _networks(document).items():
         if "$" in network:
             message = f"{network!r} depends on a variable"
@@ -259,6 +302,26 @@ def _among(secret: Secret, secrets: Mapping[str, Secret]) -> Iterator[_Problem]:
     if secret.key and others:
         message = f"{secret.key} gives {others[0]}, too"
         yield _Problem((*path, "key"), "key-twice", message, "name another variable")
+
+
+def _rotated(
+    name: str, rule: Rule, secrets: Mapping[str, Secret], services: Mapping[str, Any]
+) -> Iterator[_Problem]:
+    """Return the problems of the way in which a secret is rotated."""
+    path = (BLOCK, "rotate", name)
+    for one in filter(None, (name, rule.former, rule.login, rule.next)):
+        if one not in secrets:
+            fix = f"mount ${{KICKOFF_STACK_DIR}}/secrets/{one}, or correct the name"
+            yield _Problem(path, "rotates-a-secret", f"{one} is not a secret here", fix)
+        elif secrets[one].form or secrets[one].given:
+            message = f"{one} is made of others, or given by a person"
+            yield _Problem(path, "rotates-a-secret", message, "name the secret that it is made of")
+    for one in rule.services:
+        if one not in services:
+            yield _Problem(path, "rotates-on-a-service", f"{one} is not a service here", "correct the name")
+    if bool(rule.next) == bool(rule.command):
+        fix = "name the servers and their command, or as `next` the second value that the service takes"
+        yield _Problem(path, "rotated-by-whom", "either servers compare it, or the service does", fix)
 
 
 def _broken(error: "ValidationError") -> _Problem:

@@ -37,6 +37,11 @@ class Change:
         """True when it is done only for a person who names it."""
         return self.network or (self.cost == _HOLDS_DATA and self.action in ("recreate", "remove"))
 
+    @property
+    def remakes(self) -> bool:
+        """True when the container is made anew, or goes."""
+        return self.action in ("create", "recreate", "remove")
+
     def __str__(self) -> str:
         name = f"{_NETWORK * self.network}{self.name}"
         return f"{self.action:<9} {name:<24} {self.why}{f' ({self.cost})' * bool(self.cost)}"

@@ -21,7 +21,7 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.paths import METRICS, public_port, state_root
 from kickoff.service import load as load_service
-from kickoff.stack import declaration, primary, secret_files
+from kickoff.stack import declaration, primary, rotation, secret_files
 from kickoff.stack.changes import VALUES, Stack
 from kickoff.stack.compose import compose_files
 from kickoff.stack.declaration import Declaration
@@ -119,7 +119,9 @@ def _wanted(name: str, root: Path, environ: Mapping[str, str]) -> _Wanted:
     compose_files(root, name)  # there must be some
     folder = folder_of(name, root, environ)
     needs, held = declaration.read(root, name), Held(folder / _SECRETS)
-    secrets = secret_files.resolve(needs, secret_files.lookup(needs, name, root, environ), held)
+    found = secret_files.lookup(needs, name, root, environ)
+    rotation.require_current(folder, needs, found)
+    secrets = secret_files.resolve(needs, found, held)
     given = {key: secrets[file] for key, file in needs.keys.items()}
     hidden = {f"{key}_FILE" for key in given}
     environment = load(name, root, {key: environ[key] for key in environ.keys() - hidden} | given)
@@ -207,7 +209,9 @@ def open_stack(name: str, root: Path, environ: Mapping[str, str] = os.environ) -
             at=str(folder),
             hint=f"`kickoff stack prepare --env {name}`; the first release does it, too",
         )
-    masking.hide(*(path.read_text("utf-8") for path in (folder / _SECRETS).glob("*")))
+    shown = declaration.read(root, name).logins
+    held = [path for path in (folder / _SECRETS).glob("*") if path.name not in shown]
+    masking.hide(*(path.read_text("utf-8") for path in held))
     return Stack(root, name, folder, _routes(folder))
 
 

@@ -40,9 +40,9 @@ class Held:
 
     def keep(self, values: Mapping[str, str]) -> list[str]:
         """Write what differs; return the names of those that are new, in alphabetical order."""
-        new = sorted(name for name in values if not self.get(name))
+        new = sorted(name for name in values if not (self.folder / name).is_file())
         for name, value in values.items():
-            if value != self.get(name):
+            if name in new or value != self.get(name):
                 write_atomic(self.folder / name, value, mode=READABLE)
         return new
 
@@ -86,7 +86,7 @@ def resolve(needs: Declaration, given: Mapping[str, str], held: Held) -> dict[st
         known = all(values[part] for part in secret.parts)
         text = given.get(secret.name) or ("" if known else held.get(secret.name))
         if text and isinstance(secret.form, str):
-            for part, value in _parts(secret, secret.form, text).items():
+            for part, value in _parts(needs, secret, secret.form, text).items():
                 values[part] = values[part] or value
                 if values[part] != value:
                     raise _differs(secret, part, held)
@@ -98,24 +98,36 @@ def resolve(needs: Declaration, given: Mapping[str, str], held: Held) -> dict[st
             raise KickoffError(
                 f"{secret.key} is not set: {secret.given}", hint=f"export {secret.key}, or {secret.key}_FILE"
             )
-        values[secret.name] = values[secret.name] or secrets.token_hex(24)
-    values |= {secret.name: _filled(secret, values) for secret in formed}
-    masking.hide(*values.values())
+        if not values[secret.name]:
+            first = needs.firsts.get(secret.name)
+            values[secret.name] = secrets.token_hex(24) if first is None else first
+    values |= filled(needs, values)
+    masking.hide(*(value for name, value in values.items() if name not in needs.logins))
     return values
 
 
-def _parts(secret: Secret, form: str, text: str) -> dict[str, str]:
+def filled(needs: Declaration, values: Mapping[str, str]) -> dict[str, str]:
+    """Return the secrets that are made of others, with those others in them.
+
+    Raises:
+        KickoffError: One has characters that an address must escape (exit code 2).
+    """
+    return {secret.name: _filled(secret, values) for secret in needs.secrets.values() if secret.form}
+
+
+def _parts(needs: Declaration, secret: Secret, form: str, text: str) -> dict[str, str]:
     """Return the secrets that stand in a text of the secret's form."""
+    names = {rule.login: "|".join(rule.names) for rule in needs.rotations.values() if rule.login}
     pattern, seen = "", set[str]()
     for index, piece in enumerate(PLACE.split(form)):
         if index % 2 == 0:
             pattern += re.escape(piece)
         else:
-            pattern += f"(?P={piece})" if piece in seen else f"(?P<{piece}>{_PLAIN})"
+            pattern += f"(?P={piece})" if piece in seen else f"(?P<{piece}>{names.get(piece, _PLAIN)})"
             seen.add(piece)
     found = re.fullmatch(pattern, text)
     if found is None:
-        shown = PLACE.sub("PASSWORD", form)
+        shown = PLACE.sub(lambda place: needs.logins.get(place[1], "PASSWORD"), form)
         raise KickoffError(
             f"{secret.key or secret.name} does not lead to this stack's server with a password",
             hint=f"write it as {shown}, with letters, digits and -._~ alone; or unset it to have one made",
@@ -145,5 +157,5 @@ def _differs(secret: Secret, part: str, held: Held) -> KickoffError:
         f"{secret.key or secret.name} differs from the one this stack was made with, "
         "which its server still expects",
         at=str(held.folder / part),
-        hint="unset it; to change a password, change it on the server, then in that folder",
+        hint="unset it; docs/how-to/rotate-secrets.md says how a password is changed",
     )

@@ -24,11 +24,13 @@ def once(folder: Path, **extra: str) -> int:
         (folder / "bin" / name).write_text(f"#!/bin/sh\n{body}\n")
         (folder / "bin" / name).chmod(0o755)
     (folder / "password").write_text("secret")
+    (folder / "user").write_text("clerk")
     text = (ROOT / "configs/postgres/backup.sh").read_text("utf-8")
     for place, ours in {
         "cd /backups": f"cd {folder / 'backups'}",
         "/tmp/pgpass": str(folder / "pgpass"),
         "/run/secrets/postgres_app_password": str(folder / "password"),
+        "/run/secrets/postgres_app_user": str(folder / "user"),
     }.items():
         assert place in text
         text = text.replace(place, ours)

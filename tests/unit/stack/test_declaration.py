@@ -78,7 +78,7 @@ def test_a_file_without_a_declaration_needs_nothing(text: str) -> None:
         ("key: TOKEN", "key: token", 7, "pattern: 'token'", "capital letters"),
         ("{key: TOKEN}", "TOKEN", 7, "type: 'TOKEN'", "`key`, `given` and `form`"),
         ("    token:", "    To-ken:", 7, "pattern: 'To-ken'", "small letters"),
-        ("  secrets:\n    data", "  secret:\n    data", 2, "additionalProperties: .*'secret'", "`secrets`, `files`, `names`, `profiles` and `primary`"),
+        ("  secrets:\n    data", "  secret:\n    data", 2, "additionalProperties: .*'secret'", "`secrets`, `files`, `names`, `profiles`, `primary` and `rotate`"),
         ("[observability]", "[release]", 9, "pattern: 'release'", "a list of profiles"),
         ("key: PAGER_URL, ", "", 6, "dependentRequired: 'key'", "`key`, `given` and `form`"),
         ("{key: TOKEN}", "{}", 7, "secret-unused: nothing needs token", "/secrets/token"),

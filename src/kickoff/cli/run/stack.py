@@ -26,13 +26,18 @@ def run(arguments: argparse.Namespace) -> int:
             f"{name} has no stack: its target is {kind.runs_on}",
         )
         return 0
+    if arguments.command in ("plan", "rotate"):
+        from kickoff.cli.run import rotate  # with the release engine, which takes its time
     if arguments.command == "plan":
         lines = [str(change) for change in stack.open_stack(name, root).plan(stack.upcoming(name, root))]
+        lines += rotate.under_way(name, root)
         document = {"environment": name, "changes": lines, "made": []}
         output.result(document, "\n".join(lines) or "nothing would change")
         return 0
     if arguments.command == "promote-replica":
         return _promote(name, root, arguments.service)
+    if arguments.command == "rotate":
+        return rotate.run(name, root, arguments.secret)
     prepared = stack.prepare(name, root)
     output.say(f"secrets made: {', '.join(prepared.made) or 'none, all were there'}")
     output.say(f"kept in {prepared.folder}")
