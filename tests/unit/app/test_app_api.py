@@ -13,6 +13,7 @@ from app.api.envelope import LARGEST_BODY
 from app.api.schemas import LARGEST_BATCH, cursor_of, place_of
 from app.main import Service, create_app
 from app.settings import Settings
+from app.telemetry import metrics
 from tests.unit.app.support import RELEASE, serving
 
 MATCH = {"home_team": "Arsenal", "away_team": "Chelsea"}
@@ -305,6 +306,33 @@ async def test_the_right_key_opens_writes(guarded: Service) -> None:
     async with serving(guarded) as client:
         headers = {"X-API-Key": "0123456789abcdef"}
         assert (await client.post("/predictions", json=MATCH, headers=headers)).status_code == 201
+
+
+async def test_a_second_key_opens_writes_while_callers_change_over(settings: Callable[..., Settings]) -> None:
+    app = create_app(settings(api_key="0123456789abcdef", api_key_next="fedcba9876543210"))
+
+    def counted() -> list[float]:
+        found = [
+            metrics.REGISTRY.get_sample_value("api_key_uses_total", {"key": key}) for key in ("now", "next")
+        ]
+        return [value or 0 for value in found]
+
+    before = counted()
+    async with serving(app) as client:
+        for key, status in {
+            "0123456789abcdef": 201,
+            "fedcba9876543210": 201,
+            "0123456789ABCDEF": 401,
+        }.items():
+            headers = {"X-API-Key": key}
+            assert (await client.post("/predictions", json=MATCH, headers=headers)).status_code == status
+        await client.post("/predictions", json=MATCH, headers={**headers, "X-Kickoff-Check": "unit-test"})
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1]
+
+
+async def test_a_second_key_alone_guards_nothing(settings: Callable[..., Settings]) -> None:
+    async with serving(create_app(settings(api_key_next="fedcba9876543210"))) as client:
+        assert (await client.post("/predictions", json=MATCH)).status_code == 201
 
 
 async def test_every_response_has_a_request_id_and_every_error_is_a_problem(app: Service) -> None:
