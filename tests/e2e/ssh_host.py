@@ -56,9 +56,9 @@ class SshHost:
 @contextmanager
 def ssh_host(folder: Path) -> Iterator[SshHost]:
     """Run a host below ``folder`` until the context ends."""
-    (folder / "home").mkdir(parents=True)
+    (folder / "home" / ".ssh").mkdir(parents=True)
     host_key, user_key = (asyncssh.generate_private_key("ssh-ed25519") for _ in range(2))
-    (folder / "authorized_keys").write_bytes(user_key.export_public_key())
+    (folder / "home" / ".ssh" / "authorized_keys").write_bytes(user_key.export_public_key())
     host_key.write_private_key(str(folder / "host_key"))
     server = subprocess.Popen(
         [sys.executable, "-m", "tests.e2e.ssh_host", str(folder)],
@@ -96,13 +96,22 @@ async def _serve(folder: Path) -> None:
         feeding.cancel()
 
     class Server(asyncssh.SSHServer):
+        def connection_made(self, conn: asyncssh.SSHServerConnection) -> None:
+            """Keep the connection, whose keys are read later."""
+            self.connection = conn
+
+        def begin_auth(self, _username: str) -> bool:
+            """Read the keys anew for each connection, as sshd does."""
+            self.connection.set_authorized_keys(str(folder / "home" / ".ssh" / "authorized_keys"))
+            return True
+
         def server_requested(self, listen_host: str, _port: int) -> bool:
             """Forward ports of the loopback back to the client, unless the test forbids it."""
             return listen_host == "127.0.0.1" and not (folder / "no-forwarding").exists()
 
     async with asyncssh.listen(
         "127.0.0.1", 0, server_factory=Server, server_host_keys=[str(folder / "host_key")],
-        authorized_client_keys=str(folder / "authorized_keys"), process_factory=run, encoding=None,
+        process_factory=run, encoding=None,
     ) as server:  # fmt: skip
         print(server.sockets[0].getsockname()[1], flush=True)
         await asyncio.to_thread(sys.stdin.read)

@@ -7,13 +7,15 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.release.stores.files import Store
-from tests.e2e.project import RELEASE, Project
+from tests.e2e.project import RELEASE, REPOSITORY, Project
 from tests.e2e.ssh_host import SshHost, ssh_host
 from tests.unit.artifact.test_ledger import STATEMENT
 
@@ -181,3 +183,40 @@ def test_a_host_takes_only_what_the_runner_brings_a_proof_of(away: Away) -> None
     attempt = Store(away.host.state / "fixture" / "production").open_attempt()
     assert attempt is not None
     assert attempt.proved_by == f"{STATEMENT['release']} in staging"
+
+
+def test_the_ssh_key_is_rotated_by_the_commands_of_its_page(away: Away, tmp_path: Path) -> None:
+    page = (REPOSITORY / "docs" / "how-to" / "rotate-secrets.md").read_text("utf-8")
+    section = page.partition("## The SSH key of the deployment")[2].partition("\n## ")[0]
+    commands = [block.partition("```")[0] for block in section.split("```sh\n")[1:]]
+    assert len(commands) == 3
+    former, new, bin_ = tmp_path / "former", tmp_path / "new", tmp_path / "bin"
+    former.write_text(away.host.key)
+    former.chmod(0o600)
+    (tmp_path / "known_hosts").write_text(away.host.known_hosts + "\n")
+    bin_.mkdir()
+    ssh = f"{shutil.which('ssh')} -o IdentitiesOnly=yes -o UserKnownHostsFile={tmp_path / 'known_hosts'}"
+    for name, command in {"ssh": ssh, "kickoff": f"{sys.executable} {RELEASE}"}.items():
+        (bin_ / name).write_text(f'#!/bin/sh\nexec {command} "$@"\n')
+        (bin_ / name).chmod(0o755)
+    first = ship(away)
+    address = urlsplit(away.host.address)
+    environ = away.environ | {
+        "PATH": f"{bin_}:{away.environ['PATH']}",
+        "HOST": str(address.hostname),
+        "PORT": str(address.port),
+        "OLD_KEY": str(former),
+        "NEW_KEY": str(new),
+    }
+    for command in commands:
+        text = command.replace("--env production", "--env development")
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", text],
+            cwd=away.root, env=environ, capture_output=True, text=True, timeout=120, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, f"{command}: {done.stdout}{done.stderr}"
+        assert away.serving() == first
+    refused = away.command("status")
+    assert refused.returncode == 4, refused.stderr
+    away.host = replace(away.host, key=new.read_text())
+    assert ship(away, delay_ms=1) != first
