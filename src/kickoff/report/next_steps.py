@@ -10,6 +10,7 @@ from kickoff.report.messages import line
 from kickoff.report.run import Run
 
 _AGAIN, _WAITING = "{again}", "{again_waiting}"
+_START = "kickoff start --env {env}"
 _STATUS, _HISTORY, _LOGS = (
     "kickoff status --env {env}",
     "kickoff history --env {env}",
@@ -35,6 +36,8 @@ _BY_STAGE = {
     "abort": (_STATUS, _AGAIN),
 }
 _TAKEN_BACK = (_HISTORY, _STATUS)
+_MAY_BE_UNDER_WAY = (ExitCode.ROLLBACK_FAILED, ExitCode.LOCK_HELD, ExitCode.INTERRUPTED)
+"""With these a release is still open, which `resume` or its run ends: nothing else may be started."""
 
 
 def commands(
@@ -45,6 +48,8 @@ def commands(
     stage: str = "",
     taken_back: bool = False,
     of_environment: bool = False,
+    down: bool = False,
+    logged: bool = True,
 ) -> tuple[str, ...]:
     """Return what to do next; nothing where all is well.
 
@@ -55,6 +60,8 @@ def commands(
         stage: The stage that stopped it; empty when none did.
         taken_back: Whether somebody else took the release back.
         of_environment: Whether what is wrong stands in a file of the environment.
+        down: Whether what is recorded as live did not serve when it was asked last.
+        logged: Whether there is a log of what stopped the run.
     """
     if code == ExitCode.PASS:
         return ()
@@ -66,6 +73,10 @@ def commands(
         again = shipping(run, name)
         waiting = f"{again} --wait 600"
     found = _templates(code, "validate" if of_environment else stage, taken_back=taken_back)
+    if stage == "promote" and not logged:
+        found = tuple(text for text in found if text != _LOGS)  # not the candidate, but what it needs
+    if down and not taken_back and code not in _MAY_BE_UNDER_WAY:
+        found = _serving_again(found, code)
     if not environment:
         found = tuple(text for text in found if "{env}" not in text)
     texts = [text.format(env=name, again=again, again_waiting=waiting) for text in found]
@@ -76,6 +87,12 @@ def shipping(run: Run, environment: str) -> str:
     """Return the command that ships to an environment, by the whole pipeline where there is its workflow."""
     verb = "deploy" if naming.file("cd", run.label) in run.workflows else "release"
     return f"kickoff {verb} --env {environment}"
+
+
+def _serving_again(found: tuple[str, ...], code: int) -> tuple[str, ...]:
+    """Return the templates with what brings live back: first, but after a look at what is out of reach."""
+    first = 1 if code == ExitCode.UNREACHABLE else 0
+    return (*found[:first], _START, *found[first:])
 
 
 def _templates(code: int, stage: str, *, taken_back: bool) -> tuple[str, ...]:

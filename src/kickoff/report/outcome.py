@@ -163,6 +163,8 @@ def decide(run: Run, report: str = "") -> Outcome:
         stage=worst.log_of,
         taken_back=taken_back,
         of_environment=worst.verdict is RunVerdict.INVALID and ".env:" in f"{worst.why} {worst.fix}",
+        down=worst.serving.down,
+        logged=bool(worst.log_tail),
     )
     finished = max((document.finished for document in run.evidence), default="")
     return replace(worst, report=report, next=steps, finished=finished)
@@ -232,7 +234,7 @@ def _deployment(run: Run, environment: str) -> Outcome:
         address=line(fact(documents, "address"), 200),
         seconds=seconds([*run.shared, *documents]),
         missing=judgement.missing,
-        users="" if stayed or "stage" not in found else _users(found),
+        users="" if stayed or not begun or "stage" not in found else _users(found),
         judged=judged.sentence(found.get("stage")),
         measures=measures.headline(found.get("perf-baseline")) if stayed else "",
         p95_ms=measures.p95(found.get("perf-baseline")),
@@ -312,7 +314,7 @@ def _users(found: Mapping[str, Evidence]) -> str:
     requests = candidate_requests(found.get("promote"))
     if requests:
         return say("about {requests} reached the candidate", requests=plural(round(requests), "request"))
-    return "" if "promote" in found else say("no request reached the candidate")
+    return "" if "promote" in found else say("no user met the candidate")
 
 
 def verified(found: Mapping[str, Evidence]) -> str:

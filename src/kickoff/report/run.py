@@ -64,6 +64,7 @@ class Run:
         actor: Who started the run, empty when unknown.
         run_url: Address of the run on GitHub, empty elsewhere.
         workflows: Names of the workflow files there are: no command that needs another one is advised.
+        described: Name of the service in ``kickoff.yml``; empty where that cannot be read.
         subject: First line of the commit's message.
         author: Who wrote the commit.
         commit_url: Address of the commit on GitHub, empty elsewhere.
@@ -81,6 +82,7 @@ class Run:
     run_url: str = ""
     workflows: frozenset[str] = frozenset({"cd.yml", "rollback.yml"})
     label: str = ""
+    described: str = ""
     subject: str = ""
     author: str = ""
     commit_url: str = ""
@@ -98,7 +100,7 @@ class Run:
         """Name of the service."""
         named = [self.plan.service] if self.plan else []
         named += [document.service for document in self.evidence]
-        return line(next((name for name in named if name), "service"), 60)
+        return line(next((name for name in [*named, self.described] if name), "service"), 60)
 
     @property
     def environments(self) -> tuple[str, ...]:

@@ -1,11 +1,15 @@
 """The release that answers users now, as far as the evidence tells. Pure functions."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from kickoff.evidence import Evidence, fields
 from kickoff.report.language import marked, say, told
 from kickoff.report.messages import line, moment
+
+_SOME = re.compile(r"\((?P<wrong>\d+) of (?P<asked>\d+) requests failed\)$")
+"""Ends what :func:`kickoff.release.serving.ask` says where not every request failed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +38,14 @@ class Serving:
         return self.known and bool(self.release) and self.answers == "yes"
 
     @property
+    def down(self) -> bool:
+        """True when what is recorded as live was asked, and failed most requests."""
+        if not self.known or not self.release or self.answers in ("", "yes"):
+            return False
+        some = _SOME.search(self.answers)
+        return some is None or int(some["wrong"]) > int(some["asked"]) / 2
+
+    @property
     def label(self) -> str:
         """The verb in front of :meth:`__str__`."""
         return say("Live") if self.known and self.release and not self.asked else say("Serving now")
@@ -48,9 +60,15 @@ class Serving:
             return name
         if not self.answers:
             return say("{name}, recorded as live", name=name)
+        return self._unwell(name)
+
+    def _unwell(self, name: str) -> str:
         if self.answers == "no":
             return say("{name} does not answer", name=name)
-        return say("{name} does not serve: {answers}", name=name, answers=told(self.answers))
+        answers = told(self.answers)
+        if self.down:
+            return say("{name} does not serve: {answers}", name=name, answers=answers)
+        return say("{name} serves, with errors: {answers}", name=name, answers=answers)
 
 
 NOBODY_SAID = Serving(known=False)

@@ -137,7 +137,8 @@ def _rows(outcome: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     yield marked("cause"), text("cause")
     commands = re.findall("`([^`]+)`", text("fix"))
     said_below = commands and all(command in text("next") for command in commands)
-    yield marked("fix"), "" if said_below else text("fix")
+    # A log needs the rows more than a command that stands there twice; without one it says what that does.
+    yield marked("fix"), "" if said_below and outcome.get("log_tail") else text("fix")
     yield marked("live") if recorded and not asked else marked("serving"), serving
     yield marked("live"), text("live_down")
     for label in (marked("address"), marked("users"), marked("verified")):

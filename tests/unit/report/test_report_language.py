@@ -160,7 +160,7 @@ class Visible(HTMLParser):
             pass
 
     def handle_data(self, data: str) -> None:
-        if not {"style", "script", "code", "pre"} & set(self.open[-1:]):
+        if not {"style", "script", "code", "pre"} & set(self.open):
             self.said.append(data)
 
 

@@ -125,7 +125,7 @@ def test_a_rejection_names_the_rule_the_log_and_who_keeps_serving() -> None:
     assert outcome.title == "REJECTED at smoke-candidate"
     assert outcome.why.startswith("POST /predictions: 500 in 11 ms (expected 200)")
     assert str(outcome.serving) == f"{cases.OLD} (blue)"
-    assert outcome.users == "no request reached the candidate"
+    assert outcome.users == "no user met the candidate"
     assert outcome.log_of == "smoke-candidate"
     assert outcome.cause == outcome.log_tail[1] == "KeyError: 'ratings'"
     assert outcome.next[0] == "kickoff logs --env staging --process candidate"
@@ -625,6 +625,49 @@ def test_who_shipped_without_a_proof_is_told_why_in_the_report() -> None:
 def test_the_next_command_fits_what_stopped_the_run(code: int, stage: str, expected: tuple[str, ...]) -> None:
     run = cases.run_of(workflows=frozenset({"cd.yml"}))
     assert next_steps.commands(run, "staging", code=code, stage=stage) == expected
+
+
+START, DOCTOR, AGAIN = (
+    "kickoff start --env staging",
+    "kickoff doctor --env staging",
+    "kickoff deploy --env staging",
+)
+
+
+@pytest.mark.parametrize(
+    ("code", "stage", "expected"),
+    [
+        (5, "promote", (START, "kickoff logs --env staging --process candidate")),
+        (1, "stage", (START, "kickoff logs --env staging --process candidate")),
+        (3, "promote", (START, "kickoff logs --env staging --process candidate")),
+        (4, "stage", (DOCTOR, START, AGAIN)),
+        (6, "promote", ("kickoff status --env staging", "kickoff resume --env staging")),
+        (130, "promote", ("kickoff resume --env staging", AGAIN)),
+        (75, "stage", (f"{AGAIN} --wait 600",)),
+        (0, "", ()),
+    ],
+)
+def test_where_nobody_serves_live_is_brought_back_unless_a_release_is_still_open(
+    code: int, stage: str, expected: tuple[str, ...]
+) -> None:
+    found = next_steps.commands(cases.run_of(), "staging", code=code, stage=stage, down=True)
+    assert found[: len(expected)] == expected
+
+
+@pytest.mark.parametrize(
+    "answers", ["yes", "no", "/health/live: HTTP 503", "", "/: HTTP 500 (1 of 9 requests failed)"]
+)
+def test_a_rollback_to_what_does_not_serve_ends_with_the_command_that_starts_it(answers: str) -> None:
+    serving = {"release": cases.OLD, "colour": "blue", "answers": answers}
+    run = cases.rolled_back_after_bake()
+    for document in run.evidence:
+        if "serving" in document.facts:
+            document.facts["serving"] = serving
+    outcome = decide(run)
+    assert outcome.verdict == "rolled-back"
+    assert (outcome.next[0] == f"kickoff start --env {outcome.environment}") is (
+        answers in ("no", "/health/live: HTTP 503")
+    )
 
 
 def test_what_is_wrong_in_an_environment_file_is_validated_there() -> None:

@@ -170,13 +170,14 @@ def _run(evidence: Path, planned: Path | None, known: tuple[str, ...]) -> Run:
     problems = (*known, *problems)
     plan, plan_problems = read_plan(planned)
     checks: Mapping[str, tuple[str, ...]] = {}
-    label = ""
+    label = name = ""
     try:
         if service.is_described(Path.cwd()):
             described = service.load(Path.cwd())
-            label = naming.label(Path.cwd(), described.name)
+            name = described.name
+            label = naming.label(Path.cwd(), name)
             names = {document.environment for document in documents} | set(plan.deployments if plan else ())
-            checks = {name: described.checks_for(name) for name in names}
+            checks = {where: described.checks_for(where) for where in names}
     except KickoffError as error:
         problems = (*problems, f"{service.CONFIG}: {line(error)}")
     context = github.context()
@@ -194,6 +195,7 @@ def _run(evidence: Path, planned: Path | None, known: tuple[str, ...]) -> Run:
         run_url=context.run_url,
         workflows=frozenset(path.name for path in _workflows().glob("*.yml")),
         label=label,
+        described=name,
         subject=line(subject, 120),
         author=line(author, 120),
         commit_url=f"{server}/commit/{found.commit}" if server and found.commit else "",
