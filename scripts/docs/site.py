@@ -28,6 +28,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.program import run
 
 CONFIGURATION = "mkdocs.yml"
+STYLE = "assets/site.css"
 _FENCE = re.compile(r"^( *)```.*?^\1```$", re.MULTILINE | re.DOTALL)
 _DIAGRAM = re.compile(r"^```mermaid\nflowchart .*?\n(.*?)^```\n", re.MULTILINE | re.DOTALL)
 _ROW = re.compile(r"^\|.*\|$", re.MULTILINE)
@@ -205,6 +206,7 @@ def main() -> int:
     folder = arguments.output.resolve()
     shutil.rmtree(folder, ignore_errors=True)
     laid = lay_out(ROOT, folder / "pages")
+    _write(folder / "pages" / STYLE, Path(__file__).with_name("site.css").read_bytes())
     made = yaml.safe_dump(dict(configuration(ROOT, folder / "pages")), allow_unicode=True, sort_keys=False)
     _write(folder / CONFIGURATION, made)
     # In an environment of its own: what ships things needs none of it.
