@@ -168,11 +168,11 @@ def _share(  # noqa: PLR0917
     p = binomial_tail(bad, total, limit)
     if p < alpha:
         last = f"; last failure: {detail}" if detail else ""
-        return result(Verdict.FAIL, f"above the limit beyond doubt (p {p:.1e} < {alpha:.1e}){last}")
+        return result(Verdict.FAIL, f"above the limit beyond doubt (p {p:.2g} < {alpha:.2g}){last}")
     if total < MINIMUM_SAMPLES:
         return result(Verdict.INCONCLUSIVE, f"fewer than {MINIMUM_SAMPLES} requests")
     if bad / total > limit:
-        return result(Verdict.INCONCLUSIVE, f"above the limit, but not beyond doubt (p {p:.1e})")
+        return result(Verdict.INCONCLUSIVE, f"above the limit, but not beyond doubt (p {p:.2g})")
     return result(Verdict.PASS)
 
 
@@ -214,7 +214,7 @@ def _compare(  # noqa: PLR0917
     measured = f"{bad / total:.2%} vs {other_bad / other_total:.2%}"
     p = fisher_greater(bad, total, other_bad, other_total)
     if p < alpha:
-        reason = f"Fisher's exact p {p:.1e}"
+        reason = f"Fisher's exact p {p:.2g}"
         return RuleResult(identity, rule, Verdict.FAIL, measured, threshold, total + other_total, reason)
     finding = WITHIN_NOISE if bad * other_total > other_bad * total else ""
     return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total + other_total, finding=finding)
@@ -351,7 +351,7 @@ def _slower(
             measured,
             threshold,
             total,
-            f"{slow} of {total} beyond {bound * 1000:.0f} ms (p {p:.1e})",
+            f"{slow} of {total} beyond {bound * 1000:.0f} ms (p {p:.2g})",
         )
     finding = WITHIN_NOISE if candidate.traffic.quantile(q) > bound else ""
     return RuleResult(identity, rule, Verdict.PASS, measured, threshold, total, finding=finding)

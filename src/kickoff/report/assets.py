@@ -41,6 +41,8 @@ def template(name: str) -> Any:  # noqa: ANN401
         "told": language.told,
         "named": language.named,
         "language": language.tag,
+        "code": lambda text: messages.code(messages.clean(str(text))),
+        "prose": lambda text: messages.prose(messages.clean(str(text))),
     }
     return environment.get_template(name)
 

@@ -22,6 +22,7 @@ from kickoff.report.messages import (
     plural,
     second,
     signed,
+    significant,
 )
 from kickoff.report.performance_page import Content
 from kickoff.report.serving import live_down
@@ -204,14 +205,14 @@ def _resources(evidence: Evidence) -> list[Figure]:
         title=say("Processor that the service used"),
         quantity=say("Processor, share of one core"),
         lines=[Line(say(name), [(x, y * 100) for x, y in _values(entry, "cpu")]) for name, entry in found],
-        say=lambda value: f"{value:.0f}%",
+        say=lambda value: f"{significant(value)}%",
     )
     memory = Chart(
         key="memory",
         title=say("Memory that the service held"),
         quantity=say("Resident memory"),
         lines=[Line(say(name), _values(entry, "memory_mb")) for name, entry in found],
-        say=lambda value: f"{value:,.0f} MB",
+        say=lambda value: f"{significant(value)} MB",
     )
     traffic = [("throughput", "candidate"), ("throughput_live", "live")]
     network = Chart(
@@ -226,7 +227,7 @@ def _resources(evidence: Evidence) -> list[Figure]:
             for key, name in traffic
             if evidence.series.get(key)
         ],
-        say=lambda value: f"{value:,.1f}",
+        say=significant,
     )
     return [lines.figure(processor, table, note), lines.figure(memory), lines.figure(network)]
 

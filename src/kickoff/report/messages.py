@@ -5,6 +5,8 @@ import re
 from datetime import UTC, datetime
 from unicodedata import combining, east_asian_width
 
+from markupsafe import Markup, escape
+
 from kickoff.report.language import ENGLISH, counted, current, say
 
 HEADLINE = 80
@@ -100,6 +102,11 @@ def count(value: float | None) -> str:
     return DASH if value is None else f"{value:,.0f}"
 
 
+def significant(value: float) -> str:
+    """Return a number with three digits that count, from 100 on whole: ``0``, ``1.5``, ``1,024``."""
+    return f"{value:,.0f}" if abs(value) >= 99.95 else f"{value:.3g}"
+
+
 def change(before: float, after: float) -> str:
     """Return a relative change in percent with its sign; ``before`` must not be 0."""
     share = (after / before - 1) * 100
@@ -132,6 +139,18 @@ def link(address: object) -> str:
     """Return an address that may become a link, empty for anything else."""
     text = line(address, 400)
     return text if _ADDRESS.fullmatch(text) else ""
+
+
+def prose(text: str) -> Markup:
+    """Return a sentence as HTML, with what stands in backticks as code; no address in it becomes a link."""
+    parts = re.split("`([^`\n]+)`", text)
+    return Markup("").join(code(part) if at % 2 else escape(part) for at, part in enumerate(parts))
+
+
+def code(text: str) -> Markup:
+    """Return a command as HTML which breaks between words alone: a browser would break options at hyphens."""
+    words = (Markup("<span>{}</span>").format(one) if "-" in one else escape(one) for one in text.split(" "))
+    return Markup("<code>{}</code>").format(Markup(" ").join(words))
 
 
 def plural(amount: int, noun: str) -> str:

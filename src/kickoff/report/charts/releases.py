@@ -106,19 +106,19 @@ def _paint(runs: Sequence[Past], band: Band | None, width: int) -> tuple[float, 
     left, right = 78.0, 10.0
     step = (width - left - right) / len(runs)
     places = [left + step * (index + 0.5) for index in range(len(runs))]
-    content: list[Markup] = [label(2, 30, say("outcome"), "quiet")]
+    content: list[Markup] = [label(2, 38, say("outcome"), "quiet")]
     offset = 2.0
     for kind in dict.fromkeys(entry.meaning for entry in runs):
         content += [_mark(kind, offset + 6, 8), label(offset + 17, 12, say(_WORDS[kind]))]
-        offset += 30 + 6.8 * columns_of(say(_WORDS[kind]))
-    content += [_mark(entry.meaning, x, 26) for entry, x in zip(runs, places, strict=True)]
+        offset += 34 + 7.4 * columns_of(say(_WORDS[kind]))
+    content += [_mark(entry.meaning, x, 34) for entry, x in zip(runs, places, strict=True)]
     longest = max(1.0, *(entry.seconds for entry in runs))
-    content += [*_axis(say("took"), 44, 94, duration(longest), width - right, left)]
+    content += [*_axis(say("took"), 52, 102, duration(longest), width - right, left)]
     content += [
         tag(
             "rect",
             x=x - min(step * 0.32, 9),
-            y=94 - max(entry.seconds / longest * 50, 0.5),
+            y=102 - max(entry.seconds / longest * 50, 0.5),
             width=min(step * 0.64, 18),
             height=max(entry.seconds / longest * 50, 0.5),
             class_=f"bar {entry.meaning}",
@@ -126,10 +126,10 @@ def _paint(runs: Sequence[Past], band: Band | None, width: int) -> tuple[float, 
         for entry, x in zip(runs, places, strict=True)
     ]
     values = [entry.p95_ms for entry in runs if entry.p95_ms is not None]
-    bottom = 94.0
+    bottom = 102.0
     if values:
-        bottom = 184.0
-        content += _responses(runs, places, band, (118, bottom), width - right, left)
+        bottom = 192.0
+        content += _responses(runs, places, band, (126, bottom), width - right, left)
     every = -(-len(runs) // max(1, int((width - left) / 34)))
     content += [
         label(x, bottom + 16, entry.run, "axis", "middle")
