@@ -4,6 +4,7 @@ import json
 from collections.abc import Collection, Mapping
 from contextlib import ExitStack
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -88,6 +89,13 @@ def compare(root: Path, base: str, head: str) -> Change:
 
 def _compared(before: Side | None, after: Side, base: str, doubt: str) -> Change:
     service = after.described
+    for key, path in (("migrations", service.migrations), ("openapi", service.openapi)):
+        if path and not after.holds(path):
+            raise KickoffError(
+                f"{key} is {path}, which commit {after.commit[:7]} does not hold",
+                at=service.at(key),
+                hint=f"commit it, or correct `{key}`",
+            )
     paths = _paths(after.root, base, after.commit, ("--relative",))
     environments = _environments(before, after, paths, doubt)
     locks = dependencies.compare(before, after, tuple(paths))
@@ -168,6 +176,7 @@ def _reached(
     )
 
 
+@lru_cache(maxsize=64)
 def _facts(side: Side, name: str) -> dict[str, Any]:
     """Return what a release of a commit to an environment would be, as far as its files say it.
 

@@ -50,6 +50,8 @@ def compare(
         elif name in differing or mounted:
             keys = _keys(old_services[name], new_services[name])
             found.append(Part(name, "changed", ", ".join([*keys, *mounted])))
+    included = set(_included(old_file, old)) | set(_included(new_file, new))
+    found += [Part(f"include {path}", "changed") for path in touched if path in included]
     for kind in _AROUND:
         for name, action in actions(_entries(old, kind), _entries(new, kind)).items():
             found.append(Part(f"{kind.removesuffix('s')} {name}", action))
@@ -65,6 +67,15 @@ def _read(folder: Path, file: Path | None) -> Mapping[str, Any]:
 @lru_cache(maxsize=32)
 def _parsed(text: str, source: str) -> Mapping[str, Any]:
     return stack.document_of(text, source)
+
+
+def _included(file: Path | None, document: Mapping[str, Any]) -> Iterator[str]:
+    """Yield the files that a compose file includes, which are not read."""
+    entries = document.get("include")
+    for entry in entries if isinstance(entries, list) else ():
+        paths = entry.get("path") if isinstance(entry, dict) else entry
+        for path in paths if isinstance(paths, list) else [paths]:
+            yield posixpath.normpath(((file or Path()).parent / str(path)).as_posix())
 
 
 def _entries(document: Mapping[str, Any], kind: str) -> Mapping[str, Any]:

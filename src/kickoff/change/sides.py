@@ -22,7 +22,7 @@ _STACKS = "configs"
 """Folder of what a stack mounts, and of the environments."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Side:
     """A commit of the project.
 

@@ -102,11 +102,26 @@ def test_environments_come_and_go(shop: Shop) -> None:
             [Part("job", "added")],
         ),
         (
+            {
+                "docker-compose.production.yml": "include: [configs/more.yml]\n" + COMPOSE,
+                "configs/more.yml": "services: {}\n",
+            },
+            [Part("include configs/more.yml", "changed")],
+        ),
+        (
             {"docker-compose.production.yml": COMPOSE.replace("configs/compose", "../../../../etc")},
             [Part("web", "changed", "image, ports")],
         ),
     ],
-    ids=["image", "extended file", "mounted file", "network", "new service", "a file outside the project"],
+    ids=[
+        "image",
+        "extended file",
+        "mounted file",
+        "network",
+        "new service",
+        "included file",
+        "a file outside the project",
+    ],
 )
 def test_a_stack_is_compared_as_it_is_written(shop: Shop, edits: Edits, parts: list[Part]) -> None:
     found = changed(shop, edits)
@@ -247,6 +262,16 @@ def test_an_interface_that_cannot_be_compared_is_told(shop: Shop, text: str) -> 
     found = changed(shop, {"openapi.json": text})
     assert "openapi.json cannot be compared" in found.interface_doubt
     assert found.affected and "Interface: openapi.json cannot be compared" in told.render(found)
+
+
+@pytest.mark.parametrize("key", ["migrations", "openapi"])
+def test_a_name_that_leads_nowhere_is_refused_at_its_line(shop: Shop, key: str) -> None:
+    found = DESCRIPTION.splitlines()
+    line = next(number for number, text in enumerate(found) if text.startswith(key))
+    found[line] = f"{key}: elsewhere"
+    with pytest.raises(KickoffError, match=f"{key} is elsewhere, which commit") as error:
+        changed(shop, {"kickoff.yml": "\n".join(found)})
+    assert (error.value.code, error.value.at) == (2, f"kickoff.yml:{line + 1}")
 
 
 def test_what_nobody_declared_is_told_as_not_looked_at(shop: Shop) -> None:
