@@ -21,14 +21,14 @@ import pytest
 
 from kickoff.artifact.image import Image
 from tests.e2e.containers import docker, remove_project
-from tests.e2e.test_stacks import MATCH, ROOT, Stack, engine, image, until, whole
+from tests.e2e.test_stacks import MATCH, ROOT, Stack, engine, image, until
 
 __all__ = ["engine", "image"]
 pytestmark = pytest.mark.e2e
 
 
 # What is judged here is whether users are served, not how fast a busy machine is.
-PATIENT = "READY_TIMEOUT=10m\nAPI_WORKERS=1\nRESPONSE_TIME_THRESHOLD=4s\nCPU_USAGE_THRESHOLD=100%\n"
+PATIENT = "CANARY_HOLD=1s\nCANARY_STEPS=50,100\nREADY_TIMEOUT=10m\nAPI_WORKERS=1\nRESPONSE_TIME_THRESHOLD=4s\nCPU_USAGE_THRESHOLD=100%\n"
 
 
 @pytest.fixture(scope="module", params=["staging", "production"])
@@ -56,12 +56,10 @@ class Users:
 
     def ask(self, key: str) -> None:
         headers = {"X-API-Key": key}
-        for ask in (
-            lambda: self.one.client.post("/predictions", json=MATCH, headers=headers),
-            lambda: self.one.client.get("/predictions?limit=5"),
-        ):
+        for method, path, body in (("POST", "/predictions", MATCH), ("GET", "/predictions?limit=5", None)):
             try:
-                self.statuses.append(ask().status_code)
+                answer = self.one.client.request(method, path, json=body, headers=headers)
+                self.statuses.append(answer.status_code)
             except httpx.HTTPError:
                 self.statuses.append(0)
 
@@ -171,8 +169,16 @@ def rotate(one: Stack, secret: str) -> str:
 
 
 def standing(one: Stack, secret: str) -> dict[str, object]:
-    document = json.loads(one.script("stack rotate", "--json").splitlines()[-1])
+    document = json.loads(one.script("stack rotate", "--json"))
     return next(row for row in document["secrets"] if row["secret"] == secret)
+
+
+def well(one: Stack) -> bool:
+    """Return whether everything that runs is healthy and the service is ready; for waiting."""
+    rows = [row for row in one.containers().values() if row["State"] != "exited"]
+    ready = one.client.get("/health/ready")
+    served = ready.status_code == 200 and ready.json()["status"] == "ready"
+    return served and {row["Health"] for row in rows} <= {"healthy"}
 
 
 def goes_back(one: Stack) -> None:
@@ -182,7 +188,7 @@ def goes_back(one: Stack) -> None:
     answer = one.client.get("/health/ready")
     assert answer.headers["X-Release"] != before
     one.released = answer.headers["X-Release"]
-    until(lambda: whole(one), 120)
+    until(lambda: well(one), 120)
 
 
 def assert_unseen(values: list[str], said: str, lines: set[bytes]) -> None:
@@ -243,8 +249,7 @@ def test_the_caches_password_also_when_a_node_starts_meanwhile(stack: Stack) -> 
     assert left_on_disk(stack, password) == []
     assert "nothing would change" in stack.script("stack plan")
     docker("restart", stack.container(nodes[0]))
-    until(lambda: whole(stack), 120)
-    assert stack.client.get("/health/ready").json()["status"] == "ready"
+    until(lambda: well(stack), 120)
 
 
 def test_the_key_of_the_service_while_callers_change_over(stack: Stack) -> None:
@@ -312,7 +317,7 @@ def test_a_rotation_that_is_killed_is_gone_on_with_by_the_same_command(stack: St
             rotate(stack, "redis_password")
     nodes = servers(stack, "cache")
     assert [node for node in nodes if takes(stack, node, password) or not takes(stack, node, newest)] == []
-    until(lambda: whole(stack), 120)
+    until(lambda: well(stack), 120)
 
 
 @contextmanager

@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 from httpx import AsyncClient, Response
+from prometheus_client import REGISTRY
 
 from app.api.envelope import LARGEST_BODY
 from app.api.schemas import LARGEST_BATCH, cursor_of, place_of
 from app.main import Service, create_app
 from app.settings import Settings
-from app.telemetry import metrics
 from tests.unit.app.support import RELEASE, serving
 
 MATCH = {"home_team": "Arsenal", "away_team": "Chelsea"}
@@ -312,9 +312,7 @@ async def test_a_second_key_opens_writes_while_callers_change_over(settings: Cal
     app = create_app(settings(api_key="0123456789abcdef", api_key_next="fedcba9876543210"))
 
     def counted() -> list[float]:
-        found = [
-            metrics.REGISTRY.get_sample_value("api_key_uses_total", {"key": key}) for key in ("now", "next")
-        ]
+        found = [REGISTRY.get_sample_value("api_key_uses_total", {"key": key}) for key in ("now", "next")]
         return [value or 0 for value in found]
 
     before = counted()

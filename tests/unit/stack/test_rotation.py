@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import yaml
 
 from kickoff import masking
 from kickoff.errors import ExitCode, KickoffError
@@ -62,7 +63,7 @@ def stack(tmp_path: Path) -> Stack:
     mounts: dict[str, Any] = {name: {"file": str(held.folder / name)} for name in MOUNTED}
     services = {
         name: {"secrets": [{"source": source} for source in service["secrets"]]}
-        for name, service in declaration.yaml.safe_load(FILE_TEXT)["services"].items()
+        for name, service in yaml.safe_load(FILE_TEXT)["services"].items()
     }
     found._remember({"services": services, "secrets": mounts})
     return found
