@@ -337,7 +337,6 @@ WORDS = frozenset(
         "branch",
         "tag",
         "day",
-        "host",
         "lock",
     }
 )
