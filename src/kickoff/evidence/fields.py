@@ -19,7 +19,7 @@ class Shown:
 
     Attributes:
         label: What people read before it.
-        unit: ``s`` for lengths of time.
+        unit: ``s`` for lengths of time, ``time`` for moments in ISO 8601.
         key: For a list of objects, the key whose values are listed.
     """
 
@@ -102,7 +102,7 @@ class Refusal(TypedDict, total=False):
     exit_code: int
     hint: str
     taken_by: Annotated[str, Shown("taken over by")]
-    taken_at: Annotated[str, Shown("taken over at")]
+    taken_at: Annotated[str, Shown("taken over at", unit="time")]
 
 
 class Phase(Refusal, total=False):

@@ -274,6 +274,7 @@ SUMMARIES = (
     "the tag {tag} goes to {environment}",
     "it was refused before it began",
     "aborted on request",
+    "{by} interrupted {command} at {time} UTC",
     "released",
     "rejected",
     "rolled back",

@@ -288,7 +288,7 @@ def _shown(documents: Sequence[Evidence]) -> list[tuple[str, str]]:
     for document in documents:
         for mark, value in fields.shown(document.stage, document.facts):
             length = number(value) if mark.unit == "s" else None
-            text = value
+            text = second(value) if mark.unit == "time" else value
             if isinstance(value, list):
                 text = ", ".join(str(one[mark.key] if mark.key else one) for one in value)
             if isinstance(value, int) and not isinstance(value, bool):

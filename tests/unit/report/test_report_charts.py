@@ -59,7 +59,7 @@ def test_the_timeline_names_the_longest_stage_or_the_failure() -> None:
 def test_an_abort_is_no_failure_of_its_own() -> None:
     found = tables.stages(cases.inconclusive())
     assert (found[-1].name, found[-1].verdict) == ("abort", Verdict.NOT_APPLICABLE)
-    assert timeline(found, 60).title == "perf-baseline was inconclusive 1m 25s after the start"
+    assert timeline(found, 60).title == "perf-baseline ended without a verdict 1m 25s after the start"
 
 
 def test_a_timeline_of_one_stage_is_not_drawn() -> None:

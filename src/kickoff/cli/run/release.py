@@ -5,6 +5,7 @@ import signal
 import sys
 from collections.abc import Callable
 from contextlib import suppress
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,6 +14,7 @@ from kickoff.cli import output
 from kickoff.cli.run import look, past
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, fields, now
+from kickoff.paths import user
 from kickoff.process_group import handling
 from kickoff.release.session import Session, open_recorded, open_session
 from kickoff.report import judged, terminal
@@ -68,7 +70,7 @@ def _act(engine: "Engine", arguments: argparse.Namespace) -> int:
         evidence = _command(engine, arguments)
     except KeyboardInterrupt:
         interrupted = KickoffError(
-            f"{arguments.command} was interrupted",
+            f"{user()} interrupted {arguments.command} at {datetime.now(UTC):%H:%M:%S} UTC",
             code=ExitCode.INTERRUPTED,
             hint=f"`kickoff resume --env {arguments.env}` finishes or undoes what was begun",
         )

@@ -59,7 +59,7 @@ def timeline(rows: Sequence[StageRow], most: int) -> Figure:
     doubtful = next((row for row in ran if row.verdict is Verdict.INCONCLUSIVE), None)
     if failed is None and doubtful is not None:
         title = say(
-            "{label} was inconclusive {time} after the start",
+            "{label} ended without a verdict {time} after the start",
             label=doubtful.label,
             time=duration(doubtful.begin + doubtful.length),
         )
