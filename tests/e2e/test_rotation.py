@@ -169,7 +169,7 @@ def rotate(one: Stack, secret: str) -> str:
 
 
 def standing(one: Stack, secret: str) -> dict[str, object]:
-    document = json.loads(one.script("stack rotate", "--json"))
+    document, _ = json.JSONDecoder().raw_decode(one.script("stack rotate", "--json"))
     return next(row for row in document["secrets"] if row["secret"] == secret)
 
 
