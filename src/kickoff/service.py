@@ -299,8 +299,7 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
     if not recorded:
         check(reader, document)
     hooks = document.get("hooks", {})
-    health = document["health"]
-    live, ready = (health, health) if isinstance(health, str) else (health["live"], health["ready"])
+    live, ready = _health(document["health"])
     asked = HttpCheck(name="ready", path=ready)
     bundle = tuple(document.get("bundle", (EVERYTHING,)))
     performance, further = document.get("performance", {}), document.get("required_checks_in", {})
@@ -344,6 +343,11 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
         openapi=document.get("openapi", ""),
         environments=environments.parse(document.get(environments.KEY), text, source),
     )
+
+
+def _health(given: str | Mapping[str, str]) -> tuple[str, str]:
+    """Return the paths that tell whether a process is alive, and whether it may have traffic."""
+    return (given, given) if isinstance(given, str) else (given["live"], given["ready"])
 
 
 def _requests(entries: Sequence[Mapping[str, Any]], default: HttpCheck) -> tuple[HttpCheck, ...]:
