@@ -436,6 +436,7 @@ def test_secrets_reach_the_deploy_steps_and_no_other_job(project: Project) -> No
     given = {(call["job"], call["api_key"]) for call in run.calls}
     assert given == {
         ("pre-deployment-checks", ""),
+        ("quality-gate", ""),
         ("deploy-staging", "a-secret-for-the-service"),
         ("deployment-summary", ""),
     }

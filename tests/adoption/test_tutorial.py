@@ -29,11 +29,12 @@ class Reader:
     def __init__(self, folder: Path, programs: Path) -> None:
         self.here, self._folder = folder / "home", folder
         self.ports = {8000: free_port()}
-        self.here.mkdir()
+        for path in (self.here, folder / "user"):
+            path.mkdir()
         somebody = {"NAME": "Somebody", "EMAIL": "somebody@example.invalid"}
         self._environ = {
             "PATH": f"{programs}:{os.environ['PATH']}",
-            "HOME": str(self.here),
+            "HOME": str(folder / "user"),
             "LANG": "C.UTF-8",
             "KICKOFF_STATE_ROOT": str(folder / "state"),
             "KICKOFF_PORT": str(self.ports[8000]),

@@ -330,6 +330,8 @@ def test_a_project_in_a_folder_has_its_files_and_the_repositorys_gates(shop: Sho
         "kickoff.yml",
         "shop",
         "configs",
+        "migrations",
+        "openapi.json",
         "requirements.txt",
         "Dockerfile",
         "docker-compose.production.yml",

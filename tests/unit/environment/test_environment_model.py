@@ -19,7 +19,7 @@ def test_accessors(project: Project) -> None:
     assert env.fraction("ERROR_RATE_THRESHOLD") == 0.01
     assert env.bytes("MEMORY_LIMIT") == 1536 * 2**20
     assert env.list("CANARY_STEPS") == ["25", "50", "100"]
-    assert env.secrets == {"API_KEY", "DATABASE_URL", "REDIS_URL"}
+    assert env.secrets == {"API_KEY", "API_KEY_NEXT", "DATABASE_URL", "REDIS_URL"}
 
 
 def test_an_accessor_that_does_not_fit_is_an_error(project: Project) -> None:

@@ -54,6 +54,7 @@ def test_a_sealed_secret_is_read_back_unchanged(seal: Seal, project: Project, lo
     states = json.loads(loader("secrets", "--env", "staging", "--format", "json", environ=environ).out)
     assert {row["name"]: row["state"] for row in states} == {
         "API_KEY": f"set by {FILE}",
+        "API_KEY_NEXT": "not set",
         "DATABASE_URL": f"set by {FILE}",
         "REDIS_URL": "not set",
     }

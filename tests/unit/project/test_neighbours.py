@@ -143,7 +143,7 @@ def test_each_action_that_looks_at_the_project_is_told_its_folder() -> None:
     ]
     assert len(steps) > 30
     for step in steps:
-        name = step["uses"].partition("/actions/")[2].partition("@")[0]
+        name = step.get("uses", "").partition("/actions/")[2].partition("@")[0]
         if not name:
             continue
         action = yaml.safe_load((installed_actions.FOLDER / name / "action.yml").read_text())
