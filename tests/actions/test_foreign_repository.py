@@ -120,7 +120,13 @@ def by_hand(environment: str, order: tuple[str, ...] = ORDER) -> str:
 
 
 def test_every_snippet_is_executed() -> None:
-    used = {part.partition(":")[0] for part in ORDER} | {"audit", "change", "lint", "release", "require-proof"}
+    used = {part.partition(":")[0] for part in ORDER} | {
+        "audit",
+        "change",
+        "lint",
+        "release",
+        "require-proof",
+    }
     assert used == set(PUBLISHED)
     for name in PUBLISHED:
         assert steps(name), name
