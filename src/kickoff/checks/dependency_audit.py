@@ -43,10 +43,8 @@ class Doubt:
         Raises:
             KickoffError: There is no such environment (exit 2).
         """
-        found = {
-            name: loader.inspect(name, root, schema.read(root), with_secrets=False).values
-            for name in environments
-        }
+        keys = schema.read(root)
+        found = {name: loader.inspect(name, root, keys, with_secrets=False).values for name in environments}
         if any(values.get(KEY) != "warn" for values in found.values()):
             return cls(False)
         reasons = dict.fromkeys(filter(None, (values.get(REASON, "") for values in found.values())))

@@ -28,8 +28,9 @@ def audit(project: Path, lock: str, environ: Mapping[str, str]) -> Audit:
     try:
         report = json.loads(document)
         listed = report["metadata"]["dependencies"]["prod"]
+        locked = json.loads((project / lock).read_text(encoding="utf-8")).get("packages", {})
         found = tuple(
-            _vulnerability(entry, via, _version(project, lock, entry))
+            _vulnerability(entry, via, _version(locked, entry))
             for entry in report["vulnerabilities"].values()
             for via in entry["via"]
             if isinstance(via, Mapping)  # a name alone is the package that brings the vulnerability in
@@ -48,10 +49,9 @@ def _vulnerability(entry: Mapping[str, Any], via: Mapping[str, Any], version: st
     return Vulnerability(str(entry["name"]), version, (advisory,), fixed)
 
 
-def _version(project: Path, lock: str, entry: Mapping[str, Any]) -> str:
+def _version(locked: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
     """Return the locked versions of a package: there may be several of it."""
-    known = json.loads((project / lock).read_text(encoding="utf-8")).get("packages", {})
-    versions = {str(known[node]["version"]) for node in entry.get("nodes", ()) if node in known}
+    versions = {str(locked[node]["version"]) for node in entry.get("nodes", ()) if node in locked}
     return ", ".join(sorted(versions)) or str(entry.get("range", ""))
 
 
