@@ -29,7 +29,7 @@ from kickoff.environment.expansion import ExpansionError
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.host import preflight
 from kickoff.paths import cache_home, user
-from kickoff.pipeline import bytecode, doctor, inputs, installed_actions, repository
+from kickoff.pipeline import bytecode, checkout, doctor, inputs, installed_actions, repository
 from kickoff.pipeline.display import Display, OnTerminal, Plain
 from kickoff.pipeline.inputs import Folders
 from kickoff.pipeline.progress import Progress
@@ -148,6 +148,7 @@ def _run(arguments: argparse.Namespace, root: Path, ready: _Ready) -> int:
             if copied != top:
                 bytecode.carry(top, copied)
                 command.append("--use-gitignore=false")  # it would leave the bytecode out
+                command += checkout.options(copied, file, work)
             runner = Runner(command, root=copied, env=env, work=work)
             progress, status = _follow(runner, folders, title, plain=arguments.plain)
         finally:
