@@ -2,6 +2,7 @@
 
 import importlib.util
 import marshal
+from contextlib import suppress
 from importlib.machinery import SourceFileLoader
 from pathlib import Path
 
@@ -28,8 +29,19 @@ def carry(top: Path, copy: Path) -> None:
         source, target = path.read_bytes(), copy / path.relative_to(bootstrap.ROOT)
         if not target.is_file() or target.read_bytes() != source:
             continue
-        code = SourceFileLoader(path.stem, str(path)).get_code(path.stem)
         head = importlib.util.MAGIC_NUMBER + _CHECKED_HASH.to_bytes(4, "little")
         cached = Path(importlib.util.cache_from_source(str(target)))
         cached.parent.mkdir(exist_ok=True)
-        cached.write_bytes(head + importlib.util.source_hash(source) + marshal.dumps(code))
+        cached.write_bytes(head + importlib.util.source_hash(source) + _code(path))
+
+
+def _code(path: Path) -> bytes:
+    """Return the code of a module as bytecode files hold it: of its own file where that is of this source."""
+    described = path.stat()
+    times = (0, int(described.st_mtime), described.st_size)
+    head = importlib.util.MAGIC_NUMBER + b"".join((one & 0xFFFFFFFF).to_bytes(4, "little") for one in times)
+    with suppress(FileNotFoundError):
+        kept = Path(importlib.util.cache_from_source(str(path))).read_bytes()
+        if kept.startswith(head):
+            return kept[len(head) :]
+    return marshal.dumps(SourceFileLoader(path.stem, str(path)).get_code(path.stem))

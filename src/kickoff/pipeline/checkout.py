@@ -1,4 +1,4 @@
-"""What `actions/checkout` does under act: the files of a run's repository by hard links, not copied for each job."""
+"""The checkout of a job under act: the files of the run's repository by hard links, not copied each time."""
 
 import os
 import shlex
@@ -9,12 +9,11 @@ from typing import Any
 import yaml
 
 from kickoff import git
+from kickoff.pipeline import repository
 
 _ACTION = "actions/checkout@"
 _ELSEWHERE = frozenset({"path", "ref", "repository"})
 """Inputs with which the action takes something else than the run's commit, or puts it elsewhere."""
-_RAW = "* -text -eol -ident -filter -working-tree-encoding\n"
-"""Attributes with which git writes and compares the bytes of its objects."""
 _STAND_IN = """name: Check out
 description: Puts the files of this run's repository into the job's folder.
 runs:
@@ -26,7 +25,7 @@ runs:
         git -C {copy} diff-files --quiet || flock {copy} git -C {copy} checkout --quiet --force HEAD
         # Only the files are shared: what git writes is each job's own.
         cp -R --preserve=all {git} .git
-        rm .git/info/attributes
+        rm .git/{attributes}
         find {copy} -mindepth 1 -maxdepth 1 -not -name .git -exec cp -R --link --preserve=all -t . {{}} +
 """
 
@@ -48,13 +47,10 @@ def options(copy: Path, workflow: str, work: Path) -> list[str]:
     names = _names(copy, workflow)
     if not names or not _links(copy, work):
         return []
-    (copy / ".git" / "info").mkdir(exist_ok=True)
-    (copy / ".git" / "info" / "attributes").write_text(_RAW, encoding="utf-8")
-    git.run(copy, "config", "core.trustctime", "false")  # a link changes it
-    git.run(copy, "update-index", "-q", "--refresh")
     place = work / "checkout"
     place.mkdir()
     quoted = {"copy": shlex.quote(str(copy)), "git": shlex.quote(f"{copy}/.git")}
+    quoted["attributes"] = repository.ATTRIBUTES
     (place / "action.yml").write_text(_STAND_IN.format(**quoted), encoding="utf-8")
     return [
         "--no-skip-checkout",
@@ -72,7 +68,7 @@ def _links(copy: Path, work: Path) -> bool:
 
 
 def _names(copy: Path, workflow: str) -> set[str]:
-    """Return the checkouts that a run may come upon, as ``actions/checkout@REF``; empty when one is special."""
+    """Return the checkouts that a run may come upon, as ``actions/checkout@REF``; empty if one is special."""
     listed = git.run(
         copy, "ls-files", "-z", "--", workflow, ".github/workflows", "*action.yml", "*action.yaml"
     ).stdout
@@ -92,7 +88,7 @@ def _names(copy: Path, workflow: str) -> set[str]:
     return names
 
 
-def _checkouts(node: Any) -> Iterator[dict[str, Any]]:
+def _checkouts(node: object) -> Iterator[dict[str, Any]]:
     """Yield the steps below a node of a workflow or action that check out."""
     children = node.values() if isinstance(node, dict) else node if isinstance(node, list) else ()
     if isinstance(node, dict) and str(node.get("uses", "")).startswith(_ACTION):

@@ -9,6 +9,15 @@ from kickoff.artifact import source
 from kickoff.errors import KickoffError
 from kickoff.service import EVERYTHING
 
+ATTRIBUTES = "info/attributes"
+"""File of a copy: git writes and compares the bytes of its objects, whatever attributes are committed."""
+_SETTINGS = {
+    "core.bare": "false",
+    "core.fsmonitor": "false",
+    "core.sparseCheckout": "false",
+    "core.symlinks": "true",
+    "core.trustctime": "false",  # a link to a file changes it
+}
 _SHOWN = 5
 """Changed files that an error names."""
 
@@ -82,14 +91,17 @@ def copy(top: Path, folder: Path) -> Path:
     places = git.run(top, "rev-parse", "--path-format=absolute", "--git-common-dir", "--git-path", "objects")
     common, objects = map(Path, places.stdout.splitlines())
     head = git.run(top, "rev-parse", "HEAD").stdout.strip()
-    source.checkout(top, head, folder)
+    folder.mkdir()
     git.run(folder, "init", "--quiet", "--template=")
     mine = folder / ".git"
     shutil.copyfile(common / "config", mine / "config")
-    git.run(folder, "config", "core.bare", "false")
+    for setting, value in _SETTINGS.items():
+        git.run(folder, "config", setting, value)
     git.run(folder, "config", "--unset-all", "core.worktree", check=False)
     if (common / "shallow").is_file():
         shutil.copyfile(common / "shallow", mine / "shallow")
+    (mine / "info").mkdir(exist_ok=True)
+    (mine / ATTRIBUTES).write_text("* -text -eol -ident -filter -working-tree-encoding\n", encoding="utf-8")
     (mine / "objects" / "info").mkdir(exist_ok=True)
     (mine / "objects" / "info" / "alternates").write_text(f"{objects}\n", encoding="utf-8")
     (mine / "packed-refs").write_text(refs, encoding="utf-8", errors="surrogateescape")
@@ -99,7 +111,7 @@ def copy(top: Path, folder: Path) -> Path:
     (mine / name).write_text(f"{value}\n", encoding="utf-8")
     branch = _git(top, "symbolic-ref", "--quiet", "HEAD")
     (mine / "HEAD").write_text(f"ref: {branch}\n" if branch else f"{head}\n", encoding="utf-8")
-    git.run(folder, "read-tree", "HEAD")
+    git.run(folder, "read-tree", "--reset", "-u", "HEAD")
     return folder
 
 
