@@ -4,9 +4,9 @@ import argparse
 import os
 import tempfile
 from abc import ABC, abstractmethod
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Flag, auto
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,8 @@ from kickoff.artifact import source
 from kickoff.checks import commands
 from kickoff.evidence import Evidence, Verdict, now
 from kickoff.evidence.files import folder
-from kickoff.service import Service
+from kickoff.process_group import Stop
+from kickoff.service import EVERYTHING, Service
 
 if TYPE_CHECKING:
     from kickoff.release.session import Session
@@ -39,11 +40,13 @@ class Context:
         arguments: The parsed arguments of its command.
         root: The project.
         evidence: The folder that receives evidence and logs.
+        stop: Ends the programs that it runs.
     """
 
     arguments: argparse.Namespace
     root: Path
     evidence: Path
+    stop: Stop = field(default_factory=Stop)
 
     @property
     def service(self) -> Service:
@@ -84,8 +87,10 @@ class Context:
         return source.resolve(self.root, self.arguments.commit or "HEAD")
 
     @contextmanager
-    def checkout(self, commit: str) -> Iterator[tuple[Path, dict[str, str]]]:
-        """Yield a folder with the files of ``commit``, and the variables for commands that run there.
+    def checkout(
+        self, commit: str, paths: Sequence[str] = (EVERYTHING,)
+    ) -> Iterator[tuple[Path, dict[str, str]]]:
+        """Yield a folder with what ``commit`` holds at and below ``paths``, and the variables for commands in it.
 
         The files come from git's objects, which are what ships: those checked out may be filtered or changed.
         """
@@ -96,7 +101,7 @@ class Context:
             environ["PATH"] = f"{tools}{os.pathsep}{environ.get('PATH', '')}"
         with tempfile.TemporaryDirectory(prefix="kickoff-check-") as name:
             where = Path(name) / "tree"
-            source.checkout(self.root, commit, where)
+            source.checkout(self.root, commit, where, paths)
             yield where, environ
 
     def not_applicable(self, stage: str, why: str, *, release: str = "") -> Evidence:

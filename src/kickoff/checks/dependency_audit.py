@@ -89,11 +89,13 @@ class DependencyAudit(SingleCheck):
         names = artifact_type.parse(given.deployments) if given.deployments else []
         doubt = Doubt.of(names, context.root)
         rules, audits, outcomes = [], list[Audit](), 0
-        with context.checkout(context.commit) as (where, environ):
+        # Whoever declares a command may look at everything.
+        read = [service.EVERYTHING] if described.audit else locks.files(described.requirements)
+        with context.checkout(context.commit, read) as (where, environ):
             auditors = locks.audited(where, described.requirements)
             others = locks.unaudited(where)
             for lock, auditor in auditors.items():
-                audits.append(auditor(where, lock, environ))
+                audits.append(auditor(where, lock, environ, context.stop))
             for command in described.audit:
                 rules.append(_own(context, where, environ, command, doubt))
                 outcomes += 1
@@ -127,6 +129,7 @@ def _own(
         environ={**environ, **commands.variables(command)},
         show=sys.stdout.write,
         stage=STAGE,
+        stop=context.stop,
     )
     found = outcome.rule("audit")
     if outcome.status in (0, 1):

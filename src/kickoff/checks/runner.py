@@ -3,10 +3,12 @@
 import argparse
 import sys
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from kickoff import github, logs
-from kickoff.checks.check import Check, Context
+from kickoff.checks.check import Check, Context, Need
+from kickoff.checks.side_by_side import each
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, stages
 from kickoff.report.judgement import first_problem
@@ -22,7 +24,9 @@ def run(
     arguments: argparse.Namespace,
     tell: Callable[[Evidence], object] = lambda _: None,
 ) -> int:
-    """Run checks that share their arguments, one after the other; a failure does not hide the next.
+    """Run checks that share their arguments; a failure does not hide the others.
+
+    Those of a commit run side by side; those of a candidate, which they would disturb, one after the other.
 
     Args:
         checks: The checks.
@@ -41,14 +45,21 @@ def run(
         return ExitCode.PASS
     codes: list[int] = []
     verdicts: list[Verdict] = []
+
+    def ended(check: Check, documents: Iterable[Evidence]) -> None:
+        for document in documents:
+            codes.append(_finish(check, context, document))
+            tell(document)
+            verdicts.append(document.verdict)
+            github.set_output("verdict", _together(verdicts))
+            _record(context, document)
+
     try:
-        for check in checks:
-            for document in check.documents(context):
-                codes.append(_finish(check, context, document))
-                tell(document)
-                verdicts.append(document.verdict)
-                github.set_output("verdict", _together(verdicts))
-                _record(context, document)
+        if len(checks) > 1 and all(check.needs is Need.COMMIT for check in checks):
+            each(checks, lambda check, stop: list(check.documents(replace(context, stop=stop))), ended)
+        else:
+            for check in checks:
+                ended(check, check.documents(context))
     except KickoffError:
         if context.attempt:
             context.session.require_own(context.attempt)  # who took the candidate away is the better reason

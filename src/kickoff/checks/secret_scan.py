@@ -30,7 +30,7 @@ class SecretScan(SingleCheck):
         event = github.context()
         merged_into = event.pull_request.base if event.pull_request else ""
         first = secrets.start_of(context.root, last, given.base or merged_into or event.before)
-        scan = secrets.scan(context.root, first, last)
+        scan = secrets.scan(context.root, first, last, context.stop)
         if not scan.commits:
             return context.not_applicable(STAGE, "nothing to scan: the change has no commit")
         document = context.document(STAGE)

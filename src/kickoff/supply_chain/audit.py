@@ -9,6 +9,7 @@ from pathlib import Path
 
 from kickoff import logs, process_group
 from kickoff.errors import KickoffError
+from kickoff.process_group import Stop
 
 SECONDS = 300
 """Time limit of one audit: some hundred packages, each asked for by itself."""
@@ -48,8 +49,8 @@ class Audit:
     doubt: str = ""
 
 
-Auditor = Callable[[Path, str, Mapping[str, str]], Audit]
-"""Audits a lock file: the folder it is in, its path there, and the environment of the tool."""
+Auditor = Callable[[Path, str, Mapping[str, str], Stop], Audit]
+"""Audits a lock file: the folder it is in, its path there, the environment of the tool, what ends it."""
 
 
 def _own(project: Path, path: str) -> Path:
@@ -73,11 +74,12 @@ class Tool:
 
     Args:
         project: The project's files.
+        stop: Ends it.
         copied: Those of them that the tool needs, by path.
     """
 
-    def __init__(self, project: Path, *copied: str) -> None:
-        self._project, self._copied = project, copied
+    def __init__(self, project: Path, stop: Stop, *copied: str) -> None:
+        self._project, self._stop, self._copied = project, stop, copied
         self.said: list[str] = []
         self.printed = ""
 
@@ -96,7 +98,9 @@ class Tool:
             folder = Path(name)
             for path in self._copied:
                 shutil.copyfile(_own(self._project, path), folder / Path(path).name)
-            status = process_group.run(line, folder, environ, seconds=SECONDS, write=self.said.append)
+            status = process_group.run(
+                line, folder, environ, seconds=SECONDS, write=self.said.append, stop=self._stop
+            )
             self.printed = "".join(self.said)
             if report:
                 self.printed = ""

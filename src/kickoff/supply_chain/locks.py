@@ -22,6 +22,11 @@ OTHERS: Mapping[str, str] = {
 """File at the top of the project -> a command that audits it, which the project has to declare."""
 
 
+def files(requirements: str) -> list[str]:
+    """Return the paths of all files that the two functions below and the auditors may look at."""
+    return [*KNOWN, *OTHERS, "package.json", *([requirements] if requirements else [])]
+
+
 def audited(project: Path, requirements: str) -> Mapping[str, Auditor]:
     """Return the auditors of a project's lock files, by path.
 

@@ -7,10 +7,11 @@ from typing import Any
 
 from kickoff.errors import KickoffError
 from kickoff.foreign import program
+from kickoff.process_group import Stop
 from kickoff.supply_chain.audit import Audit, Tool, Vulnerability
 
 
-def audit(project: Path, lock: str, environ: Mapping[str, str]) -> Audit:
+def audit(project: Path, lock: str, environ: Mapping[str, str], stop: Stop) -> Audit:
     """Return what the registry knows of the packages that a lock installs without development.
 
     An ``.npmrc`` of the project is not read: a change could point it at a registry that knows nothing.
@@ -21,7 +22,7 @@ def audit(project: Path, lock: str, environ: Mapping[str, str]) -> Audit:
     npm = program("npm", project, environ)
     if npm is None:
         raise KickoffError("npm is not on the PATH", at=lock, hint="install it, or name it in `requirements`")
-    tool = Tool(project, lock, str(Path(lock).with_name("package.json")))
+    tool = Tool(project, stop, lock, str(Path(lock).with_name("package.json")))
     status = tool.run([npm, "audit", "--json", "--package-lock-only", "--omit=dev"], environ)
     # Warnings are printed into the same stream, before and after the document.
     document = tool.printed[tool.printed.find("\n{") + 1 : tool.printed.rfind("}") + 1]

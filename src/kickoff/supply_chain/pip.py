@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from kickoff import packages
+from kickoff.process_group import Stop
 from kickoff.supply_chain.audit import Audit, Tool, Vulnerability
 
 URL = "KICKOFF_OSV_URL"
@@ -18,13 +19,13 @@ _UNDERSTOOD = (0, 1)
 _UNREACHED = re.compile(r"host='(?P<host>[^']+)'.*\[Errno -?\d+\] (?P<why>[\w ]+)")
 
 
-def audit(project: Path, lock: str, environ: Mapping[str, str]) -> Audit:
+def audit(project: Path, lock: str, environ: Mapping[str, str], stop: Stop) -> Audit:
     """Return what OSV knows of the packages of a lock, by its API: https://google.github.io/osv.dev/api.
 
     Raises:
         KickoffError: pip-audit is not installed (exit 2).
     """
-    tool = Tool(project, lock)
+    tool = Tool(project, stop, lock)
     line = [packages.tool("pip-audit"), "--requirement", Path(lock).name, "--disable-pip", "--no-deps"]
     line += ["--vulnerability-service", "osv", "--timeout", "15", "--cache-dir", "cache"]
     line += ["--format", "json", "--output", _REPORT, "--progress-spinner", "off"]

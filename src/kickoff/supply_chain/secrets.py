@@ -8,6 +8,7 @@ from pathlib import Path
 
 from kickoff import foreign, git, packages, process_group
 from kickoff.errors import KickoffError
+from kickoff.process_group import Stop
 
 SECONDS = 300
 """Time limit of one scan."""
@@ -49,7 +50,7 @@ class Scan:
     doubt: str = ""
 
 
-def scan(root: Path, base: str, head: str) -> Scan:
+def scan(root: Path, base: str, head: str, stop: Stop) -> Scan:
     """Return the secrets in the lines that the commits after ``base`` up to ``head`` add.
 
     A secret that a later commit takes out again is found, too: it stays in the history.
@@ -58,6 +59,7 @@ def scan(root: Path, base: str, head: str) -> Scan:
         root: A folder of the repository.
         base: The commit before the change; empty for all commits.
         head: Its last commit.
+        stop: Ends it.
 
     Raises:
         KickoffError: gitleaks or git is not installed (exit 2).
@@ -75,7 +77,7 @@ def scan(root: Path, base: str, head: str) -> Scan:
         line += ["--ignore-gitleaks-allow", "--gitleaks-ignore-path", name, "--platform", "none"]
         line += ["--log-opts", shlex.join([*_LOG, change]), str(repository)]
         environ = git.environment(foreign.environment()) | {"GIT_NO_REPLACE_OBJECTS": "1", "LC_ALL": "C"}
-        status = process_group.run(line, repository, environ, seconds=SECONDS, write=said.append)
+        status = process_group.run(line, repository, environ, seconds=SECONDS, write=said.append, stop=stop)
         if status not in (_FOUND, _NONE):
             return Scan(commits, doubt=_reason(status, said))
         try:

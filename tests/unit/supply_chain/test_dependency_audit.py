@@ -14,6 +14,7 @@ from kickoff.cli import main
 from kickoff.errors import KickoffError
 from kickoff.evidence import Evidence, Verdict
 from kickoff.evidence.rules import WARNING
+from kickoff.process_group import Stop
 from kickoff.supply_chain import pip
 from tests.repository import Repository
 from tests.unit.supply_chain.conftest import Database, osv
@@ -356,11 +357,11 @@ def test_a_link_of_a_change_reads_no_file_of_this_machine(
     lock = {"folder": "folder/locked.txt"}.get(outside, outside)
     (project / outside).symlink_to({"folder": elsewhere}.get(outside, elsewhere / "locked.txt"))
     with pytest.raises(KickoffError, match="leads out of the commit") as caught:
-        pip.audit(project, lock, os.environ)
+        pip.audit(project, lock, os.environ, Stop())
     assert "a-secret" not in repr((caught.value, caught.value.causes))
     assert database.asked == []
 
 
 def test_a_lock_that_is_not_committed_is_an_error(tmp_path: Path, database: Database) -> None:
     with pytest.raises(KickoffError, match="the commit does not hold"):
-        pip.audit(tmp_path, "locked.txt", os.environ)
+        pip.audit(tmp_path, "locked.txt", os.environ, Stop())
