@@ -90,7 +90,7 @@ class Context:
     def checkout(
         self, commit: str, paths: Sequence[str] = (EVERYTHING,)
     ) -> Iterator[tuple[Path, dict[str, str]]]:
-        """Yield a folder with what ``commit`` holds at and below ``paths``, and the variables for commands in it.
+        """Yield a folder with what ``commit`` holds at ``paths``, and the variables for commands in it.
 
         The files come from git's objects, which are what ships: those checked out may be filtered or changed.
         """
