@@ -25,6 +25,9 @@ _RESOLVER = "0B00007F:"
 class Engine:
     """The engine that Docker's own variables name, opened when it is asked first."""
 
+    def __init__(self) -> None:
+        self._seen: dict[tuple[str, str], Container] = {}
+
     @cached_property
     def api(self) -> docker.DockerClient:
         """The engine's API.
@@ -50,13 +53,21 @@ class Engine:
         return sorted({str(container.attrs["Labels"][_SERVICE]) for container in found})
 
     def container(self, project: str, service: str) -> Container | None:
-        """Return the container of a service of a compose project, running or not."""
-        labels = [f"{_PROJECT}={project}", f"{_SERVICE}={service}"]
+        """Return the container of a service of a compose project as it is now, running or not."""
+        seen = self._seen.pop((project, service), None)
         with answering():
+            if seen is not None:  # to look at one is a third of finding it
+                with suppress(docker.errors.NotFound):
+                    return self._remember(project, service, self.api.containers.get(str(seen.id)))
+            labels = [f"{_PROJECT}={project}", f"{_SERVICE}={service}"]
             found = self.api.containers.list(all=True, filters={"label": labels})
         # A one-off container of `docker compose run` belongs to its service, too.
         named = [c for c in found if c.labels.get("com.docker.compose.oneoff") != "True"]
-        return named[0] if named else None
+        return self._remember(project, service, named[0]) if named else None
+
+    def _remember(self, project: str, service: str, container: Container) -> Container:
+        self._seen[project, service] = container
+        return container
 
     def given(self, container: Container) -> dict[str, str]:
         """Return the variables that a container was given beside those of its image."""
