@@ -7,6 +7,7 @@ the next release.
 
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
+from itertools import islice
 
 from kickoff.evidence import write_atomic
 from kickoff.paths import METRICS
@@ -16,7 +17,7 @@ from kickoff.release.session import Session
 _FILE = "deliveries.prom"
 _DAYS = 90
 _MOST = 500
-"""Releases that are told, so that no history makes more series than Prometheus likes."""
+"""Entries that are read, so that no history takes longer or makes more series than Prometheus likes."""
 
 _Value = Callable[[Attempted], float | None]
 _METRICS: dict[str, tuple[str, _Value]] = {
@@ -59,7 +60,9 @@ def write(session: Session) -> None:
         OSError: The file cannot be written.
     """
     since = datetime.now(UTC) - timedelta(days=_DAYS)
-    releases = [one for one in attempted(session.store.history.entries()) if one.at >= since][-_MOST:]
+    newest = islice(session.store.history.newest_first(), _MOST)
+    recent = [entry for entry in newest if datetime.fromisoformat(entry.at) >= since]
+    releases = attempted(reversed(recent))
     folder = session.store.root / METRICS
     folder.mkdir(exist_ok=True)
     write_atomic(folder / _FILE, render(session.service.name, session.environment.name, releases))

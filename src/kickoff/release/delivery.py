@@ -11,7 +11,7 @@ Definitions (https://dora.dev/guides/dora-metrics-four-keys/), as far as a histo
 """
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime, timedelta
 
@@ -69,13 +69,13 @@ class Attempted:
         return self.verdict != "refused"
 
 
-def attempted(entries: Sequence[Entry]) -> list[Attempted]:
-    """Return the releases of a whole history, oldest first, each with what became of it later."""
+def attempted(entries: Iterable[Entry]) -> list[Attempted]:
+    """Return the releases of a history or of its end, oldest first, each with what became of it later."""
     found: list[Attempted] = []
     live: dict[str, Attempted] = {}
-    for seq, entry in enumerate(entries, 1):
+    for entry in entries:
         at = datetime.fromisoformat(entry.at)
-        one = Attempted(seq, entry.release, at, "live")
+        one = Attempted(entry.seq, entry.release, at, "live")
         if (entry.action, entry.outcome) == ("release", "live"):
             committed = entry.data.get("committed")
             one.lead_time = (at - datetime.fromisoformat(committed)).total_seconds() if committed else None

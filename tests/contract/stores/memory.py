@@ -132,7 +132,8 @@ class MemoryStore:
             self.observer(record)
 
     def record(self, action: str, outcome: str, release: str, previous: str, **data: Any) -> None:
-        self.shelf.entries.append(Entry(action, outcome, release, previous, now(), data))
+        seq = len(self.shelf.entries) + 1
+        self.shelf.entries.append(Entry(action, outcome, release, previous, now(), data, seq))
 
     def recorded_live(self) -> str:
         return rollback_targets.live(self.newest_first())

@@ -1,5 +1,6 @@
 """Delivery figures, from histories written by hand."""
 
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import SimpleNamespace
@@ -133,16 +134,34 @@ def test_each_release_has_its_own_end_for_prometheus() -> None:
     }
 
 
+def told(folder: Path, newest_first: Iterator[Entry]) -> list[tuple[str, str]]:
+    """Return release and place in the history of what the file tells of a history."""
+    names = {key: SimpleNamespace(name=key) for key in ("service", "environment")}
+    store = SimpleNamespace(root=folder, history=SimpleNamespace(newest_first=lambda: newest_first))
+    deliveries.write(cast("Session", SimpleNamespace(store=store, **names)))
+    [written] = (folder / METRICS).iterdir()
+    ends = samples(written.read_text(), "kickoff_release_ended_timestamp_seconds")
+    return [(one.labels["release"], one.labels["entry"]) for one in ends]
+
+
 def test_the_file_has_what_ended_lately_and_no_release_twice(tmp_path: Path) -> None:
     now = datetime.now(UTC)
     ages = [timedelta(days=100), timedelta(days=2), timedelta(days=1)]
-    history = [Entry("release", "live", "r1", "", (now - age).isoformat(), {}) for age in ages]
-    names = {key: SimpleNamespace(name=key) for key in ("service", "environment")}
-    store = SimpleNamespace(root=tmp_path, history=SimpleNamespace(entries=lambda: history))
-    deliveries.write(cast("Session", SimpleNamespace(store=store, **names)))
-    [written] = (tmp_path / METRICS).iterdir()
-    ends = list(samples(written.read_text(), "kickoff_release_ended_timestamp_seconds"))
-    assert [(one.labels["release"], one.labels["entry"]) for one in ends] == [("r1", "2"), ("r1", "3")]
+    history = [
+        Entry("release", "live", "r1", "", (now - age).isoformat(), {}, seq)
+        for seq, age in enumerate(ages, 1)
+    ]
+    assert told(tmp_path, reversed(history)) == [("r1", "2"), ("r1", "3")]
+
+
+def test_a_long_history_is_read_from_its_end_and_no_further_than_what_is_told(tmp_path: Path) -> None:
+    def newest_first() -> Iterator[Entry]:
+        for seq in range(5000, 4500, -1):
+            yield Entry("release", "live", "r1", "", datetime.now(UTC).isoformat(), {}, seq)
+        pytest.fail("more was read than is told")
+
+    numbers = [int(entry) for _, entry in told(tmp_path, newest_first())]
+    assert numbers == list(range(4501, 5001))
 
 
 @pytest.mark.parametrize("error", [OSError("no space"), KickoffError("the history was tampered with")])

@@ -30,6 +30,7 @@ class Entry:
         previous: Who was live before.
         at: When it ended, ISO 8601 UTC.
         data: Facts of the release, commit and attempt times, owner, reason.
+        seq: Its place in the history, from 1; 0 before it is there.
     """
 
     action: str
@@ -38,6 +39,7 @@ class Entry:
     previous: str
     at: str
     data: dict[str, Any]
+    seq: int = 0
 
 
 class History:
