@@ -64,6 +64,14 @@ def run(root: Path, *arguments: str, check: bool = True) -> "subprocess.Complete
     return done
 
 
+def commit_of(root: Path, revision: str) -> str:
+    """Return the full id of the commit that a branch, tag or commit stands for; empty where there is none."""
+    if revision.startswith("-"):  # an option to git
+        return ""
+    found = run(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False)
+    return found.stdout.strip() if found.returncode == 0 else ""
+
+
 def start(root: Path, *arguments: str, given: IO[bytes], said: IO[bytes]) -> "subprocess.Popen[bytes]":
     """Start git in ``root`` with its answers to be read while it runs.
 

@@ -50,10 +50,9 @@ def resolve(root: Path, revision: str = "HEAD") -> str:
             the project.
     """
     git.require_repository(root)
-    found = git.run(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False)
-    if found.returncode == 0 and not revision.startswith("-"):
-        return _last_change(root, found.stdout.strip())
-    if git.run(root, "rev-parse", "--verify", "--quiet", "HEAD", check=False).returncode != 0:
+    if commit := git.commit_of(root, revision):
+        return _last_change(root, commit)
+    if not git.commit_of(root, "HEAD"):
         raise KickoffError(
             "the repository has no commit yet, and only commits are shipped",
             hint="git add -A && git commit -m 'First release'",

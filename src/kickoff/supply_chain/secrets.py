@@ -103,11 +103,13 @@ def start_of(root: Path, head: str, before: str = "") -> str:
 
     Returns:
         The commit; empty when ``head`` is the first one.
+
+    Raises:
+        KickoffError: The clone is shallow and ends at ``head`` (exit 2).
     """
     for revision in filter(None, (before, f"{head}^")):
-        found = git.run(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}", check=False)
-        if found.returncode == 0 and not revision.startswith("-"):
-            return found.stdout.strip()
+        if commit := git.commit_of(root, revision):
+            return commit
     if git.run(root, "rev-parse", "--is-shallow-repository").stdout.strip() == "true":
         raise KickoffError(
             f"the commit before {head[:7]} is not in this shallow clone, so nobody can tell what was added",

@@ -59,8 +59,7 @@ def _nothing_new(root: Path, described: Service, decision: Plan, before: str) ->
     live = _live(root, described.name, decision.deployments[0])
     if live and decision.commit.startswith(live.partition("-")[0]):
         return f"nothing changed in {below} since the live release {live}"
-    known = git.run(root, "rev-parse", "--verify", "--quiet", f"{before}^{{commit}}", check=False)
-    if not before or known.returncode or not source.holds(root, before, ""):
+    if not before or not git.commit_of(root, before) or not source.holds(root, before, ""):
         return ""
     same = source.resolve(root, before) == decision.commit
     return f"nothing changed in {below} since {before[:7]}, where the branch was before" if same else ""
