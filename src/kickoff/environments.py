@@ -7,6 +7,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from kickoff import freeze
 from kickoff.errors import KickoffError
 from kickoff.yaml_lines import line_of
 
@@ -30,6 +31,7 @@ class DeclaredEnvironment:
         after: The environment whose proof a commit needs before it comes here; empty for none.
         required_checks: Further checks that ``promote`` demands here.
         compose: The compose file of its stack, where it has none of its own; empty for none.
+        freezes: When it takes no release.
         at: File and line of the declaration; empty for those of a service that declares none.
     """
 
@@ -39,6 +41,7 @@ class DeclaredEnvironment:
     after: str = ""
     required_checks: tuple[str, ...] = ()
     compose: str = ""
+    freezes: tuple[freeze.Window, ...] = ()
     at: str = field(default="", compare=False)
 
     def takes(self, ref: str) -> bool:
@@ -72,7 +75,8 @@ def parse(
         source: Its file.
 
     Raises:
-        KickoffError: ``after`` names none of them or leads in a circle, or a push would reach two.
+        KickoffError: ``after`` names none of them or leads in a circle, a push would reach two, or a freeze
+            is not a time.
     """
     if entries is None:
         return DEFAULT
@@ -84,6 +88,10 @@ def parse(
             after=(entry or {}).get("after", ""),
             required_checks=tuple((entry or {}).get("required_checks", ())),
             compose=(entry or {}).get("compose", ""),
+            freezes=tuple(
+                freeze.parse(window, f"{source}:{line_of(text, [KEY, name, freeze.KEY, place])}")
+                for place, window in enumerate((entry or {}).get(freeze.KEY, ()))
+            ),
             at=f"{source}:{line_of(text, [KEY, name])}",
         )
         for name, entry in entries.items()

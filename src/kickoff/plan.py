@@ -16,6 +16,7 @@ FILE = "plan.json"
 
 _UNPLANNED = {"deployments": [], "reason": "the workflow makes no plan: its evidence says what was deployed"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_REASONS = ("unproven-reason", "freeze-reason")
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +30,7 @@ class Plan:
         commit: The commit that is shipped, as 40 hex digits.
         reason: Why, in one sentence.
         unproven_reason: Why a commit that was never proved may go on all the same; recorded.
+        freeze_reason: Why it is shipped in spite of a freeze; recorded.
         after: The environment that must have proved the commit before it is shipped; empty for none.
     """
 
@@ -39,6 +41,7 @@ class Plan:
     reason: str
     unproven_reason: str = ""
     after: str = ""
+    freeze_reason: str = ""
 
     @property
     def jobs(self) -> tuple[str, ...]:
@@ -117,11 +120,12 @@ def decide(
     """
     if event == "workflow_dispatch":
         chosen = environments.require(declared, inputs.get("environment", ""))
-        unproven = inputs.get("unproven-reason", "").strip()
-        if _CONTROL.search(unproven):
-            raise KickoffError("unproven-reason must be one line of text", hint="leave out line breaks")
+        unproven, into_freeze = (inputs.get(name, "").strip() for name in _REASONS)
+        for name in _REASONS:
+            if _CONTROL.search(inputs.get(name, "").strip()):
+                raise KickoffError(f"{name} must be one line of text", hint="leave out line breaks")
         reason = f"a person asked for {chosen.name}"
-        return Plan((chosen.name,), event, ref, commit, reason, unproven, chosen.after)
+        return Plan((chosen.name,), event, ref, commit, reason, unproven, chosen.after, into_freeze)
     where = ref.removeprefix(BRANCH).removeprefix(TAG)
     if event == "push":
         for one in environments.resolve(declared, default_branch):

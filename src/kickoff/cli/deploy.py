@@ -39,6 +39,9 @@ def _deploy(verbs: Verbs) -> None:
     deploy.add_argument(
         "--unproven-reason", default="", metavar="TEXT", help="why a commit may go on unproven"
     )
+    deploy.add_argument(
+        "--freeze-reason", default="", metavar="TEXT", help="why this ships in spite of a freeze; recorded"
+    )
     deploy.add_argument("--allow-dirty", action="store_true", help="ship the commit without what is changed")
     add_wait(deploy, 0.0, "another run's lock")
     deploy.add_argument(
@@ -71,6 +74,9 @@ def _release(verbs: Verbs) -> None:
     )
     release.add_argument(
         "--unproven-reason", default="", metavar="TEXT", help="why this ships without a proof; recorded"
+    )
+    release.add_argument(
+        "--freeze-reason", default="", metavar="TEXT", help="why this ships in spite of a freeze; recorded"
     )
     add_wait(release, 0.0, "another run's lock")
 

@@ -85,6 +85,9 @@ def _phases(verb: "partial[Parser]") -> None:
     stage.add_argument(
         "--unproven-reason", default="", metavar="TEXT", help="why this ships without a proof; recorded"
     )
+    stage.add_argument(
+        "--freeze-reason", default="", metavar="TEXT", help="why this ships in spite of a freeze; recorded"
+    )
     promote = verb("promote", "promote --env staging --attempt 7-ab12")
     promote.add_argument("--attempt", required=True, metavar="ID", help="what `stage` began")
     watch = verb("watch", "watch --env production", "watch --env production --release 4f2c1ab-9d3e1f20")

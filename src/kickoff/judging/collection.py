@@ -81,6 +81,7 @@ def collect(values: Mapping[str, str], service: Service, environment: str, root:
     found = {name: values[name] for name in keys() if name in values}
     if after := service.declared(environment).after:
         found["proof"] = f"of {after}"
+    found |= {f"freeze {window.text}": "demanded" for window in service.declared(environment).freezes}
     found |= {"health live": service.live_path, "health ready": service.ready_path}
     if service.release_header:
         found["release header"] = service.release_header

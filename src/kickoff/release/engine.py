@@ -43,9 +43,11 @@ class Engine:
         wait: float,
         force: bool,
         unproven_reason: str = "",
+        freeze_reason: str = "",
     ) -> Evidence:
         """Bring a candidate up on the idle colour, without public traffic (:func:`stage.stage`)."""
-        return stage.stage(self._run, Candidate(digest, directory, commit, force, unproven_reason), wait)
+        candidate = Candidate(digest, directory, commit, force, unproven_reason, freeze_reason)
+        return stage.stage(self._run, candidate, wait)
 
     def preview(self, digest: str, directory: Path, commit: str) -> Preview:
         """Return what a release would change; changes nothing that runs (:func:`stage.preview`)."""

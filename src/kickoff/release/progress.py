@@ -32,6 +32,7 @@ class Progress:
         proved_by: The release that proved it, and where; empty where no proof was needed or there was none.
         judged_by: The record of the rules that judge it; empty for a rollback.
         unproven_reason: Why the release was staged without the proof it needs; empty otherwise.
+        freeze_reason: Why it was staged in spite of a freeze; empty where there was none.
     """
 
     id: str
@@ -53,6 +54,7 @@ class Progress:
     finished: str = ""
     proved_by: str = ""
     unproven_reason: str = ""
+    freeze_reason: str = ""
     judged_by: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -86,6 +88,8 @@ def _apply(attempt: Progress, record: dict[str, Any]) -> None:
             attempt.problems[record["check"]] = record.get("problem", "")
         case "proved" | "unproven", _:
             attempt.proved_by, attempt.unproven_reason = record.get("by", ""), record.get("reason", "")
+        case "frozen", _:
+            attempt.freeze_reason = record["reason"]
         case "live down", _:
             attempt.live_down = record["reason"]
         case "taken over", _:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+from kickoff import freeze
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, RuleResult, Verdict, combine, now
 from kickoff.release import (
@@ -174,13 +175,18 @@ def complete(attempt: Attempt, started: str, rules: list[RuleResult]) -> Evidenc
 
 
 def require_leave(session: Session, progress: Progress) -> None:
-    """Refuse an attempt that was staged without the proof that the environment demands.
+    """Refuse an attempt that was staged without the proof it needs, or that a freeze has overtaken.
 
     Raises:
         Rejected: It was.
     """
+    declared = session.service.declared(session.environment.name)
+    try:
+        freeze.require_open(declared.name, declared.freezes, progress.freeze_reason)
+    except KickoffError as error:
+        raise Rejected(f"not promoted: {error}", hint=error.hint) from None
     led_in = progress.proved_by or progress.unproven_reason
-    if session.service.declared(session.environment.name).after and not led_in:
+    if declared.after and not led_in:
         raise Rejected(
             "not promoted: it was staged without the proof that this environment demands",
             hint="stage it again",

@@ -88,6 +88,7 @@ def checks(attempt: Attempt) -> dict[str, dict[str, str]]:
 
 
 def bypass(attempt: Attempt) -> dict[str, str]:
-    """Return why the attempt ships what was never proved, for the history; empty when it was proved."""
-    reason = attempt.progress.unproven_reason
-    return {"unproven_reason": reason} if reason else {}
+    """Return why the attempt ships without a proof or into a freeze, for the history; empty for neither."""
+    progress = attempt.progress
+    reasons = {"unproven_reason": progress.unproven_reason, "freeze_reason": progress.freeze_reason}
+    return {name: reason for name, reason in reasons.items() if reason}

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kickoff import judging
+from kickoff import freeze, judging, naming
 from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
@@ -30,6 +30,7 @@ class Candidate:
         commit: The commit the artefact was built from.
         force: Ship even when exactly this release is live.
         unproven_reason: Why this is shipped without a proof; recorded in the history.
+        freeze_reason: Why this is shipped in spite of a freeze; recorded in the history.
     """
 
     digest: str
@@ -37,6 +38,7 @@ class Candidate:
     commit: str
     force: bool = False
     unproven_reason: str = ""
+    freeze_reason: str = ""
 
 
 def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
@@ -52,9 +54,12 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
 
     Raises:
         KickoffError: The lock is held (75), the target is unreachable (4), the input is wrong (2), or the
-            environment takes only what was proved, and this was not (1).
+            environment is frozen or takes only what was proved, and this was not (1).
     """
     started, session = now(), run.session
+    name, label = session.environment.name, naming.label(run.root, session.service.name)
+    freezes = session.service.declared(name).freezes
+    overruled = freeze.require_open(name, freezes, candidate.freeze_reason, label=label)
     leave = admission.require_proof(
         run.root, session.service, session.environment.name,
         commit=candidate.commit, digest=candidate.digest, reason=candidate.unproven_reason,
@@ -67,6 +72,8 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
     try:
         if leave is not None:
             attempt.note(**admission.record(leave))
+        if overruled is not None:
+            attempt.note(event="frozen", freeze=overruled.text, reason=candidate.freeze_reason)
         with attempt.step("prepare"):
             session.target.prepare()
         folder, release, sent = _fetch(attempt, artifact, candidate)

@@ -19,7 +19,7 @@ from typing import Any, TextIO
 
 from rich.console import Console
 
-from kickoff import bootstrap, environments, git, masking, naming, plan, service, stack
+from kickoff import bootstrap, environments, freeze, git, masking, naming, plan, service, stack
 from kickoff.artifact import ledger, source
 from kickoff.cli import output
 from kickoff.cli.run import report
@@ -92,7 +92,11 @@ def _prepare(arguments: argparse.Namespace, root: Path) -> _Ready:
         head,
         environment=arguments.env or described.environments[0].name,
         ref=arguments.ref,
-        inputs={"release": arguments.release, "unproven-reason": arguments.unproven_reason},
+        inputs={
+            "release": arguments.release,
+            "unproven-reason": arguments.unproven_reason,
+            "freeze-reason": arguments.freeze_reason,
+        },
     )
     decision = plan.decide(
         event=arguments.event,
@@ -102,6 +106,9 @@ def _prepare(arguments: argparse.Namespace, root: Path) -> _Ready:
         default_branch=head.default_branch,
         commit=source.resolve(root, plan.wanted_revision(event.get("inputs", {})) or head.commit),
     )
+    for environment in decision.deployments:
+        freezes, label = described.declared(environment).freezes, naming.label(root, described.name)
+        freeze.require_open(environment, freezes, arguments.freeze_reason, label=label)
     secrets = find_secrets(root, os.environ)
     for environment in decision.deployments:
         preflight.require(environment, root, wait=arguments.wait, tell=output.say)

@@ -63,6 +63,7 @@ def _document(entry: Entry) -> dict[str, Any]:
     texts = (
         "reason",
         "unproven_reason",
+        "freeze_reason",
         "actor",
         "by",
         "run",
@@ -104,12 +105,14 @@ def _rows(entry: Entry) -> list[str]:
     head = f"{minute(entry.at)}  {_word(entry):<13} {entry.release or '-':<17}{f'  by {by}' if by else ''}"
     back = entry.previous if entry.action == "rollback" and entry.previous else ""
     unproven = line(entry.data.get("unproven_reason"), 1000)
+    into_freeze = line(entry.data.get("freeze_reason"), 1000)
     holder = line(entry.data.get("holder"))
     below = [
         subject,
         f"from {back}" if back else "",
         line(entry.data.get("reason"), _WHY),
         f"unproven: {unproven}" if unproven else "",
+        f"in spite of a freeze: {into_freeze}" if into_freeze else "",
         f"the lock was held by {holder}" if holder else "",
         f"run {run}" if run else "",
     ]

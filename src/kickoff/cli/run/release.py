@@ -130,6 +130,7 @@ def _stage(engine: "Engine", arguments: argparse.Namespace) -> Evidence:
         wait=arguments.wait,
         force=arguments.force,
         unproven_reason=arguments.unproven_reason,
+        freeze_reason=arguments.freeze_reason,
     )
 
 

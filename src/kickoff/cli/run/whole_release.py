@@ -18,7 +18,7 @@ from contextlib import AbstractContextManager, suppress
 from pathlib import Path
 from types import FrameType
 
-from kickoff import bootstrap, github
+from kickoff import bootstrap, freeze, github
 from kickoff import service as services
 from kickoff.artifact import source
 from kickoff.cli import output
@@ -224,6 +224,7 @@ def _forward(chain: Chain, given: argparse.Namespace, service: Service, commit: 
     """
     env, about = f"--env={given.env}", f"--commit={commit}"
     tools = f"--requirements={given.requirements}"
+    freeze.require_open(given.env, service.declared(given.env).freezes, given.freeze_reason)
     chain.demand("validate", "env", "validate", "--all", f"--evidence={evidence}")
     reason = ""
     if service.declared(given.env).after:
@@ -241,7 +242,14 @@ def _forward(chain: Chain, given: argparse.Namespace, service: Service, commit: 
     digest = f"--artifact-digest={built['digest']}"
     github.set_output("began", True)  # from here on there may be something to undo, should this be killed
     staged = chain.demand(
-        "stage", "stage", env, digest, about, f"--wait={given.wait}", f"--unproven-reason={reason}"
+        "stage",
+        "stage",
+        env,
+        digest,
+        about,
+        f"--wait={given.wait}",
+        f"--unproven-reason={reason}",
+        f"--freeze-reason={given.freeze_reason}",
     )
     candidate = (env, f"--attempt={staged['attempt']}")
     chain.demand("smoke", "smoke", *candidate, "--phase=candidate")

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from kickoff import environments, git, github, plan, service
+from kickoff import environments, freeze, git, github, naming, plan, service
 from kickoff.artifact import source
 from kickoff.cli import output
 from kickoff.environment import schema
@@ -32,6 +32,9 @@ def plan_event(arguments: argparse.Namespace) -> int:
         default_branch=context.default_branch,
         commit=source.resolve(root, revision),
     )
+    for name in decision.deployments:
+        into, label = described.declared(name), naming.label(root, described.name)
+        freeze.require_open(name, into.freezes, decision.freeze_reason, label=label)
     nothing_new = _nothing_new(root, described, decision, context.before)
     decision = plan.without(decision, nothing_new) if nothing_new else decision
     document = decision.write(evidence, described.name)
@@ -40,6 +43,7 @@ def plan_event(arguments: argparse.Namespace) -> int:
     github.set_output("needs-proof", bool(decision.after))
     github.set_output("reason", decision.reason)
     github.set_output("unproven-reason", decision.unproven_reason)
+    github.set_output("freeze-reason", decision.freeze_reason)
     where = ", ".join(decision.deployments) or "nowhere"
     output.result(document, f"{decision.commit[:7]} → {where}: {decision.reason}")
     return 0
