@@ -122,6 +122,20 @@ def frozen(windows: Iterable[Window], moment: datetime) -> tuple[Window, datetim
     return (first, opens) if first is not None else None
 
 
+def notice(freezes: Iterable[Window], moment: datetime | None = None) -> str:
+    """Return until when an environment is frozen, and why; empty when it is open.
+
+    Args:
+        freezes: Its freezes.
+        moment: A time with its zone; now by default.
+    """
+    found = frozen(freezes, moment or datetime.now(UTC))
+    if found is None:
+        return ""
+    window, opens = found
+    return f"frozen until {opens:%a %Y-%m-%d %H:%M} {window.zone}: {window.reason}"
+
+
 def require_open(
     environment: str, freezes: Sequence[Window], reason: str, *, label: str = ""
 ) -> Window | None:
@@ -142,7 +156,7 @@ def require_open(
     found = frozen(freezes, datetime.now(UTC))
     if found is None:
         return None
-    window, opens = found
+    window, _ = found
     if reason.strip():
         return window
     where = github.context()
@@ -151,7 +165,7 @@ def require_open(
         workflow = naming.file("cd", label)
         command = f"gh workflow run {workflow} -f environment={environment} -f freeze-reason='WHY'"
     raise KickoffError(
-        f"{environment} is frozen until {opens:%a %Y-%m-%d %H:%M} {window.zone}: {window.reason}",
+        f"{environment} is {notice(freezes)}",
         code=ExitCode.REJECTED,
         at=window.at,
         hint=f"ship it then, or now with a reason that is recorded: {command}",

@@ -118,6 +118,7 @@ def back(to: str = "", failed: str = "", reason: str = "", unproven: str = "") -
                 "--commit=abc",
                 "--wait=0",
                 "--unproven-reason=",
+                "--freeze-reason=",
                 "--artifact-directory=a b",
             ],
         ),

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 
 import httpx
 import pytest
@@ -96,6 +97,42 @@ def test_the_reason_to_ship_without_a_proof_stays_in_the_history(project: Projec
     assert [entry["unproven_reason"] for entry in entries] == [reason, reason, ""]
     assert project.command("history").stdout.count(f"unproven: {reason}\n") == 2
     assert project.command("history", "--verify").returncode == ExitCode.PASS
+
+
+def test_a_frozen_environment_takes_a_release_for_a_reason_alone_and_goes_back_without_one(
+    project: Project,
+) -> None:
+    """Frozen before ``stage``, it begins nothing; frozen between ``stage`` and ``promote``, it is undone."""
+    first, reason = project.ship().release, "payments are down"
+    staged = project.command("stage", *project.stage_arguments(project.commit(delay_ms=1)))
+    assert staged.returncode == ExitCode.PASS, staged.stderr
+    described = project.root / "kickoff.yml"
+    today = datetime.now(UTC)
+    begin, end = (f"{today + timedelta(days=days):%Y-%m-%d} 00:00" for days in (-1, 2))
+    window = f"{{from: {begin}, until: {end}, reason: year's end}}"
+    declared = f"environments:\n  development:\n    freeze:\n      - {window}\n"
+    described.write_text(described.read_text("utf-8") + declared, "utf-8")
+    overtaken = project.command("promote", f"--attempt={project.evidence('stage')['attempt']}")
+    assert overtaken.returncode == ExitCode.REJECTED
+    assert "not promoted: development is frozen until" in overtaken.stdout + overtaken.stderr
+    assert project.live == first
+    journal = project.store.root / "journal.jsonl"
+    before = journal.read_bytes()
+    arguments = project.stage_arguments(project.commit(delay_ms=2))
+    refused = project.command("stage", *arguments)
+    assert refused.returncode == ExitCode.REJECTED
+    assert "development is frozen until" in refused.stderr
+    assert "year's end" in refused.stderr
+    assert journal.read_bytes() == before, "nothing was begun"
+    staged = project.command("stage", *arguments, f"--freeze-reason={reason}")
+    assert staged.returncode == ExitCode.PASS, staged.stderr
+    promoted = project.command("promote", f"--attempt={project.evidence('stage')['attempt']}")
+    assert promoted.returncode == ExitCode.PASS, promoted.stderr
+    assert project.command("history").stdout.count(f"in spite of a freeze: {reason}\n") == 1
+    assert project.command("rollback").returncode == ExitCode.PASS
+    assert project.live == first
+    entries = json.loads(project.command("history", "--json").stdout)["entries"]
+    assert [entry["freeze_reason"] for entry in entries if entry["freeze_reason"]] == [reason]
 
 
 def test_the_history_tells_which_check_refused_a_release_and_who_was_at_it(project: Project) -> None:

@@ -2,12 +2,13 @@
 
 import json
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 
 import pytest
 
-from kickoff import freeze
+from kickoff import freeze, judging, service
 from kickoff.errors import ExitCode, KickoffError
-from tests.unit.test_environments import declared
+from tests.unit.test_environments import MINIMAL, declared
 
 WEEKEND = {
     "from": "Fri 15:00",
@@ -125,3 +126,14 @@ def test_a_reason_overrules_and_an_open_environment_needs_none() -> None:
     freezes = now_frozen()
     assert freeze.require_open("production", freezes, "payments are down") == freezes[0]
     assert freeze.require_open("production", (), "payments are down") is None
+
+
+def test_a_freeze_that_goes_is_less_and_one_that_comes_is_more() -> None:
+    rows = f"environments:\n  staging:\n    freeze:\n      - {json.dumps(WEEKEND)}\n"
+    frozen, free = (
+        judging.collect({}, service.parse(MINIMAL + text, "kickoff.yml"), "staging", Path())
+        for text in (rows, "environments:\n  staging:\n")
+    )
+    [gone], [come] = judging.compare(frozen, free), judging.compare(free, frozen)
+    assert str(gone) == "freeze Fri 15:00 to Mon 08:00 Europe/Berlin: demanded → none (weaker)"
+    assert come.change == "stricter"

@@ -56,6 +56,7 @@ class Preview:
         checks: Checks that must pass before traffic moves.
         no_load: Why there is no load test among them; empty when there may be one.
         steps: How traffic would move.
+        frozen: Until when the environment takes no release, and why; empty when it does.
     """
 
     release: str
@@ -72,6 +73,7 @@ class Preview:
     checks: tuple[str, ...]
     no_load: str
     steps: Sequence[Step]
+    frozen: str = ""
 
     @property
     def changes(self) -> bool:
@@ -103,6 +105,8 @@ class Preview:
         if not self.changes:
             return [f"{self.release} serves already: nothing to do"]
         rows = [("release", _arrow(self.live, self.release))]
+        if self.frozen:
+            rows.append(("refused", self.frozen))
         for name, after in asdict(self.after).items():
             before = asdict(self.before)[name] if self.before else ""
             rows.append((name, "unchanged" if before == after else _arrow(_short(before), _short(after))))

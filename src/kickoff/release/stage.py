@@ -140,6 +140,7 @@ def preview(run: Run, candidate: Candidate) -> Preview:
         checks=service.checks_for(session.environment.name),
         no_load=service.no_load,
         steps=strategy.steps(session.environment, at_once=state.live is None),
+        frozen=freeze.notice(service.declared(session.environment.name).freezes),
     )
 
 

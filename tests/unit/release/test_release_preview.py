@@ -55,6 +55,11 @@ def test_the_lines_tell_what_would_happen_in_order() -> None:
     assert PREVIEW.to_document()["held_seconds"] == 90.0
 
 
+def test_a_freeze_is_told_first() -> None:
+    frozen = replace(PREVIEW, frozen="frozen until Mon 2026-11-30 08:00 UTC: nobody is here")
+    assert frozen.lines()[1] == "refused      frozen until Mon 2026-11-30 08:00 UTC: nobody is here"
+
+
 def test_a_first_release_has_nothing_to_compare_with_or_to_keep() -> None:
     first = replace(PREVIEW, live="", before=None, candidate="blue", serving="", gives_way="", steps=[])
     text = "\n".join(first.lines())
