@@ -4,7 +4,7 @@ import math
 from collections.abc import Sequence
 
 from kickoff.evidence import Verdict
-from kickoff.performance.trend import DECISION, Alarm, Trend
+from kickoff.performance.trend import DECISION, Alarm, Point, Trend
 from kickoff.report import performance_page
 from kickoff.report.charts import lines
 from kickoff.report.charts.lines import Chart, Line, Marked
@@ -58,8 +58,8 @@ def words(alarm: Alarm) -> str:
     )
 
 
-def render(trends: Sequence[Trend]) -> str:
-    """Return the page."""
+def render(trends: Sequence[Trend], service: str) -> str:
+    """Return the page of a service."""
     found = verdict(trends)
     titles = {Verdict.FAIL: say("SLOWER OVER TIME"), Verdict.PASS: say("STEADY")}
     # What drifted comes first, then what changed most.
@@ -68,7 +68,7 @@ def render(trends: Sequence[Trend]) -> str:
         Content(
             verdict=found,
             title=titles.get(found, say("TOO FEW RELEASES")),
-            subject=say("Response times over releases"),
+            subject=say("Response times of {service} over releases", service=service),
             why=sentence(trends),
             sections=[
                 (say("Drift since the first release"), [_figure(entry) for entry in order[:_MOST_FIGURES]])
@@ -84,11 +84,12 @@ def _figure(entry: Trend) -> Figure:
     releases = [point.release for point in entry.points]
     moved = signed(math.expm1(last.level) * 100, 1)
     title = say(
-        "{kind} of {endpoint}{where}: {moved} over {releases}",
+        "{kind} of {endpoint}{where}: {moved} ({interval}) over {releases}",
         kind=entry.kind,
         endpoint=line(entry.endpoint, 80),
         where=where,
         moved=moved,
+        interval=_interval(last),
         releases=plural(len(releases), "release"),
     )
     if entry.alarms:
@@ -138,6 +139,12 @@ def _figure(entry: Trend) -> Figure:
     return lines.figure(chart, table, say("The band is the 95% interval of the drift."))
 
 
+def _interval(point: Point) -> str:
+    """Return the 95 % interval of the drift up to a release."""
+    low, high = (math.expm1(point.level + sign * _NORMAL_95 * point.level_error) * 100 for sign in (-1, 1))
+    return say("95% {low} to {high}", low=signed(low, 1)[:-1], high=signed(high, 1)[:-1])
+
+
 def _table(trends: Sequence[Trend]) -> Table:
     body = [
         (
@@ -146,12 +153,15 @@ def _table(trends: Sequence[Trend]) -> Table:
             line(entry.environment, 40),
             str(len(entry.points)),
             signed(math.expm1(entry.points[-1].level) * 100, 1),
+            _interval(entry.points[-1]),
             f"{max(point.cusum for point in entry.points):.1f}",
             "; ".join(words(alarm) for alarm in entry.alarms) or say("steady"),
         )
         for entry in trends
     ]
-    columns = headings("endpoint", "metric", "environment", "releases", "drift", "highest cusum", "finding")
+    columns = headings(
+        "endpoint", "metric", "environment", "releases", "drift", "interval", "highest cusum", "finding"
+    )
     left = len(trends) - _MOST_FIGURES
     note = (
         say("{left} more without a chart.", left=left)
@@ -160,4 +170,4 @@ def _table(trends: Sequence[Trend]) -> Table:
         if body
         else say("Nothing was compared yet.")
     )
-    return Table(columns, body, frozenset({3, 4, 5}), note)
+    return Table(columns, body, frozenset({3, 4, 5, 6}), note)

@@ -1,5 +1,6 @@
 """The pages of a performance check and of the trend: complete, well formed, safe, honest about thin data."""
 
+import re
 from collections.abc import Callable
 
 import pytest
@@ -68,8 +69,8 @@ def drifted() -> list[Trend]:
     [
         lambda: load_page.render(checked()),
         lambda: load_page.render(bare()),
-        lambda: trend_page.render(drifted()),
-        lambda: trend_page.render([]),
+        lambda: trend_page.render(drifted(), "shop"),
+        lambda: trend_page.render([], "shop"),
     ],
     ids=["checked", "bare", "drifted", "nothing"],
 )
@@ -114,9 +115,13 @@ def test_a_page_without_data_says_so() -> None:
 
 
 def test_the_page_of_the_trend_puts_what_drifted_first() -> None:
-    found = Page(trend_page.render(drifted()))
+    found = Page(trend_page.render(drifted(), "shop"))
     assert "SLOWER OVER TIME" in found.text
+    assert "Response times of shop over releases" in found.text
     assert "p50 of GET /a: step of +22.1% with r4" in found.text
+    assert re.search(
+        r"p50 of GET /a in staging: [+]\d+[.]\d% [(]95% [+]\d+[.]\d to [+]\d+[.]\d[)] over", found.text
+    )
     assert found.text.index("GET /a in staging") < found.text.index(f"{SCRIPT} in staging")
 
 

@@ -29,7 +29,7 @@ def run(arguments: argparse.Namespace) -> int:
     arguments.output.mkdir(parents=True, exist_ok=True)
     page = arguments.output / "trend.html"
     with language.using(language.chosen(os.environ)):
-        evidence.write_atomic(page, trend_page.render(found))
+        evidence.write_atomic(page, trend_page.render(found, service.name))
     text = json.dumps([asdict(entry) for entry in found], indent=1, ensure_ascii=False) + "\n"
     evidence.write_atomic(arguments.output / "trend.json", text)
     verdict = trend_page.verdict(found)
