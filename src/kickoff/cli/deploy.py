@@ -18,7 +18,7 @@ def _deploy(verbs: Verbs) -> None:
         "deploy",
         VERBS["deploy"].text,
         _run,
-        examples=("deploy", "deploy --env staging", "deploy --env production --release v1.4.0"),
+        examples=("deploy --env staging", "deploy --env production --release v1.4.0"),
         codes=RELEASE_CODES,
         env="",
     )

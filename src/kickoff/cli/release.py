@@ -144,7 +144,7 @@ def _artefact(parser: Parser, text: str, *, required: bool) -> None:
         "--artifact-directory",
         type=Path,
         metavar="DIR",
-        help="folder that holds it (default: $KICKOFF_ARTIFACT_DIR, else .kickoff/artifacts)",
+        help="folder that holds it (default: where `build` puts it)",
     )
 
 

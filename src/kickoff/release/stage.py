@@ -57,23 +57,15 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
             environment is frozen or takes only what was proved, and this was not (1).
     """
     started, session = now(), run.session
-    name, label = session.environment.name, naming.label(run.root, session.service.name)
-    freezes = session.service.declared(name).freezes
-    overruled = freeze.require_open(name, freezes, candidate.freeze_reason, label=label)
-    leave = admission.require_proof(
-        run.root, session.service, session.environment.name,
-        commit=candidate.commit, digest=candidate.digest, reason=candidate.unproven_reason,
-    )  # fmt: skip
+    notes = _admit(run, candidate)
     artifact = session.target.find(candidate.directory, candidate.digest)
     rules = judged.by(session, run.root)
     session.target.require_room()
     require_known_state(run)
     attempt = begin(run, "release", wait)
     try:
-        if leave is not None:
-            attempt.note(**admission.record(leave))
-        if overruled is not None:
-            attempt.note(event="frozen", freeze=overruled.text, reason=candidate.freeze_reason)
+        for note in notes:
+            attempt.note(**note)
         with attempt.step("prepare"):
             session.target.prepare()
         folder, release, sent = _fetch(attempt, artifact, candidate)
@@ -105,6 +97,25 @@ def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
             live_release=state.release_of(state.live), facts=release.to_document()["facts"],
             judged_by=judged.fact(session, rules), **sent, **({"live_down": lost} if lost else {}),
         )  # fmt: skip
+
+
+def _admit(run: Run, candidate: Candidate) -> list[dict[str, Any]]:
+    """Return what the journal says of the leave by which a candidate may come into its environment.
+
+    Raises:
+        KickoffError: It is frozen (exit code 1), or takes only what was proved, and this was not.
+    """
+    name, service = run.session.environment.name, run.session.service
+    freezes, label = service.declared(name).freezes, naming.label(run.root, service.name)
+    overruled = freeze.require_open(name, freezes, candidate.freeze_reason, label=label)
+    leave = admission.require_proof(
+        run.root, service, name,
+        commit=candidate.commit, digest=candidate.digest, reason=candidate.unproven_reason,
+    )  # fmt: skip
+    notes = [admission.record(leave)] if leave is not None else []
+    if overruled is not None:
+        notes.append({"event": "frozen", "freeze": overruled.text, "reason": candidate.freeze_reason})
+    return notes
 
 
 def preview(run: Run, candidate: Candidate) -> Preview:
