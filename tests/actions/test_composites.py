@@ -179,12 +179,14 @@ def test_deploy_knows_its_phases_only(project: Project, phase: str) -> None:
     assert not list(project.root.rglob("pwned"))
 
 
-@pytest.mark.parametrize("name", ["artifact-digest", "commit", "environment", "wait-seconds"])
+@pytest.mark.parametrize(
+    "name", ["artifact-digest", "commit", "environment", "freeze-reason", "unproven-reason", "wait-seconds"]
+)
 def test_deploy_takes_hostile_input_as_one_argument(project: Project, name: str) -> None:
     run = call(project, "deploy", {"environment": "staging", "phase": "stage", name: HOSTILE})
     option = {"environment": "env", "wait-seconds": "wait"}.get(name, name)
     assert f"--{option}={HOSTILE}" in run.calls[0]["arguments"]
-    assert len(run.calls[0]["arguments"]) == 6
+    assert len(run.calls[0]["arguments"]) == 7
     assert not list(project.root.rglob("pwned"))
 
 

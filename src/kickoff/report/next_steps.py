@@ -34,6 +34,7 @@ _BY_STAGE = {
     "perf-baseline": (_AGAIN, "kickoff trend"),
     "rollback": (_STATUS, _HISTORY),
     "abort": (_STATUS, _AGAIN),
+    "preflight": (_STATUS,),  # a freeze: again, it would be refused again
 }
 _TAKEN_BACK = (_HISTORY, _STATUS)
 _MAY_BE_UNDER_WAY = (ExitCode.ROLLBACK_FAILED, ExitCode.LOCK_HELD, ExitCode.INTERRUPTED)

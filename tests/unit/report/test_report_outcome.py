@@ -607,6 +607,7 @@ def test_who_shipped_without_a_proof_is_told_why_in_the_report() -> None:
         (4, "stage", ("kickoff doctor --env staging", "kickoff deploy --env staging")),
         (1, "quality-gate", ("kickoff check", "kickoff deploy --env staging")),
         (1, "build", ("kickoff deploy --env staging",)),
+        (1, "preflight", ("kickoff status --env staging",)),
         (1, "stage", ("kickoff logs --env staging --process candidate", "kickoff deploy --env staging")),
         (
             1,
