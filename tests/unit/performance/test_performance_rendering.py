@@ -118,7 +118,7 @@ def read(document: Evidence, folder: Path) -> dict[str, str]:
         "markdown": summary.markdown(kept),
         "csv": summary.aggregates_csv(kept),
         "page": load_page.render(kept),
-        "trend": trend_page.render(drift),
+        "trend": trend_page.render(drift, "shop"),
         "report": page.render(run, outcome),
         "summary": run_summary.render(run, outcome),
         "terminal": closing_block(outcome.to_document()),
