@@ -92,13 +92,17 @@ def parse(entry: Mapping[str, str], at: str) -> Window:
         )  # fmt: skip
     try:
         _zone(window.zone)
-        [*_, (begin, end)] = window._spans(datetime(2026, 1, 1))
-    except (ZoneInfoNotFoundError, ValueError) as error:
-        zone = isinstance(error, ZoneInfoNotFoundError)
+    except (ZoneInfoNotFoundError, ValueError):  # ValueError: a path that leads out of the database
         raise KickoffError(
-            f"no such time zone: {window.zone!r}" if zone else f"no such time: freeze {window.text}",
-            at=at, hint="write a zone as Europe/Berlin, a time as 23:59",
+            f"no such time zone: {window.zone!r}",
+            at=at, hint="write it as Europe/Berlin; where that is unknown, install the system's tzdata",
         ) from None  # fmt: skip
+    try:
+        [*_, (begin, end)] = window._spans(datetime(2026, 1, 1))
+    except ValueError:
+        raise KickoffError(
+            f"no such time: freeze {window.text}", at=at, hint="write 23:59 for the last minute of a day"
+        ) from None
     if end <= begin or window.begin == window.end:
         raise KickoffError(
             f"the freeze until {window.end} ends before it begins, {window.begin}", at=at, hint="swap the two"
@@ -133,7 +137,8 @@ def notice(freezes: Iterable[Window], moment: datetime | None = None) -> str:
     if found is None:
         return ""
     window, opens = found
-    return f"frozen until {opens:%a %Y-%m-%d %H:%M} {window.zone}: {window.reason}"
+    there = opens.astimezone(_zone(window.zone))
+    return f"frozen until {there:%a %Y-%m-%d %H:%M} {window.zone}: {window.reason}"
 
 
 def require_open(

@@ -81,7 +81,7 @@ def test_freezes_without_a_gap_are_one() -> None:
     [
         ({"until": "2026-12-01 08:00"}, "one is every week, the other once"),
         ({"time_zone": "Europe/Bonn"}, "no such time zone: 'Europe/Bonn'"),
-        ({"time_zone": "../../etc/passwd"}, "no such time"),
+        ({"time_zone": "../../etc/passwd"}, "no such time zone"),
         ({"from": "Fri 25:00"}, "no such time: freeze Fri 25:00"),
         ({"from": "2026-13-01 08:00", "until": "2026-13-02 08:00"}, "no such time: freeze 2026-13-01"),
         ({"from": "2026-12-02 08:00", "until": "2026-12-01 08:00"}, "ends before it begins"),

@@ -24,9 +24,10 @@ runs:
         # A file that an earlier job changed in place has the commit's content again.
         git -C {copy} diff-files --quiet || flock {copy} git -C {copy} checkout --quiet --force HEAD
         # Only the files are shared: what git writes is each job's own.
+        rm -rf .git
         cp -R --preserve=all {git} .git
         rm .git/{attributes}
-        find {copy} -mindepth 1 -maxdepth 1 -not -name .git -exec cp -R --link --preserve=all -t . {{}} +
+        find {copy} -mindepth 1 -maxdepth 1 -not -name .git -exec cp -R --link --force --preserve=all -t . {{}} +
 """
 
 

@@ -49,7 +49,7 @@ def prepared(tmp_path: Path, files: dict[str, str]) -> tuple[Path, list[str]]:
 def checked_out(copy: Path, job: str) -> Path:
     """Return the folder of a job in which the stand-in's own script ran."""
     folder = copy.parent / job
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     action = yaml.safe_load((copy.parent / "checkout" / "action.yml").read_text())
     (script,) = (step["run"] for step in action["runs"]["steps"])
     subprocess.run(["bash", "-e", "-o", "pipefail", "-c", script], cwd=folder, check=True)
@@ -127,3 +127,15 @@ def test_what_a_job_changed_in_place_is_the_commits_again_in_the_next(tmp_path: 
     assert {name: (second / name).read_text() for name in FILES} == FILES
     assert not os.access(second / "folder" / "run.sh", os.X_OK)
     assert (first / "a.txt").read_text() == "a\nchanged in place\n", "and the job keeps what it wrote"
+
+
+def test_a_job_that_checks_out_twice_has_the_commits_files_again(tmp_path: Path) -> None:
+    copy, _ = prepared(tmp_path, FILES)
+    job = checked_out(copy, "first")
+    (job / "a.txt").unlink()
+    (job / "a.txt").write_text("a file of its own\n")
+    (job / "new.txt").write_text("new\n")
+    assert checked_out(copy, "first") == job
+    assert {name: (job / name).read_text() for name in FILES} == FILES
+    assert not (job / ".git" / ".git").exists()
+    assert (job / "new.txt").read_text() == "new\n"
