@@ -27,7 +27,7 @@ runs:
         rm -rf .git
         cp -R --preserve=all {git} .git
         rm .git/{attributes}
-        find {copy} -mindepth 1 -maxdepth 1 -not -name .git -exec cp -R --link --force --preserve=all -t . {{}} +
+        find {copy} -mindepth 1 -maxdepth 1 -not -name .git -exec cp -R --link -f --preserve=all -t . {{}} +
 """
 
 
