@@ -136,7 +136,10 @@ def notice(freezes: Iterable[Window], moment: datetime | None = None) -> str:
     found = frozen(freezes, moment or datetime.now(UTC))
     if found is None:
         return ""
-    window, opens = found
+    return _told(*found)
+
+
+def _told(window: Window, opens: datetime) -> str:
     there = opens.astimezone(_zone(window.zone))
     return f"frozen until {there:%a %Y-%m-%d %H:%M} {window.zone}: {window.reason}"
 
@@ -161,7 +164,7 @@ def require_open(
     found = frozen(freezes, datetime.now(UTC))
     if found is None:
         return None
-    window, _ = found
+    window, opens = found
     if reason.strip():
         return window
     where = github.context()
@@ -170,7 +173,7 @@ def require_open(
         workflow = naming.file("cd", label)
         command = f"gh workflow run {workflow} -f environment={environment} -f freeze-reason='WHY'"
     raise KickoffError(
-        f"{environment} is {notice(freezes)}",
+        f"{environment} is {_told(window, opens)}",
         code=ExitCode.REJECTED,
         at=window.at,
         hint=f"ship it then, or now with a reason that is recorded: {command}",

@@ -120,10 +120,11 @@ def decide(
     """
     if event == "workflow_dispatch":
         chosen = environments.require(declared, inputs.get("environment", ""))
-        unproven, into_freeze = (inputs.get(name, "").strip() for name in _REASONS)
-        for name in _REASONS:
-            if _CONTROL.search(inputs.get(name, "").strip()):
+        given = {name: inputs.get(name, "").strip() for name in _REASONS}
+        for name, text in given.items():
+            if _CONTROL.search(text):
                 raise KickoffError(f"{name} must be one line of text", hint="leave out line breaks")
+        unproven, into_freeze = given.values()
         reason = f"a person asked for {chosen.name}"
         return Plan((chosen.name,), event, ref, commit, reason, unproven, chosen.after, into_freeze)
     where = ref.removeprefix(BRANCH).removeprefix(TAG)
