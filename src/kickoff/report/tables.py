@@ -321,6 +321,11 @@ def _percentiles(row: Mapping[str, Any]) -> dict[str, float | None]:
     return {name: number(row.get(f"{name}_ms")) if enough else None for name in ("p50", "p95", "p99")}
 
 
+def interval(low: float, high: float) -> str:
+    """Return both ends of a 95 % interval in percent; 0.1 is 10 %."""
+    return say("95% {low} to {high}", low=signed(low * 100, 1)[:-1], high=signed(high * 100, 1)[:-1])
+
+
 def effect(row: Mapping[str, Any]) -> Effect | None:
     """Return a compared figure in words, ``None`` when nothing was measured.
 
@@ -335,13 +340,10 @@ def effect(row: Mapping[str, Any]) -> Effect | None:
     basis = say("within pairs")
     if kind != "p50" and live is not None and candidate is not None:
         basis = f"{live:.2f} → {candidate:.2f} ms" if relative else f"{live:.2%} → {candidate:.2%}"
-    interval = ""
-    if low is not None and high is not None:
-        interval = say("95% {low} to {high}", low=signed(low * 100, 1)[:-1], high=signed(high * 100, 1)[:-1])
     return Effect(
         size=signed(size * 100, 1) if relative else say("{size} points", size=signed(size * 100, 2)[:-1]),
         basis=basis,
-        interval=interval,
+        interval=interval(low, high) if low is not None and high is not None else "",
         pairs=pairs,
         word=told(line(row.get("finding") or str(row.get("verdict") or "").replace("-", " "), 40)),
         verdict=line(row.get("verdict"), 20),

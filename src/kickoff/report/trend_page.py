@@ -12,6 +12,7 @@ from kickoff.report.charts.svg import Figure, Table
 from kickoff.report.language import headings, say, told
 from kickoff.report.messages import line, minute, plural, signed
 from kickoff.report.performance_page import Content
+from kickoff.report.tables import interval
 
 _MOST_FIGURES = 24
 _NORMAL_95 = 1.959964
@@ -89,7 +90,7 @@ def _figure(entry: Trend) -> Figure:
         endpoint=line(entry.endpoint, 80),
         where=where,
         moved=moved,
-        interval=_interval(last),
+        interval=interval(*_bounds(last)),
         releases=plural(len(releases), "release"),
     )
     if entry.alarms:
@@ -98,14 +99,8 @@ def _figure(entry: Trend) -> Figure:
     def percent(level: float) -> float:
         return math.expm1(level) * 100
 
-    band = [
-        (
-            float(index),
-            percent(point.level - _NORMAL_95 * point.level_error),
-            percent(point.level + _NORMAL_95 * point.level_error),
-        )
-        for index, point in enumerate(entry.points)
-    ]
+    bounds = map(_bounds, entry.points)
+    band = [(float(index), low * 100, high * 100) for index, (low, high) in enumerate(bounds)]
     chart = Chart(
         key=f"trend-{line(entry.environment, 40)}-{entry.kind}-{line(entry.endpoint, 80)}".replace(" ", "-"),
         title=title,
@@ -139,10 +134,10 @@ def _figure(entry: Trend) -> Figure:
     return lines.figure(chart, table, say("The band is the 95% interval of the drift."))
 
 
-def _interval(point: Point) -> str:
-    """Return the 95 % interval of the drift up to a release."""
-    low, high = (math.expm1(point.level + sign * _NORMAL_95 * point.level_error) * 100 for sign in (-1, 1))
-    return say("95% {low} to {high}", low=signed(low, 1)[:-1], high=signed(high, 1)[:-1])
+def _bounds(point: Point) -> tuple[float, float]:
+    """Return both ends of the 95 % interval of the drift up to a release; 0.1 is 10 %."""
+    low, high = (math.expm1(point.level + sign * _NORMAL_95 * point.level_error) for sign in (-1, 1))
+    return low, high
 
 
 def _table(trends: Sequence[Trend]) -> Table:
@@ -153,7 +148,7 @@ def _table(trends: Sequence[Trend]) -> Table:
             line(entry.environment, 40),
             str(len(entry.points)),
             signed(math.expm1(entry.points[-1].level) * 100, 1),
-            _interval(entry.points[-1]),
+            interval(*_bounds(entry.points[-1])),
             f"{max(point.cusum for point in entry.points):.1f}",
             "; ".join(words(alarm) for alarm in entry.alarms) or say("steady"),
         )
