@@ -11,13 +11,14 @@ from kickoff.service import EVERYTHING
 
 ATTRIBUTES = "info/attributes"
 """File of a copy: git writes and compares the bytes of its objects, whatever attributes are committed."""
-_SETTINGS = {
-    "core.bare": "false",
-    "core.fsmonitor": "false",
-    "core.sparseCheckout": "false",
-    "core.symlinks": "true",
-    "core.trustctime": "false",  # a link to a file changes it
-}
+_SETTINGS = """
+[core]
+    bare = false
+    fsmonitor = false
+    sparseCheckout = false
+    symlinks = true
+    trustctime = false # a link to a file changes it
+"""
 _SHOWN = 5
 """Changed files that an error names."""
 
@@ -94,9 +95,8 @@ def copy(top: Path, folder: Path) -> Path:
     folder.mkdir()
     git.run(folder, "init", "--quiet", "--template=")
     mine = folder / ".git"
-    shutil.copyfile(common / "config", mine / "config")
-    for setting, value in _SETTINGS.items():
-        git.run(folder, "config", setting, value)
+    # What comes last counts.
+    (mine / "config").write_bytes((common / "config").read_bytes() + _SETTINGS.encode())
     git.run(folder, "config", "--unset-all", "core.worktree", check=False)
     if (common / "shallow").is_file():
         shutil.copyfile(common / "shallow", mine / "shallow")
