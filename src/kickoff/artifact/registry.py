@@ -17,6 +17,8 @@ from kickoff.errors import ExitCode, KickoffError
 PROVENANCE = "https://slsa.dev/provenance/"
 SBOM = "https://spdx.dev/Document"
 HOST, USERNAME, PASSWORD = "REGISTRY_HOST", "REGISTRY_USERNAME", "REGISTRY_PASSWORD"
+TOKEN = "GHCR_TOKEN"  # noqa: S105 - the name of a variable
+"""Variable with a token of GitHub's, which ``ghcr.io`` alone may see."""
 
 _KEPT = ("auths", "cliPluginsExtraDirs", "credHelpers", "currentContext", "proxies")
 
@@ -93,29 +95,20 @@ def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Itera
 
     An empty repository is in no registry: the user's own logins are used, and no other is needed.
 
-    With ``REGISTRY_USERNAME`` and ``REGISTRY_PASSWORD`` in ``environ`` the login goes into a folder of its
-    own, which is removed at the end; the password travels by standard input alone and is kept from
-    every command's environment. Without them, the user's own logins are used. ``REGISTRY_HOST`` names the
-    registry that they are for, so that a token never reaches another one.
+    With :func:`credentials` in ``environ`` the login goes into a folder of its own, which is removed at the
+    end; the password travels by standard input alone and is kept from every command's environment. Without
+    them, the user's own logins are used.
 
     Raises:
-        KickoffError: One of the two is missing, they are for another registry, or the registry refuses them.
+        KickoffError: As for :func:`credentials`, or the registry refuses them (exit 4).
     """
-    username, password, registry = environ.get(USERNAME, ""), environ.get(PASSWORD, ""), host(repository)
-    inherited = {k: v for k, v in github.child_environment(environ).items() if k not in (USERNAME, PASSWORD)}
-    masking.hide(password)
-    if not repository or (not username and not password):
+    found, registry = credentials(repository, environ), host(repository)
+    secret = (USERNAME, PASSWORD, TOKEN)
+    inherited = {k: v for k, v in github.child_environment(environ).items() if k not in secret}
+    if found is None:
         yield Docker(inherited)
         return
-    if not username or not password:
-        given, lacking = (USERNAME, PASSWORD) if username else (PASSWORD, USERNAME)
-        raise KickoffError(f"{given} is set, but {lacking} is not", hint="set both, or neither")
-    meant = environ.get(HOST) or registry
-    if meant != registry:
-        raise KickoffError(
-            f"the login is for {meant}, but the image goes to {registry or 'Docker Hub'}",
-            hint=f"give that registry's {USERNAME} and {PASSWORD}, or push to {meant}",
-        )
+    username, password = found
     own = Path(inherited.get("DOCKER_CONFIG") or Path(inherited.get("HOME") or "/") / ".docker")
     with tempfile.TemporaryDirectory(prefix="kickoff-docker-") as folder:
         (Path(folder) / "config.json").write_text(json.dumps(_settings(own)), encoding="utf-8")
@@ -135,6 +128,39 @@ def logged_in(repository: str, environ: Mapping[str, str] = os.environ) -> Itera
                 hint=f"check {USERNAME} and {PASSWORD}, and that they may push there",
             )
         yield docker
+
+
+def credentials(repository: str, environ: Mapping[str, str]) -> tuple[str, str] | None:
+    """Return user and password for the registry of ``repository``; ``None`` where no login is given.
+
+    They are ``REGISTRY_USERNAME`` and ``REGISTRY_PASSWORD``; ``REGISTRY_HOST`` names the registry that they
+    are for. Without them ``GHCR_TOKEN`` is the password for ``ghcr.io``, and for nobody else.
+
+    Args:
+        repository: Registry and name; in no registry when empty.
+        environ: The process environment.
+
+    Raises:
+        KickoffError: One of the two is missing, or they are for another registry (exit 2).
+    """
+    username, password, registry = environ.get(USERNAME, ""), environ.get(PASSWORD, ""), host(repository)
+    token = environ.get(TOKEN, "") if registry == "ghcr.io" else ""
+    masking.hide(password)
+    masking.hide(token)
+    if not repository or not (username or password or token):
+        return None
+    if not username and not password:
+        return "x-access-token", token
+    if not username or not password:
+        given, lacking = (USERNAME, PASSWORD) if username else (PASSWORD, USERNAME)
+        raise KickoffError(f"{given} is set, but {lacking} is not", hint="set both, or neither")
+    meant = environ.get(HOST) or registry
+    if meant != registry:
+        raise KickoffError(
+            f"the login is for {meant}, but the image goes to {registry or 'Docker Hub'}",
+            hint=f"give that registry's {USERNAME} and {PASSWORD}, or push to {meant}",
+        )
+    return username, password
 
 
 def host(repository: str) -> str:

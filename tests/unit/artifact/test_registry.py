@@ -163,6 +163,25 @@ def test_a_token_never_reaches_another_registry_than_its_own(stub: Stub) -> None
     assert stub.calls() == []
 
 
+@pytest.mark.parametrize(
+    ("repository", "given", "expected"),
+    [
+        ("ghcr.io/o/n", {}, ("x-access-token", "token")),
+        ("ghcr.io/o/n", {"REGISTRY_USERNAME": "robot", "REGISTRY_PASSWORD": "secret"}, ("robot", "secret")),
+        ("registry.example/o/n", {}, None),
+        ("ghcr.io.example/o/n", {}, None),
+        ("registry.example/ghcr.io/n", {}, None),
+        ("o/n", {}, None),
+        ("", {"REGISTRY_USERNAME": "robot", "REGISTRY_PASSWORD": "secret"}, None),
+        ("o/n", {"REGISTRY_USERNAME": "robot", "REGISTRY_PASSWORD": "secret"}, ("robot", "secret")),
+    ],
+)
+def test_a_token_of_github_s_is_for_its_registry_alone(
+    repository: str, given: dict[str, str], expected: tuple[str, str] | None
+) -> None:
+    assert registry.credentials(repository, {"GHCR_TOKEN": "token"} | given) == expected
+
+
 def test_a_login_keeps_the_user_s_plugins_and_never_touches_a_credential_store(stub: Stub) -> None:
     stub.answers["login"] = {}
     environ = stub.ready() | LOGIN

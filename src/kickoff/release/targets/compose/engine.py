@@ -14,6 +14,7 @@ import requests
 from docker.models.containers import Container
 
 from kickoff import masking
+from kickoff.artifact import registry
 from kickoff.errors import ExitCode, KickoffError
 
 _PROJECT, _SERVICE = "com.docker.compose.project", "com.docker.compose.service"
@@ -251,10 +252,8 @@ def processors(limits: Mapping[str, Any], stats: Mapping[str, Any]) -> float:
 
 def _login(repository: str) -> dict[str, str] | None:
     """Return the registry's credentials for the API; they pass through no argument and no file."""
-    name, password = os.environ.get("REGISTRY_USERNAME"), os.environ.get("REGISTRY_PASSWORD")
-    if not password and repository.startswith("ghcr.io/"):  # no other registry may see a token of GitHub's
-        name, password = "x-access-token", os.environ.get("GHCR_TOKEN")
-    return {"username": name, "password": password} if name and password else None
+    found = registry.credentials(repository, os.environ)
+    return {"username": found[0], "password": found[1]} if found else None
 
 
 def sockets_of(container: Container) -> str | None:
