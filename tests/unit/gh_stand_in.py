@@ -15,6 +15,9 @@ if sys.argv[1:3] == ["attestation", "verify"]:
     file, *rest = sys.argv[3:]
     method, path = "VERIFY", hashlib.sha256(pathlib.Path(file).read_bytes()).hexdigest()
     document = dict(zip(rest[::2], rest[1::2]))
+elif sys.argv[1] == "release":
+    method, (path, *rest) = "RELEASE", sys.argv[2:]
+    document = rest
 else:
     command, flag, method, path, *rest = sys.argv[1:]
     assert (command, flag) == ("api", "--method"), sys.argv

@@ -1,0 +1,332 @@
+"""Every step that a laptop leaves out, run as on GitHub: what jobs share comes from job to job by artefacts alone."""
+
+import json
+import secrets
+import shutil
+import subprocess
+import sys
+import zipfile
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from kickoff.pipeline import installed_actions
+from kickoff.release.targets.ports import free_port
+from tests.actions.conftest import ROOT
+from tests.actions.hosted import API, NAME, PAGE, Hosted, Run, deafen
+from tests.adoption.foreign import Foreign
+from tests.e2e.containers import engine_problem, registry, remove_project
+from tests.repository import Repository
+
+pytestmark = pytest.mark.e2e
+MAIN, TAG = {"ref": "refs/heads/main"}, {"ref": "refs/tags/v1.0.0"}
+QUICK = "BAKE_TIME=1s\nRELEASE_STRATEGY=blue-green\nWATCH_TIME=0s\n"
+PASSWORD = "hunter2-of-the-registry"
+LOCAL = ("pre-deployment-checks", "quality-gate", "build-and-push", "deploy", "post-deployment")
+CARRIED = [("cd.yml", job, "Keep the evidence") for job in LOCAL]
+
+SHIPPED = {
+    *CARRIED,
+    ("cd.yml", "quality-gate", "Remember what has passed"),
+    ("cd.yml", "build-and-push", "Keep the artefact"),
+    ("cd.yml", "deploy", "Fetch the artefact"),
+    ("cd.yml", "post-deployment", "Fetch the evidence"),
+    ("cd.yml", "post-deployment", "Attest the proof"),
+    ("cd.yml", "post-deployment", "Keep the proof"),
+    ("cd.yml", "deployment-summary", "Fetch the evidence"),
+    ("cd.yml", "deployment-summary", "Keep the report"),
+    ("rollback.yml", "rollback", "Keep the evidence"),
+    ("report", "", "Tell the pull request"),
+}
+BROKEN = {("cd.yml", "build-image", "Keep the evidence of a failure")}
+IMAGE = {("cd.yml", "build-and-push", "Attest the image")}
+REQUESTED = {("change", "", "Tell the pull request")}
+DRIFTED = {
+    ("drift.yml", "files", "Keep the evidence"),
+    ("drift.yml", "target", "Keep the evidence"),
+    ("drift.yml", "issue", "Fetch the evidence"),
+}
+RELEASED = {
+    ("checks.yml", "test", "Install Python"),
+    ("checks.yml", "quality-gate", "Keep the evidence"),
+    ("checks.yml", "audit", "Keep the evidence"),
+    ("release.yml", "check", "Keep the notes"),
+    ("release.yml", "build", "Attest what was built"),
+    ("release.yml", "build", "Keep what was built"),
+    ("release.yml", "publish", "Fetch the notes"),
+    ("release.yml", "publish", "Fetch what was built"),
+    ("release.yml", "publish", "Release"),
+    ("release.yml", "publish", "Move the tag of the major version"),
+}
+PUBLISHED = {("docs.yml", "build", "Keep the site"), ("docs.yml", "publish", "Publish")}
+
+
+def unheard() -> set[tuple[str, str, str]]:
+    """Return the steps that are left out under act: workflow, job and step, or action and step."""
+    found = set()
+    for path in ROOT.glob(".github/workflows/*.yml"):
+        for job, described in yaml.safe_load(path.read_text("utf-8"))["jobs"].items():
+            place = "deploy" if job.startswith("deploy-") else job
+            found |= {(path.name, place, step["name"]) for step in _left_out(described.get("steps", []))}
+    for path in ROOT.glob("actions/*/action.yml"):
+        steps = yaml.safe_load(path.read_text("utf-8"))["runs"]["steps"]
+        found |= {(path.parent.name, "", step["name"]) for step in _left_out(steps)}
+    return found
+
+
+def _left_out(steps: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    return [step for step in steps if "!env.ACT" in str(step.get("if", ""))]
+
+
+def test_no_step_is_left_untested() -> None:
+    assert unheard() == SHIPPED | BROKEN | IMAGE | REQUESTED | DRIFTED | RELEASED | PUBLISHED
+
+
+def require(expected: set[tuple[str, str, str]], runs: Mapping[str, list[Run]]) -> None:
+    """Make sure that runs, by workflow, had all these steps; one of an action may be in any."""
+    ran = {
+        (workflow, "deploy" if job.startswith("deploy-") else job, step)
+        for workflow, several in runs.items()
+        for run in several
+        for job, step in run.steps
+    }
+    steps = {step for _, _, step in ran}
+    missing = {one for one in expected if one not in ran and not (not one[1] and one[2] in steps)}
+    assert not missing, f"did not run: {missing}; ran: {sorted(ran)}"
+
+
+class Team(Foreign):
+    """A foreign repository on GitHub, whose hosts are this machine."""
+
+    def __init__(self, folder: Path) -> None:
+        super().__init__(folder)
+        self.hosted = Hosted(folder / "hosted", sys.executable)
+        self.state = folder / "state" / "things"
+        self._copies = folder / "actions"
+        self._copies.mkdir()
+
+    def begin(self, *options: str, more: str = "") -> str:
+        """Write what ``kickoff init`` writes; return the commit."""
+        self.kickoff("init", "--yes", *options)
+        self.write("kickoff.yml", (self.root / "kickoff.yml").read_text("utf-8") + f"load: none\n{more}")
+        for name in ("staging", "production"):
+            path = f"configs/environments/{name}.env"
+            lines = (self.root / path).read_text("utf-8").splitlines()
+            lines = [line for line in lines if not line.startswith("PUBLIC_PORT=")]
+            self.write(path, "\n".join([*lines, f"PUBLIC_PORT={free_port()}", QUICK]))
+        deafen(self.root)
+        return self.commit("Ship with Kickoff")
+
+    def run(
+        self, workflow: str, payload: Mapping[str, Any], event: str = "push", more: tuple[str, ...] = ()
+    ) -> Run:
+        """Run a workflow with the installed actions."""
+        place = self._copies / str(len(list(self._copies.iterdir())))
+        place.mkdir()
+        text = (self.root / ".github" / "workflows" / workflow).read_text("utf-8")
+        options = installed_actions.options(text, place)
+        deafen(place)
+        env = {"KICKOFF_STATE_ROOT": str(self.state.parent), "KICKOFF_VENV": sys.prefix}
+        return self.hosted.run(self.root, workflow, event, payload, env=env, actions=options, more=more)
+
+    def kept(self, run: Run, artifact: str, member: str) -> Any:
+        """Return a document out of what a run has kept."""
+        with zipfile.ZipFile(self.hosted.artifacts(run)[artifact]) as archive:
+            return json.loads(archive.read(member))
+
+    def outcome(self, run: Run) -> tuple[str, str]:
+        """Return verdict and environment that a run's report tells; it must have found all evidence."""
+        told = self.kept(run, "report", "outcome.json")
+        assert told["missing"] == []
+        return told["verdict"], told["environment"]
+
+
+@pytest.fixture
+def team(tmp_path: Path) -> Iterator[Team]:
+    made = Team(tmp_path)
+    yield made
+    for name in ("staging", "production"):
+        if (made.state / name).is_dir():
+            made.kickoff("stop", "--env", name)
+
+
+def passed(run: Run) -> bool:
+    assert set(run.jobs.values()) == {"success"}, run.log[-6000:]
+    return True
+
+
+def test_what_staging_proved_reaches_production_by_artefacts_alone(team: Team) -> None:
+    commit = team.begin()
+    pulls = f"GET {API}/commits/{commit}/pulls?{PAGE}"
+    team.hosted.gh.answers[pulls] = [{"number": 7, "state": "closed", "merged_at": "2026-01-02T03:04:05Z"}]
+    team.hosted.gh.answers[f"GET {API}/issues/7/comments?{PAGE}"] = []
+    team.hosted.gh.answer(f"POST {API}/issues/7/comments", {})
+    first = team.run("cd.yml", MAIN)
+    assert passed(first)
+    proof = f"proof-staging-{commit}"
+    evidence = {f"evidence-{job}" for job in (*LOCAL, "deploy-staging") if job != "deploy"}
+    assert set(team.hosted.artifacts(first)) == {"artefact", "report", proof} | evidence
+    assert team.outcome(first) == ("released", "staging")
+    [signed] = team.hosted.attestations(first)
+    assert set(signed["subjects"]) == {NAME, "proof.staging.json"}
+    assert signed["predicate"] == team.kept(first, proof, "proof.staging.json")
+    [comment] = [sent["body"] for method, _, sent in team.hosted.gh.calls() if method == "POST"]
+    assert "RELEASED" in comment
+
+    again = team.run("cd.yml", MAIN)
+    assert passed(again)
+    gate = json.dumps(team.kept(again, "evidence-quality-gate", "quality-gate.json"))
+    assert f"{NAME}/actions/runs/{first.identity}" in gate, "the first run's verdict is reused, and linked"
+    assert team.outcome(again) == ("unchanged", "staging")
+
+    # The runner of another day: what staging's host knows of the proof is out of reach.
+    shutil.rmtree(team.state / "proofs")
+    tagged = team.run("cd.yml", TAG)
+    assert passed(tagged)
+    assert team.outcome(tagged) == ("released", "production")
+    built = [team.kept(run, "evidence-build-and-push", "build.json") for run in (first, tagged)]
+    assert built[0]["facts"]["digest"] == built[1]["facts"]["digest"]
+
+    team.write("server.py", (team.root / "server.py").read_text("utf-8").replace("one", "two"))
+    team.commit("Say something else")
+    assert team.outcome(team.run("cd.yml", MAIN)) == ("released", "staging")
+    inputs = {"environment": "staging", "reason": "it says two", "release": "", "force": "false"}
+    back = team.run("rollback.yml", {**MAIN, "inputs": inputs}, "workflow_dispatch")
+    assert passed(back)
+    assert team.kept(back, "evidence-rollback", "rollback.staging.json")["verdict"] == "pass"
+    require(SHIPPED, {"cd.yml": [first, again, tagged], "rollback.yml": [back]})
+
+
+def test_what_nobody_proved_is_refused_and_the_report_says_so(team: Team) -> None:
+    commit = team.begin()
+    team.hosted.gh.answers[f"GET {API}/actions/workflows/cd.yml/runs?branch=main&per_page=100"] = {
+        "workflow_runs": []
+    }
+    team.hosted.gh.answer(
+        f"GET {API}/actions/artifacts?name=proof-staging-{commit}&{PAGE}", {"artifacts": []}
+    )
+    run = team.run("cd.yml", TAG)
+    assert run.jobs == {"pre-deployment-checks": "failure", "deployment-summary": "failure"}
+    assert set(team.hosted.artifacts(run)) == {"evidence-pre-deployment-checks", "report"}
+    assert team.outcome(run) == ("rejected", "production")
+
+
+def test_a_build_that_fails_leaves_its_evidence(team: Team) -> None:
+    team.begin(more="build: [{run: [python3, -c, 'raise SystemExit(3)'], outputs: [made]}]\n")
+    run = team.run("cd.yml", MAIN)
+    assert run.jobs["build-image"] == "failure"
+    assert "evidence-build-image-ubuntu-24.04" in team.hosted.artifacts(run)
+    assert "artefact" not in team.hosted.artifacts(run)
+    assert team.outcome(run)[0] == "rejected"
+    require(BROKEN, {"cd.yml": [run]})
+
+
+def test_an_image_goes_to_any_registry_and_is_attested_by_whoever_built_it(team: Team) -> None:
+    if engine_problem():
+        pytest.skip(engine_problem())
+    name = f"things-{secrets.token_hex(3)}"
+    with registry() as address:
+        team.begin("--docker", f"--name={name}")
+        try:
+            login = ("--secret", "REGISTRY_USERNAME=somebody", "--secret", f"REGISTRY_PASSWORD={PASSWORD}")
+            more = (*login, "--var", f"IMAGE_REPOSITORY={address}/{name}", "--job", "build-and-push")
+            first, again = team.run("cd.yml", MAIN, more=more), team.run("cd.yml", MAIN, more=more)
+        finally:
+            remove_project(f"{name}-staging")
+    assert passed(first)
+    assert passed(again)
+    built = team.kept(first, "evidence-build-and-push", "build.json")["facts"]
+    [signed] = team.hosted.attestations(first)
+    assert signed["pushed"]
+    assert signed["subjects"] == {f"{address}/{name}": built["digest"].removeprefix("sha256:")}
+    assert team.hosted.attestations(again) == [], "that image was there already"
+    assert PASSWORD not in first.log
+    require(IMAGE, {"cd.yml": [first]})
+
+
+def test_a_pull_request_is_told_what_it_would_change(team: Team) -> None:
+    base = team.begin()
+    team.write("server.py", (team.root / "server.py").read_text("utf-8").replace("one", "two"))
+    head = team.commit("Say something else")
+    team.hosted.gh.answers[f"GET {API}/issues/7/comments?{PAGE}"] = []
+    team.hosted.gh.answer(f"POST {API}/issues/7/comments", {})
+    here = {"repo": {"full_name": NAME}}
+    request = {"number": 7, "base": {"sha": base, **here}, "head": {"sha": head, **here}}
+    run = team.run("ci.yml", {"number": 7, "pull_request": request}, "pull_request")
+    assert passed(run)
+    [comment] = [sent["body"] for method, _, sent in team.hosted.gh.calls() if method == "POST"]
+    assert "| staging | push to the default branch | bundle built anew |" in comment
+    require(REQUESTED, {"ci.yml": [run]})
+
+
+@pytest.fixture
+def product(tmp_path: Path) -> Repository:
+    """This repository as it is, its long checks cut short: what they say is tested elsewhere."""
+    made = Repository(tmp_path / "kickoff")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in filter(None, listed.stdout.split("\0")):
+        if (ROOT / name).is_file() and not name.startswith(("tests/", "docs/")):
+            (made.root / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy(ROOT / name, made.root / name)
+    site = "\tmkdir -p .kickoff/site/html && echo page > .kickoff/site/html/index.html\n"
+    made.write("Makefile", f"docs:\n{site}test lint integration stacks:\n\ttrue\n")
+    described = yaml.safe_load((ROOT / "kickoff.yml").read_text("utf-8"))
+    described["quality_gate"] = [{"name": "files", "run": ["test", "-f", "kickoff.yml"]}]
+    made.write("kickoff.yml", yaml.safe_dump(described, sort_keys=False))
+    deafen(made.root)
+    return made
+
+
+def test_drift_becomes_an_issue_out_of_the_evidence_of_all_jobs(product: Repository, tmp_path: Path) -> None:
+    product.commit()
+    hosted = Hosted(tmp_path / "hosted", sys.executable)
+    query = f"GET {API}/issues?state=open&sort=created&direction=asc&{PAGE}"
+    hosted.gh.answers[query] = []
+    hosted.gh.answer(f"POST {API}/issues", {"number": 3})
+    env = {"KICKOFF_VENV": sys.prefix, "KICKOFF_STATE_ROOT": str(tmp_path / "state")}
+    chosen = ("DEPLOY_RUNNER=ubuntu-24.04", 'DRIFT_ENVIRONMENTS=["development"]')
+    more = tuple(part for one in chosen for part in ("--var", one))
+    run = hosted.run(product.root, "drift.yml", "workflow_dispatch", MAIN, env=env, more=more)
+    assert {"evidence-drift-files", "evidence-drift-development"} == set(hosted.artifacts(run)), run.log
+    [body] = [sent["body"] for method, _, sent in hosted.gh.calls() if method == "POST"]
+    assert "development" in body
+    require(DRIFTED, {"drift.yml": [run]})
+
+
+def test_a_release_of_kickoff_publishes_what_was_built_and_signed(
+    product: Repository, tmp_path: Path
+) -> None:
+    from kickoff import __version__
+
+    package = product.root / "src" / "kickoff" / "__init__.py"
+    package.write_text(package.read_text("utf-8").replace(f'"{__version__}"', '"9.8.7"'), "utf-8")
+    product.write("CHANGELOG.md", "# Changes\n\n## 9.8.7 - 2026-11-26\n\n### Added\n\n- Something.\n")
+    commit = product.commit()
+    hosted = Hosted(tmp_path / "hosted", sys.executable)
+    hosted.gh.answers["RELEASE create"] = ""
+    hosted.gh.answers[f"GET {API}/git/matching-refs/tags/kickoff-v9?{PAGE.partition('&')[0]}"] = []
+    hosted.gh.answer(f"POST {API}/git/refs", {})
+    payload = {"ref": "refs/tags/kickoff-v9.8.7"}
+    run = hosted.run(product.root, "release.yml", "push", payload, env={"KICKOFF_VENV": sys.prefix})
+    assert passed(run)
+    with zipfile.ZipFile(hosted.artifacts(run)["package"]) as archive:
+        built = set(archive.namelist())
+    assert built == {"kickoff-9.8.7-py3-none-any.whl", "kickoff-9.8.7.tar.gz"}
+    [signed] = hosted.attestations(run)
+    assert set(signed["subjects"]) == built
+    sent = {f"{method} {path}": document for method, path, document in hosted.gh.calls()}
+    assert {f"dist/{name}" for name in built} <= set(sent["RELEASE create"])
+    assert sent[f"POST {API}/git/refs"] == {"ref": "refs/tags/kickoff-v9", "sha": commit}
+    require(RELEASED, {"release.yml": [run], "checks.yml": [run]})
+
+
+def test_the_site_is_published_as_pages_takes_it(product: Repository, tmp_path: Path) -> None:
+    product.commit()
+    hosted = Hosted(tmp_path / "hosted", sys.executable)
+    run = hosted.run(product.root, "docs.yml", "push", MAIN, env={"KICKOFF_VENV": sys.prefix}, has_pages=True)
+    assert passed(run)
+    assert set(hosted.artifacts(run)) == {"github-pages"}
+    require(PUBLISHED, {"docs.yml": [run]})
