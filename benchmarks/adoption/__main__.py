@@ -1,7 +1,8 @@
 """Seconds from `kickoff init` to the first release of each of the examples, and what its team owns then.
 
 Each is shipped twice, from a new repository each time: *cold* with an empty cache and a file that no builder
-has seen, *warm* with what the first time left. Everything is as `init` writes it, the load test included.
+has seen, *warm* with what the first time left. Everything is as `init` writes it, the load test included; what `init` cannot know, a worker and
+its migration, is added.
 """
 
 import argparse
@@ -42,15 +43,16 @@ def ship(example: Example, target: str, folder: Path, cache: Path, unseen: str) 
             stack.callback(made.kickoff, "stop", "--env", environment)
         began = time.monotonic()
         made.kickoff(*init)
+        made.write("kickoff.yml", (made.root / "kickoff.yml").read_text("utf-8") + example.also)
         made.commit("Ship with Kickoff")
         made.kickoff("release", "--env", environment, limit=LIMIT)
         return {"seconds": round(time.monotonic() - began, 1), **_owned(made)}
 
 
 def _owned(made: Foreign) -> dict[str, int]:
-    """Count what `init` wrote and the team may change: all but the workflows, which `upgrade` writes anew."""
+    """Count what `init` wrote and the team may change: the workflows and the record, `upgrade` writes anew."""
     written = made.git("show", "--format=", "--name-only", "HEAD").split()
-    owned = [path for path in written if not path.startswith((".github/", ".kickoff/"))]
+    owned = [path for path in written if not path.startswith((".github/", ".kickoff-"))]
     return {
         "files": len(owned),
         "lines": sum(len((made.root / path).read_text("utf-8").splitlines()) for path in owned),

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta, tzinfo
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from kickoff import github, naming
+from kickoff import github
 from kickoff.errors import ExitCode, KickoffError
 
 KEY = "freeze"
@@ -144,16 +144,13 @@ def _told(window: Window, opens: datetime) -> str:
     return f"frozen until {there:%a %Y-%m-%d %H:%M} {window.zone}: {window.reason}"
 
 
-def require_open(
-    environment: str, freezes: Sequence[Window], reason: str, *, label: str = ""
-) -> Window | None:
+def require_open(environment: str, freezes: Sequence[Window], reason: str) -> Window | None:
     """Refuse a release into an environment that is frozen now.
 
     Args:
         environment: Its name.
         freezes: Its freezes.
         reason: Why a person ships all the same; empty for nobody does.
-        label: The project's label in the names of its workflows.
 
     Returns:
         The freeze that the reason overrules; ``None`` where there is none.
@@ -170,8 +167,7 @@ def require_open(
     where = github.context()
     command = f"kickoff deploy --env {environment} --freeze-reason 'WHY'"
     if where.active and not where.act:
-        workflow = naming.file("cd", label)
-        command = f"gh workflow run {workflow} -f environment={environment} -f freeze-reason='WHY'"
+        command = f"gh workflow run {where.workflow} -f environment={environment} -f freeze-reason='WHY'"
     raise KickoffError(
         f"{environment} is {_told(window, opens)}",
         code=ExitCode.REJECTED,

@@ -40,7 +40,7 @@ _PRIVATE = {
 }
 _OF_THE_RUN = (
     "ACT", "CI", "GITHUB_ACTIONS", "GITHUB_ACTOR", "GITHUB_REF", "GITHUB_REPOSITORY", "GITHUB_RUN_ID",
-    "GITHUB_SERVER_URL", "GITHUB_SHA",
+    "GITHUB_SERVER_URL", "GITHUB_SHA", "GITHUB_WORKFLOW_REF",
 )  # fmt: skip
 
 
@@ -77,6 +77,7 @@ class Context:
         repository: ``owner/name``.
         actor: Who started the run.
         job: Id of the job.
+        workflow: File name of the workflow that GitHub runs, the calling one of a reusable workflow.
         run_url: Address of the run, empty outside GitHub.
         default_branch: Name of the repository's default branch.
         inputs: Inputs of a ``workflow_dispatch``.
@@ -93,6 +94,7 @@ class Context:
     repository: str
     actor: str
     job: str
+    workflow: str
     run_url: str
     default_branch: str
     inputs: Mapping[str, str] = field(default_factory=dict)
@@ -122,6 +124,7 @@ def context(environ: Mapping[str, str] | None = None) -> Context:
         repository=repository,
         actor=env.get("GITHUB_ACTOR", ""),
         job=env.get("GITHUB_JOB", ""),
+        workflow=env.get("GITHUB_WORKFLOW_REF", "").partition("@")[0].rpartition("/")[2] or "cd.yml",
         run_url=f"{server}/{repository}/actions/runs/{run}" if server and run and not act else "",
         default_branch=str((payload.get("repository") or {}).get("default_branch") or "main"),
         inputs={str(key): str(value) for key, value in inputs.items() if value is not None},

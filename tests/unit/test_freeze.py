@@ -117,8 +117,9 @@ def test_a_refusal_says_until_when_why_and_the_way_past(monkeypatch: pytest.Monk
     assert error.at == "kickoff.yml:9"
     assert "kickoff deploy --env production --freeze-reason 'WHY'" in error.hint
     monkeypatch.setenv("GITHUB_ACTIONS", "true")
+    monkeypatch.setenv("GITHUB_WORKFLOW_REF", "o/r/.github/workflows/cd-shop.yml@refs/heads/main")
     with pytest.raises(KickoffError) as caught:
-        freeze.require_open("production", freezes, "", label="shop")
+        freeze.require_open("production", freezes, "")
     assert "gh workflow run cd-shop.yml -f environment=production -f freeze-reason='WHY'" in caught.value.hint
 
 

@@ -87,6 +87,7 @@ def test_nothing_happens_outside_a_workflow(capsys: pytest.CaptureFixture[str]) 
         repository="",
         actor="",
         job="",
+        workflow="cd.yml",
         run_url="",
         default_branch="main",
     )
@@ -194,9 +195,11 @@ def test_the_context_is_read_from_variables_and_event(tmp_path: Path) -> None:
             "GITHUB_REPOSITORY": "owner/name",
             "GITHUB_RUN_ID": "7",
             "GITHUB_SERVER_URL": "https://github.com",
+            "GITHUB_WORKFLOW_REF": "owner/name/.github/workflows/ship.yml@refs/heads/trunk",
             "RUNNER_ENVIRONMENT": "github-hosted",
         }
     )
+    assert found.workflow == "ship.yml"
     assert found.active
     assert found.hosted
     assert found.default_branch == "trunk"

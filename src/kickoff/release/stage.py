@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from kickoff import freeze, judging, naming
+from kickoff import freeze, judging
 from kickoff.artifact import admission
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict, now
@@ -106,8 +106,7 @@ def _admit(run: Run, candidate: Candidate) -> list[dict[str, Any]]:
         KickoffError: It is frozen (exit code 1), or takes only what was proved, and this was not.
     """
     name, service = run.session.environment.name, run.session.service
-    freezes, label = service.declared(name).freezes, naming.label(run.root, service.name)
-    overruled = freeze.require_open(name, freezes, candidate.freeze_reason, label=label)
+    overruled = freeze.require_open(name, service.declared(name).freezes, candidate.freeze_reason)
     leave = admission.require_proof(
         run.root, service, name,
         commit=candidate.commit, digest=candidate.digest, reason=candidate.unproven_reason,

@@ -107,8 +107,7 @@ def _prepare(arguments: argparse.Namespace, root: Path) -> _Ready:
         commit=source.resolve(root, plan.wanted_revision(event.get("inputs", {})) or head.commit),
     )
     for environment in decision.deployments:
-        freezes, label = described.declared(environment).freezes, naming.label(root, described.name)
-        freeze.require_open(environment, freezes, arguments.freeze_reason, label=label)
+        freeze.require_open(environment, described.declared(environment).freezes, arguments.freeze_reason)
     secrets = find_secrets(root, os.environ)
     for environment in decision.deployments:
         preflight.require(environment, root, wait=arguments.wait, tell=output.say)

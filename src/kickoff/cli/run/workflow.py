@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from kickoff import environments, freeze, git, github, naming, plan, service
+from kickoff import environments, freeze, git, github, plan, service
 from kickoff.artifact import source
 from kickoff.cli import output
 from kickoff.environment import schema
@@ -33,8 +33,7 @@ def plan_event(arguments: argparse.Namespace) -> int:
         commit=source.resolve(root, revision),
     )
     for name in decision.deployments:
-        into, label = described.declared(name), naming.label(root, described.name)
-        freeze.require_open(name, into.freezes, decision.freeze_reason, label=label)
+        freeze.require_open(name, described.declared(name).freezes, decision.freeze_reason)
     nothing_new = _nothing_new(root, described, decision, context.before)
     decision = plan.without(decision, nothing_new) if nothing_new else decision
     document = decision.write(evidence, described.name)
