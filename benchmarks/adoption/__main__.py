@@ -1,8 +1,8 @@
 """Seconds from `kickoff init` to the first release of each of the examples, and what its team owns then.
 
 Each is shipped twice, from a new repository each time: *cold* with an empty cache and a file that no builder
-has seen, *warm* with what the first time left. Everything is as `init` writes it, the load test included; what
-`init` cannot know, a worker and its migration, is added.
+has seen, *warm* with what the first time left. Everything is as `init` writes it, the load test included;
+what `init` cannot know, a worker and its migration, is added.
 """
 
 import argparse

@@ -60,7 +60,11 @@ def of(seen: Symptoms, service: Service, environment: str) -> Diagnosis:
     if 400 <= found.status < 500:
         hint = "correct the path of the health check, or let the service answer it with 200"
         return Diagnosis("", service.at("health", "ready"), hint)
-    return Diagnosis("", settings, f"raise READY_TIMEOUT if {service.ready_path} only needs longer")
+    longer = f"raise READY_TIMEOUT if {service.ready_path} only needs longer"
+    if found.status == 500 or (found.status in (502, 504) and seen.listening is not None):
+        hint = f"its log says why {service.ready_path} fails; in {settings} {longer}"
+        return Diagnosis("", service.at("health", "ready"), hint)
+    return Diagnosis("", settings, longer)
 
 
 def of_live(found: Readiness, service: Service) -> Diagnosis:

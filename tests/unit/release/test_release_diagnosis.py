@@ -37,6 +37,8 @@ MISTAKES = (
     Mistake("it starts slowly", ENV, "raise READY_TIMEOUT", status=502, listening=frozenset(),
             cause="still starting: it runs, and nothing listens on port 4000 yet"),
     Mistake("it listens and is not ready", ENV, "raise READY_TIMEOUT if /ready only", status=503),
+    Mistake("it listens and breaks off", "kickoff.yml:5", "its log says why /ready fails; in", status=502),
+    Mistake("it answers with an error", "kickoff.yml:5", "its log says why /ready fails; in", status=500),
     Mistake("its ports cannot be told", ENV, "raise READY_TIMEOUT", status=502, listening=None),
     Mistake("no release header", "kickoff.yml:6", "send the value of KICKOFF_RELEASE in X-Release, or write "
             "`release_header: none`", status=200, wrong=True),
