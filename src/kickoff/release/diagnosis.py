@@ -60,11 +60,13 @@ def of(seen: Symptoms, service: Service, environment: str) -> Diagnosis:
     if 400 <= found.status < 500:
         hint = "correct the path of the health check, or let the service answer it with 200"
         return Diagnosis("", service.at("health", "ready"), hint)
-    longer = f"raise READY_TIMEOUT if {service.ready_path} only needs longer"
+    at, hint = settings, f"raise READY_TIMEOUT if {service.ready_path} only needs longer"
     if found.status == 500 or (found.status in (502, 504) and seen.listening is not None):
-        hint = f"its log says why {service.ready_path} fails; in {settings} {longer}"
-        return Diagnosis("", service.at("health", "ready"), hint)
-    return Diagnosis("", settings, longer)
+        at, hint = (
+            service.at("health", "ready"),
+            f"its log says why {service.ready_path} fails; in {at} {hint}",
+        )
+    return Diagnosis("", at, hint)
 
 
 def of_live(found: Readiness, service: Service) -> Diagnosis:
