@@ -21,7 +21,7 @@ _PLACES = (
 PACKAGE = os.path.dirname(os.path.abspath(__file__))
 ROOT = os.path.dirname(os.path.dirname(PACKAGE))
 # What a wheel does without until a verb asks for it, by a module that only its lock has.
-_BESIDE = {"audit": "pip_audit", "performance": "locust"}
+_BESIDE = {"audit": "pip_audit", "notify": "apprise", "performance": "locust"}
 # A checkout has the locks at its root; a wheel carries them in the package, for hosts that get its code.
 LOCKS = os.path.join(ROOT, "requirements")
 IN_CHECKOUT = os.path.isfile(os.path.join(LOCKS, "pipeline.txt"))
@@ -42,8 +42,8 @@ def ensure(purpose: str, program: str = "") -> None:
     """Return at once under an environment that serves ``purpose``; otherwise re-execute under one.
 
     Args:
-        purpose: ``pipeline``, ``performance``, ``audit`` or ``dev``: the lock file's name without its suffix;
-            empty when the standard library is enough.
+        purpose: ``pipeline``, ``performance``, ``audit``, ``notify`` or ``dev``: the lock file's name without
+            its suffix; empty when the standard library is enough.
         program: What is executed, with the arguments of this process; by default its script.
     """
     if not purpose or _serves(sys.prefix, purpose):

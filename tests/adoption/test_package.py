@@ -21,12 +21,13 @@ IN_WHEEL = {
     "src/kickoff/": "kickoff/",
     "actions/": "kickoff/actions/",
     "requirements/audit.txt": "kickoff/requirements/audit.txt",
+    "requirements/notify.txt": "kickoff/requirements/notify.txt",
     "requirements/performance.txt": "kickoff/requirements/performance.txt",
     "requirements/pipeline.txt": "kickoff/requirements/pipeline.txt",
     "LICENSE": f"kickoff-{__version__}.dist-info/licenses/LICENSE",
 }
 """Where the files that begin so stand in the wheel; no other file does."""
-LOCKS = tuple(f"requirements/{name}.txt" for name in ("audit", "build", "performance", "pipeline"))
+LOCKS = tuple(f"requirements/{name}.txt" for name in ("audit", "build", "notify", "performance", "pipeline"))
 IN_ARCHIVE = ("src/kickoff/", "actions/", *LOCKS, "LICENSE", "README.md", "pyproject.toml", ".gitignore")
 MADE = {"METADATA", "RECORD", "WHEEL", "entry_points.txt"}
 

@@ -147,6 +147,7 @@ def test_the_dependencies_of_the_wheel_are_those_of_the_locks() -> None:
     assert declared("dependencies = [\n", "]") == first_level("pipeline")
     assert declared("performance = [", "]") == first_level("performance")
     assert declared("audit = [", "]") == first_level("audit")
+    assert declared("notify = [", "]") == first_level("notify")
 
 
 def test_the_wheel_is_built_by_the_build_system_that_is_locked() -> None:

@@ -15,7 +15,7 @@ from kickoff.cli import main
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with one lock per purpose and no environment yet."""
     (tmp_path / "requirements").mkdir()
-    for purpose in ("pipeline", "performance", "dev"):
+    for purpose in ("pipeline", "performance", "notify", "dev"):
         (tmp_path / "requirements" / f"{purpose}.txt").write_text(f"{purpose}==1 --hash=sha256:00\n")
     (tmp_path / "requirements" / "pipeline.txt").write_text(
         "a==1 \\\n    --hash=sha256:00\nuv==2 \\\n    --hash=sha256:11 \\\n    --hash=sha256:22\nz==3\n"
