@@ -8,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from kickoff import accepted, environments, yaml_lines
+from kickoff import accepted, environments, notices, yaml_lines
 from kickoff.accepted import Accepted
 from kickoff.description import (
     COMMAND,
@@ -26,6 +26,7 @@ from kickoff.description import (
 )
 from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
+from kickoff.notices import Notice
 from kickoff.yaml_lines import line_of
 
 CONFIG = Path("kickoff.yml")
@@ -168,6 +169,7 @@ class Service:
     migrations: str
     openapi: str
     environments: tuple[DeclaredEnvironment, ...]
+    notices: tuple[Notice, ...]
 
     def declared(self, environment: str) -> DeclaredEnvironment:
         """Return an environment's declaration; one that nothing reaches by itself when there is none."""
@@ -305,6 +307,7 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
     performance, further = document.get("performance", {}), document.get("required_checks_in", {})
     header = document.get("release_header", "X-Release")
     load = document.get("load") != NONE
+    declared = environments.parse(document.get(environments.KEY), text, source)
     return Service(
         text=text,
         source=source,
@@ -341,7 +344,8 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
         scenarios=performance.get("scenarios", ""),
         migrations=document.get("migrations", ""),
         openapi=document.get("openapi", ""),
-        environments=environments.parse(document.get(environments.KEY), text, source),
+        environments=declared,
+        notices=notices.read(reader, document, [one.name for one in declared]),
     )
 
 

@@ -68,6 +68,7 @@ SECTIONS = (
             "trend": Verb("checks", "show how response times moved over past releases"),
             "probe": Verb("checks", "wait until an address is ready, then probe it"),
             "report": Verb("checks", "turn a run's evidence into its report"),
+            "notify": Verb("notify", "tell people what became of a run"),
         },
     ),
     Section(

@@ -158,6 +158,8 @@ def run(arguments: argparse.Namespace) -> int:
         written = (f"--output={report}", f"--summary={arguments.summary}")
         record_results(Path(evidence), chain.results(), chain.interrupted)
         chain.call("report", "report", f"--evidence={evidence}", *written)
+        if service.notices:
+            chain.call("notify", "notify", f"--report={report}")
     outcome = Path(report) / "outcome.json"
     document = json.loads(outcome.read_text(encoding="utf-8")) if outcome.is_file() else {}
     code = chain.codes["report"]
