@@ -25,6 +25,7 @@ def rendered(root: Path) -> Mapping[str, str]:
         actions="./actions",
         version="",
         secrets=stack.every_secret(root),
+        notify=[one.secret for one in service.load(root).notices],
         requirements="requirements/dev.txt",
         also=("drift.yml",),
     )

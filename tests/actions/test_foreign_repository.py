@@ -26,7 +26,7 @@ PUBLISHED = sorted(path.parent.name for path in (ROOT / "actions").glob("*/actio
 ORDER = (
     "plan", "validate", "remember", "quality-gate", "build-push", "attest-image", "prepare",
     "deploy: Stage", "smoke-test", "functional-test", "perf-baseline", "deploy",
-    "prove", "attest", "carry", "report",
+    "prove", "attest", "carry", "report", "notify",
 )  # fmt: skip
 """Snippets of a job that ships to staging; the steps of ``deploy`` stand around those of the checks."""
 

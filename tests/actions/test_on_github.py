@@ -5,8 +5,11 @@ import secrets
 import shutil
 import subprocess
 import sys
+import threading
 import zipfile
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +120,7 @@ class Team(Foreign):
             lines = (self.root / path).read_text("utf-8").splitlines()
             lines = [line for line in lines if not line.startswith("PUBLIC_PORT=")]
             self.write(path, "\n".join([*lines, f"PUBLIC_PORT={free_port()}", QUICK]))
+        self.kickoff("upgrade")
         deafen(self.root)
         return self.commit("Ship with Kickoff")
 
@@ -151,6 +155,30 @@ def team(tmp_path: Path) -> Iterator[Team]:
     for name in ("staging", "production"):
         if (made.state / name).is_dir():
             made.kickoff("stop", "--env", name)
+
+
+@contextmanager
+def listening() -> Iterator[tuple[int, list[dict[str, Any]]]]:
+    """Listen as somebody's webhook; yield the port and what it has heard."""
+    heard: list[dict[str, Any]] = []
+
+    class Hook(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            heard.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+        thread.start()
+        try:
+            yield server.server_port, heard
+        finally:
+            server.shutdown()
+            thread.join()
 
 
 def passed(run: Run) -> bool:
@@ -214,9 +242,15 @@ def test_what_nobody_proved_is_refused_and_the_report_says_so(team: Team) -> Non
     assert team.outcome(run) == ("rejected", "production")
 
 
-def test_a_build_that_fails_leaves_its_evidence(team: Team) -> None:
-    team.begin(more="build: [{run: [python3, -c, 'raise SystemExit(3)'], outputs: [made]}]\n")
-    run = team.run("cd.yml", MAIN)
+def test_a_build_that_fails_leaves_its_evidence_and_people_are_told(team: Team) -> None:
+    broken = "build: [{run: [python3, -c, 'raise SystemExit(3)'], outputs: [made]}]\n"
+    team.begin(more=f"{broken}notify: [{{secret: TEAM_CHAT, when: [failed]}}]\n")
+    with listening() as (port, heard):
+        run = team.run("cd.yml", MAIN, more=("--secret", f"TEAM_CHAT=json://127.0.0.1:{port}/"))
+    [told] = heard
+    assert "REJECTED" in told["title"]
+    assert f"run: https://github.com/{NAME}/actions/runs/{run.identity}" in told["message"]
+    assert ("deployment-summary", "Tell people") in run.steps
     assert run.jobs["build-image"] == "failure"
     assert "evidence-build-image-ubuntu-24.04" in team.hosted.artifacts(run)
     assert "artefact" not in team.hosted.artifacts(run)

@@ -7,7 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from kickoff import __version__, environments, git, service, stack, yaml_lines
+from kickoff import __version__, environments, git, notices, service, stack, yaml_lines
 from kickoff.description import Reader, problems
 from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import KickoffError
@@ -112,6 +112,7 @@ def plan(
         )
     stays = present and (foreign or rendering.DESCRIPTION in base) and not flags.get("environments")
     declared = _declared(root) if stays else ()
+    notify = [one["secret"] for one in _given(root, notices.KEY)[0] or ()] if stays else []
     there = neighbours.environment_files(root)
     # A file whose port somebody changed is rendered with the one it was generated with: nothing is new in it.
     made = {Path(path).stem: text for path, text in base.items() if path.endswith(".env") and not force}
@@ -120,6 +121,7 @@ def plan(
         __version__,
         declared,
         secrets=stack.every_secret(root),
+        notify=notify,
         ports=neighbours.ports_in(there | made),
         taken=[*neighbours.ports_in(there).values(), *neighbours.ports(root)],
         folder=below,
@@ -146,11 +148,16 @@ def description(root: Path) -> dict[str, Any]:
 
 def _declared(root: Path) -> tuple[DeclaredEnvironment, ...]:
     """Return the environments of the description at ``root``, of which the rest may be wrong."""
+    return environments.parse(*_given(root, environments.KEY))
+
+
+def _given(root: Path, key: str) -> tuple[Any, str, str]:
+    """Return what a key of the description at ``root`` says, and the description's text and source."""
     document, (text, source) = description(root), service.read(root)
-    problem = next(problems(Reader(text, source), document, environments.KEY), None)
+    problem = next(problems(Reader(text, source), document, key), None)
     if problem is not None:
         raise problem
-    return environments.parse(document.get(environments.KEY), text, source)
+    return document.get(key), text, source
 
 
 def _moved(actions: str, version: str) -> str:

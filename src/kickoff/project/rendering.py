@@ -28,6 +28,7 @@ def render(
     declared: Sequence[DeclaredEnvironment] = (),
     *,
     secrets: Collection[str] = (),
+    notify: Collection[str] = (),
     ports: Mapping[str, int] | None = None,
     taken: Collection[int] = (),
     folder: str = "",
@@ -40,6 +41,7 @@ def render(
         declared: The environments of the description that stays in the project; by default those of the
             answers.
         secrets: Names of the secrets that the workflows hand on.
+        notify: Names of the secrets with the addresses of those who are told what became of a run.
         ports: Ports of environments that have one; the others get free ones.
         taken: More ports that are not free.
         folder: The project's folder below the repository's top; empty for the top itself.
@@ -77,6 +79,7 @@ def render(
         actions=f"{repository}/actions@{ref}",
         version=version,
         secrets=secrets,
+        notify=notify,
         also=("ci.yml",),
         folder=folder,
         label=answers.name if folder else "",

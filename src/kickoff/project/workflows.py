@@ -26,6 +26,7 @@ def render(
     actions: str,
     version: str,
     secrets: Collection[str] = (),
+    notify: Collection[str] = (),
     requirements: str = "",
     also: Collection[str] = (),
     folder: str = "",
@@ -40,6 +41,7 @@ def render(
             ``OWNER/NAME/actions@<commit>``.
         version: Version of Kickoff that the files belong to; empty in its own repository.
         secrets: Names of the secrets that the deploy jobs hand on.
+        notify: Names of the secrets with the addresses of those who are told what became of a run.
         requirements: Hash-locked Python packages of the checks; empty for none.
         also: Further files: ``ci.yml``, the quality gate for pull requests; ``drift.yml``, a daily look.
         folder: The project's folder below the repository's top; empty for the top itself.
@@ -48,7 +50,7 @@ def render(
     Raises:
         KickoffError: A name cannot stand in an expression, or a push would reach two environments (exit 2).
     """
-    parts = ((default_branch, _REF), *((secret, _SECRET) for secret in secrets))
+    parts = ((default_branch, _REF), *((secret, _SECRET) for secret in (*secrets, *notify)))
     for name, allowed in (*parts, *([(folder, _FOLDER)] if folder else [])):
         if not allowed.fullmatch(name):
             raise KickoffError(
@@ -63,6 +65,7 @@ def render(
         "header": _header(version, folder),
         "named": partial(naming.named, label=label),
         "names": [one.name for one in declared],
+        "notify": [f"{name}: ${{{{ secrets.{name} }}}}" for name in sorted(set(notify))],
         "paths": [f"{folder}/**"] if folder else [],
         "requirements": requirements,
         "secrets": [f"{name}: {value}" for name, value in sorted(_secrets(secrets).items())],
