@@ -1,7 +1,12 @@
-"""Asking GitHub through its command line ``gh``, which knows the host, the proxy and the token."""
+"""Asking GitHub through its command line ``gh``, which knows the host, the proxy and the token.
+
+Where there is no ``gh`` but a token, its API is asked without: a runner of one's own often has none.
+"""
 
 import json
+import os
 import re
+import shutil
 import subprocess
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -16,6 +21,8 @@ WORKFLOW = "github-actions[bot]"
 """Who writes with the token of a workflow."""
 _PAGE = 100
 
+_API = "GITHUB_API_URL"
+"""Variable with the API's root, which GitHub sets where it is another one."""
 _NO_LOGIN = 4
 """Exit code of ``gh`` when it has no token."""
 _NOT_FOUND = 404
@@ -88,6 +95,8 @@ def download(path: str, *, hint: str, method: str = "GET", document: object = No
     Raises:
         GitHubError: As for :func:`api`.
     """
+    if token := _token():
+        return _asked(token, method, path, document, hint)
     command = ["api", "--method", method, path, *(["--input", "-"] if document is not None else [])]
     given = json.dumps(document).encode() if document is not None else None
     done = _run(command, f"{method} {path}", hint, given)
@@ -97,6 +106,53 @@ def download(path: str, *, hint: str, method: str = "GET", document: object = No
     found = re.search(r"\(HTTP (\d{3})\)", answer)
     status = int(found[1]) if found else 401 if done.returncode == _NO_LOGIN else 0
     raise _refusal(method, path, answer, status, hint)
+
+
+def _token() -> str:
+    """Return the token to ask with where there is no ``gh``; empty where there is, or no token."""
+    if shutil.which("gh") is not None:
+        return ""
+    return os.environ.get("GH_TOKEN") or os.environ.get("GITHUB_TOKEN") or ""
+
+
+def _asked(token: str, method: str, path: str, document: object, hint: str) -> bytes:
+    """Send one request as https://docs.github.com/en/rest has it; the token goes to no other host.
+
+    Raises:
+        GitHubError: As for :func:`api`.
+    """
+    import httpx  # noqa: PLC0415 - most machines have gh
+
+    if "{" in path:  # gh would look up which repository this is
+        raise _refusal(method, path, "without gh the repository has to be named", -1, hint)
+    root = os.environ.get(_API) or "https://api.github.com"
+    headers = {"Accept": "application/vnd.github+json", "Authorization": f"Bearer {token}"}
+    try:
+        answer = httpx.request(
+            method,
+            f"{root.rstrip('/')}/{path}",
+            headers={**headers, "X-GitHub-Api-Version": "2022-11-28"},
+            json=document,
+            follow_redirects=True,
+            timeout=TIMEOUT,
+        )
+    except httpx.HTTPError as error:
+        raise _refusal(method, path, f"{type(error).__name__}: {error}", 0, hint) from None
+    if answer.is_success:
+        return answer.content
+    raise _refusal(
+        method, path, f"{_told(answer.text)} (HTTP {answer.status_code})", answer.status_code, hint
+    )
+
+
+def _told(text: str) -> str:
+    """Return what the API says of a refusal, in one line."""
+    try:
+        document = json.loads(text)
+        errors = [one["message"] if isinstance(one, dict) else one for one in document.get("errors", ())]
+        return " ".join([document["message"], *map(str, errors)])
+    except (AttributeError, KeyError, TypeError, ValueError):
+        return "it does not say why"
 
 
 def attestations(file: Path, *, repository: str, workflow: str, predicate: str, hint: str) -> Any:  # noqa: ANN401
@@ -140,7 +196,7 @@ def _run(
             ["gh", *command], input=given, capture_output=True, timeout=TIMEOUT, check=False
         )
     except FileNotFoundError:
-        lack = "install it: https://cli.github.com"
+        lack = "install it: https://cli.github.com; or, but for signatures, give a token in GH_TOKEN"
         raise _refusal(method, path, "gh is not installed", -1, lack) from None
     except subprocess.TimeoutExpired:
         raise _refusal(method, path, f"no answer within {TIMEOUT} s", 0, hint) from None

@@ -1,8 +1,13 @@
 """A stand-in for ``gh``: answers from a file, refuses what GitHub would refuse, keeps what it was sent."""
 
+import base64
 import json
 import os
 import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -78,6 +83,46 @@ class GitHub:
         if not path.is_file():
             return []
         return [tuple(json.loads(line)) for line in path.read_text(encoding="utf-8").splitlines()]
+
+    def forget(self) -> None:
+        """Forget what was asked."""
+        (self.folder / "calls.jsonl").unlink(missing_ok=True)
+
+    @contextmanager
+    def api(self) -> Iterator[str]:
+        """Answer the same by HTTP, as the API does; yield its root."""
+        github = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def answer(self) -> None:
+                request = f"{self.command} {self.path.lstrip('/')}"
+                given = self.rfile.read(int(self.headers.get("Content-Length") or 0))
+                with (github.folder / "calls.jsonl").open("a") as stream:
+                    stream.write(json.dumps([*request.split(" ", 1), json.loads(given or "null")]) + "\n")
+                found = github.answers.get(request, {"status": 404, "message": "Not Found"})
+                if self.headers["Authorization"] != "Bearer t":
+                    found = {"status": 401, "message": "Bad credentials"}
+                refused = isinstance(found, dict) and "status" in found and "message" in found
+                raw = isinstance(found, dict) and "base64" in found
+                body = base64.b64decode(found["base64"]) if raw else json.dumps(found).encode()
+                self.send_response(found["status"] if refused else 204 if found == "" else 200)
+                self.send_header("Content-Length", "0" if found == "" else str(len(body)))
+                self.end_headers()
+                self.wfile.write(b"" if found == "" else body)
+
+            do_GET = do_POST = do_PUT = do_PATCH = do_DELETE = answer
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
+            thread.start()
+            try:
+                yield f"http://127.0.0.1:{server.server_port}"
+            finally:
+                server.shutdown()
+                thread.join()
 
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let this process find the stand-in."""

@@ -1,6 +1,7 @@
 """Environments on GitHub: what is sent, that it is sent once, and every refusal; on a stand-in for gh."""
 
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -202,6 +203,29 @@ def test_after_its_plan_nothing_differs() -> None:
     assert protection.plan("p", found, PRODUCTION) == []
 
 
+def test_without_gh_the_api_is_asked_and_nothing_else_differs(github: GitHub, tmp_path: Path) -> None:
+    git = shutil.which("git")
+    assert git is not None
+    (tmp_path / "git").mkdir()
+    (tmp_path / "git" / "git").symlink_to(git)
+    settled(github)
+    github.answer("GET repos/o/r", REPOSITORY)
+    github.refuse(f"GET {BASE}/production", 404, "Not Found")
+    policy, path = protection.plan("p", None, PRODUCTION), f"{BASE}/production"
+    for call in policy:
+        github.answer(f"{call.method} {call.path.replace('p', path, 1)}", "")
+    with github.api() as root:
+        environ = {"PATH": str(tmp_path / "git"), "GITHUB_API_URL": root}
+        protect(github, "--repository", "o/r", **environ)
+        direct = changes(github)
+        github.forget()
+        wrong = protect(github, "--repository", "o/r", **environ | {"GH_TOKEN": "another"})
+    protect(github, "--repository", "o/r")
+    assert direct
+    assert direct == changes(github)
+    assert (wrong.returncode, "GitHub does not know who asks" in wrong.stderr) == (4, True)
+
+
 @pytest.mark.parametrize(
     ("status", "message", "code", "hint"),
     [
@@ -231,8 +255,10 @@ def test_who_may_not_or_is_nobody_is_told_before_anything_is_changed(github: Git
     assert (done.returncode, "no administrator of o/r" in done.stderr) == (4, True)
     done = protect(github, GH_TOKEN="")
     assert (done.returncode, "gh auth login" in done.stderr) == (4, True)
-    done = protect(github, PATH="/nonexistent")
+    done = protect(github, PATH="/nonexistent", GH_TOKEN="")
     assert (done.returncode, "gh is not installed" in done.stderr) == (4, True)
+    done = protect(github, PATH="/nonexistent")
+    assert (done.returncode, "name it: --repository OWNER/NAME" in done.stderr) == (4, True)
     assert changes(github) == []
 
 

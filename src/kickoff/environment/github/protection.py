@@ -251,7 +251,10 @@ def explained(error: gh.GitHubError) -> KickoffError:
     """Return a refusal with what to do about it."""
     if error.status == 401:
         return KickoffError(
-            "gh is not logged in", code=ExitCode.UNREACHABLE, causes=error.causes, hint="run `gh auth login`"
+            "GitHub does not know who asks",
+            code=ExitCode.UNREACHABLE,
+            causes=error.causes,
+            hint="run `gh auth login`; without gh, give a token that is valid in GH_TOKEN",
         )
     if error.status == 422:
         return KickoffError(
