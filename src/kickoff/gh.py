@@ -134,6 +134,7 @@ def _asked(token: str, method: str, path: str, document: object, hint: str) -> b
             headers={**headers, "X-GitHub-Api-Version": "2022-11-28"},
             json=document,
             follow_redirects=True,
+            trust_env=True,  # the way to GitHub is the caller's
             timeout=TIMEOUT,
         )
     except httpx.HTTPError as error:

@@ -296,8 +296,7 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
     Raises:
         KickoffError: The text is not YAML or breaks the schema.
     """
-    document = yaml_lines.load(text, source)
-    reader = Reader(text, source)
+    document, reader = yaml_lines.load(text, source), Reader(text, source)
     if not recorded:
         check(reader, document)
     hooks = document.get("hooks", {})
@@ -305,8 +304,7 @@ def parse(text: str, source: str, *, recorded: bool = False) -> Service:
     asked = HttpCheck(name="ready", path=ready)
     bundle = tuple(document.get("bundle", (EVERYTHING,)))
     performance, further = document.get("performance", {}), document.get("required_checks_in", {})
-    header = document.get("release_header", "X-Release")
-    load = document.get("load") != NONE
+    header, load = document.get("release_header", "X-Release"), document.get("load") != NONE
     declared = environments.parse(document.get(environments.KEY), text, source)
     return Service(
         text=text,

@@ -66,12 +66,7 @@ def render(
                 "docker-compose.yml.j2", environment=name, name=answers.name
             )
     if answers.docker:
-        files["Dockerfile"] = fill(
-            "Dockerfile.j2",
-            build=answers.build,
-            command=_in_container(answers.run),
-            language=answers.language,
-        )
+        files["Dockerfile"] = _dockerfile(answers)
     repository, _, ref = answers.actions.partition("@")
     files |= workflows.render(
         environments=declared,
@@ -85,6 +80,11 @@ def render(
         label=answers.name if folder else "",
     )
     return files
+
+
+def _dockerfile(answers: Answers) -> str:
+    command = _in_container(answers.run)
+    return fill("Dockerfile.j2", build=answers.build, command=command, language=answers.language)
 
 
 def _in_container(run: str) -> str:

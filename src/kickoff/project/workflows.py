@@ -51,11 +51,7 @@ def render(
         KickoffError: A name cannot stand in an expression, or a push would reach two environments (exit 2).
     """
     parts = ((default_branch, _REF), *((secret, _SECRET) for secret in (*secrets, *notify)))
-    for name, allowed in (*parts, *([(folder, _FOLDER)] if folder else [])):
-        if not allowed.fullmatch(name):
-            raise KickoffError(
-                f"{name!r} cannot stand in a workflow", hint="use letters, digits and plain separators"
-            )
+    _refuse_others(*parts, *([(folder, _FOLDER)] if folder else []))
     declared = resolve(environments, default_branch)
     use = _user(actions, version)
     values: dict[str, Any] = {
@@ -81,6 +77,15 @@ def render(
         text = fill(f"{file}.j2", **values)
         files[path] = _placed(text, folder, use) if folder else text
     return files
+
+
+def _refuse_others(*parts: tuple[str, re.Pattern[str]]) -> None:
+    """Refuse a name that is not of its form: in a workflow it could end an expression."""
+    for name, allowed in parts:
+        if not allowed.fullmatch(name):
+            raise KickoffError(
+                f"{name!r} cannot stand in a workflow", hint="use letters, digits and plain separators"
+            )
 
 
 def _placed(text: str, folder: str, use: Callable[[str], str]) -> str:
