@@ -7,6 +7,8 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from kickoff.errors import KickoffError
+
 _options = argparse.Namespace(json=False, quiet=False, verbose=False)
 
 
@@ -56,6 +58,20 @@ def evidence_folder() -> Path:
 def report_folder(evidence: Path) -> Path:
     """Return where the report over a folder of evidence is kept."""
     return Path(os.environ.get("KICKOFF_REPORT_DIR") or evidence.parent / "report")
+
+
+def outcome(report: Path) -> dict[str, Any]:
+    """Return what a report says became of its run: its ``outcome.json``.
+
+    Raises:
+        KickoffError: There is no report (exit 2).
+    """
+    try:
+        document: dict[str, Any] = json.loads((report / "outcome.json").read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        hint = "write it first: `kickoff report`"
+        raise KickoffError("there is no report", at=str(report), hint=hint) from None
+    return document
 
 
 def said(key: str, value: object) -> str:

@@ -1,11 +1,9 @@
 """Say on the pull request what became of its commit: one comment, edited by every run."""
 
 import argparse
-import json
 
 from kickoff import gh, github, pull_request
 from kickoff.cli import output
-from kickoff.errors import KickoffError
 from kickoff.plan import FILE as PLAN
 from kickoff.report import comment
 from kickoff.report.run import read_plan
@@ -22,11 +20,7 @@ def run(arguments: argparse.Namespace) -> int:
     repository = github.repository()
     evidence = arguments.evidence or output.evidence_folder()
     folder = arguments.report or output.report_folder(evidence)
-    try:
-        outcome = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        hint = "write it first: `kickoff report`"
-        raise KickoffError("there is no report", at=str(folder), hint=hint) from None
+    outcome = output.outcome(folder)
     done = ["nothing was deployed, so there is nothing to say"]
     if outcome["environment"]:
         plan, _ = read_plan(evidence / PLAN)

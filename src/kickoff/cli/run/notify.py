@@ -1,15 +1,12 @@
 """Tell people what became of a run, through the addresses that ``notify:`` names."""
 
 import argparse
-import json
 import logging
 import os
 from pathlib import Path
-from typing import Any
 
 from kickoff import bootstrap, github, masking, notices, service
 from kickoff.cli import output
-from kickoff.errors import KickoffError
 
 _TRIES, _PAUSE, _LIMIT = 3, 2.0, 60.0
 """Attempts at each address, seconds between two, and seconds for all of them."""
@@ -24,7 +21,7 @@ def run(arguments: argparse.Namespace) -> int:
         KickoffError: There is no report, or the description is not valid (exit 2).
     """
     folder = arguments.report or output.report_folder(output.evidence_folder())
-    outcome = _outcome(folder)
+    outcome = output.outcome(folder)
     told = [
         one.secret
         for one in service.load(Path.cwd()).notices
@@ -44,15 +41,6 @@ def run(arguments: argparse.Namespace) -> int:
             done.append(f"not told: {name}: {failure}" if failure else f"told: {name}")
     output.result({"done": done}, "\n".join(done or ["nobody is to be told of this"]))
     return 0
-
-
-def _outcome(folder: Path) -> dict[str, Any]:
-    try:
-        outcome: dict[str, Any] = json.loads((folder / "outcome.json").read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        hint = "write it first: `kickoff report`"
-        raise KickoffError("there is no report", at=str(folder), hint=hint) from None
-    return outcome
 
 
 def _prepare() -> str:
