@@ -5,7 +5,6 @@ import secrets
 import shutil
 import subprocess
 import sys
-import threading
 import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -23,6 +22,7 @@ from tests.actions.hosted import API, NAME, PAGE, Hosted, Run, deafen
 from tests.adoption.foreign import Foreign
 from tests.e2e.containers import engine_problem, registry, remove_project
 from tests.repository import Repository
+from tests.servers import running
 
 pytestmark = pytest.mark.e2e
 MAIN, TAG = {"ref": "refs/heads/main"}, {"ref": "refs/tags/v1.0.0"}
@@ -171,14 +171,8 @@ def listening() -> Iterator[tuple[int, list[dict[str, Any]]]]:
         def log_message(self, *_: object) -> None:
             pass
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.server_port, heard
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Hook)) as server:
+        yield server.server_port, heard
 
 
 def passed(run: Run) -> bool:

@@ -33,6 +33,7 @@ from kickoff.release.targets.local.supervision import Supervisor
 from kickoff.service import CONFIG, Service
 from tests import certificates
 from tests.e2e.scene import Scene
+from tests.servers import running
 
 DEAD_PROXY = "http://127.0.0.1:9"
 
@@ -49,13 +50,11 @@ def candidate_port_taken(_scene: Scene) -> Iterator[None]:
         def log_message(self, format: str, *args: object) -> None:
             """Keep the output clean."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as other:
-        thread = threading.Thread(target=other.serve_forever)
-        thread.start()
-        with patch.object(target, "free_port", lambda: other.server_address[1]):
-            yield
-        other.shutdown()
-        thread.join(10)
+    with (
+        running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as other,
+        patch.object(target, "free_port", lambda: other.server_address[1]),
+    ):
+        yield
 
 
 @contextmanager
@@ -203,19 +202,13 @@ def prometheus(
             notes = {"summary": "3 orders were lost", "runbook_url": "https://runbooks.example/orders-lost"}
             true.append({"state": state, "activeAt": now(), "value": "3e+00", "annotations": notes})
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever)
-            thread.start()
+        with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
             scene.project.set(ALERTS_URL=f"http://127.0.0.1:{server.server_address[1]}")
             if late:
                 scene.at("done", "shift", become_true)
             else:
                 become_true()
-            try:
-                yield
-            finally:
-                server.shutdown()
-                thread.join(10)
+            yield
 
     return around
 

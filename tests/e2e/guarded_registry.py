@@ -5,7 +5,8 @@ import http.client
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from threading import Thread
+
+from tests.servers import running
 
 _HOP = {"connection", "keep-alive", "transfer-encoding", "content-length"}
 
@@ -63,11 +64,5 @@ def guarded(registry: str, username: str, password: str) -> Iterator[str]:
 
     server = ThreadingHTTPServer(("127.0.0.1", 0), Guard)
     server.daemon_threads = True
-    thread = Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with running(server):
         yield f"127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()

@@ -7,7 +7,6 @@ all exporters. A webhook counts what arrives.
 import json
 import re
 import subprocess
-import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
@@ -25,6 +24,7 @@ from kickoff import stack
 from kickoff.evidence import RuleResult, Verdict
 from kickoff.release import alerts
 from kickoff.release.targets.ports import free_port
+from tests.servers import running
 from tests.tools import tool
 
 pytestmark = pytest.mark.e2e
@@ -129,15 +129,8 @@ def answering(incident: Incident) -> Iterator[str]:
         def log_message(self, *arguments: object) -> None:
             """Say nothing."""
 
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    try:
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         yield f"127.0.0.1:{server.server_address[1]}"
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
 
 
 @contextmanager

@@ -22,6 +22,7 @@ import pytest
 from kickoff.artifact.image import Image
 from tests.e2e.containers import docker, remove_project
 from tests.e2e.test_stacks import MATCH, ROOT, Stack, engine, image, until
+from tests.servers import running
 
 __all__ = ["engine", "image"]
 pytestmark = pytest.mark.e2e
@@ -335,14 +336,8 @@ def receiver() -> Iterator[tuple[int, list[str]]]:
         def log_message(self, *_: object) -> None:
             """Say nothing."""
 
-    with ThreadingHTTPServer(("0.0.0.0", 0), Handler) as server:  # containers reach it as the host
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield server.server_port, posted
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(ThreadingHTTPServer(("0.0.0.0", 0), Handler)) as server:  # containers reach it as the host
+        yield server.server_port, posted
 
 
 def test_the_address_of_the_alerts(stack: Stack) -> None:

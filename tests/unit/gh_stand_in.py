@@ -4,7 +4,6 @@ import base64
 import json
 import os
 import sys
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -12,6 +11,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from tests.servers import running
 
 PROGRAM = """#!{python}
 import base64, hashlib, json, os, pathlib, sys
@@ -115,14 +116,8 @@ class GitHub:
             def log_message(self, *_: object) -> None:
                 pass
 
-        with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-            thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-            thread.start()
-            try:
-                yield f"http://127.0.0.1:{server.server_port}"
-            finally:
-                server.shutdown()
-                thread.join()
+        with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+            yield f"http://127.0.0.1:{server.server_port}"
 
     def use(self, monkeypatch: pytest.MonkeyPatch) -> None:
         """Let this process find the stand-in."""

@@ -1,6 +1,5 @@
 """GitHub asked without ``gh``: the same answers and refusals, and a token that goes nowhere else."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -9,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from kickoff import gh
+from tests.servers import running
 from tests.unit.gh_stand_in import GitHub
 
 
@@ -105,11 +105,5 @@ def test_a_redirect_to_another_host_takes_no_token_along(monkeypatch: pytest.Mon
 
 @contextmanager
 def _served(handler: type[BaseHTTPRequestHandler]) -> Iterator[int]:
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-        thread.start()
-        try:
-            yield server.server_port
-        finally:
-            server.shutdown()
-            thread.join()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), handler)) as server:
+        yield server.server_port

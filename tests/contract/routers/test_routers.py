@@ -1,7 +1,6 @@
 """Each router: a route that was applied is read back, and one that was not taken over changes nothing."""
 
 import json
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -15,6 +14,7 @@ from kickoff.release.model import Colour
 from kickoff.release.route import Route
 from kickoff.release.routers import ROUTERS, MetricsUnreadable, Router, open_router, traefik
 from tests.contract.routers.memory import MemoryRouter
+from tests.servers import running
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
 SERVERS = {BLUE: "http://127.0.0.1:9001", GREEN: "http://127.0.0.1:9002"}
@@ -71,13 +71,9 @@ def _traefik_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cas
         heard[0] = False
         monkeypatch.setattr(traefik, "APPLY_SECONDS", 0.1)
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
         address = f"http://127.0.0.1:{server.server_address[1]}"
         yield Case(open_router("traefik-file", address, folder), deafen)
-        server.shutdown()
-        thread.join(10)
 
 
 @pytest.fixture(params=[*ROUTERS, "memory"])

@@ -4,7 +4,6 @@ import json
 import logging
 import sqlite3
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -19,6 +18,7 @@ from app.telemetry import metrics
 from app.telemetry.clients import ActiveClients
 from app.telemetry.container import ContainerUsage
 from app.telemetry.logs import REQUEST_ID, JsonFormatter
+from tests.servers import running
 from tests.unit.app.support import RELEASE, serving
 
 
@@ -81,12 +81,8 @@ class Collector:
 @pytest.fixture
 def collector() -> Iterator[Collector]:
     found = Collector()
-    thread = threading.Thread(target=found.server.serve_forever)
-    thread.start()
-    yield found
-    found.server.shutdown()
-    found.server.server_close()
-    thread.join()
+    with running(found.server):
+        yield found
 
 
 async def test_requests_are_traced_to_the_endpoint_and_health_is_not(

@@ -1,12 +1,12 @@
 """Addresses that answer as a test wants, or not at all."""
 
 import socket
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.servers import running
 from tests.unit.checks.web import Seen, Server
 
 
@@ -41,12 +41,8 @@ def server() -> Iterator[Server]:
     httpd.daemon_threads = True
     httpd.block_on_close = False
     found = Server(f"http://127.0.0.1:{httpd.server_port}")
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
-    yield found
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    with running(httpd):
+        yield found
 
 
 @pytest.fixture

@@ -3,11 +3,9 @@
 import json
 import socketserver
 import ssl
-import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -15,6 +13,7 @@ from kickoff import bootstrap
 from kickoff.cli import main
 from kickoff.cli.run import notify
 from tests.certificates import made
+from tests.servers import running
 
 # Apprise looks for a module that Python is about to lose, and does without.
 pytestmark = pytest.mark.filterwarnings("ignore:'imghdr' is deprecated")
@@ -93,7 +92,8 @@ class _Session(socketserver.StreamRequestHandler):
 
 @pytest.fixture
 def web() -> Iterator[Web]:
-    yield from _served(Web())
+    with running(Web()) as server:
+        yield server
 
 
 @pytest.fixture
@@ -104,21 +104,14 @@ def secure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Web]:
     context.load_cert_chain(certificate)
     server.socket = context.wrap_socket(server.socket, server_side=True)
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(certificate))
-    yield from _served(server)
+    with running(server):
+        yield server
 
 
 @pytest.fixture
 def mail() -> Iterator[Mail]:
-    yield from _served(Mail())
-
-
-def _served(server: Any) -> Iterator[Any]:
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    yield server
-    server.shutdown()
-    server.server_close()
-    thread.join()
+    with running(Mail()) as server:
+        yield server
 
 
 @pytest.fixture

@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
+from tests.servers import running
+
 
 @dataclass
 class Toy:
@@ -80,12 +82,8 @@ def serve(toy: Toy) -> Iterator[Toy]:
     server.daemon_threads = True
     server.block_on_close = False
     toy.url = f"http://127.0.0.1:{server.server_port}"
-    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05})
-    thread.start()
-    try:
-        yield toy
-    finally:
-        toy.closed.set()
-        server.shutdown()
-        thread.join()
-        server.server_close()
+    with running(server):
+        try:
+            yield toy
+        finally:
+            toy.closed.set()

@@ -1,7 +1,6 @@
 """Alerts as a witness: which count, what they say, and what it means when nobody answers."""
 
 import json
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime, timedelta
@@ -15,6 +14,7 @@ from kickoff.evidence import Verdict
 from kickoff.release import alerts
 from kickoff.release.alerts import Alert, AlertRule, Witness
 from kickoff.release.targets.ports import free_port
+from tests.servers import running
 
 MOVED = datetime(2026, 3, 1, 3, 0, tzinfo=UTC)
 VETO = {"release": "veto"}
@@ -105,14 +105,8 @@ def prometheus(status: int, body: object, date: str = "") -> Iterator[str]:
         def log_message(self, format: str, *args: object) -> None:
             """Keep the output clean."""
 
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        thread = threading.Thread(target=server.serve_forever)
-        thread.start()
-        try:
-            yield f"http://127.0.0.1:{server.server_address[1]}"
-        finally:
-            server.shutdown()
-            thread.join(10)
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Handler)) as server:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
 
 
 def answer(active_at: str) -> dict[str, Any]:

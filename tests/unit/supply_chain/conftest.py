@@ -2,7 +2,6 @@
 
 import gzip
 import json
-import threading
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -13,6 +12,7 @@ import pytest
 
 from kickoff.supply_chain import pip
 from tests.repository import Repository
+from tests.servers import running
 
 
 @dataclass
@@ -67,14 +67,10 @@ def database(monkeypatch: pytest.MonkeyPatch) -> Iterator[Database]:
 
     httpd = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
     found = Database(f"http://127.0.0.1:{httpd.server_port}")
-    thread = threading.Thread(target=httpd.serve_forever, kwargs={"poll_interval": 0.02})
-    thread.start()
     monkeypatch.setenv(pip.URL, f"{found.url}/v1/query")
     monkeypatch.setenv("NO_PROXY", "127.0.0.1")
-    yield found
-    httpd.shutdown()
-    thread.join()
-    httpd.server_close()
+    with running(httpd):
+        yield found
 
 
 @pytest.fixture
