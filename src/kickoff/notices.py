@@ -1,4 +1,4 @@
-"""Who is told what became of a run: ``notify:`` of the description, and what they read."""
+"""Who is told what became of a run: ``notify:`` of the description."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -21,9 +21,6 @@ _EVENTS = {
     ),
 }
 """Verdicts of a run by event. What changed nothing and failed at nothing is no event."""
-_SAID = ("why", "cause", "users", "fix", "serving", "live_down", "judged", "measures", "address")
-_LONGEST = 500
-"""Characters of one line: a log may have said anything."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,22 +67,3 @@ def read(reader: Reader, document: Mapping[str, Any], environments: Iterable[str
         Notice(one["secret"], tuple(one.get("when", _EVENTS)), tuple(one.get("environments", ())))
         for one in document.get(KEY, ())
     )
-
-
-def message(outcome: Mapping[str, Any], place: str) -> tuple[str, str]:
-    """Return title and text about the end of a run.
-
-    Args:
-        outcome: The run's ``outcome.json``.
-        place: Address of the run, or path of its report.
-    """
-    lines = [f"{key.replace('_', ' ')}: {_line(outcome[key])}" for key in _SAID if outcome.get(key)]
-    lines += [f"next: {_line(' · '.join(outcome['next']))}"] if outcome.get("next") else []
-    return _line(outcome["headline"]), "\n".join([*lines, f"run: {place}"])
-
-
-def _line(text: object) -> str:
-    """Return foreign text as one line that calls nobody: a log decides neither layout nor who is woken."""
-    line = " ".join(str(text).split())
-    line = line if len(line) <= _LONGEST else f"{line[: _LONGEST - 1]}…"
-    return line.replace("@", "@\u200b").replace("<!", "<\u200b!")

@@ -6,7 +6,8 @@ import pytest
 
 from kickoff import service
 from kickoff.errors import KickoffError
-from kickoff.notices import Notice, message
+from kickoff.notices import Notice
+from kickoff.report.notice import message
 from kickoff.report.verdicts import RunVerdict
 
 MINIMAL = "name: things\nrun: x\nhealth: /h\nenvironments:\n  staging:\n  production:\nnotify:\n"
@@ -74,11 +75,13 @@ def test_people_read_the_verdict_its_reason_and_the_way_to_the_run() -> None:
 
 
 def test_what_a_log_says_stays_one_line_and_wakes_nobody() -> None:
-    hostile = "boom\r\nrun: https://evil.example @everyone <!channel> <@U123> " + "x" * 9000
+    hostile = "boom\r\nrun: https://evil.example \x1b[31m\u202e @everyone <!channel> <@U123> " + "x" * 9000
     _, text = message({"headline": "✗ REJECTED", "cause": hostile}, "place")
     cause, run = text.splitlines()
     assert run == "run: place"
     assert len(cause) < 600
+    assert "\x1b" not in cause
+    assert "\u202e" not in cause
     assert "@everyone" not in cause
     assert "<!channel" not in cause
     assert "<@U" not in cause

@@ -5,8 +5,9 @@ import logging
 import os
 from pathlib import Path
 
-from kickoff import bootstrap, github, masking, notices, service
+from kickoff import bootstrap, github, masking, service
 from kickoff.cli import output
+from kickoff.report import notice
 
 _TRIES, _PAUSE, _LIMIT = 3, 2.0, 60.0
 """Attempts at each address, seconds between two, and seconds for all of them."""
@@ -33,7 +34,7 @@ def run(arguments: argparse.Namespace) -> int:
     addresses = {name: address for name, address in given.items() if address}
     if addresses:
         problem = _prepare()
-        title, text = notices.message(outcome, github.context().run_url or str(folder / "report.html"))
+        title, text = notice.message(outcome, github.context().run_url or str(folder / "report.html"))
         for name, address in addresses.items():
             failure = problem or _send(address, title, text)
             if failure:
