@@ -111,8 +111,7 @@ def plan(
             hint="say it: `kickoff init --run 'COMMAND --port {port}'`",
         )
     stays = present and (foreign or rendering.DESCRIPTION in base) and not flags.get("environments")
-    declared = _declared(root) if stays else ()
-    notify = [one["secret"] for one in _given(root, notices.KEY)[0] or ()] if stays else []
+    declared, notify = _described(root) if stays else ((), [])
     there = neighbours.environment_files(root)
     # A file whose port somebody changed is rendered with the one it was generated with: nothing is new in it.
     made = {Path(path).stem: text for path, text in base.items() if path.endswith(".env") and not force}
@@ -146,18 +145,19 @@ def description(root: Path) -> dict[str, Any]:
     return document if isinstance(document, dict) else {}
 
 
-def _declared(root: Path) -> tuple[DeclaredEnvironment, ...]:
-    """Return the environments of the description at ``root``, of which the rest may be wrong."""
-    return environments.parse(*_given(root, environments.KEY))
+def _described(root: Path) -> tuple[tuple[DeclaredEnvironment, ...], list[str]]:
+    """Return what the workflows need of the description at ``root``, of which the rest may be wrong.
 
-
-def _given(root: Path, key: str) -> tuple[Any, str, str]:
-    """Return what a key of the description at ``root`` says, and the description's text and source."""
+    Returns:
+        The environments, and the names of the secrets with the addresses of those who are told.
+    """
     document, (text, source) = description(root), service.read(root)
-    problem = next(problems(Reader(text, source), document, key), None)
-    if problem is not None:
-        raise problem
-    return document.get(key), text, source
+    for key in (environments.KEY, notices.KEY):
+        problem = next(problems(Reader(text, source), document, key), None)
+        if problem is not None:
+            raise problem
+    declared = environments.parse(document.get(environments.KEY), text, source)
+    return declared, [one["secret"] for one in document.get(notices.KEY, ())]
 
 
 def _moved(actions: str, version: str) -> str:
