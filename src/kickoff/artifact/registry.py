@@ -145,12 +145,11 @@ def credentials(repository: str, environ: Mapping[str, str]) -> tuple[str, str] 
     """
     username, password, registry = environ.get(USERNAME, ""), environ.get(PASSWORD, ""), host(repository)
     token = environ.get(TOKEN, "") if registry == "ghcr.io" else ""
-    masking.hide(password)
-    masking.hide(token)
-    if not repository or not (username or password or token):
+    masking.hide(password, token)
+    if not repository:
         return None
     if not username and not password:
-        return "x-access-token", token
+        return ("x-access-token", token) if token else None
     if not username or not password:
         given, lacking = (USERNAME, PASSWORD) if username else (PASSWORD, USERNAME)
         raise KickoffError(f"{given} is set, but {lacking} is not", hint="set both, or neither")

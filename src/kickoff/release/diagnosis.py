@@ -62,10 +62,8 @@ def of(seen: Symptoms, service: Service, environment: str) -> Diagnosis:
         return Diagnosis("", service.at("health", "ready"), hint)
     at, hint = settings, f"raise READY_TIMEOUT if {service.ready_path} only needs longer"
     if found.status == 500 or (found.status in (502, 504) and seen.listening is not None):
-        at, hint = (
-            service.at("health", "ready"),
-            f"its log says why {service.ready_path} fails; in {at} {hint}",
-        )
+        hint = f"its log says why {service.ready_path} fails; in {settings} {hint}"
+        at = service.at("health", "ready")
     return Diagnosis("", at, hint)
 
 
