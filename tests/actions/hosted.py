@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.actions.conftest import act_command, read_log
+from tests.repository import Repository
 from tests.unit.gh_stand_in import GitHub
 
 STAND_INS = Path(__file__).with_name("on_github")
@@ -62,7 +63,7 @@ class Hosted:
 
     def run(
         self,
-        root: Path,
+        repository: Repository,
         workflow: str,
         event: str,
         payload: Mapping[str, Any],
@@ -75,7 +76,7 @@ class Hosted:
         """Run a workflow of the last commit, and know of the run afterwards.
 
         Args:
-            root: The repository, whose workflows are deaf.
+            repository: The repository, whose workflows are deaf.
             workflow: File name of the workflow.
             event: Name of the event.
             payload: The event.
@@ -87,20 +88,20 @@ class Hosted:
         identity = str(len(self._runs) + 1)
         place = self._folder / f"run-{identity}"
         place.mkdir()
-        repository = {
+        about = {
             "visibility": "public",
             "default_branch": "main",
             "full_name": NAME,
             "has_pages": has_pages,
         }
         own = {"GITHUB_REPOSITORY": NAME, "GITHUB_RUN_ID": identity, "GITHUB_STAND_IN": str(self.store)}
-        told = {"repository": repository, **payload}
+        told = {"repository": about, **payload}
         command, environ = act_command(place, workflow, event, told, {**own, **env})
         environ["PATH"] = f"{self._python.parent}{os.pathsep}{environ['PATH']}"
         command += ["--secret", "GITHUB_TOKEN=a-token-of-the-run", *more]
         done = subprocess.run(
-            [*command, *_with_stand_ins(root, actions or [])],
-            cwd=root,
+            [*command, *_with_stand_ins(repository.root, actions or [])],
+            cwd=repository.root,
             env=environ,
             capture_output=True,
             text=True,
@@ -109,9 +110,7 @@ class Hosted:
         )
         jobs, log = read_log(done.stdout + done.stderr)
         run = Run(identity, jobs, _steps(done.stdout), log)
-        commit = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=root, capture_output=True, text=True, check=True
-        ).stdout.strip()
+        commit = repository.git("rev-parse", "HEAD").strip()
         self._tell(run, workflow, event, str(payload.get("ref", "refs/heads/main")), commit)
         return run
 

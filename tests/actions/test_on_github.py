@@ -134,7 +134,7 @@ class Team(Foreign):
         options = installed_actions.options(text, place)
         deafen(place)
         env = {"KICKOFF_STATE_ROOT": str(self.state.parent), "KICKOFF_VENV": sys.prefix}
-        return self.hosted.run(self.root, workflow, event, payload, env=env, actions=options, more=more)
+        return self.hosted.run(self, workflow, event, payload, env=env, actions=options, more=more)
 
     def kept(self, run: Run, artifact: str, member: str) -> Any:
         """Return a document out of what a run has kept."""
@@ -175,9 +175,8 @@ def listening() -> Iterator[tuple[int, list[dict[str, Any]]]]:
         yield server.server_port, heard
 
 
-def passed(run: Run) -> bool:
+def require_success(run: Run) -> None:
     assert set(run.jobs.values()) == {"success"}, run.log[-6000:]
-    return True
 
 
 def test_what_staging_proved_reaches_production_by_artefacts_alone(team: Team) -> None:
@@ -187,7 +186,7 @@ def test_what_staging_proved_reaches_production_by_artefacts_alone(team: Team) -
     team.hosted.gh.answers[f"GET {API}/issues/7/comments?{PAGE}"] = []
     team.hosted.gh.answer(f"POST {API}/issues/7/comments", {})
     first = team.run("cd.yml", MAIN)
-    assert passed(first)
+    require_success(first)
     proof = f"proof-staging-{commit}"
     evidence = {f"evidence-{job}" for job in (*LOCAL, "deploy-staging") if job != "deploy"}
     assert set(team.hosted.artifacts(first)) == {"artefact", "report", proof} | evidence
@@ -199,7 +198,7 @@ def test_what_staging_proved_reaches_production_by_artefacts_alone(team: Team) -
     assert "RELEASED" in comment
 
     again = team.run("cd.yml", MAIN)
-    assert passed(again)
+    require_success(again)
     gate = json.dumps(team.kept(again, "evidence-quality-gate", "quality-gate.json"))
     assert f"{NAME}/actions/runs/{first.identity}" in gate, "the first run's verdict is reused, and linked"
     assert team.outcome(again) == ("unchanged", "staging")
@@ -207,7 +206,7 @@ def test_what_staging_proved_reaches_production_by_artefacts_alone(team: Team) -
     # The runner of another day: what staging's host knows of the proof is out of reach.
     shutil.rmtree(team.state / "proofs")
     tagged = team.run("cd.yml", TAG)
-    assert passed(tagged)
+    require_success(tagged)
     assert team.outcome(tagged) == ("released", "production")
     built = [team.kept(run, "evidence-build-and-push", "build.json") for run in (first, tagged)]
     assert built[0]["facts"]["digest"] == built[1]["facts"]["digest"]
@@ -217,7 +216,7 @@ def test_what_staging_proved_reaches_production_by_artefacts_alone(team: Team) -
     assert team.outcome(team.run("cd.yml", MAIN)) == ("released", "staging")
     inputs = {"environment": "staging", "reason": "it says two", "release": "", "force": "false"}
     back = team.run("rollback.yml", {**MAIN, "inputs": inputs}, "workflow_dispatch")
-    assert passed(back)
+    require_success(back)
     assert team.kept(back, "evidence-rollback", "rollback.staging.json")["verdict"] == "pass"
     require(SHIPPED, {"cd.yml": [first, again, tagged], "rollback.yml": [back]})
 
@@ -264,8 +263,8 @@ def test_an_image_goes_to_any_registry_and_is_attested_by_whoever_built_it(team:
             first, again = team.run("cd.yml", MAIN, more=more), team.run("cd.yml", MAIN, more=more)
         finally:
             remove_project(f"{name}-staging")
-    assert passed(first)
-    assert passed(again)
+    require_success(first)
+    require_success(again)
     built = team.kept(first, "evidence-build-and-push", "build.json")["facts"]
     [signed] = team.hosted.attestations(first)
     assert signed["pushed"]
@@ -284,7 +283,7 @@ def test_a_pull_request_is_told_what_it_would_change(team: Team) -> None:
     here = {"repo": {"full_name": NAME}}
     request = {"number": 7, "base": {"sha": base, **here}, "head": {"sha": head, **here}}
     run = team.run("ci.yml", {"number": 7, "pull_request": request}, "pull_request")
-    assert passed(run)
+    require_success(run)
     [comment] = [sent["body"] for method, _, sent in team.hosted.gh.calls() if method == "POST"]
     assert "| staging | push to the default branch | bundle built anew |" in comment
     require(REQUESTED, {"ci.yml": [run]})
@@ -317,7 +316,7 @@ def test_drift_becomes_an_issue_out_of_the_evidence_of_all_jobs(product: Reposit
     env = {"KICKOFF_VENV": sys.prefix, "KICKOFF_STATE_ROOT": str(tmp_path / "state")}
     chosen = ("DEPLOY_RUNNER=ubuntu-24.04", 'DRIFT_ENVIRONMENTS=["development"]')
     more = tuple(part for one in chosen for part in ("--var", one))
-    run = hosted.run(product.root, "drift.yml", "workflow_dispatch", MAIN, env=env, more=more)
+    run = hosted.run(product, "drift.yml", "workflow_dispatch", MAIN, env=env, more=more)
     assert {"evidence-drift-files", "evidence-drift-development"} == set(hosted.artifacts(run)), run.log
     [body] = [sent["body"] for method, _, sent in hosted.gh.calls() if method == "POST"]
     assert "development" in body
@@ -338,8 +337,8 @@ def test_a_release_of_kickoff_publishes_what_was_built_and_signed(
     hosted.gh.answers[f"GET {API}/git/matching-refs/tags/kickoff-v9?{PAGE.partition('&')[0]}"] = []
     hosted.gh.answer(f"POST {API}/git/refs", {})
     payload = {"ref": "refs/tags/kickoff-v9.8.7"}
-    run = hosted.run(product.root, "release.yml", "push", payload, env={"KICKOFF_VENV": sys.prefix})
-    assert passed(run)
+    run = hosted.run(product, "release.yml", "push", payload, env={"KICKOFF_VENV": sys.prefix})
+    require_success(run)
     with zipfile.ZipFile(hosted.artifacts(run)["package"]) as archive:
         built = set(archive.namelist())
     assert built == {"kickoff-9.8.7-py3-none-any.whl", "kickoff-9.8.7.tar.gz"}
@@ -354,7 +353,7 @@ def test_a_release_of_kickoff_publishes_what_was_built_and_signed(
 def test_the_site_is_published_as_pages_takes_it(product: Repository, tmp_path: Path) -> None:
     product.commit()
     hosted = Hosted(tmp_path / "hosted", sys.executable)
-    run = hosted.run(product.root, "docs.yml", "push", MAIN, env={"KICKOFF_VENV": sys.prefix}, has_pages=True)
-    assert passed(run)
+    run = hosted.run(product, "docs.yml", "push", MAIN, env={"KICKOFF_VENV": sys.prefix}, has_pages=True)
+    require_success(run)
     assert set(hosted.artifacts(run)) == {"github-pages"}
     require(PUBLISHED, {"docs.yml": [run]})
