@@ -1,5 +1,6 @@
 """Who is told of which run, what a wrong entry is answered with, and what people read."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -7,8 +8,12 @@ import pytest
 from kickoff import service
 from kickoff.errors import KickoffError
 from kickoff.notices import Notice
+from kickoff.report.messages import line
 from kickoff.report.notice import message
+from kickoff.report.outcome import decide
+from kickoff.report.run import Run
 from kickoff.report.verdicts import RunVerdict
+from tests.unit.report import cases
 
 MINIMAL = "name: things\nrun: x\nhealth: /h\nenvironments:\n  staging:\n  production:\nnotify:\n"
 QUIET = {RunVerdict.UNCHANGED, RunVerdict.CHECKED}
@@ -61,7 +66,7 @@ def test_people_read_the_verdict_its_reason_and_the_way_to_the_run() -> None:
         "cause": "",
         "fix": "mend it",
         "serving": "a81c0de (blue)",
-        "next": ["kickoff logs --env staging", "kickoff deploy"],
+        "next": "kickoff logs --env staging   ·   kickoff deploy",
     }
     title, text = message(outcome, "https://github.example/o/r/actions/runs/7")
     assert title == "✗ REJECTED at smoke things 3f2c1ab → staging 12 s"
@@ -72,6 +77,21 @@ def test_people_read_the_verdict_its_reason_and_the_way_to_the_run() -> None:
         "next: kickoff logs --env staging · kickoff deploy",
         "run: https://github.example/o/r/actions/runs/7",
     ]
+
+
+@pytest.mark.parametrize(
+    "make", [cases.released, cases.rejected_at_smoke, cases.rolled_back_after_bake, cases.hostile]
+)
+def test_each_word_of_an_outcome_that_is_told_stands_as_the_run_says_it(make: Callable[[], Run]) -> None:
+    outcome = decide(make()).to_document()
+    title, text = message(outcome, "place")
+    told = dict(one.split(": ", 1) for one in text.splitlines())
+    assert title.split()[1] in outcome["headline"]
+    assert told.pop("run") == "place"
+    assert "serving" in told
+    assert ("next" in told) == bool(outcome["next"])
+    for key, value in told.items():
+        assert value.replace("\u200b", "") == line(outcome[key.replace(" ", "_")], 500)
 
 
 def test_what_a_log_says_stays_one_line_and_wakes_nobody() -> None:

@@ -5,7 +5,9 @@ from typing import Any
 
 from kickoff.report.messages import line
 
-_SAID = ("why", "cause", "users", "fix", "serving", "live_down", "judged", "measures", "address")
+_SAID = (
+    "why", "cause", "users", "fix", "serving", "live_down", "judged", "measures", "address", "next",
+)  # fmt: skip
 _LONGEST = 500
 """Characters of one line: a log may have said anything."""
 
@@ -18,7 +20,6 @@ def message(outcome: Mapping[str, Any], place: str) -> tuple[str, str]:
         place: Address of the run, or path of its report.
     """
     lines = [f"{key.replace('_', ' ')}: {_quiet(outcome[key])}" for key in _SAID if outcome.get(key)]
-    lines += [f"next: {_quiet(' · '.join(outcome['next']))}"] if outcome.get("next") else []
     return _quiet(outcome["headline"]), "\n".join([*lines, f"run: {place}"])
 
 
