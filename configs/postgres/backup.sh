@@ -1,65 +1,165 @@
 #!/bin/sh
-# backup.sh schedule | once | check | list | restore NAME|latest
+# backup.sh schedule | once | prove | check | list | copy | recover latest|TIME [ENVIRONMENT] | install
+# Barman keeps base backups and every change since; restic carries both away, encrypted, where BACKUP_REPOSITORY says.
 set -eu
 umask 077
 cd /backups
-user=$(cat /run/secrets/postgres_app_user) database=football host="${DATABASE_HOST:-postgres}"
 # Of several servers, the one that can be written.
-export PGTARGETSESSIONATTRS=read-write PGHOST="$host" PGUSER="$user" PGDATABASE="$database" PGPASSFILE=/tmp/pgpass
-if [ ! -e "$PGPASSFILE" ]; then
-    printf '*:*:*:%s:%s\n' "$user" "$(cat /run/secrets/postgres_app_password)" >"$PGPASSFILE.$$"
-    mv "$PGPASSFILE.$$" "$PGPASSFILE"
-fi
+export PGHOST="${DATABASE_HOST:-postgres}" PGTARGETSESSIONATTRS=read-write PGUSER=replicator PGPASSFILE=/tmp/pgpass
+printf '*:*:*:replicator:%s\n' "$(cat /run/secrets/postgres_replication_password)" >"$PGPASSFILE.$$"
+mv "$PGPASSFILE.$$" "$PGPASSFILE"
+mkdir -p staging
 
-newest() { find . -maxdepth 1 -name 'football-*.dump' | sort | tail -n 1; }
+settings() { sed "s,BACKUP_KEEP,$BACKUP_KEEP,; s,BACKUP_HOME,${1:-/backups}," /etc/barman.conf; }
+settings >"/tmp/barman.conf.$$"
+mv "/tmp/barman.conf.$$" /tmp/barman.conf
+
+catalogue() { barman --config "${settings:-/tmp/barman.conf}" --quiet "$@"; }
+asked() { psql --no-psqlrc --quiet --tuples-only --no-align --username "${2:-replicator}" --dbname football --command "$1"; }
 
 # For the node exporter, which is another user.
-tell() {
-    {
-        echo "backup_last_success_timestamp_seconds $(date +%s)"
-        echo "backup_last_size_bytes $(stat -c %s "$1")"
-        echo "backup_interval_seconds $BACKUP_INTERVAL_SECONDS"
-    } >backup.prom.part
-    chmod 644 backup.prom.part
-    mv backup.prom.part backup.prom
+tell() { # NAME: standard input has its metrics
+    cat >"$1.prom.part"
+    chmod 644 "$1.prom.part"
+    mv "$1.prom.part" "$1.prom"
+}
+
+said() { sed -n "s/^$1 //p" "$2"; }
+received() { [ "$(asked "SELECT count(*) FROM pg_stat_replication WHERE application_name = 'barman_receive_wal'")" = 1 ]; }
+
+# By the server itself, in a folder of its own, and read from end to end: what cannot be, is no backup.
+recovered() { # MOMENT
+    rm -rf restored restored.log
+    if [ "$1" = latest ]; then set --; else set -- --target-time "$1" --target-action promote; fi
+    catalogue restore --no-get-wal --partial-wal "$@" football auto /backups/restored
+    options="-c config_file=/etc/postgresql/postgresql.conf -c listen_addresses= -c unix_socket_directories=/tmp"
+    if ! pg_ctl --silent --pgdata restored --timeout 86400 --log restored.log start \
+        --options "$options -c shared_buffers=32MB"; then
+        cat restored.log >&2
+        exit 1
+    fi
+    trap 'pg_ctl --silent --pgdata restored --mode immediate stop' EXIT
+    export PGHOST=/tmp PGTARGETSESSIONATTRS=any
+    until [ "$(asked 'SELECT pg_is_in_recovery()' postgres)" = f ]; do
+        if ! pg_ctl --silent --pgdata restored status; then cat restored.log >&2; exit 1; fi
+        sleep 0.5
+    done
+    pg_dump --username postgres --dbname football --file /dev/null
+    # What the recovery was told must not reach the servers that are cloned from this one.
+    asked 'ALTER SYSTEM RESET ALL' postgres
+}
+
+ended() {
+    trap - EXIT
+    pg_ctl --silent --pgdata restored --mode fast stop
 }
 
 once() {
-    name="football-$(date -u +%Y%m%dT%H%M%SZ).dump"
-    pg_dump --format custom --no-password --file "$name.part"
-    # A dump that cannot be read back is none.
-    pg_restore --file /dev/null "$name.part"
-    mv "$name.part" "$name"
-    find . -maxdepth 1 -name 'football-*.dump' | sort -r | tail -n "+$((BACKUP_KEEP + 1))" | xargs -r rm --
-    tell "$name"
-    echo "wrote $name"
+    # Of a database that nothing was written to yet, barman would wait for a first segment.
+    [ -d football/base ] && [ -n "$(ls football/base)" ] ||
+        catalogue switch-wal --force --archive --archive-timeout 60 football
+    catalogue backup --wait --wait-timeout 600 football
+    began=$(date +%s)
+    if ! sh "$0" prove; then
+        # Kept, it would take the place of one that can be restored.
+        catalogue delete football latest
+        return 1
+    fi
+    now=$(date +%s)
+    tell backup <<METRICS
+backup_last_success_timestamp_seconds $now
+backup_last_size_bytes $(du -sb football/base | cut -f 1)
+backup_last_restore_seconds $((now - began))
+backup_interval_seconds $BACKUP_INTERVAL_SECONDS
+METRICS
+    echo "backed up, and restored in $((now - began)) s"
 }
+
+copy() {
+    restic --quiet unlock >/dev/null 2>&1 || true
+    restic cat config >/dev/null 2>&1 || restic init
+    restic --quiet backup --host "$APP_ENV" --exclude staging --exclude fetched --exclude 'restored*' --exclude '*.prom*' /backups
+    restic --quiet forget --host "$APP_ENV" --keep-within "${BACKUP_KEEP}d" --prune
+    echo "backup_copy_timestamp_seconds $(date +%s)" | tell copy
+}
+
+if [ -n "${BACKUP_REPOSITORY:-}" ]; then
+    export RESTIC_REPOSITORY="$BACKUP_REPOSITORY" RESTIC_PASSWORD_FILE=/run/secrets/backup_key RESTIC_CACHE_DIR=/backups/staging/restic
+    AWS_ACCESS_KEY_ID=$(cat /run/secrets/backup_access_id) AWS_SECRET_ACCESS_KEY=$(cat /run/secrets/backup_access_key)
+    export AWS_ACCESS_KEY_ID AWS_SECRET_ACCESS_KEY
+fi
 
 case "$1" in
 once) once ;;
-list) find . -maxdepth 1 -name 'football-*.dump' | sort | sed 's,^\./,,' ;;
-schedule)
-    find . -maxdepth 1 -name '*.part' -delete
+copy) copy ;;
+prove)
+    recovered latest
+    ended
+    rm -rf restored restored.log
+    ;;
+list) barman --config /tmp/barman.conf list-backups football ;;
+receive)
     while :; do
-        if once; then sleep "$BACKUP_INTERVAL_SECONDS" & else echo "no backup was made" >&2; sleep 30 & fi
+        catalogue cron
+        if received; then date +'backup_stream_timestamp_seconds %s' | tell stream; fi
+        sleep 5
+    done
+    ;;
+schedule) # In processes of their own: within a condition, the shell stops at no error.
+    while :; do
+        sh "$0" receive || echo "the changes of the database are not received" >&2
+        sleep 5
+    done &
+    next=0 next_copy=0
+    while :; do
+        now=$(date +%s)
+        if [ "$now" -ge "$next" ] && received; then
+            if sh "$0" once; then next=$((now + BACKUP_INTERVAL_SECONDS)); else next=$((now + 30)); fi
+        fi
+        if [ -n "${BACKUP_REPOSITORY:-}" ] && [ "$now" -ge "$next_copy" ]; then
+            if sh "$0" copy; then next_copy=$((now + BACKUP_COPY_SECONDS)); else next_copy=$((now + 30)); fi
+        fi
+        sleep 2 &
         wait $!
     done
     ;;
-check) # Unhealthy once the newest backup is older than two intervals.
-    last=$(newest)
-    [ -n "$last" ]
-    [ "$(($(date +%s) - $(stat -c %Y "$last")))" -lt "$((2 * BACKUP_INTERVAL_SECONDS))" ]
-    ;;
-restore)
-    name=$2
-    if [ "$name" = latest ]; then name=$(newest); fi
-    if [ -z "$name" ] || [ ! -f "$name" ]; then
-        echo "there is no backup ${name:-at all}; 'list' shows what there is" >&2
-        exit 2
+recover) # With an environment: from its copies, where this one's are kept, too.
+    rm -rf fetched
+    if [ -n "${3:-}" ]; then
+        restic --quiet restore latest --host "$3" --target fetched
+        settings=/tmp/barman.fetched
+        settings /backups/fetched/backups >"$settings"
     fi
-    # All or nothing: a restore that fails leaves the database as it was.
-    pg_restore --dbname "$database" --no-password --clean --if-exists --single-transaction --exit-on-error "$name"
-    echo "restored ${name#./}"
+    recovered "$2"
+    # Another host, or a password that was replaced since, has other ones than the backup.
+    sh /stack/init.sh
+    ended
+    ;;
+install) # Into the volumes below /servers, while no server runs; what was recovered stays until all is done.
+    [ -f restored/PG_VERSION ] || { echo "nothing was recovered: 'recover' first" >&2; exit 2; }
+    primary=$(cat /run/primary 2>/dev/null || echo postgres)
+    # The other one has no copy of it, and makes one.
+    rm -f /servers/*/standby.signal
+    find "/servers/$primary" -mindepth 1 -delete
+    cp -a restored/. "/servers/$primary"
+    sync
+    if [ -d fetched ]; then
+        rm -rf football
+        mv fetched/backups/football football
+    fi
+    # What had arrived of a history that is over now; the server would be asked to go on with it.
+    if [ -n "$(ls football/streaming)" ]; then
+        before=before/$(date -u +%Y%m%dT%H%M%SZ)
+        mkdir -p "$before"
+        mv football/streaming/* "$before"
+    fi
+    rm -rf restored restored.log fetched
+    echo "$primary has what was recovered"
+    ;;
+check) # Unhealthy once the newest backup is older than two intervals, or nothing was received for a minute.
+    now=$(date +%s)
+    [ "$((now - $(said backup_last_success_timestamp_seconds backup.prom)))" -lt "$((2 * BACKUP_INTERVAL_SECONDS))" ]
+    [ "$((now - $(said backup_stream_timestamp_seconds stream.prom)))" -lt 60 ]
     ;;
 *)
     sed -n 2p "$0" >&2

@@ -41,12 +41,14 @@ class Secret:
         key: Variable that gives it; empty when nobody does.
         given: Description of what must be given; empty when it can be made.
         form: Text, or JSON object, with other secrets as ``{name}``; empty for a random one.
+        optional: Empty unless it is given, instead of random.
     """
 
     name: str
     key: str = ""
     given: str = ""
     form: str | Mapping[str, str] = ""
+    optional: bool = False
 
     @property
     def parts(self) -> frozenset[str]:
@@ -66,6 +68,22 @@ class Primary:
 
     services: Sequence[str]
     promote: Sequence[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Restore:
+    """The way in which a store gets an earlier state back from its backups.
+
+    Attributes:
+        service: Service of a profile of its own. ``recover MOMENT`` makes that state beside the servers and
+            proves it; ``install`` puts it in their place, while none runs.
+        backup: Service that makes the backups; it stands still meanwhile.
+        servers: Servers of the store.
+    """
+
+    service: str
+    backup: str
+    servers: Sequence[str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +119,7 @@ class Declaration:
         ports: Public ports on the host: each a variable, empty for none, and its default, 0 for none.
         profiles: Profiles whose services the stack starts, beside those of none.
         primary: The servers of which one may be written; ``None`` for none.
+        restore: The way back to an earlier state of the data; ``None`` for none.
         rotations: The way in which a secret is rotated, by its name.
     """
 
@@ -111,6 +130,7 @@ class Declaration:
     ports: Sequence[tuple[str, int]] = ()
     profiles: Sequence[str] = ()
     primary: Primary | None = None
+    restore: Restore | None = None
     rotations: Mapping[str, Rule] = field(default_factory=dict)
 
     @property
@@ -122,6 +142,7 @@ class Declaration:
     def firsts(self) -> Mapping[str, str]:
         """What a secret is at first that is not made at random, by its name."""
         empty = {name for rule in self.rotations.values() for name in (rule.former, rule.next) if name}
+        empty |= {secret.name for secret in self.secrets.values() if secret.optional}
         return dict.fromkeys(empty, "") | dict(self.logins)
 
     @property
@@ -196,6 +217,7 @@ def parse(text: str, source: str) -> Declaration:
         tuple(_ports(found)),
         tuple(block.get("profiles", ())),
         Primary(**block["primary"]) if "primary" in block else None,
+        Restore(**block["restore"]) if "restore" in block else None,
         {name: _rule(entry) for name, entry in block.get("rotate", {}).items()},
     )
 

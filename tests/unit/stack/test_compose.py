@@ -17,7 +17,7 @@ from kickoff.release.route import CANDIDATE, PUBLIC
 from kickoff.release.routers.traefik import BUCKETS
 from tests.unit.stack.stack_support import BIN, ROOT
 
-ONCE = {"init", "migrate"}
+ONCE = {"init", "migrate", "restore"}
 STATEFUL = {"postgres", "postgres-replica", "prometheus", "grafana", "alertmanager"}
 
 
@@ -64,11 +64,11 @@ def test_every_image_has_a_full_version(resolved: dict[str, Any]) -> None:
 
 
 def test_the_base_image_has_a_full_version() -> None:
-    for path in (ROOT / "Dockerfile", ROOT / "configs/redis/exporter.Dockerfile"):
+    for path in (ROOT / "Dockerfile", *ROOT.glob("configs/*/*.Dockerfile")):
         images = re.findall(r"^(?:ARG BASE_IMAGE=|FROM )(?!\$)(\S+)", path.read_text(), re.MULTILINE)
         assert images
         for image in images:
-            assert re.search(r":v?\d+\.\d+\.\d+(-alpine\d\.\d+)?$", image), image
+            assert re.search(r":v?\d+\.\d+(\.\d+)?(-alpine\d\.\d+)?$", image), image
 
 
 def test_traefik_alone_has_ports_for_users_and_the_engines_are_on_the_loopback(
@@ -97,7 +97,7 @@ def test_networks(resolved: dict[str, Any]) -> None:
         key: {name for name, service in services(resolved).items() if key in (service.get("networks") or {})}
         for key in resolved["networks"]
     }
-    assert joined["football-frontend"] == {"traefik", "alertmanager"}
+    assert joined["football-frontend"] == {"traefik", "alertmanager", "backup", "restore"}
     assert joined["football-engine"] == {"prometheus"}
 
 
@@ -192,7 +192,7 @@ def test_hadolint_finds_nothing() -> None:
     linter = shutil.which("hadolint", path=str(BIN)) or shutil.which("hadolint")
     if linter is None:
         pytest.skip("hadolint is not installed")
-    files = ["Dockerfile", "configs/redis/exporter.Dockerfile"]
+    files = ["Dockerfile", *map(str, ROOT.glob("configs/*/*.Dockerfile"))]
     done = subprocess.run([linter, *files], cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
 

@@ -74,13 +74,13 @@ def test_a_file_without_a_declaration_needs_nothing(text: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "line", "rule", "fix"),
     [
-        ("key: TOKEN", "kye: TOKEN", 7, "additionalProperties: .*'kye'", "`key`, `given` and `form`"),
+        ("key: TOKEN", "kye: TOKEN", 7, "additionalProperties: .*'kye'", "`key`, `given`, `form` and `optional`"),
         ("key: TOKEN", "key: token", 7, "pattern: 'token'", "capital letters"),
-        ("{key: TOKEN}", "TOKEN", 7, "type: 'TOKEN'", "`key`, `given` and `form`"),
+        ("{key: TOKEN}", "TOKEN", 7, "type: 'TOKEN'", "`key`, `given`, `form` and `optional`"),
         ("    token:", "    To-ken:", 7, "pattern: 'To-ken'", "small letters"),
-        ("  secrets:\n    data", "  secret:\n    data", 2, "additionalProperties: .*'secret'", "`secrets`, `files`, `names`, `profiles`, `primary` and `rotate`"),
+        ("  secrets:\n    data", "  secret:\n    data", 2, "additionalProperties: .*'secret'", "`secrets`, `files`, `names`, `profiles`, `primary`, `restore` and `rotate`"),
         ("[observability]", "[release]", 9, "pattern: 'release'", "a list of profiles"),
-        ("key: PAGER_URL, ", "", 6, "dependentRequired: 'key'", "`key`, `given` and `form`"),
+        ("key: PAGER_URL, ", "", 6, "dependentRequired: 'key'", "`key`, `given`, `form` and `optional`"),
         ("{key: TOKEN}", "{}", 7, "secret-unused: nothing needs token", "/secrets/token"),
         ("clerk:{db_password}", "clerk:{db_pasword}", 5, r"form-names-a-secret: \{db_pasword\}", "/secrets/db_pasword"),
         ("clerk:{db_password}", "clerk:{every}", 5, "form-of-a-form: .*every", "made of"),
