@@ -49,6 +49,7 @@ WELL: dict[str, float] = {
     **{f'redis_cluster_slots_ok{{job="redis",instance="{node}"}}': 16384 for node in REDIS},
     "backup_interval_seconds": 86400,
     "backup_last_success_timestamp_seconds": time.time(),
+    "backup_stream_timestamp_seconds": time.time() + 1e9,
     'traefik_tls_certs_not_after{cn="football.example"}': time.time() + 90 * 86400,
 }
 RATES = {'traefik_service_requests_total{service="blue@file",code="200"}': 10.0}

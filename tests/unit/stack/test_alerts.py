@@ -58,6 +58,7 @@ WELL = {
     **{f'redis_cluster_slots_ok{{job="redis",instance="{node}"}}': "16384x{n}" for node in REDIS},
     "backup_last_success_timestamp_seconds": "0+{every}x{n}",
     "backup_interval_seconds": "86400x{n}",
+    "backup_stream_timestamp_seconds": "0+{every}x{n}",
     'traefik_tls_certs_not_after{cn="football.example"}': "7776000x{n}",
     f"node_memory_MemAvailable_bytes{{{NODE}}}": "50x{n}",
     f"node_memory_MemTotal_bytes{{{NODE}}}": "100x{n}",
