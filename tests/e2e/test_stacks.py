@@ -35,6 +35,7 @@ ROOT = Path(__file__).resolve().parents[2]
 COMMIT = "0123456" + "0" * 33
 MATCH = {"home_team": "Arsenal", "away_team": "Chelsea"}
 PATIENCE_SECONDS = 60.0
+STREAMING = "select state from pg_stat_replication where application_name = 'replica'"
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -368,33 +369,107 @@ def test_no_container_of_staging_can_write_to_its_root_or_gain_a_capability(stag
             assert not text or secret.name.endswith("_user") or text not in environment, (name, secret.name)
 
 
-def test_a_backup_brings_back_what_a_destroyed_volume_held(staging: Stack) -> None:
+def counts(one: Stack) -> dict[str, int]:
+    """Return the number of rows of each table."""
+    tables = one.sql("select table_name from information_schema.tables where table_schema='public'").split()
+    return {table: int(one.sql(f"select count(*) from {table}")) for table in tables}
+
+
+def received(one: Stack) -> bool:
+    """True when what the database writes goes to its backups."""
+    query = "select count(*) from pg_stat_replication where application_name = 'barman_receive_wal'"
+    return one.sql(query) == "1"
+
+
+def lose(one: Stack, service: str, volume: str) -> None:
+    """Remove a container, unasked, and its data."""
+    docker("rm", "--force", one.container(service))
+    docker("volume", "rm", f"{one.project}_{volume}")
+
+
+def test_a_destroyed_volume_is_restored_to_its_last_row(staging: Stack) -> None:
+    until(lambda: received(staging))
+    with writing(staging) as written:
+        lose(staging, "postgres", "postgres-data")
+        began = time.monotonic()
+        said = staging.script("stack restore", "latest")
+        seconds = time.monotonic() - began
+    assert "✓ the database has its state of latest" in said
+    lost = written.lost("postgres")
+    outage = written.outage()
+    print(f"{len(written.made)} writes, no write for {outage:.1f} s ({seconds:.1f} s), {len(lost)} lost")
+    assert len(lost) <= 1, "what was committed in the last instant may not have been sent"
+    assert "restored the database beside" in staging.script("history")
+    assert "nothing would change" in staging.script("stack plan")
+    until(lambda: received(staging))
+
+
+def test_a_mistake_is_undone_to_the_moment_before_it(staging: Stack) -> None:
     for _ in range(20):
         assert staging.predict().status_code == 201
-    tables = staging.sql(
-        "select table_name from information_schema.tables where table_schema='public'"
-    ).split()
-
-    def counts() -> dict[str, int]:
-        return {table: int(staging.sql(f"select count(*) from {table}")) for table in tables}
-
-    before = counts()
-    assert before["predictions"] >= 20
-    staging.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "once")
-    staging.compose("rm", "--stop", "--force", "postgres")
-    docker("volume", "rm", f"{staging.project}_postgres-data")
-    staging.compose("up", "--detach", "--wait", "--no-deps", "postgres")
-    assert staging.sql("select count(*) from information_schema.tables where table_schema='public'") == "0"
-    staging.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "restore", "latest")
-    print(f"row counts {before}")
-    assert counts() == before
-    until(lambda: staging.client.get("/health/ready").json()["status"] == "ready")
+    before = counts(staging)
+    moment = staging.sql("select clock_timestamp()").replace(" ", "T")
+    staging.sql("delete from predictions")
     assert staging.predict().status_code == 201
+    assert counts(staging)["predictions"] == 1
+    staging.script("stack restore", moment)
+    assert counts(staging) == before
+    until(lambda: staging.predict().status_code == 201)
+    until(lambda: received(staging))  # the new history has its backup, too
+    assert len(staging.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "list").splitlines()) >= 2
 
 
-def test_a_backup_that_does_not_exist_is_refused(staging: Stack) -> None:
-    with pytest.raises(AssertionError, match="there is no backup nothing"):
-        staging.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "restore", "nothing.dump")
+def test_a_moment_without_a_backup_leaves_the_data_as_they_are(staging: Stack) -> None:
+    before = counts(staging)
+    said = staging.script("stack restore", "2001-01-01T00:00:00Z", code=4)
+    assert "the data are as they were" in said
+    assert counts(staging) == before
+    until(lambda: received(staging))
+
+
+@contextmanager
+def s3(one: Stack) -> Iterator[str]:
+    """A server of S3 on the stack's own network; yields the place for copies, as the stack is told it."""
+    docker("build", "--quiet", "--tag", "kickoff-test-s3", str(ROOT / "tests/e2e/s3"), seconds=600)
+    network, name = f"{one.project}_football-backend", f"{one.project}-s3"
+    docker(
+        "run",
+        "--detach",
+        "--rm",
+        "--name",
+        name,
+        "--network",
+        network,
+        "--network-alias",
+        "s3",
+        "kickoff-test-s3",
+    )
+    try:
+        yield "s3:http://s3:9000/backups"
+    finally:
+        docker("rm", "--force", name)
+
+
+def test_a_lost_host_is_restored_from_its_copies(staging: Stack) -> None:
+    with s3(staging) as place:
+        account = {"BACKUP_KEY": "k", "BACKUP_ACCESS_ID": "id", "BACKUP_ACCESS_KEY": "secret"}
+        staging.environ |= account | {"BACKUP_REPOSITORY": place}
+        assert "backup" in staging.script("stack apply")
+        for _ in range(20):
+            assert staging.predict().status_code == 201
+        before = counts(staging)
+        until(lambda: received(staging))
+        began = time.monotonic()
+        staging.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "copy")
+        print(f"copied in {time.monotonic() - began:.1f} s")
+        lose(staging, "postgres", "postgres-data")
+        lose(staging, "backup", "backups")
+        began = time.monotonic()
+        staging.script("stack restore", "latest", "--from=staging")
+        print(f"restored from the copy in {time.monotonic() - began:.1f} s")
+        assert counts(staging) == before
+        until(lambda: staging.predict().status_code == 201)
+        until(lambda: received(staging))
 
 
 def test_production_comes_up_whole(production: Stack) -> None:
@@ -464,10 +539,7 @@ def test_no_container_reaches_what_is_none_of_its_business(production: Stack) ->
 
 
 def test_a_row_of_the_primary_is_read_on_the_replica(production: Stack) -> None:
-    assert (
-        production.sql("select state from pg_stat_replication where application_name='replica'")
-        == "streaming"
-    )
+    assert production.sql(STREAMING) == "streaming"
     made = production.predict().json()["id"]
     where = f"select count(*) from predictions where id='{made}'"
     until(lambda: production.sql(where, "postgres-replica") == "1", 10)
@@ -563,7 +635,7 @@ def test_a_killed_replica_fails_nothing(production: Stack) -> None:
 
     while_asking(production, kill)
     production.compose("start", "postgres-replica")
-    until(lambda: production.sql("select count(*) from pg_stat_replication") == "1")
+    until(lambda: production.sql(STREAMING) == "streaming")
 
 
 @dataclass
@@ -620,7 +692,7 @@ def recovering(one: Stack, service: str) -> str:
 
 
 def test_a_lost_primary_is_replaced_by_its_replica_and_cannot_come_back_beside_it(production: Stack) -> None:
-    until(lambda: production.sql("select count(*) from pg_stat_replication") == "1")
+    until(lambda: production.sql(STREAMING) == "streaming")
     with writing(production) as written:
         docker("rm", "--force", production.container("postgres"))
         docker("volume", "rm", f"{production.project}_postgres-data")
@@ -633,8 +705,7 @@ def test_a_lost_primary_is_replaced_by_its_replica_and_cannot_come_back_beside_i
         assert (recovering(production, "postgres"), recovering(production, "postgres-replica")) == ("t", "f")
         docker("restart", production.container("postgres"))  # a reboot of the one that was lost
         until(lambda: production.containers()["postgres"]["Health"] == "healthy", 120)
-    streaming = "select state from pg_stat_replication"
-    until(lambda: production.sql(streaming, "postgres-replica") == "streaming")
+    until(lambda: production.sql(STREAMING, "postgres-replica") == "streaming")
     assert "nothing would change" in production.script("stack plan")
     production.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "once")
 
@@ -650,6 +721,21 @@ def test_the_former_primary_takes_its_place_again_without_a_lost_row(production:
     assert "✓ postgres is the primary" in production.script("stack promote-replica", "postgres")
     until(lambda: whole(production), 120)
     assert "promoted a replica beside" in production.script("history")
+
+
+def test_both_servers_have_what_was_restored(production: Stack) -> None:
+    for _ in range(20):
+        assert production.predict().status_code == 201
+    before = counts(production)
+    moment = production.sql("select clock_timestamp()").replace(" ", "T")
+    production.sql("delete from predictions")
+    production.script("stack restore", moment)
+    until(lambda: production.sql(STREAMING) == "streaming")
+    assert counts(production) == before
+    there = production.sql("select count(*) from predictions", "postgres-replica")
+    assert int(there) == before["predictions"]
+    assert recovering(production, "postgres-replica") == "t"
+    until(lambda: whole(production), 120)
 
 
 def unanswered(one: Stack, queries: Iterable[dashboards.Asked]) -> list[dashboards.Asked]:

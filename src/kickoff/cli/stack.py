@@ -10,9 +10,14 @@ _TEXTS = {
     "plan": "show what applying would do to each service; change nothing",
     "apply": "make the stack what the project says; the service itself is not touched",
     "promote-replica": "make a replica of the database its primary, and the lost one the replica",
+    "restore": "give the database the state of an earlier moment, out of its backups",
     "rotate": "replace a secret while both values are valid; doing it again goes on",
 }
-_ARGUMENTS = {"promote-replica": ["database-replica"], "rotate": ["database_password"]}
+_ARGUMENTS = {
+    "promote-replica": ["database-replica"],
+    "restore": ["2026-01-31T14:05:00Z"],
+    "rotate": ["database_password"],
+}
 """Arguments of the examples."""
 
 
@@ -36,6 +41,11 @@ def add(verbs: Verbs) -> None:
             )
         if name == "promote-replica":
             child.add_argument("service", metavar="SERVICE", help="the one that becomes the primary")
+        if name == "restore":
+            what = "a date and time, UTC unless it says otherwise, or `latest`: everything that was received"
+            child.add_argument("moment", metavar="MOMENT", help=what)
+            what = "the environment whose backups are taken, from where copies are kept (default: its own)"
+            child.add_argument("--from", dest="source", default="", metavar="ENVIRONMENT", help=what)
         if name == "rotate":
             what = "the secret (default: say how each stands, and change nothing)"
             child.add_argument("secret", nargs="?", default="", metavar="SECRET", help=what)

@@ -6,10 +6,12 @@ from kickoff.stack.declaration import NOTHING, Declaration, document_of, every_k
 from kickoff.stack.differences import STATEFUL, Change, differences
 from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, upcoming, variables
 from kickoff.stack.primary import promote_replica
+from kickoff.stack.restoring import LATEST, restore
 from kickoff.stack.rotation import Rotation, under_way
 
 __all__ = [
     "ALERTS",
+    "LATEST",
     "NOTHING",
     "RELEASED",
     "STATEFUL",
@@ -31,6 +33,7 @@ __all__ = [
     "promote_replica",
     "read",
     "release_only",
+    "restore",
     "source_files",
     "source_of",
     "sources",

@@ -34,6 +34,7 @@ _WORDS = {
     ("stop", "recorded"): "stopped",
     ("unlock", "recorded"): "unlocked",
     ("promote-replica", "recorded"): "promoted a replica beside",
+    ("restore", "recorded"): "restored the database beside",
     ("rotate", "recorded"): "replaced a secret beside",
 }
 
