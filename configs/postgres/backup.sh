@@ -30,6 +30,8 @@ received() { [ "$(asked "SELECT count(*) FROM pg_stat_replication WHERE applicat
 # By the server itself, in a folder of its own, and read from end to end: what cannot be, is no backup.
 recovered() { # MOMENT
     rm -rf restored restored.log
+    # What was received and not filed yet.
+    catalogue archive-wal football
     if [ "$1" = latest ]; then set --; else set -- --target-time "$1" --target-action promote; fi
     catalogue restore --no-get-wal --partial-wal "$@" football auto /backups/restored
     options="-c config_file=/etc/postgresql/postgresql.conf -c listen_addresses= -c unix_socket_directories=/tmp"
@@ -101,8 +103,10 @@ list) barman --config /tmp/barman.conf list-backups football ;;
 receive)
     while :; do
         catalogue cron
-        if received; then date +'backup_stream_timestamp_seconds %s' | tell stream; fi
-        sleep 5
+        for _ in 1 2 3 4; do
+            if received; then date +'backup_stream_timestamp_seconds %s' | tell stream; fi
+            sleep 5
+        done
     done
     ;;
 schedule) # In processes of their own: within a condition, the shell stops at no error.

@@ -27,7 +27,7 @@ def run(arguments: argparse.Namespace) -> int:
     if arguments.command in ("plan", "prepare", "apply"):
         output.result({"environment": name, "changes": [], "made": []}, said)
         return 0
-    raise KickoffError(said, hint=f"kickoff env explain {targets.KEY} --env {name}")
+    raise KickoffError(said, hint="`kickoff env explain DEPLOY_TARGET` says where that is written")
 
 
 def _plan(name: str, root: Path, _: argparse.Namespace) -> int:
