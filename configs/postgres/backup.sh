@@ -78,10 +78,22 @@ METRICS
 }
 
 copy() {
-    restic --quiet unlock >/dev/null 2>&1 || true
-    restic cat config >/dev/null 2>&1 || restic init
-    restic --quiet backup --host "$APP_ENV" --exclude staging --exclude fetched --exclude 'restored*' --exclude '*.prom*' /backups
+    # Another host may have begun it; what is wrong with the place, the copy itself says.
+    if [ "$(cat copied-to 2>/dev/null)" != "$BACKUP_REPOSITORY" ] && ! restic init; then
+        echo "going on with what is there"
+    fi
+    # Of a run that was killed; one that is at work keeps its own.
+    restic --quiet unlock
+    # It says 3 when a file went while it looked, as one of the log does that is filed.
+    for try in 1 2 3; do
+        code=0
+        restic --quiet backup --host "$APP_ENV" /backups \
+            --exclude staging --exclude fetched --exclude 'restored*' --exclude '*.prom*' || code=$?
+        [ "$code" = 3 ] || break
+    done
+    [ "$code" = 0 ]
     restic --quiet forget --host "$APP_ENV" --keep-within "${BACKUP_KEEP}d" --prune
+    echo "$BACKUP_REPOSITORY" >copied-to
     echo "backup_copy_timestamp_seconds $(date +%s)" | tell copy
 }
 
