@@ -20,6 +20,9 @@ Observer = Callable[[dict[str, Any]], None]
 """Sees each record of an attempt once it is durable."""
 STORES = {"files": "kickoff.release.stores.files"}
 """Module of each kind of store; each has a function ``open_store``."""
+REBUILD = "`kickoff resume --rebuild-state --env {}` derives it again from what runs"
+UNLOCK = "`kickoff unlock --force --env {}` writes a new one, once no run is at work"
+"""Hints for a damaged state and a damaged lock."""
 
 
 class Transaction(Protocol):
@@ -171,6 +174,12 @@ class StateStore(Protocol):
 
     def kept_log(self, release: str) -> list[str] | None:
         """Return the lines of the kept log of a refused release; ``None`` when there is none."""
+
+
+def make_folders(root: Path) -> None:
+    """Make the folders of what an environment keeps on this host."""
+    for folder in ("releases", "traefik/dynamic", "supervisor", "logs", "data"):
+        (root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 def open_store(kind: str, root: Path, observer: Observer | None = None) -> StateStore:

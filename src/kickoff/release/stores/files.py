@@ -6,7 +6,6 @@ import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
@@ -17,17 +16,11 @@ from kickoff.release import rollback_targets
 from kickoff.release.model import EMPTY, State
 from kickoff.release.progress import Progress
 from kickoff.release.route import weights_in
-from kickoff.release.stores import Observer, migrations
+from kickoff.release.stores import REBUILD, UNLOCK, Observer, make_folders, migrations
 from kickoff.release.stores import lease as leases
 from kickoff.release.stores.history import History
 from kickoff.release.stores.journal import Journal
 from kickoff.release.stores.lease import Lease, Owner
-
-REBUILD = "`kickoff resume --rebuild-state --env {}` derives it again from what runs"
-UNLOCK = "`kickoff unlock --force --env {}` writes a new one, once no run is at work"
-
-_TOKENS_LOST = 1000
-"""More tokens than can have been given since the newest attempt was opened."""
 
 
 class FileTransaction:
@@ -84,8 +77,7 @@ class Store:
         self.root = root
         root.mkdir(parents=True, exist_ok=True, mode=0o700)
         migrations.version_of(root)
-        for folder in ("releases", "traefik/dynamic", "supervisor", "logs", "data"):
-            (root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folders(root)
         self.path = root / "state.json"
         self.journal = Journal(root / "journal.jsonl", observer)
         self.history = History(root / "releases.jsonl")
@@ -155,8 +147,7 @@ class Store:
         if document is None:
             return Lease(token=0, attempt="", owner=None, expires=0.0)
         try:
-            owner = Owner(**document["owner"]) if document["owner"] else None
-            return Lease(document["token"], document["attempt"], owner, document["expires"])
+            return Lease.from_document(document)
         except (KeyError, TypeError):
             raise self._damaged("lock.json", "is damaged", UNLOCK) from None
 
@@ -227,7 +218,7 @@ class Store:
                 current = self.lease()
             except KickoffError:  # damaged: what it held is lost, but no token may be given twice
                 tokens = [int(one.id.partition("-")[0]) for one in self.journal.attempts()]
-                current = Lease(max(tokens, default=0) + _TOKENS_LOST, "", None, 0.0)
+                current = Lease(max(tokens, default=0) + leases.TOKENS_LOST, "", None, 0.0)
             self._write_lease(leases.freed(current, by_force=True))
             if current.attempt:
                 self.journal.append(event="taken over", attempt=current.attempt, by=by)
@@ -265,7 +256,7 @@ class Store:
             os.close(descriptor)
 
     def _write_lease(self, lease: Lease) -> Lease:
-        write_atomic(self.root / "lock.json", json.dumps(asdict(lease), indent=1), mode=0o600)
+        write_atomic(self.root / "lock.json", json.dumps(lease.to_document(), indent=1), mode=0o600)
         return lease
 
     def _routed(self) -> bool:

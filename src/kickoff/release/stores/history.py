@@ -6,6 +6,7 @@ proves integrity to its reader, not authorship: whoever can write the folder can
 
 import hashlib
 import json
+from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from pathlib import Path
@@ -42,14 +43,25 @@ class Entry:
     seq: int = 0
 
 
-class History:
-    """The file ``releases.jsonl``."""
+class Chain(ABC):
+    """Entries that are chained, wherever they are kept."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    @abstractmethod
+    def _read(self) -> list[bytes]:
+        """Return the lines of the entries, oldest first."""
 
-    def append(self, action: str, outcome: str, release: str, previous: str, **data: Any) -> None:  # noqa: ANN401
-        """Add an entry durably; call inside the fence."""
+    @abstractmethod
+    def _read_newest(self) -> Iterator[bytes]:
+        """Yield the lines, newest first, reading no more than is asked for."""
+
+    @abstractmethod
+    def _place(self, number: int) -> str:
+        """Return where the entry ``number`` is, for people."""
+
+    def following(
+        self, action: str, outcome: str, release: str, previous: str, data: dict[str, Any]
+    ) -> tuple[int, bytes]:
+        """Return number and line of an entry that follows the newest one."""
         last = next(self._newest_first(), None)
         body = {
             "seq": last["seq"] + 1 if last else 1,
@@ -62,10 +74,10 @@ class History:
             "parent": last["hash"] if last else GENESIS,
         }
         text = json.dumps(body | {"hash": _hash(body)}, ensure_ascii=False, separators=(",", ":"))
-        lines.append(self.path, text.encode())
+        return int(body["seq"]), text.encode()
 
     def newest_first(self) -> Iterator[Entry]:
-        """Yield the entries, newest first, reading no more of the file than is asked for.
+        """Yield the entries, newest first, reading no more of them than is asked for.
 
         Raises:
             KickoffError: A line on the way is not an entry (exit code 1).
@@ -96,11 +108,10 @@ class History:
         return len(documents)
 
     def _documents(self) -> list[dict[str, Any]]:
-        # A torn last line was never acknowledged, and the next resume writes it again.
-        return [self._document(line, number) for number, line in enumerate(lines.read(self.path), 1)]
+        return [self._document(line, number) for number, line in enumerate(self._read(), 1)]
 
     def _newest_first(self) -> Iterator[dict[str, Any]]:
-        for age, line in enumerate(lines.newest_first(self.path)):
+        for age, line in enumerate(self._read_newest()):
             yield self._document(line, -age)
 
     def _document(self, line: bytes, number: int) -> dict[str, Any]:
@@ -110,16 +121,37 @@ class History:
         except ValueError:
             document = None
         if not isinstance(document, dict) or not document.keys() >= _KEYS:
-            raise self._tampered(number if number > 0 else len(lines.read(self.path)) + number)
+            raise self._tampered(number if number > 0 else len(self._read()) + number)
         return document
 
     def _tampered(self, number: int) -> KickoffError:
         return KickoffError(
             f"the history was tampered with at entry {number}",
             code=ExitCode.REJECTED,
-            at=f"{self.path}:{number}",
+            at=self._place(number),
             hint="compare with a backup; entries before this one are intact",
         )
+
+
+class History(Chain):
+    """The file ``releases.jsonl``."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def append(self, action: str, outcome: str, release: str, previous: str, **data: Any) -> None:  # noqa: ANN401
+        """Add an entry durably; call inside the fence."""
+        lines.append(self.path, self.following(action, outcome, release, previous, data)[1])
+
+    def _read(self) -> list[bytes]:
+        # A torn last line was never acknowledged, and the next resume writes it again.
+        return lines.read(self.path)
+
+    def _read_newest(self) -> Iterator[bytes]:
+        return lines.newest_first(self.path)
+
+    def _place(self, number: int) -> str:
+        return f"{self.path}:{number}"
 
 
 def _entry(document: dict[str, Any]) -> Entry:

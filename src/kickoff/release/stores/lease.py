@@ -3,13 +3,16 @@
 import os
 import secrets
 import time
-from dataclasses import dataclass
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, Self
 
 import psutil
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.progress import Progress
+
+TOKENS_LOST = 1000
+"""More tokens than can have been given since the newest attempt was opened, for a lock that is damaged."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,16 +24,20 @@ class Owner:
         run: Identity of the pipeline run; a run may take over its own lock.
         pid: Process that works on the attempt now; 0 between two commands of one attempt.
         born: When that process started (:func:`born`), so that a reused pid is not mistaken for it.
+        host: Host of that process; empty for this one.
     """
 
     who: str
     run: str
     pid: int
     born: float
+    host: str = ""
 
     @property
     def at_work(self) -> bool:
-        """True when the process that works on the attempt lives."""
+        """True when the process that works on the attempt lives; of one on another host only expiry tells."""
+        if self.host:
+            return self.pid != 0
         try:
             process = psutil.Process(self.pid) if self.pid else None
             return (
@@ -62,6 +69,24 @@ class Lease:
     def held(self) -> bool:
         """True when somebody holds the lock, dead or alive."""
         return self.owner is not None
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """Return the lease of its JSON form.
+
+        Raises:
+            KeyError: A field is missing.
+            TypeError: A field is of the wrong type.
+        """
+        owner = Owner(**document["owner"]) if document["owner"] else None
+        return cls(document["token"], document["attempt"], owner, document["expires"])
+
+    def to_document(self) -> dict[str, Any]:
+        """Return the JSON form, without a host that is this one: older versions do not know the field."""
+        document = asdict(self)
+        if self.owner is not None and not self.owner.host:
+            del document["owner"]["host"]
+        return document
 
     def abandoned(self, run: str) -> bool:
         """True when ``run`` may take the lock over: expired, of a process that died, or its own and idle.
@@ -116,7 +141,9 @@ def joined(current: Lease, owner: Owner, ttl: float) -> Lease:
 
     The token rises while another process is named as working on it, which fences that one off.
     """
-    overtakes = current.owner is not None and current.owner.pid not in {0, os.getpid()}
+    at_it = current.owner
+    mine = at_it is not None and at_it.pid == os.getpid() and not at_it.host
+    overtakes = at_it is not None and at_it.pid != 0 and not mine
     return Lease(current.token + overtakes, current.attempt, owner, time.time() + ttl)
 
 

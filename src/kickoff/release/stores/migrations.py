@@ -62,10 +62,19 @@ def version_of(root: Path) -> int:
             hint=f'restore it from a backup, or write {{"version": {CURRENT}, "kickoff": "{__version__}"}} '
             "when no newer Kickoff was ever used here",
         ) from None
-    if version > CURRENT:
+    return known(version, CURRENT, written_by, str(path))
+
+
+def known(version: int, newest: int, written_by: str, place: str) -> int:
+    """Return ``version``, unless it is above the newest that this code knows.
+
+    Raises:
+        KickoffError: A newer version of Kickoff wrote the state (exit 2).
+    """
+    if version > newest:
         raise KickoffError(
-            f"the state has version {version}, and Kickoff {__version__} knows versions up to {CURRENT}",
-            at=str(path),
+            f"the state has version {version}, and Kickoff {__version__} knows versions up to {newest}",
+            at=place,
             hint=f"use Kickoff {written_by} or newer",
         )
     return version
