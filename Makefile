@@ -62,8 +62,8 @@ else
 endif
 
 # Where they are required no alert goes untested: a failure ends the test.
-tools: ## Get promtool, amtool, prometheus, alertmanager and pebble from the distribution's packages, for tests
-	@scripts/setup/test_tools.sh || { [ "$$KICKOFF_TEST_TOOLS" != required ] && echo 'the tests of alerts and certificates will be skipped'; }
+tools: ## Get promtool, amtool, prometheus, alertmanager, pebble and etcd from the distribution's packages, for tests
+	@scripts/setup/test_tools.sh || { [ "$$KICKOFF_TEST_TOOLS" != required ] && echo 'the tests of alerts, certificates and etcd will be skipped'; }
 
 rehearse: .venv ## Print what became of every rehearsed fault (ARGS=gates or ARGS=kills for the other rehearsals)
 	@PYTHONPATH=src $(BIN)/python -u -m tests.e2e.rehearse $(ARGS)

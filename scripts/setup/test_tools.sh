@@ -1,5 +1,5 @@
 #!/bin/sh
-# Puts promtool, amtool, prometheus, alertmanager and pebble into .kickoff/tools, where tests look for them.
+# Puts promtool, amtool, prometheus, alertmanager, pebble, etcd and etcdctl into .kickoff/tools, where tests look.
 # They come from the packages of this Debian or Ubuntu, which are unpacked and not installed: no root is needed.
 # What is on the PATH already, or was unpacked before, is not fetched again.
 #
@@ -9,7 +9,7 @@ cd "$(dirname "$0")/../.."
 folder=$PWD/.kickoff/tools
 
 missing() {
-    for name in promtool amtool prometheus prometheus-alertmanager pebble pebble-challtestsrv; do
+    for name in promtool amtool prometheus prometheus-alertmanager pebble pebble-challtestsrv etcd etcdctl; do
         command -v "$name" >/dev/null || [ -x "$folder/$name" ] || return 0
     done
     return 1
@@ -25,7 +25,7 @@ fail() {
 missing || exit 0
 for program in apt-get apt-cache dpkg-deb; do
     command -v "$program" >/dev/null ||
-        fail 2 "$program is missing: put promtool, amtool, prometheus, prometheus-alertmanager and pebble on the PATH by hand"
+        fail 2 "$program is missing: put promtool, amtool, prometheus, prometheus-alertmanager, pebble, etcd and etcdctl on the PATH by hand"
 done
 mkdir -p "$folder"
 work=$(mktemp -d "$folder/.work.XXXXXX")
@@ -39,7 +39,7 @@ apt() {
         -o APT::Sandbox::User= -o APT::Get::List-Cleanup=0 -o Acquire::Retries=1 -o Acquire::http::Timeout=20 "$@"
 }
 apt apt-get update || fail 4 "the lists of packages could not be fetched"
-packages="prometheus prometheus-alertmanager pebble"
+packages="prometheus prometheus-alertmanager pebble etcd-server etcd-client"
 # Newer releases have it apart.
 if apt apt-cache show promtool >/dev/null 2>&1; then packages="$packages promtool"; fi
 # shellcheck disable=SC2086  # names of packages
@@ -59,4 +59,4 @@ cd "$(dirname "$0")" && exec ./alertmanager.unpacked "$@"
 END
 chmod 755 "$folder/alertmanager.unpacked" "$folder/prometheus-alertmanager"
 if missing; then fail 4 "the packages $packages do not have every program"; fi
-echo "promtool, amtool, prometheus, alertmanager and pebble are in $folder"
+echo "promtool, amtool, prometheus, alertmanager, pebble, etcd and etcdctl are in $folder"
