@@ -15,8 +15,10 @@ import pytest
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import EMPTY, Colour, Slot, State
 from kickoff.release.stores import STORES, StateStore, open_store
+from kickoff.release.stores.etcd import Store
 from kickoff.release.stores.lease import Lease, Owner, TakenBack, born
 from tests.contract.stores.memory import MemoryStore, Shelf
+from tests.etcd import Cluster, cluster
 
 LIVE = State(Colour.BLUE, None, {Colour.BLUE: Slot("r1", 1)})
 
@@ -41,11 +43,29 @@ def memory(folder: Path) -> Handles:
     return lambda: MemoryStore(folder, shelf)
 
 
+@pytest.fixture(scope="module")
+def members(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Cluster]:
+    with cluster(tmp_path_factory.mktemp("etcd")) as found:
+        yield found
+
+
 @pytest.fixture(params=[*STORES, "memory"])
-def handles(request: pytest.FixtureRequest, tmp_path: Path) -> Handles:
+def handles(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Handles]:
     """Makes handles on one and the same state, as several processes have them."""
-    makers = {"files": files, "memory": memory}
-    return makers[request.param](tmp_path)
+    if request.param != "etcd":
+        yield {"files": files, "memory": memory}[request.param](tmp_path)
+        return
+    root = request.getfixturevalue("members").named_in(tmp_path / "state")
+    opened: list[Store] = []
+
+    def another() -> StateStore:
+        opened.append(Store(root))
+        opened[-1].upgrade()
+        return opened[-1]
+
+    yield another
+    for store in opened:
+        store.close()
 
 
 @pytest.fixture

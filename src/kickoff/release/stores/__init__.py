@@ -18,7 +18,7 @@ from kickoff.release.stores.lease import Lease, Owner
 
 Observer = Callable[[dict[str, Any]], None]
 """Sees each record of an attempt once it is durable."""
-STORES = {"files": "kickoff.release.stores.files"}
+STORES = {"files": "kickoff.release.stores.files", "etcd": "kickoff.release.stores.etcd"}
 """Module of each kind of store; each has a function ``open_store``."""
 REBUILD = "`kickoff resume --rebuild-state --env {}` derives it again from what runs"
 UNLOCK = "`kickoff unlock --force --env {}` writes a new one, once no run is at work"

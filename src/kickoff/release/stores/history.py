@@ -63,8 +63,9 @@ class Chain(ABC):
     ) -> tuple[int, bytes]:
         """Return number and line of an entry that follows the newest one."""
         last = next(self._newest_first(), None)
+        number = last["seq"] + 1 if last else 1
         body = {
-            "seq": last["seq"] + 1 if last else 1,
+            "seq": number,
             "at": now(),
             "action": action,
             "outcome": outcome,
@@ -74,7 +75,7 @@ class Chain(ABC):
             "parent": last["hash"] if last else GENESIS,
         }
         text = json.dumps(body | {"hash": _hash(body)}, ensure_ascii=False, separators=(",", ":"))
-        return int(body["seq"]), text.encode()
+        return number, text.encode()
 
     def newest_first(self) -> Iterator[Entry]:
         """Yield the entries, newest first, reading no more of them than is asked for.

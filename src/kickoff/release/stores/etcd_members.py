@@ -1,0 +1,94 @@
+"""The members of an etcd cluster: their addresses, and the certificates to reach them by."""
+
+import json
+import ssl
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+from urllib.parse import urlsplit
+
+from kickoff.errors import KickoffError
+
+FILE = "etcd.json"
+_LOOPBACK = {"127.0.0.1", "localhost", "::1"}
+_EXAMPLE = (
+    '{"endpoints": ["https://10.0.0.1:2379"], "ca": "/etc/kickoff/etcd/ca.pem", '
+    '"certificate": "/etc/kickoff/etcd/client.pem", "key": "/etc/kickoff/etcd/client.key"}'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Members:
+    """How a cluster is reached.
+
+    Attributes:
+        endpoints: Address of each member.
+        ca: File of the authority of the members' certificates.
+        certificate: File of the client's certificate.
+        key: File of its key.
+    """
+
+    endpoints: tuple[str, ...]
+    ca: str = ""
+    certificate: str = ""
+    key: str = ""
+
+    @classmethod
+    def of(cls, root: Path) -> Self:
+        """Return what ``etcd.json`` in a state folder names.
+
+        The folder, not the environment's file: commands of an emergency must work without the project.
+
+        Raises:
+            KickoffError: The file is missing or says something else (exit 2).
+        """
+        path = root / FILE
+        try:
+            document = json.loads(path.read_text(encoding="utf-8"))
+            members = cls(**document | {"endpoints": tuple(map(str, document["endpoints"]))})
+        except FileNotFoundError:
+            raise _invalid(path, "there is no file that names the members of etcd") from None
+        except (ValueError, KeyError, TypeError):
+            raise _invalid(path, "not a valid list of the members of etcd") from None
+        members.check(path)
+        return members
+
+    def check(self, path: Path) -> None:
+        """Refuse what would send state, or the right to change it, in the clear.
+
+        Raises:
+            KickoffError: An address is not one, or a certificate is not named or missing (exit 2).
+        """
+        if not self.endpoints:
+            raise _invalid(path, "no member of etcd is named")
+        for endpoint in self.endpoints:
+            parts = urlsplit(endpoint)
+            if parts.scheme not in {"http", "https"} or not parts.hostname:
+                raise _invalid(path, f"{endpoint!r} is not the address of a member of etcd")
+            if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
+                raise _invalid(path, f"{endpoint} is not encrypted: without TLS only the loopback is asked")
+        if any(one.startswith("https:") for one in self.endpoints):
+            for what, file in {"ca": self.ca, "certificate": self.certificate, "key": self.key}.items():
+                if not Path(file).is_file():
+                    raise _invalid(path, f"{what} {file!r} is not a file, and members are reached by https")
+
+    def context(self) -> ssl.SSLContext:
+        """Return how a member's certificate is verified, and which one is shown to it.
+
+        Raises:
+            KickoffError: A file holds no certificate or key, or they do not belong together (exit 2).
+        """
+        try:
+            context = ssl.create_default_context(cafile=self.ca)
+            context.load_cert_chain(self.certificate, self.key)
+        except ssl.SSLError as error:
+            raise KickoffError(
+                f"the certificates for etcd cannot be used: {error.reason or error}",
+                at=f"{self.ca}, {self.certificate}, {self.key}",
+                hint="the three are PEM files; the key is that of the certificate",
+            ) from None
+        return context
+
+
+def _invalid(path: Path, what: str) -> KickoffError:
+    return KickoffError(what, at=str(path), hint=f"write it as {_EXAMPLE}")
