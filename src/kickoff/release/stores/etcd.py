@@ -76,7 +76,11 @@ class Store:
         self.history = EtcdHistory(self.client, self.keys)
         self._fence = Fence(self.client, self.keys.fence)
         make_folders(root)
-        self.lock.look()
+        try:
+            self.lock.look()
+        except BaseException:
+            self.close()
+            raise
 
     def close(self) -> None:
         """Close the connections."""

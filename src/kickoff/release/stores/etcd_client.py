@@ -6,6 +6,7 @@ answer to its first try was lost.
 """
 
 import base64
+import itertools
 import ssl
 import threading
 import time
@@ -183,7 +184,7 @@ class Client:
         first = then[0].get("request_put")
         asked = [*([{"request_range": {"key": first["key"]}}] if first else []), *otherwise]
         body = {"compare": list(compare), "success": list(then), "failure": asked}
-        answer, repeated = self._call("kv/txn", body)
+        answer, repeated = self._call("kv/txn", body, writes=any("request_range" not in one for one in then))
         done, found = bool(answer.get("succeeded")), _found(answer)
         if not done and first:
             ours, *found = found
@@ -206,7 +207,7 @@ class Client:
         except LeaseGoneError:
             return
 
-    def _call(self, path: str, body: Document) -> tuple[Document, bool]:
+    def _call(self, path: str, body: Document, *, writes: bool = False) -> tuple[Document, bool]:
         """Return the first answer of a member, and whether an earlier try may have been applied.
 
         Raises:
@@ -215,7 +216,7 @@ class Client:
         """
         silent: dict[str, str] = {}
         deadline, repeated = time.monotonic() + self.patience, False
-        while True:
+        for number in itertools.count(1):
             current = self._current
             name = self.members.endpoints[current]
             try:
@@ -229,12 +230,14 @@ class Client:
                     return answer, repeated
                 silent[name] = self._passing(answer, response.status_code)
                 repeated = True
-            if time.monotonic() >= deadline:
-                raise self._unreachable(silent, unknown=repeated and path == "kv/txn")
+            if time.monotonic() >= deadline and number >= len(self._clients):  # each was asked
+                raise self._unreachable(silent, unknown=repeated and writes)
             with self._lock:  # another thread may have gone on to the next one already
                 if self._current == current:
                     self._current = (current + 1) % len(self._clients)
-            time.sleep(_PAUSE_SECONDS)
+            if number % len(self._clients) == 0:
+                time.sleep(_PAUSE_SECONDS)
+        raise AssertionError  # the count has no end
 
     def _passing(self, answer: Document, status: int) -> str:
         """Return what a member said that another one, or a later moment, may answer otherwise.
