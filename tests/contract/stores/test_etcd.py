@@ -699,7 +699,7 @@ def test_a_full_database_is_named_and_the_hint_helps(tmp_path: Path) -> None:
 
         pair = store.client.get("filler")
         assert pair is not None
-        ctl("compact", str(pair.modified))
+        ctl("compact", "--physical", str(pair.modified))
         ctl("defrag")
         ctl("alarm", "disarm")
         with store.transact(lease) as transaction:

@@ -200,7 +200,7 @@ def test_a_restored_snapshot_goes_on_and_gives_no_token_twice(tmp_path: Path) ->
             three.token = "second"
             three.start()
             for lease in (first, *given):  # that of the snapshot, too: what it wrote since then is lost
-                refused(lambda lease=lease: store.transact(lease).__enter__())
+                refused(store.transact(lease).__enter__)
             assert store.lease().token == first.token + RESTORED
             with opened(root) as other:
                 assert other.lease().token == first.token + RESTORED, "once for one restore"

@@ -14,7 +14,7 @@ import pytest
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import EMPTY, Colour, Slot, State
 from kickoff.release.stores.files import Store
-from kickoff.release.stores.lease import Lease, Owner, born
+from kickoff.release.stores.lease import Lease, Owner, born, joined
 
 SRC = str(Path(__file__).resolve().parents[3] / "src")
 LIVE = State(Colour.BLUE, None, {Colour.BLUE: Slot("r1", 1)})
@@ -182,3 +182,24 @@ def test_a_lost_state_is_no_first_release_while_the_route_gives_traffic(store: S
     (store.root / "traefik" / "dynamic" / "route.yml").write_text(route)
     with pytest.raises(KickoffError, match="is lost"):
         store.state()
+
+
+def test_the_lock_of_this_host_names_no_host_which_older_versions_do_not_know(store: Store) -> None:
+    store.acquire(myself(), ttl=600)
+    assert set(json.loads((store.root / "lock.json").read_text())["owner"]) == {"who", "run", "pid", "born"}
+
+
+def test_of_a_process_on_another_host_only_the_expiry_tells() -> None:
+    nobody = 2**22 + 1
+    elsewhere = Owner("ada@host", "run-1", nobody, 0.0, host="manager-2")
+    assert elsewhere.at_work
+    assert not Owner("ada@host", "run-1", nobody, 0.0).at_work
+    assert not Lease(1, "1-a", elsewhere, time.time() + 600).abandoned("run-1")
+    assert Lease(1, "1-a", elsewhere, time.time() - 1).abandoned("run-2")
+    assert not Owner("ada@host", "run-1", 0, 0.0, host="manager-2").at_work
+
+
+def test_a_process_of_the_same_number_on_another_host_is_another_one() -> None:
+    mine, theirs = myself(), Owner("ada@host", "run-1", os.getpid(), 0.0, host="manager-2")
+    assert joined(Lease(1, "1-a", mine, 1.0), mine, 600).token == 1
+    assert joined(Lease(1, "1-a", theirs, 1.0), mine, 600).token == 2

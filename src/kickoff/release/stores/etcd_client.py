@@ -54,12 +54,10 @@ class Answer:
 
     Attributes:
         done: The comparisons held, or an earlier try of the same transaction was applied.
-        cluster: Identity of the cluster; a restored one has another.
         found: What each range operation found.
     """
 
     done: bool
-    cluster: str
     found: list[list[Pair]]
 
 
@@ -96,11 +94,6 @@ def delete(key: str) -> Document:
 def read(key: str) -> Document:
     """Read a key."""
     return {"request_range": {"key": _encoded(key)}}
-
-
-def read_below(prefix: str) -> Document:
-    """Read all keys below a prefix that ends in a slash."""
-    return {"request_range": {"key": _encoded(prefix), "range_end": _encoded(_end(prefix))}}
 
 
 def unchanged(key: str, modified: int) -> Document:
@@ -149,8 +142,16 @@ class Client:
 
     def get(self, key: str) -> Pair | None:
         """Return a key with its value, as a quorum knows it; ``None`` when it is not there."""
-        found = self.transact([], [read(key)]).found[0]
+        found = _pairs(self._call("kv/range", {"key": _encoded(key)})[0])
         return found[0] if found else None
+
+    def seen(self, prefix: str) -> tuple[dict[str, Pair], str]:
+        """Return what is below a prefix, by its key, and the identity of the cluster.
+
+        A restored cluster has another one. Reads are no transactions: a full database refuses those, too.
+        """
+        answer = self._call("kv/range", {"key": _encoded(prefix), "range_end": _encoded(_end(prefix))})[0]
+        return {pair.key: pair for pair in _pairs(answer)}, str(answer["header"]["cluster_id"])
 
     def below(self, prefix: str, **how: Unpack[How]) -> list[Pair]:
         """Return what is below a prefix that ends in a slash; all of it, in the order of the keys."""
@@ -171,9 +172,9 @@ class Client:
     def transact(
         self, compare: Sequence[Document], then: Sequence[Document], otherwise: Sequence[Document] = ()
     ) -> Answer:
-        """Do ``then`` if all comparisons hold, else ``otherwise``, in one step.
+        """Write ``then`` if all comparisons hold, else do ``otherwise``, in one step.
 
-        The first operation of one that writes puts a value that nothing else writes. When an answer was lost,
+        The first operation removes a key, or puts a value that nothing else writes. When an answer was lost,
         the same transaction is sent again, and its comparisons fail; that value then says that the lost one
         was applied. Where it was not, it never will be: it compares the same.
 
@@ -184,12 +185,12 @@ class Client:
         first = then[0].get("request_put")
         asked = [*([{"request_range": {"key": first["key"]}}] if first else []), *otherwise]
         body = {"compare": list(compare), "success": list(then), "failure": asked}
-        answer, repeated = self._call("kv/txn", body, writes=any("request_range" not in one for one in then))
+        answer, repeated = self._call("kv/txn", body, writes=True)
         done, found = bool(answer.get("succeeded")), _found(answer)
         if not done and first:
             ours, *found = found
             done = repeated and any(_base64(one.value) == first["value"] for one in ours)
-        return Answer(done, str(answer.get("header", {}).get("cluster_id", "")), found)
+        return Answer(done, found)
 
     def grant(self, seconds: int) -> int:
         """Return a new lease; one whose answer was lost expires by itself."""
@@ -255,7 +256,8 @@ class Client:
                 code=ExitCode.UNREACHABLE,
                 causes=[said],
                 at=", ".join(self.members.endpoints),
-                hint="on a member: `etcdctl compact REVISION`, `etcdctl defrag`, then `etcdctl alarm disarm`",
+                hint="on a member: `etcdctl compact --physical REVISION`, `etcdctl defrag`, "
+                "then `etcdctl alarm disarm`",
             )
         if code in _PASSING or status >= httpx.codes.INTERNAL_SERVER_ERROR or "too many requests" in said:
             return said

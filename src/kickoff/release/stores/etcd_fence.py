@@ -34,6 +34,7 @@ class Fence:
         self._client = client
         self.key = key
         self._lease, self._alive_at = 0, 0.0
+        self._left: set[bytes] = set()
 
     @contextmanager
     def held(self) -> Iterator[int]:
@@ -42,19 +43,28 @@ class Fence:
         Raises:
             KickoffError: etcd does not answer, or takes no writes (exit 4).
         """
-        created = self._take()
+        me = self._name()
+        try:
+            created = self._take(me)
+        except KickoffError:
+            self._left.add(me)  # what was sent may yet arrive
+            raise
         over = threading.Event()
         threading.Thread(target=self._keep_alive, args=(self._lease, over), daemon=True).start()
         try:
             yield created
         finally:
             over.set()
-            with suppress(KickoffError):  # what was written is durable, and the key expires
+            try:
                 self._client.transact([kept(self.key, created)], [delete(self.key)])
+            except KickoffError:  # what was written is durable, and the key expires
+                self._left.add(me)
 
-    def _take(self) -> int:
+    def _name(self) -> bytes:
         mine = {"host": socket.gethostname(), "pid": os.getpid(), "born": birth_of_this_process()}
-        me = json.dumps(mine | {"at": secrets.token_hex(8)}).encode()
+        return json.dumps(mine | {"nonce": secrets.token_hex(8)}).encode()
+
+    def _take(self, me: bytes) -> int:
         look = [read(self.key)]
         while True:
             try:
@@ -66,7 +76,7 @@ class Fence:
             for holder in answer.found[0]:
                 if holder.value == me:
                     return holder.created
-                if _died_here(holder.value):
+                if holder.value in self._left or _died_here(holder.value):
                     self._client.transact([kept(self.key, holder.created)], [delete(self.key)])
                 else:
                     time.sleep(_LOOK_AGAIN)

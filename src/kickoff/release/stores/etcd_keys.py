@@ -27,7 +27,7 @@ class Keys:
     @property
     def version(self) -> str:
         """The version of the format, who wrote it, and the cluster."""
-        return f"{self.prefix}version"
+        return f"{self.lock}version"
 
     @property
     def fence(self) -> str:
@@ -36,7 +36,7 @@ class Keys:
 
     @property
     def lock(self) -> str:
-        """Prefix of the lock."""
+        """Prefix of the lock and of the version, which are read at once."""
         return f"{self.prefix}lock/"
 
     @property

@@ -26,8 +26,6 @@ from kickoff.release.stores.etcd_client import (
     delete,
     holds,
     put,
-    read,
-    read_below,
     unchanged,
 )
 from kickoff.release.stores.etcd_keys import Keys
@@ -131,13 +129,10 @@ class Lock:
         Raises:
             KickoffError: A newer version of Kickoff wrote it (exit 2), or no member answers (exit 4).
         """
-        answer = self._client.transact([], [read_below(self._keys.lock), read(self._keys.version)])
-        lock = {pair.key: pair for pair in answer.found[0]}
-        owner, holder, alive = (
-            lock.get(key) for key in (self._keys.owner, self._keys.holder, self._keys.alive)
-        )
-        version = next(iter(answer.found[1]), None)
-        seen = Seen(owner, holder, alive, version, answer.cluster, self._keys.prefix)
+        found, cluster = self._client.seen(self._keys.lock)
+        keys = (self._keys.owner, self._keys.holder, self._keys.alive, self._keys.version)
+        owner, holder, alive, version = map(found.get, keys)
+        seen = Seen(owner, holder, alive, version, cluster, self._keys.prefix)
         seen.written_by()
         return seen
 
