@@ -76,11 +76,7 @@ class Store:
         self.history = EtcdHistory(self.client, self.keys)
         self._fence = Fence(self.client, self.keys.fence)
         make_folders(root)
-        try:
-            self.lock.look()
-        except BaseException:
-            self.close()
-            raise
+        self.lock.look()
 
     def close(self) -> None:
         """Close the connections."""

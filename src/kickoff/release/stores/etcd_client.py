@@ -10,6 +10,7 @@ import itertools
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, TypedDict, Unpack
@@ -134,11 +135,11 @@ class Client:
             httpx.Client(base_url=one, verify=verify, timeout=limits, trust_env=False)
             for one in self.members.endpoints
         ]
+        weakref.finalize(self, _close, self._clients)
 
     def close(self) -> None:
-        """Close the connections."""
-        for client in self._clients:
-            client.close()
+        """Close the connections; they close with the last user of this client, too."""
+        _close(self._clients)
 
     def get(self, key: str) -> Pair | None:
         """Return a key with its value, as a quorum knows it; ``None`` when it is not there."""
@@ -278,6 +279,11 @@ class Client:
             at=", ".join(silent),
             hint="a quorum of its members must run: `etcdctl endpoint health --cluster` says which do not",
         )
+
+
+def _close(clients: Sequence[httpx.Client]) -> None:
+    for client in clients:
+        client.close()
 
 
 def _document(response: httpx.Response) -> Document:
