@@ -257,7 +257,7 @@ class Store:
     def _held(self) -> Iterator[int]:
         """Hold the fence; the version is asked inside: a newer Kickoff may have been here meanwhile."""
         with self._fence.held() as created:
-            self.lock.settle(kept(self.keys.fence, created))
+            self.lock.settle()
             yield created
 
     def _locked(self, decide: Callable[[Seen], Lease | None], ttl: float, by: str = "") -> Lease:

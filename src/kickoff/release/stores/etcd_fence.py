@@ -14,7 +14,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 
 from kickoff.errors import KickoffError
-from kickoff.release.stores.etcd_client import Client, LeaseGoneError, delete, kept, put, read
+from kickoff.release.stores.etcd_client import Client, LeaseGoneError, Pair, delete, kept, put, read
 from kickoff.release.stores.lease import Owner, birth_of_this_process
 
 SECONDS = 10
@@ -76,10 +76,17 @@ class Fence:
             for holder in answer.found[0]:
                 if holder.value == me:
                     return holder.created
-                if holder.value in self._left or _died_here(holder.value):
-                    self._client.transact([kept(self.key, holder.created)], [delete(self.key)])
-                else:
-                    time.sleep(_LOOK_AGAIN)
+                self._outlast(holder)
+
+    def _outlast(self, holder: Pair) -> None:
+        """Wait until a holder is gone, and remove what it left; reading alone costs the cluster little."""
+        now: Pair | None = holder
+        while now is not None and now.value == holder.value:
+            if holder.value in self._left or _died_here(holder.value):
+                self._client.transact([kept(self.key, holder.created)], [delete(self.key)])
+            else:
+                time.sleep(_LOOK_AGAIN)
+            now = self._client.get(self.key)
 
     def _living_lease(self) -> int:
         """Return a lease that lasts at least until it is first kept alive."""

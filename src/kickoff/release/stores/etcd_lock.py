@@ -142,19 +142,16 @@ class Lock:
             return unchanged(self._keys.holder, 0)
         return holds(self._keys.holder, _holder(lease))
 
-    def settle(self, guard: Document) -> None:
-        """Record version and cluster where they are not; after a restore with a token above all given ones.
-
-        Args:
-            guard: True while this writer may write.
-        """
+    def settle(self) -> None:
+        """Record version and cluster where they are not; after a restore, raise the token above all others."""
         while True:
             seen = self.look()
             if seen.version and not seen.restored:
                 return
             document = {"version": VERSION, "kickoff": __version__, "cluster": seen.cluster}
-            version = put(self._keys.version, json.dumps(document | {"write": secrets.token_hex(8)}).encode())
-            compare = [guard, unchanged(self._keys.version, seen.version.modified if seen.version else 0)]
+            text = json.dumps(document | {"write": secrets.token_hex(8)})
+            version = put(self._keys.version, text.encode())
+            compare = [unchanged(self._keys.version, seen.version.modified if seen.version else 0)]
             if not seen.restored:
                 if self._client.transact(compare, [version]).done:
                     return
