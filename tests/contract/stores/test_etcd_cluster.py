@@ -229,3 +229,19 @@ def test_a_restore_is_noticed_by_whoever_opens_the_store_first(tmp_path: Path) -
             assert store.lease().token == lease.token + RESTORED
             assert store.lease().attempt == lease.attempt
             refused(lambda: store.transact(lease).__enter__())
+
+
+def test_a_restore_is_still_noticed_when_the_lock_was_damaged(tmp_path: Path) -> None:
+    with cluster(tmp_path / "etcd") as one:
+        root = one.named_in(tmp_path / "shop" / "staging")
+        with opened(root) as store:
+            store.acquire(someone(), ttl=600)
+            pair = store.client.get(store.keys.version)
+            assert pair is not None
+            elsewhere = pair.value.replace(b'"cluster": "', b'"cluster": "9')
+            store.client.transact([], [put(store.keys.version, elsewhere)])
+            store.client.transact([], [put(store.keys.owner, b"?")])
+        with opened(root) as store:
+            refused(store.lease, ExitCode.UNREACHABLE)
+            store.force_unlock("ada@host")
+            assert store.acquire(someone(), ttl=600).token > RESTORED

@@ -143,7 +143,11 @@ class Lock:
         return holds(self._keys.holder, _holder(lease))
 
     def settle(self) -> None:
-        """Record version and cluster where they are not; after a restore, raise the token above all others."""
+        """Record version and cluster where they are not; after a restore, raise the token above all.
+
+        Raises:
+            KickoffError: A newer version of Kickoff wrote the state (exit 2), or no member answers (exit 4).
+        """
         while True:
             seen = self.look()
             if seen.version and not seen.restored:
