@@ -9,7 +9,6 @@ from typing import Any
 import pytest
 
 from kickoff.paths import state_root
-from kickoff.release import session
 from kickoff.release.rollback import Request
 from kickoff.release.stores.etcd_records import EtcdTransaction
 from kickoff.service import name_of
@@ -20,14 +19,12 @@ pytestmark = pytest.mark.e2e
 
 
 @pytest.fixture
-def members(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cluster]:
+def members(project: Project, tmp_path: Path) -> Iterator[Cluster]:
     """Three members, which keep the state of the project."""
     with cluster(tmp_path / "etcd", 3) as found:
         found.named_in(state_root(name_of(project.root), "development"))
-        monkeypatch.setattr(session, "STORE", "etcd")
         yield found
         project.close()  # which asks for the state
-        monkeypatch.setattr(session, "STORE", "files")
 
 
 def test_a_release_goes_on_when_a_member_is_lost_on_the_way(
@@ -59,11 +56,9 @@ def test_a_release_goes_on_when_a_member_is_lost_on_the_way(
 KILLED = """
 import os, signal, sys
 from kickoff.cli.main import main
-from kickoff.release import session
 from kickoff.release.stores.etcd_records import EtcdTransaction
 
 when, left = sys.argv.pop(1), int(sys.argv.pop(1))
-session.STORE = "etcd"
 note = EtcdTransaction.note
 
 def counted(transaction, **record):

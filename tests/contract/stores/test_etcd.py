@@ -578,6 +578,13 @@ def test_a_state_that_is_damaged_or_lost_is_not_a_first_release(store: Store) ->
         assert "is lost, and a release is live" in str(refused(act, ExitCode.UNREACHABLE))
 
 
+def test_state_that_is_still_in_files_is_not_a_first_release(store: Store, root: Path) -> None:
+    (root / "state.json").write_text(json.dumps(LIVE.to_document()))
+    error = refused(store.state, ExitCode.UNREACHABLE)
+    assert "is in files, and not in etcd" in str(error)
+    assert "etcd.json" in error.hint
+
+
 @pytest.mark.parametrize("damage", ["owner", "holder"])
 def test_a_damaged_lock_is_freed_by_force_and_no_token_comes_twice(store: Store, damage: str) -> None:
     lease = store.acquire(someone(), ttl=600)

@@ -20,6 +20,8 @@ Observer = Callable[[dict[str, Any]], None]
 """Sees each record of an attempt once it is durable."""
 STORES = {"files": "kickoff.release.stores.files", "etcd": "kickoff.release.stores.etcd"}
 """Module of each kind of store; each has a function ``open_store``."""
+MEMBERS = "etcd.json"
+"""File of a state folder that names the members of etcd which keep its state."""
 REBUILD = "`kickoff resume --rebuild-state --env {}` derives it again from what runs"
 UNLOCK = "`kickoff unlock --force --env {}` writes a new one, once no run is at work"
 """Hints for a damaged state and a damaged lock."""
@@ -180,6 +182,11 @@ def make_folders(root: Path) -> None:
     """Make the folders of what an environment keeps on this host."""
     for folder in ("releases", "traefik/dynamic", "supervisor", "logs", "data"):
         (root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
+
+
+def kept_in(root: Path) -> str:
+    """Return the kind of store that keeps an environment's state: etcd where its folder names the members."""
+    return "etcd" if (root / MEMBERS).is_file() else "files"
 
 
 def open_store(kind: str, root: Path, observer: Observer | None = None) -> StateStore:

@@ -15,7 +15,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.release import rollback_targets
 from kickoff.release.model import EMPTY, State
 from kickoff.release.progress import Progress, fold
-from kickoff.release.stores import REBUILD, Observer, make_folders
+from kickoff.release.stores import MEMBERS, REBUILD, Observer, make_folders
 from kickoff.release.stores import lease as leases
 from kickoff.release.stores.etcd_client import (
     PATIENCE_SECONDS,
@@ -110,6 +110,13 @@ class Store:
         if value is None:
             if self.recorded_live():
                 raise self._damaged("is lost, and a release is live")
+            if (self.root / "state.json").exists():
+                raise KickoffError(
+                    f"the state of {self.root.name} is in files, and not in etcd",
+                    code=ExitCode.UNREACHABLE,
+                    at=str(self.root / MEMBERS),
+                    hint=f"move {MEMBERS} away to go on with the files; a new environment can begin in etcd",
+                )
             return EMPTY
         try:
             return State.from_document(json.loads(value))

@@ -8,8 +8,8 @@ from typing import Self
 from urllib.parse import urlsplit
 
 from kickoff.errors import KickoffError
+from kickoff.release.stores import MEMBERS
 
-FILE = "etcd.json"
 _LOOPBACK = {"127.0.0.1", "localhost", "::1"}
 _EXAMPLE = (
     '{"endpoints": ["https://10.0.0.1:2379"], "ca": "/etc/kickoff/etcd/ca.pem", '
@@ -42,7 +42,7 @@ class Members:
         Raises:
             KickoffError: The file is missing or says something else (exit 2).
         """
-        path = root / FILE
+        path = root / MEMBERS
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
             members = cls(**document | {"endpoints": tuple(map(str, document["endpoints"]))})
