@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Write this repository's cd.yml, drift.yml and rollback.yml; with --check only say what is out of date."""
+"""Write this repository's generated workflows; with --check only say which are out of date."""
 
 import sys
 from pathlib import Path

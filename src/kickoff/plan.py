@@ -13,6 +13,8 @@ from kickoff.errors import KickoffError
 from kickoff.evidence import write_atomic
 
 FILE = "plan.json"
+PROVED = "proved"
+"""Given for a release, it stands for what the environment before proved last."""
 
 _UNPLANNED = {"deployments": [], "reason": "the workflow makes no plan: its evidence says what was deployed"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
@@ -76,7 +78,8 @@ class Plan:
 def wanted_revision(inputs: Mapping[str, str]) -> str:
     """Return the tag or commit a dispatch asks for; empty for the head of the ref.
 
-    A release id (``4f2c1ab-0a1b2c3d``) stands for the commit it begins with.
+    A release id (``4f2c1ab-0a1b2c3d``) stands for the commit it begins with; :data:`PROVED` is no revision
+    and is returned as it is.
 
     Raises:
         KickoffError: The input is no tag, commit or release id.

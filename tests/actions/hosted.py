@@ -11,6 +11,7 @@ import re
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -111,7 +112,7 @@ class Hosted:
         jobs, log = read_log(done.stdout + done.stderr)
         run = Run(identity, jobs, _steps(done.stdout), log)
         commit = repository.git("rev-parse", "HEAD").strip()
-        self._tell(run, workflow, event, str(payload.get("ref", "refs/heads/main")), commit)
+        self._tell(run, workflow, event, payload, commit)
         return run
 
     def artifacts(self, run: Run) -> dict[str, Path]:
@@ -123,18 +124,21 @@ class Hosted:
         kept = [json.loads(path.read_text("utf-8")) for path in (self.store / "attestations").glob("*.json")]
         return [one for one in kept if one["run"] == run.identity]
 
-    def _tell(self, run: Run, workflow: str, event: str, ref: str, commit: str) -> None:
+    def _tell(self, run: Run, workflow: str, event: str, payload: Mapping[str, Any], commit: str) -> None:
         """Let the API answer for a run that has ended, and for what it has kept."""
+        ref, inputs = str(payload.get("ref", "refs/heads/main")), payload.get("inputs", {})
+        by_hand = f"Roll back {inputs['environment']}" if workflow == "rollback.yml" else ""
+        started = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
         answer = {
             "id": int(run.identity),
             "path": f".github/workflows/{workflow}",
             "event": event,
             "head_branch": ref.split("/", 2)[-1],
             "head_sha": commit,
-            "display_title": "A commit",
+            "display_title": by_hand or "A commit",
             "status": "completed",
             "conclusion": "failure" if "failure" in run.jobs.values() else "success",
-            "run_started_at": "2026-01-02T03:04:05Z",
+            "run_started_at": started,
             "html_url": f"{RUN_PAGES}/{run.identity}",
             "actor": {"login": "somebody"},
             "triggering_actor": {"login": "somebody"},
@@ -142,15 +146,22 @@ class Hosted:
             "head_repository": {"full_name": NAME},
         }
         self._runs.append(answer)
+        same = [one for one in self._runs if one["path"] == answer["path"]]
+        ended = [one for one in same if one["conclusion"] == "success"]
+        listed_at = f"GET {API}/actions/workflows/{workflow}/runs"
         self.gh.answers |= {
             f"GET {API}/actions/runs/{run.identity}": answer,
-            f"GET {API}/actions/workflows/cd.yml/runs?branch=main&per_page=100": {
-                "workflow_runs": self._runs
+            f"GET {API}/actions/runs/{run.identity}/artifacts?{PAGE}": {
+                "artifacts": [{"name": name} for name in self.artifacts(run)]
             },
+            f"{listed_at}?branch=main&per_page=100": {"workflow_runs": same},
+            f"{listed_at}?status=success&per_page=100": {"workflow_runs": ended},
             f"GET {API}/branches/main": {"commit": {"sha": commit}},
             f"GET {API}/git/matching-refs/tags/main": [],
-            f"GET {API}/compare/{commit}...{commit}?per_page=1": {"status": "identical"},
         }
+        for one in self._runs:
+            status = "identical" if one["head_sha"] == commit else "behind"
+            self.gh.answers[f"GET {API}/compare/{commit}...{one['head_sha']}?per_page=1"] = {"status": status}
         for name, path in self.artifacts(run).items():
             number = len(self.gh.answers)
             listed = {

@@ -130,7 +130,9 @@ class Team(Foreign):
         """Run a workflow with the installed actions."""
         place = self._copies / str(len(list(self._copies.iterdir())))
         place.mkdir()
-        text = (self.root / ".github" / "workflows" / workflow).read_text("utf-8")
+        # A workflow that calls another one needs the actions of that.
+        workflows = self.root / ".github" / "workflows"
+        text = "\n".join((workflows / name).read_text("utf-8") for name in {workflow, "cd.yml"})
         options = installed_actions.options(text, place)
         deafen(place)
         env = {"KICKOFF_STATE_ROOT": str(self.state.parent), "KICKOFF_VENV": sys.prefix}
@@ -219,6 +221,46 @@ def test_what_staging_proved_reaches_production_by_artefacts_alone(team: Team) -
     require_success(back)
     assert team.kept(back, "evidence-rollback", "rollback.staging.json")["verdict"] == "pass"
     require(SHIPPED, {"cd.yml": [first, again, tagged], "rollback.yml": [back]})
+
+
+def test_one_click_promotes_what_staging_proved_last(team: Team) -> None:
+    proved = team.begin()
+    first = team.run("cd.yml", MAIN)
+    require_success(first)
+    team.write("server.py", (team.root / "server.py").read_text("utf-8").replace("one", "two"))
+    team.commit("Say something that nobody proves")
+    # The runner of another day: what staging's host knows of the proof is out of reach.
+    shutil.rmtree(team.state / "proofs")
+    click: dict[str, Any] = {**MAIN, "inputs": {"environment": "production"}}
+    clicked = team.run("promote.yml", click, "workflow_dispatch")
+    require_success(clicked)
+    assert team.outcome(clicked) == ("released", "production")
+    built = [team.kept(run, "evidence-build-and-push", "build.json") for run in (first, clicked)]
+    assert built[0]["facts"]["digest"] == built[1]["facts"]["digest"]
+    assert team.kept(clicked, "evidence-pre-deployment-checks", "plan.json")["commit"] == proved
+    again = team.run("promote.yml", click, "workflow_dispatch")
+    require_success(again)
+    assert team.outcome(again) == ("unchanged", "production")
+
+    inputs = {"environment": "staging", "reason": "it says one", "release": "", "force": "false"}
+    assert team.outcome(team.run("cd.yml", MAIN)) == ("released", "staging")
+    require_success(team.run("rollback.yml", {**MAIN, "inputs": inputs}, "workflow_dispatch"))
+    refused = team.run("promote.yml", click, "workflow_dispatch")
+    assert "staging was rolled back after it had proved" in refused.log
+    named = team.run(
+        "promote.yml", {**MAIN, "inputs": {**click["inputs"], "commit": proved}}, "workflow_dispatch"
+    )
+    assert team.outcome(named) == ("unchanged", "production")
+
+
+def test_a_click_before_anything_is_proved_is_refused_with_the_command_that_proves(team: Team) -> None:
+    team.begin()
+    click: dict[str, Any] = {**MAIN, "inputs": {"environment": "production"}}
+    run = team.run("promote.yml", click, "workflow_dispatch")
+    assert run.jobs["pre-deployment-checks"] == "failure" and "deploy-production" not in run.jobs
+    assert "staging has proved nothing, so there is nothing that production could get" in run.log
+    assert "gh workflow run cd.yml -f environment=staging" in run.log
+    assert team.outcome(run) == ("rejected", "")
 
 
 def test_what_nobody_proved_is_refused_and_the_report_says_so(team: Team) -> None:

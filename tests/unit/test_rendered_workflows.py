@@ -80,7 +80,44 @@ def test_pushes_are_those_of_the_environments() -> None:
     }
     assert render(DEFAULT)["cd.yml"]["on"]["push"] == {"branches": ["master"], "tags": ["v*"]}
     assert render(ONE)["cd.yml"]["on"]["push"] == {"branches": ["master"]}
-    assert list(render(BY_HAND)["cd.yml"]["on"]) == ["workflow_dispatch"]
+    assert list(render(BY_HAND)["cd.yml"]["on"]) == ["workflow_dispatch", "workflow_call"]
+
+
+def test_what_comes_after_another_one_can_be_promoted_to_by_one_click() -> None:
+    files = render(FOREIGN)
+    promote, cd = files["promote.yml"], files["cd.yml"]
+    assert list(promote["on"]) == ["workflow_dispatch"]
+    inputs = promote["on"]["workflow_dispatch"]["inputs"]
+    assert inputs["environment"]["options"] == ["trial", "live"]
+    assert [name for name, one in inputs.items() if one["required"] == "true"] == ["environment"]
+    [job] = promote["jobs"].values()
+    assert job["uses"] == "./.github/workflows/cd.yml"
+    assert set(job["with"]) == set(cd["on"]["workflow_call"]["inputs"])
+    assert job["with"]["release"] == "${{ inputs.commit || 'proved' }}"
+    assert "steps" not in job and job["secrets"] == "inherit"
+    assert promote["concurrency"]["group"] != cd["concurrency"]["group"], "it would wait for itself"
+
+
+def test_a_promotion_grants_what_the_called_jobs_ask_for_and_no_more() -> None:
+    files = render(DEFAULT)
+    asked: dict[str, str] = {}
+    for job in files["cd.yml"]["jobs"].values():
+        for name, level in job["permissions"].items():
+            asked[name] = "write" if "write" in (level, asked.get(name)) else level
+    assert files["promote.yml"]["jobs"]["promote"]["permissions"] == asked
+
+
+def test_where_nothing_comes_after_another_one_there_is_no_promotion() -> None:
+    files = render(ONE)
+    assert "promote.yml" not in files
+    assert "workflow_call" not in files["cd.yml"]["on"] and "or proved" not in str(files["cd.yml"]["on"])
+
+
+def test_a_project_in_a_folder_calls_its_own_pipeline() -> None:
+    promote = render(FOREIGN, folder="services/api", label="api")["promote-api.yml"]
+    assert promote["name"] == "promote-api"
+    assert promote["concurrency"]["group"] == "promote-api-${{ inputs.environment }}"
+    assert promote["jobs"]["promote"]["uses"] == "./.github/workflows/cd-api.yml"
 
 
 def test_deploys_queue_by_environment() -> None:

@@ -9,6 +9,8 @@ from kickoff.artifact import demanded, ledger, promotion, source
 from kickoff.artifact.github_ledger import GitHubLedger
 from kickoff.artifact.ledger import FolderLedger, Ledger
 from kickoff.artifact.promotion import Decision, Standing
+from kickoff.artifact.proof import Proof
+from kickoff.environments import DeclaredEnvironment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.paths import HANDED_OVER
 from kickoff.service import Service
@@ -21,14 +23,14 @@ ATTESTED = "KICKOFF_ATTESTATIONS"
 """Variable that demands attestations in a private repository, too: ``true`` or ``false``."""
 
 
-def ledgers(root: Path, service: Service, environment: str, commit: str) -> list[Ledger]:
+def ledgers(root: Path, service: Service, environment: str, commit: str = "") -> list[Ledger]:
     """Return where the proofs that ``environment`` demands are kept, the nearest first.
 
     Args:
         root: The project.
         service: Its service.
         environment: One that gets only what another one proved.
-        commit: 40 hexadecimal digits.
+        commit: The commit in question, 40 hexadecimal digits; empty for any.
     """
     where, proved_in = github.context(), service.declared(service.declared(environment).after)
     found: list[Ledger] = []
@@ -44,13 +46,37 @@ def ledgers(root: Path, service: Service, environment: str, commit: str) -> list
                 where.default_branch,
                 proved_in,
                 attested=_attested(),
-                names=source.tags(root, commit),
+                names=source.tags(root, commit) if commit else (),
                 service=service.name,
                 label=naming.label(root, service.name),
                 commit_of=lambda sha: _shipped(root, sha),
             )
         )
     return found
+
+
+def proved_last(root: Path, service: Service, into: DeclaredEnvironment) -> Proof:
+    """Return the proof that the environment before ``into`` made last: what a promotion brings there.
+
+    Raises:
+        KickoffError: There is none, one that cannot be trusted, or what it proved was taken back since (exit
+            code 1); or nobody can be asked (4).
+    """
+    found = [one for ledger in ledgers(root, service, into.name) if (one := ledger.newest()) is not None]
+    if found:
+        return max(found, key=lambda one: one.proved)
+    where = github.context()
+    command = promotion.proving_command(
+        "",
+        into.after,
+        on_github=where.active and not where.act,
+        label=naming.label(root, service.name),
+    )
+    raise KickoffError(
+        f"{into.after} has proved nothing, so there is nothing that {into.name} could get",
+        code=ExitCode.REJECTED,
+        hint=f"prove something: {command}",
+    )
 
 
 def require_proof(

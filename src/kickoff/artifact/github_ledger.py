@@ -3,7 +3,8 @@
 Anyone who can open a pull request can make a run upload an artefact of any name, so a name proves nothing.
 A proof counts only when GitHub itself says that its run was one of the project's ``cd.yml``, by a push
 that the environment takes or a dispatch on its branch or the default branch, and ended with success; and,
-where the repository has attestations, when that very run has signed it.
+where the repository has attestations, when that very run has signed it. A run of ``promote.yml`` is one of
+``cd.yml``, which it calls, for the environments that it may be told to ship to.
 """
 
 import hashlib
@@ -13,6 +14,7 @@ import re
 import tempfile
 import zipfile
 from collections.abc import Callable, Collection, Iterator, Mapping
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -75,6 +77,8 @@ class GitHubLedger:
         self._names, self._attested = frozenset(names), attested
         self._service, self._label, self._commit_of = service, label, commit_of
         self._path = naming.workflow("cd", label)
+        kinds = ("cd", "promote") if environment.after else ("cd",)
+        self._files = tuple(naming.file(kind, label) for kind in kinds)
 
     def running(self, commit: str) -> list[Running]:
         """Return the runs in progress, as :class:`~kickoff.artifact.ledger.Ledger` says.
@@ -99,6 +103,54 @@ class GitHubLedger:
                 return self._read(artifact, run, commit)
         return None
 
+    def newest(self) -> Proof | None:
+        """Return the proof that was made last, as :class:`~kickoff.artifact.ledger.Ledger` says.
+
+        The newest hundred runs that ended well are looked at, of each workflow that may have made it.
+        """
+        ended = [run for file in self._files for run in self._ended(file)]
+        for run in sorted(ended, key=lambda one: str(one["run_started_at"]), reverse=True):
+            commit = self._proved_by(run) if self._own(run) and self._into(run) else ""
+            found = self.find(commit) if commit else None
+            if found is not None:
+                self._refuse_taken_back(found)
+                return found
+        return None
+
+    def _ended(self, file: str) -> list[Mapping[str, Any]]:
+        """Return the newest runs of a workflow that ended well; none where there is no such workflow."""
+        try:
+            path = f"{self._actions}/workflows/{file}/runs?status=success&per_page=100"
+            return list(gh.api("GET", path, hint=_HINT)["workflow_runs"])
+        except gh.GitHubError as error:
+            if error.status == _NOT_FOUND:
+                return []
+            raise
+
+    def _into(self, run: Mapping[str, Any]) -> bool:
+        """True when a run shipped to the environment; one by hand says so in its title."""
+        return run["event"] == "push" or str(run["display_title"]).partition(" → ")[2] == self._environment
+
+    def _proved_by(self, run: Mapping[str, Any]) -> str:
+        """Return the commit whose proof a run has kept; empty for none."""
+        begin = artifact_name(self._environment, "", self._label)
+        path = f"{self._actions}/runs/{int(run['id'])}/artifacts"
+        names = (str(one["name"]) for one in gh.listed(path, "artifacts", hint=_HINT))
+        kept = (name.removeprefix(begin) for name in names if name.startswith(begin))
+        return next((commit for commit in kept if re.fullmatch(r"[0-9a-f]{40}", commit)), "")
+
+    def _refuse_taken_back(self, found: Proof) -> None:
+        """Refuse what was proved last when somebody has rolled the environment back since.
+
+        Raises:
+            KickoffError: Somebody has (exit code 1).
+        """
+        for run in self._ended(naming.file("rollback", self._label)):
+            began = datetime.fromisoformat(str(run["run_started_at"]))
+            titled = run["display_title"] == f"Roll back {self._environment}"
+            if titled and began > datetime.fromisoformat(found.proved):
+                raise proof.taken_back(found, f"{run['html_url']} by {_actor(run)}")
+
     def _artifacts(self, name: str) -> Iterator[Mapping[str, Any]]:
         """Yield what was kept under ``name`` by this repository's own runs, however much others kept."""
         for one in gh.listed(f"{self._actions}/artifacts?name={name}", "artifacts", hint=_HINT):
@@ -110,9 +162,10 @@ class GitHubLedger:
     def _own(self, run: Mapping[str, Any]) -> bool:
         """True when a run is one that only people who may write to the repository can have started."""
         path, head = str(run["path"]).partition("@")[0], str(run["head_branch"])
+        ours = {f"{naming.WORKFLOWS}/{file}" for file in self._files}
         pushed = run["event"] == "push" and (head == self._source.branch or self._source.takes_tag(head))
         return (
-            path == self._path
+            path in ours
             and (pushed or (run["event"] == "workflow_dispatch" and head in self._branches))
             and run["repository"]["full_name"] == self._repository
             and (run["head_repository"] or {}).get("full_name") == self._repository

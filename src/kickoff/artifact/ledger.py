@@ -62,6 +62,13 @@ class Ledger(Protocol):
             KickoffError: The place cannot be asked (exit code 4), or the proof cannot be trusted (1).
         """
 
+    def newest(self) -> Proof | None:
+        """Return the proof that was made last, of whichever commit; ``None`` when there is none.
+
+        Raises:
+            KickoffError: As :meth:`find`; or what was proved last was taken back since (1).
+        """
+
 
 class FolderLedger:
     """Proofs as files ``<commit>.json``, and the runs in progress as files that their runs keep locked.
@@ -111,6 +118,15 @@ class FolderLedger:
         if _hash(statement) != expected:
             raise proof.unusable(str(path), "it is damaged: its hash does not match what it says")
         return self._read(statement, commit, path)
+
+    def newest(self) -> Proof | None:
+        """Return the proof that was made last, as :class:`Ledger` says.
+
+        A damaged one may be the last: so it is refused, not passed over. What became of the release since is
+        not known here.
+        """
+        commits = [path.stem for path in self.folder.glob("*.json") if _COMMIT.fullmatch(path.stem)]
+        return max(filter(None, map(self.find, commits)), key=lambda one: one.proved, default=None)
 
     def running(self, commit: str) -> list[Running]:
         """Return the runs in progress, as :class:`Ledger` says; what dead ones left is removed."""

@@ -155,11 +155,14 @@ def _ask(ledgers: Sequence[Ledger], commit: str) -> tuple[Proof | None, list[Run
 
 
 def proving_command(commit: str, environment: str, *, on_github: bool, label: str = "") -> str:
-    """Return the command that ships ``commit`` to ``environment``, and so proves it there."""
+    """Return the command that ships ``commit`` to ``environment``, and so proves it there.
+
+    An empty commit is the head of the default branch, or on a laptop what is checked out.
+    """
     if on_github:
-        workflow = naming.file("cd", label)
-        return f"gh workflow run {workflow} -f environment={environment} -f release={commit}"
-    return f"kickoff release --env {environment} --commit {commit}"
+        which = f" -f release={commit}" if commit else ""
+        return f"gh workflow run {naming.file('cd', label)} -f environment={environment}{which}"
+    return f"kickoff release --env {environment}{f' --commit {commit}' if commit else ''}"
 
 
 def require(decision: Decision, commit: str, limit: float, into: DeclaredEnvironment) -> None:

@@ -160,6 +160,16 @@ def unusable(source: str, reason: str) -> KickoffError:
     )
 
 
+def taken_back(found: Proof, how: str) -> KickoffError:
+    """Return the refusal of what was proved last and taken back since (exit code 1); ``how`` says by whom."""
+    return KickoffError(
+        f"{found.environment} was rolled back after it had proved {found.commit[:7]}",
+        code=ExitCode.REJECTED,
+        causes=[how],
+        hint=f"name the commit that is to be promoted, or ship a good one to {found.environment} first",
+    )
+
+
 def _problem(name: str, document: Evidence | None) -> str:
     if document is None:
         return f"{name} left no evidence"

@@ -18,7 +18,7 @@ def _deploy(verbs: Verbs) -> None:
         "deploy",
         VERBS["deploy"].text,
         _run,
-        examples=("deploy --env staging", "deploy --env production --release v1.4.0"),
+        examples=("deploy --env staging", "deploy --env production --release proved"),
         codes=RELEASE_CODES,
         env="",
     )
@@ -34,7 +34,10 @@ def _deploy(verbs: Verbs) -> None:
     )
     deploy.add_argument("--ref", default="", help="its full ref (default: the current branch)")
     deploy.add_argument(
-        "--release", default="", metavar="REVISION", help="tag, commit or release id to ship instead of HEAD"
+        "--release",
+        default="",
+        metavar="REVISION",
+        help="tag, commit, release id, or proved: the last proved",
     )
     deploy.add_argument(
         "--unproven-reason", default="", metavar="TEXT", help="why a commit may go on unproven"

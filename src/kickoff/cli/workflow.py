@@ -18,11 +18,13 @@ def add(verbs: Verbs) -> None:
             "workflow plan",
             "workflow plan --event workflow_dispatch --input environment=staging",
         ),
+        codes=(0, 1, 2, 4),
         env="",
     )
     plan.add_argument("--event", metavar="NAME", help="event name (default: GITHUB_EVENT_NAME)")
     plan.add_argument("--ref", help="full ref (default: GITHUB_REF)")
     plan.add_argument("--input", action="append", default=[], metavar="NAME=VALUE", help="dispatch input")
+    plan.add_argument("--inputs", default="", metavar="JSON", help="those a workflow was called with")
     change = add_verb(
         group,
         "change",

@@ -11,6 +11,8 @@ from kickoff.errors import KickoffError
 from kickoff.project.templating import fill
 
 _ALWAYS = ("cd.yml", "rollback.yml")
+_PROMOTION = "promote.yml"
+"""Where an environment comes after another one."""
 _ANYWHERE = ("attest", "attest-image", "carry", "remember")
 """Actions to which it is all the same where the project is; the others take ``working-directory``."""
 _TOKEN = ("GHCR_TOKEN", "${{ !env.ACT && github.token || '' }}")
@@ -63,6 +65,7 @@ def render(
         "names": [one.name for one in declared],
         "notify": [f"{name}: ${{{{ secrets.{name} }}}}" for name in sorted(set(notify))],
         "paths": [f"{folder}/**"] if folder else [],
+        "promoted": [(one.name, one.after) for one in declared if one.after],
         "requirements": requirements,
         "secrets": [f"{name}: {value}" for name, value in sorted(_secrets(secrets).items())],
         "tags": [one.tag for one in declared if one.tag],
@@ -72,7 +75,7 @@ def render(
         "watched": [one.name for one in declared if one.branch or one.tag] or [declared[0].name],
     }
     files = {}
-    for file in (*_ALWAYS, *also):
+    for file in (*_ALWAYS, *([_PROMOTION] if values["promoted"] else []), *also):
         path = naming.from_project(naming.workflow(file.removesuffix(".yml"), label), folder)
         text = fill(f"{file}.j2", **values)
         files[path] = _placed(text, folder, use) if folder else text

@@ -503,3 +503,80 @@ def test_a_project_has_a_workflow_and_proofs_of_its_own(github: GitHub) -> None:
     assert found is not None and found.statement["service"] == "api"
     github.answer(f"GET {HERE}/runs/{run['id']}", run | {"path": ".github/workflows/cd.yml"})
     assert made.find(COMMIT) is None, "a run of another workflow proves nothing here"
+
+
+ENDED = f"GET {HERE}/workflows/cd.yml/runs?status=success&per_page=100"
+PROMOTED = f"GET {HERE}/workflows/promote.yml/runs?status=success&per_page=100"
+BACK = f"GET {HERE}/workflows/rollback.yml/runs?status=success&per_page=100"
+LATER = "2026-01-02T04:00:00Z"
+
+
+def kept_by(github: GitHub, identity: int, *names: str) -> None:
+    github.answer(
+        f"GET {HERE}/runs/{identity}/artifacts?per_page=100&page=1",
+        {"artifacts": [{"name": name} for name in names]},
+    )
+
+
+def test_the_newest_proof_is_that_of_the_newest_run_that_left_one(github: GitHub) -> None:
+    offer(github)
+    other = RUN | {"id": 8, "run_started_at": LATER}
+    elsewhere = {"event": "workflow_dispatch", "display_title": "main → production"}
+    github.answer(ENDED, {"workflow_runs": [RUN, other, other | elsewhere | {"id": 9}]})
+    kept_by(github, 7, "report", f"proof-staging-{COMMIT}")
+    kept_by(github, 8, "report", "proof-staging-", f"proof-production-{COMMIT}")
+    found = ledger().newest()
+    assert found is not None and (found.commit, found.digest) == (COMMIT, DIGEST)
+    asked = [path for _, path, _ in github.calls() if path.endswith("artifacts?per_page=100&page=1")]
+    assert [path.split("/")[5] for path in asked] == ["8", "7"], (
+        "newest first, and none of another environment"
+    )
+
+
+def test_where_nothing_ended_well_nothing_is_proved(github: GitHub) -> None:
+    assert ledger().newest() is None, "there is no such workflow yet"
+    github.answer(ENDED, {"workflow_runs": [RUN | {"head_branch": "topic"}]})
+    assert ledger().newest() is None
+    github.refuse(ENDED, 403, "Resource not accessible by integration")
+    with pytest.raises(KickoffError, match="GitHub did not take") as error:
+        ledger().newest()
+    assert error.value.code == 4
+
+
+@pytest.mark.parametrize("title", ["Roll back staging", "Roll back production"])
+@pytest.mark.parametrize("when", [LATER, "2026-01-02T03:00:00Z"], ids=["later", "before"])
+def test_what_was_rolled_back_from_since_is_not_promoted_unasked(
+    github: GitHub, title: str, when: str
+) -> None:
+    offer(github)
+    github.answer(ENDED, {"workflow_runs": [RUN]})
+    kept_by(github, 7, f"proof-staging-{COMMIT}")
+    back = RUN | {
+        "id": 8,
+        "display_title": title,
+        "run_started_at": when,
+        "html_url": "https://github.example/8",
+    }
+    github.answer(BACK, {"workflow_runs": [back]})
+    if (title, when) != ("Roll back staging", LATER):
+        assert ledger().newest() is not None
+        return
+    with pytest.raises(KickoffError, match="staging was rolled back after it had proved aaaaaaa") as error:
+        ledger().newest()
+    assert error.value.code == 1
+    assert error.value.causes == ("https://github.example/8 by somebody",)
+    assert "name the commit" in error.value.hint
+    assert ledger().find(COMMIT) is not None, "a person may name it"
+
+
+def test_a_promotion_proves_where_one_can_end_and_nowhere_else(github: GitHub) -> None:
+    by_click = {"path": ".github/workflows/promote.yml", "event": "workflow_dispatch"}
+    run = RUN | by_click | {"display_title": "proved → staging"}
+    offer(github, run=run)
+    assert ledger().find(COMMIT) is None, "nothing comes before staging"
+    trial = GitHubLedger("o/r", "main", DeclaredEnvironment("staging", after="development"))
+    assert trial.find(COMMIT) is not None
+    github.answer(PROMOTED, {"workflow_runs": [run]})
+    kept_by(github, 7, f"proof-staging-{COMMIT}")
+    found = trial.newest()
+    assert found is not None and found.commit == COMMIT

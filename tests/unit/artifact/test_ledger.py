@@ -149,3 +149,23 @@ def test_nobody_waits_for_a_run_that_was_killed(ledger: FolderLedger) -> None:
         process.wait(10)
     assert ledger.running(COMMIT) == []
     assert list(ledger.folder.iterdir()) == [], "what it left is removed"
+
+
+def test_the_newest_proof_is_the_one_that_was_made_last(ledger: FolderLedger) -> None:
+    assert ledger.newest() is None
+    ledger.keep(STATEMENT)
+    ledger.keep(STATEMENT | {"commit": "b" * 40, "proved": "2026-01-02T03:04:04.000+00:00"})
+    found = ledger.newest()
+    assert found is not None and found.commit == COMMIT
+    ledger.keep(STATEMENT | {"commit": "b" * 40, "proved": "2026-01-02T03:04:06.000+00:00"})
+    found = ledger.newest()
+    assert found is not None and found.commit == "b" * 40
+    assert ledger.find(COMMIT) is not None
+
+
+def test_a_damaged_proof_may_be_the_newest_and_is_not_passed_over(ledger: FolderLedger) -> None:
+    ledger.keep(STATEMENT)
+    (ledger.folder / f"{'b' * 40}.json").write_text("{", encoding="utf-8")
+    with pytest.raises(KickoffError, match="cannot be trusted") as error:
+        ledger.newest()
+    assert error.value.code == 1

@@ -88,6 +88,9 @@ class Scripted:
     def find(self, commit: str) -> Proof | None:
         return self.proofs(self.looks)
 
+    def newest(self) -> Proof | None:
+        return self.proofs(self.looks)
+
 
 @dataclass
 class Time:

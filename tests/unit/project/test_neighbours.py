@@ -49,7 +49,7 @@ def test_init_writes_a_project_into_its_folder_and_its_workflows_where_github_lo
     assert said.rstrip().endswith("kickoff --project services/api deploy")
     web = init(repository, "web")
     assert {path.name for path in (repository.root / ".github/workflows").iterdir()} == {
-        f"{kind}-{name}.yml" for kind in ("cd", "ci", "rollback") for name in ("api", "web")
+        f"{kind}-{name}.yml" for kind in ("cd", "ci", "promote", "rollback") for name in ("api", "web")
     }
     assert {path.name for path in api.iterdir()} == {
         ".gitignore", ".kickoff-project.json", "configs", "kickoff.yml", "server.py",

@@ -22,7 +22,7 @@ from rich.console import Console
 from kickoff import bootstrap, environments, freeze, git, masking, naming, plan, service, stack
 from kickoff.artifact import ledger, source
 from kickoff.cli import output
-from kickoff.cli.run import report
+from kickoff.cli.run import proved, report
 from kickoff.cli.verbs import PROJECT
 from kickoff.environment import schema, secret_source
 from kickoff.environment.expansion import ExpansionError
@@ -84,13 +84,15 @@ def _prepare(arguments: argparse.Namespace, root: Path) -> _Ready:
     described = service.load(root)
     environments.require_files(described.environments, root, schema.FOLDER)
     neighbours.require_own_name(root, described.name)
+    target = arguments.env or described.environments[0].name
+    arguments.release = proved.revision(root, described, target, arguments.release)
     act, (place, workflow) = _act(venv), installed_actions.read_workflow(root)
     for mismatch, _ in installed_actions.mismatches(workflow, place):
         output.say(f"note: {mismatch}; `kickoff upgrade` makes them one")
     event = inputs.event_document(
         arguments.event,
         head,
-        environment=arguments.env or described.environments[0].name,
+        environment=target,
         ref=arguments.ref,
         inputs={
             "release": arguments.release,

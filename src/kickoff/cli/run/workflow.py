@@ -1,18 +1,18 @@
 """Decide what this event deploys; the plan is part of the evidence."""
 
 import argparse
+import json
 from pathlib import Path
 
 from kickoff import environments, freeze, git, github, plan, service
 from kickoff.artifact import source
 from kickoff.cli import output
+from kickoff.cli.run import proved
 from kickoff.environment import schema
 from kickoff.environments import BRANCH
 from kickoff.errors import KickoffError
-from kickoff.paths import state_root
 from kickoff.plan import Plan
 from kickoff.project import neighbours
-from kickoff.release.session import open_recorded
 from kickoff.service import Service
 
 
@@ -22,8 +22,9 @@ def plan_event(arguments: argparse.Namespace) -> int:
     context, described = github.context(), service.load(root)
     neighbours.require_own_name(root, described.name)
     environments.require_files(described.environments, root, schema.FOLDER)
-    inputs = dict(context.inputs) | dict(_pair(text) for text in arguments.input)
-    revision = plan.wanted_revision(inputs) or context.sha or "HEAD"
+    inputs = dict(context.inputs) | _given(arguments.inputs) | dict(_pair(text) for text in arguments.input)
+    wanted = proved.revision(root, described, inputs.get("environment", ""), plan.wanted_revision(inputs))
+    revision = wanted or context.sha or "HEAD"
     decision = plan.decide(
         event=arguments.event or context.event,
         ref=arguments.ref or context.ref,
@@ -70,12 +71,24 @@ def _nothing_new(root: Path, described: Service, decision: Plan, before: str) ->
 
 def _live(root: Path, service: str, environment: str) -> str:
     """Return the live release of an environment whose state is on this machine; empty for any other."""
-    folder = state_root(service, environment)
-    values = (root / schema.FOLDER / f"{environment}.env").read_bytes()
-    if b"DEPLOY_HOST" in values or not folder.is_dir():
+    store = proved.recorded_here(root, service, environment)
+    if store is None:
         return ""
-    state = open_recorded(environment, root).store.state()
+    state = store.state()
     return state.release_of(state.live)
+
+
+def _given(text: str) -> dict[str, str]:
+    """Return the inputs that a workflow was called with; an event of its own says none.
+
+    Raises:
+        KickoffError: They are not JSON as ``toJSON(inputs)`` writes it (exit 2).
+    """
+    try:
+        document = json.loads(text or "null") or {}
+        return {str(name): str(value) for name, value in document.items() if value is not None}
+    except (ValueError, AttributeError):
+        raise KickoffError("--inputs holds no inputs", hint="pass toJSON(inputs) as it is") from None
 
 
 def _pair(text: str) -> tuple[str, str]:
