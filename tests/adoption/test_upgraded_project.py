@@ -17,7 +17,7 @@ from tests.adoption.foreign import Foreign
 pytestmark = pytest.mark.e2e
 BEFORE = Path(__file__).with_name("generated-0.1.0.json")
 """The record that `kickoff init --yes --actions acme/kickoff@v0.1.0` of version 0.1.0 has left; it holds every file."""
-CD, CI, ROLLBACK = (f".github/workflows/{name}.yml" for name in ("cd", "ci", "rollback"))
+CD, CI, PROMOTE, ROLLBACK = (f".github/workflows/{name}.yml" for name in ("cd", "ci", "promote", "rollback"))
 DEVELOPMENT = "configs/environments/development.env"
 OURS = "options: [staging, production]  # nobody deploys development from GitHub"
 THEIRS = "options: [development, staging, qa, production]"
@@ -105,13 +105,15 @@ def test_nothing_of_the_owners_is_lost_and_the_next_release_ships(foreign: Forei
         "configs/environments/qa.env": "added",
         CD: "conflict",
         CI: "merged",
+        PROMOTE: "added",
         ROLLBACK: "stays deleted",
     }
     assert lost(foreign, kept) == []
     assert all(path.read_bytes() == content for path, content in before.items())
     assert not (foreign.root / ROLLBACK).exists()
     changed = foreign.git("status", "--porcelain", "--untracked-files=all").split("\n")
-    assert {line[3:] for line in changed if line} == {CD, CI, "configs/environments/qa.env", str(record.FILE)}
+    expected = {CD, CI, PROMOTE, "configs/environments/qa.env", str(record.FILE)}
+    assert {line[3:] for line in changed if line} == expected
 
     text = (foreign.root / CD).read_text(encoding="utf-8")
     [(ours, base, theirs)] = re.findall(
@@ -146,7 +148,8 @@ def test_an_untouched_repository_is_brought_up_to_date_without_a_question(foreig
     assert foreign.git("status", "--porcelain") == "", "nothing is written for a look"
     told = json.loads(foreign.kickoff("upgrade", "--json"))
     assert told["files"] == before["files"]
-    assert {one["status"] for one in told["files"]} <= {"updated", "unchanged"}
+    assert [one["path"] for one in told["files"] if one["status"] == "added"] == [PROMOTE]
+    assert {one["status"] for one in told["files"]} <= {"updated", "unchanged", "added"}
     assert foreign.json("validate")["findings"] == []
     foreign.commit("Upgrade Kickoff")
     foreign.kickoff("upgrade")
