@@ -42,6 +42,8 @@ SHIPPED = {
     ("cd.yml", "deployment-summary", "Fetch the evidence"),
     ("cd.yml", "deployment-summary", "Keep the report"),
     ("rollback.yml", "rollback", "Keep the evidence"),
+    ("rollback.yml", "rollback-summary", "Fetch the evidence"),
+    ("rollback.yml", "rollback-summary", "Keep the report"),
     ("report", "", "Tell the pull request"),
 }
 BROKEN = {("cd.yml", "build-image", "Keep the evidence of a failure")}
@@ -220,6 +222,7 @@ def test_what_staging_proved_reaches_production_by_artefacts_alone(team: Team) -
     back = team.run("rollback.yml", {**MAIN, "inputs": inputs}, "workflow_dispatch")
     require_success(back)
     assert team.kept(back, "evidence-rollback", "rollback.staging.json")["verdict"] == "pass"
+    assert team.outcome(back) == ("rolled-back", "staging")
     require(SHIPPED, {"cd.yml": [first, again, tagged], "rollback.yml": [back]})
 
 
@@ -291,6 +294,30 @@ def test_a_build_that_fails_leaves_its_evidence_and_people_are_told(team: Team) 
     assert "artefact" not in team.hosted.artifacts(run)
     assert team.outcome(run)[0] == "rejected"
     require(BROKEN, {"cd.yml": [run]})
+
+
+def test_people_are_told_of_a_rollback_and_of_one_that_found_nothing_to_go_back_to(team: Team) -> None:
+    team.begin(more="notify: [{secret: TEAM_CHAT, environments: [staging], when: [rolled-back, failed]}]\n")
+    inputs = {"environment": "staging", "reason": "it says two", "release": "", "force": "false"}
+    with listening() as (port, heard):
+        chat = ("--secret", f"TEAM_CHAT=json://127.0.0.1:{port}/")
+        require_success(team.run("cd.yml", MAIN, more=chat))
+        assert heard == [], "a release is none of these events"
+        nowhere = team.run("rollback.yml", {**MAIN, "inputs": inputs}, "workflow_dispatch", chat)
+        assert nowhere.jobs == {"rollback": "failure", "rollback-summary": "failure"}
+        team.write("server.py", (team.root / "server.py").read_text("utf-8").replace("one", "two"))
+        team.commit("Say something else")
+        require_success(team.run("cd.yml", MAIN, more=chat))
+        back = team.run("rollback.yml", {**MAIN, "inputs": inputs}, "workflow_dispatch", chat)
+        require_success(back)
+    said, rolled = heard
+    first, verdict = team.outcome(nowhere), team.outcome(back)
+    assert first[1] == "staging" and first[0].upper().replace("-", " ") in said["title"]
+    assert verdict == ("rolled-back", "staging") and "ROLLED BACK" in rolled["title"]
+    assert "why: it says two" in rolled["message"]
+    serving = team.kept(back, "report", "outcome.json")["serving"]
+    assert f"serving: {serving}" in rolled["message"]
+    assert f"run: https://github.com/{NAME}/actions/runs/{back.identity}" in rolled["message"]
 
 
 def test_an_image_goes_to_any_registry_and_is_attested_by_whoever_built_it(team: Team) -> None:

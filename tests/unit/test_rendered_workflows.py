@@ -162,12 +162,15 @@ def test_the_deploy_jobs_hand_on_the_secrets_that_are_named() -> None:
 
 
 def test_addresses_of_people_enter_the_one_step_that_tells_them() -> None:
-    jobs = render(DEFAULT, notify=("TEAM_CHAT", "ON_CALL", "TEAM_CHAT"))["cd.yml"]["jobs"]
-    given = [step for job in jobs.values() for step in job["steps"] if "ON_CALL" in str(step)]
-    assert [step["name"] for step in given] == ["Tell people"]
-    assert given[0]["env"] == {name: f"${{{{ secrets.{name} }}}}" for name in ("ON_CALL", "TEAM_CHAT")}
-    assert given[0]["if"] == "${{ always() }}"
-    assert "Tell people" not in str(render(DEFAULT)["cd.yml"])
+    for file, last in (("cd.yml", "deployment-summary"), ("rollback.yml", "rollback-summary")):
+        jobs = render(DEFAULT, notify=("TEAM_CHAT", "ON_CALL", "TEAM_CHAT"))[file]["jobs"]
+        given = [
+            (name, step) for name, job in jobs.items() for step in job["steps"] if "ON_CALL" in str(step)
+        ]
+        [(job, step)] = given
+        assert (job, step["name"], step["if"]) == (last, "Tell people", "${{ always() }}")
+        assert step["env"] == {name: f"${{{{ secrets.{name} }}}}" for name in ("ON_CALL", "TEAM_CHAT")}
+        assert "Tell people" not in str(render(DEFAULT)[file])
 
 
 def test_actions_of_another_repository_are_pinned_and_say_their_version() -> None:
