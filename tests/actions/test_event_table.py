@@ -421,8 +421,9 @@ def test_rollback_serves_the_named_release_and_tests_it(project: Project) -> Non
     inputs = {"environment": "production", "release": "abc1234-00000000"}
     payload = {"ref": "refs/heads/main", "inputs": inputs}
     run = project.act("rollback.yml", "workflow_dispatch", payload)
-    assert run.jobs == {"rollback": "success"}, run.log[-3000:]
-    assert [[call["name"], *call["arguments"]] for call in run.calls] == [
+    assert run.jobs == {"rollback": "success", "rollback-summary": "success"}, run.log[-3000:]
+    assert [call["name"] for call in run.calls if call["job"] != "rollback"] == ["report"]
+    assert [[call["name"], *call["arguments"]] for call in run.calls if call["job"] == "rollback"] == [
         [
             *("rollback", "--env=production", "--to=abc1234-00000000"),
             *("--failed=", "--reason=", "--unproven-reason="),

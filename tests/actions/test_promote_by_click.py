@@ -2,11 +2,15 @@
 
 import json
 import os
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from kickoff.release.targets.ports import free_port
 from tests.actions.conftest import Project, Run
+from tests.adoption.foreign import Foreign
 
 OTHER = f"sha256:{'0' * 64}"
 
@@ -94,3 +98,44 @@ def test_a_frozen_environment_takes_it_for_a_reason_only(project: Project) -> No
     urgent = "payments are down; $(touch pwned)"
     assert staged(promote(project, **{"freeze-reason": urgent}))["freeze-reason"] == urgent
     assert not list(project.root.rglob("pwned"))
+
+
+@pytest.fixture
+def laptop(tmp_path: Path) -> Iterator[Foreign]:
+    """Somebody's repository, of which this machine keeps staging and production."""
+    made = Foreign(tmp_path)
+    made.variables["KICKOFF_PORT"] = ""  # each environment has its own
+    made.kickoff("init", "--yes")
+    made.write("kickoff.yml", (made.root / "kickoff.yml").read_text("utf-8") + "load: none\n")
+    for name in ("staging", "production"):
+        path = f"configs/environments/{name}.env"
+        lines = (made.root / path).read_text("utf-8").splitlines()
+        lines = [line for line in lines if not line.startswith("PUBLIC_PORT=")]
+        quick = f"PUBLIC_PORT={free_port()}\nBAKE_TIME=1s\nRELEASE_STRATEGY=blue-green\nWATCH_TIME=0s\n"
+        made.write(path, "\n".join([*lines, quick]))
+    made.kickoff("upgrade")
+    yield made
+    for name in ("staging", "production"):
+        if (tmp_path / "state" / "things" / name).is_dir():
+            made.kickoff("stop", "--env", name)
+
+
+@pytest.mark.e2e
+def test_on_a_laptop_the_last_proved_commit_goes_on_unless_it_was_taken_back(laptop: Foreign) -> None:
+    def promote(code: int = 0) -> str:
+        words = ("deploy", "--env", "production", "--release", "proved", "--plain")
+        return laptop.kickoff(*words, code=code, limit=240)
+
+    first = laptop.commit("Ship with Kickoff")
+    assert "staging has proved nothing" in promote(1)
+    laptop.kickoff("release", "--env", "staging", limit=120)
+    laptop.write("server.py", (laptop.root / "server.py").read_text("utf-8").replace("one", "two"))
+    second = laptop.commit("Say two, which nobody proves yet")
+    assert "✓ RELEASED" in promote()
+    assert laptop.json("status", "--env", "production")["live"]["release"].startswith(first[:7])
+    assert "UNCHANGED" in promote()
+    laptop.kickoff("release", "--env", "staging", limit=120)
+    laptop.kickoff("rollback", "--env", "staging", "--reason", "it says two")
+    refused = promote(1)
+    assert f"staging was rolled back after it had proved {second[:7]}" in refused
+    assert "name the commit that is to be promoted" in refused
