@@ -49,7 +49,7 @@ def test_systemd_takes_the_units_of_the_page(path: str, text: str, tmp_path: Pat
     assert (done.returncode, done.stderr) == (0, "")
 
 
-ONCE = {"init", "migrate"}
+ONCE = {"init", "migrate", "restore"}
 
 
 def services(file: str) -> dict[str, Any]:
