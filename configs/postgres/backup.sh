@@ -85,7 +85,7 @@ copy() {
     # Of a run that was killed; one that is at work keeps its own.
     restic --quiet unlock
     # It says 3 when a file went while it looked, as one of the log does that is filed.
-    for try in 1 2 3; do
+    for _ in 1 2 3; do
         code=0
         restic --quiet backup --host "$APP_ENV" /backups \
             --exclude staging --exclude fetched --exclude 'restored*' --exclude '*.prom*' || code=$?
