@@ -6,12 +6,11 @@ from kickoff.stack.declaration import NOTHING, Declaration, document_of, every_k
 from kickoff.stack.differences import STATEFUL, Change, differences
 from kickoff.stack.preparing import folder_of, open_stack, prepare, sources, upcoming, variables
 from kickoff.stack.primary import promote_replica
-from kickoff.stack.restoring import LATEST, restore
+from kickoff.stack.restoring import moment_of, restore
 from kickoff.stack.rotation import Rotation, under_way
 
 __all__ = [
     "ALERTS",
-    "LATEST",
     "NOTHING",
     "RELEASED",
     "STATEFUL",
@@ -27,6 +26,7 @@ __all__ = [
     "every_secret",
     "file_of",
     "folder_of",
+    "moment_of",
     "open_stack",
     "prepare",
     "project_of",

@@ -37,28 +37,27 @@ def moment_of(text: str, now: datetime) -> str:
     return f"{moment:%F %T.%f+00}"
 
 
-def restore(stack: Stack, text: str, source: str, tell: Callable[[str], None]) -> str:
-    """Give the servers of a store the state of an earlier moment; return that moment.
+def restore(stack: Stack, moment: str, source: str, tell: Callable[[str], None]) -> None:
+    """Give the servers of a store the state of an earlier moment.
 
     Until that state is there and was read from end to end, the servers go on as they are; what fails before
     leaves them so. ``latest`` stops them first: it is for data that are lost.
 
     Args:
         stack: The stack, as it was brought up.
-        text: ``latest``, or a date and time of ISO 8601.
+        moment: The moment, as :func:`moment_of` returns it.
         source: Environment whose copies of backups are taken, from where this one's are kept, too; empty for
             its own backups on this host.
         tell: Is given each step, for people.
 
     Raises:
-        KickoffError: The moment is none, or the stack declares no backups (exit 2), a step fails (4), or
-            another process changes the stack (75).
+        KickoffError: The stack declares no backups (exit 2), a step fails (4), or another process changes
+            the stack (75).
     """
     declared = declaration.read(stack.root, stack.name).restore
     if declared is None:
         hint = "x-kickoff.restore names the service that restores, docs/reference/stack.md"
         raise KickoffError(f"{stack.name} declares no backups", hint=hint)
-    moment = moment_of(text, datetime.now(UTC))
     once = ("run", "--rm", "--no-deps", "--no-TTY", declared.service)
     recover = (*once, "recover", moment, *filter(None, [source]))
     still = [*declared.servers, declared.backup]
@@ -83,7 +82,6 @@ def restore(stack: Stack, text: str, source: str, tell: Callable[[str], None]) -
         stack.compose.run(*once, "install", seconds=_SECONDS, hint=again)
         tell("start     and a first backup of the new history")
         stack.revive(f"`kickoff logs --env {stack.name} --process {declared.servers[0]}` shows why")
-    return moment
 
 
 _UNCHANGED = "the data are as they were; the message above says what the backups have"

@@ -1,6 +1,7 @@
 """The stack of containers around the service: prepare a host for it, show what would change, apply it."""
 
 import argparse
+from datetime import UTC, datetime
 from pathlib import Path
 
 from kickoff import stack
@@ -76,8 +77,8 @@ def _promote(name: str, root: Path, arguments: argparse.Namespace) -> int:
 
 def _restore(name: str, root: Path, arguments: argparse.Namespace) -> int:
     """Give the database an earlier state, and note it in the history of the environment."""
-    source = arguments.source
-    moment = stack.restore(stack.open_stack(name, root), arguments.moment, source, output.say)
+    source, moment = arguments.source, stack.moment_of(arguments.moment, datetime.now(UTC))
+    stack.restore(stack.open_stack(name, root), moment, source, output.say)
     whose = f"that of {source}" if source else "its own"
     _record("restore", f"the state of the database is {whose} of {moment}", name, root)
     output.say(f"next: kickoff smoke --env {name} --phase live")
