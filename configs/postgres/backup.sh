@@ -87,14 +87,28 @@ copy() {
     # It says 3 when a file went while it looked, as one of the log does that is filed.
     for _ in 1 2 3; do
         code=0
-        restic --quiet backup --host "$APP_ENV" /backups \
+        restic --quiet --retry-lock 10m backup --host "$APP_ENV" /backups \
             --exclude staging --exclude fetched --exclude 'restored*' --exclude '*.prom*' || code=$?
         [ "$code" = 3 ] || break
     done
     [ "$code" = 0 ]
-    restic --quiet forget --host "$APP_ENV" --keep-within "${BACKUP_KEEP}d" --prune
+    # Each has the whole catalogue: older ones are for what somebody deleted in it.
+    restic --quiet forget --host "$APP_ENV" --keep-last 12 --keep-daily "$BACKUP_KEEP"
+    if [ -z "$(find pruned -mmin -1440 2>/dev/null)" ]; then
+        restic --quiet --retry-lock 10m prune
+        touch pruned
+    fi
     echo "$BACKUP_REPOSITORY" >copied-to
     echo "backup_copy_timestamp_seconds $(date +%s)" | tell copy
+}
+
+# In a process of its own: within a condition, the shell stops at no error.
+every() { # SECONDS VERB
+    while :; do
+        if sh "$0" "$2"; then pause=$1; else pause=30; fi
+        sleep "$pause" &
+        wait $!
+    done
 }
 
 if [ -n "${BACKUP_REPOSITORY:-}" ]; then
@@ -121,23 +135,11 @@ receive)
         done
     done
     ;;
-schedule) # In processes of their own: within a condition, the shell stops at no error.
-    while :; do
-        sh "$0" receive || echo "the changes of the database are not received" >&2
-        sleep 5
-    done &
-    next=0 next_copy=0
-    while :; do
-        now=$(date +%s)
-        if [ "$now" -ge "$next" ] && received; then
-            if sh "$0" once; then next=$((now + BACKUP_INTERVAL_SECONDS)); else next=$((now + 30)); fi
-        fi
-        if [ -n "${BACKUP_REPOSITORY:-}" ] && [ "$now" -ge "$next_copy" ]; then
-            if sh "$0" copy; then next_copy=$((now + BACKUP_COPY_SECONDS)); else next_copy=$((now + 30)); fi
-        fi
-        sleep 2 &
-        wait $!
-    done
+schedule)
+    every 5 receive &
+    if [ -n "${BACKUP_REPOSITORY:-}" ]; then every "$BACKUP_COPY_SECONDS" copy & fi
+    until received; do sleep 2; done
+    every "$BACKUP_INTERVAL_SECONDS" once
     ;;
 recover) # With an environment: from its copies, where this one's are kept, too.
     rm -rf fetched
