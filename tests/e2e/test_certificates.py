@@ -196,6 +196,8 @@ def test_the_one_that_traefik_makes_itself_and_one_that_has_expired_are_refused(
 
         until(met, lambda found: "expired" in found)
     kinds = list(dict.fromkeys("valid" if valid(found) else found for found in seen))
+    # Who made it is looked up by a second connection, and by then the right one may be there.
+    kinds = [kind for kind in kinds if kind != "self-signed certificate"]
     assert kinds[-3:] == [
         "it is the one that Traefik makes for itself while it has no other", "valid", "certificate has expired",
     ], kinds  # fmt: skip
