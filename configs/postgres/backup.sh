@@ -1,5 +1,5 @@
 #!/bin/sh
-# backup.sh schedule | once | prove | check | list | copy | recover latest|TIME [ENVIRONMENT] | install
+# backup.sh schedule | once | prove | check | list | copy [anew] | recover latest|TIME [ENVIRONMENT] | install
 # Barman keeps base backups and every change since; restic carries both away, encrypted, where BACKUP_REPOSITORY says.
 set -eu
 umask 077
@@ -77,21 +77,42 @@ METRICS
     echo "backed up, and restored in $((now - began)) s"
 }
 
+# Of this database; empty before its first backup.
+identity() { sed -n 's/.*"systemid": "\([0-9]*\)".*/\1/p' football/identity.json 2>/dev/null; }
+
+# A host that was set up anew must not make the copies of the lost one older than its own empty ones.
+require_same() {
+    if [ -z "$(identity)" ]; then
+        echo "no database was met yet" >&2
+        exit 1
+    fi
+    [ ! -e adopted ] || return 0
+    there=$(restic --quiet snapshots --json --latest 1 --host "$APP_ENV" | sed -n 's/.*"tags":\["\([0-9]*\)"\].*/\1/p')
+    if [ -n "$there" ] && [ "$there" != "$(identity)" ]; then
+        echo "the copies of $APP_ENV at $BACKUP_REPOSITORY are of another database: restore them, or begin" \
+            "anew beside them by 'copy anew'" >&2
+        exit 1
+    fi
+}
+
 copy() {
+    [ -e copy.prom ] || echo "backup_copy_timestamp_seconds 0" | tell copy
     # Another host may have begun it; what is wrong with the place, the copy itself says.
     if [ "$(cat copied-to 2>/dev/null)" != "$BACKUP_REPOSITORY" ] && ! restic init; then
         echo "going on with what is there"
     fi
+    require_same
     # Of a run that was killed; one that is at work keeps its own.
     restic --quiet unlock
     # It says 3 when a file went while it looked, as one of the log does that is filed.
     for _ in 1 2 3; do
         code=0
-        restic --quiet --retry-lock 10m backup --host "$APP_ENV" /backups \
-            --exclude staging --exclude fetched --exclude 'restored*' --exclude '*.prom*' || code=$?
+        restic --quiet --retry-lock 10m backup --host "$APP_ENV" --tag "$(identity)" /backups \
+            --exclude staging --exclude fetched --exclude 'restored*' --exclude '*.prom*' --exclude adopted || code=$?
         [ "$code" = 3 ] || break
     done
     [ "$code" = 0 ]
+    rm -f adopted
     # Each has the whole catalogue: older ones are for what somebody deleted in it.
     restic --quiet forget --host "$APP_ENV" --keep-last 12 --keep-daily "$BACKUP_KEEP"
     if [ -z "$(find pruned -mmin -1440 2>/dev/null)" ]; then
@@ -119,7 +140,10 @@ fi
 
 case "$1" in
 once) once ;;
-copy) copy ;;
+copy)
+    if [ "${2:-}" = anew ]; then touch adopted; fi
+    copy
+    ;;
 prove)
     recovered latest
     ended
@@ -137,8 +161,8 @@ receive)
     ;;
 schedule)
     every 5 receive &
-    if [ -n "${BACKUP_REPOSITORY:-}" ]; then every "$BACKUP_COPY_SECONDS" copy & fi
     until received; do sleep 2; done
+    if [ -n "${BACKUP_REPOSITORY:-}" ]; then every "$BACKUP_COPY_SECONDS" copy & fi
     every "$BACKUP_INTERVAL_SECONDS" once
     ;;
 recover) # With an environment: from its copies, where this one's are kept, too.
@@ -164,6 +188,7 @@ install) # Into the volumes below /servers, while no server runs; what was recov
     if [ -d fetched ]; then
         rm -rf football
         mv fetched/backups/football football
+        touch adopted
     fi
     # What had arrived of a history that is over now; the server would be asked to go on with it.
     if [ -n "$(ls football/streaming)" ]; then

@@ -468,12 +468,16 @@ def test_a_lost_host_is_replaced_by_another(
         began = time.monotonic()
         with contextmanager(running)("staging", image, tmp_path_factory) as other, copying_to(server, other):
             print(f"serving without its data after {time.monotonic() - began:.1f} s")
+            copy = ("exec", "-T", "backup", "sh", "/stack/backup.sh", "copy")
+            with pytest.raises(AssertionError, match="are of another database"):
+                other.compose(*copy)
             other.script("stack restore", "latest", "--from=staging")
             print(f"serving with them after {time.monotonic() - began:.1f} s")
             assert counts(other) == before
             assert other.secret("postgres_app_password") != staging.secret("postgres_app_password")
             until(lambda: other.predict().status_code == 201)
             until(lambda: received(other))
+            other.compose(*copy)  # which goes on with what the lost host had
 
 
 def test_production_comes_up_whole(production: Stack) -> None:
