@@ -16,7 +16,7 @@ from kickoff.evidence import Verdict
 from kickoff.host import checks, reach
 from kickoff.paths import state_root
 from kickoff.release import targets
-from kickoff.release.stores import kept_in, open_store
+from kickoff.release.stores import open_store
 from kickoff.release.stores.lease import held_by
 from kickoff.release.targets import HostNeeds
 
@@ -72,10 +72,9 @@ def _configuration(
 
 
 def _lock(folder: Path, wait: float, tell: Callable[[str], object]) -> None:
-    kind = kept_in(folder)
-    if kind == "files" and not (folder / "lock.json").is_file():
-        return  # nothing was ever released here, and looking makes no folder
-    store, deadline, told = open_store(kind, folder), time.monotonic() + wait, False
+    if not folder.is_dir():  # nothing was ever released here, and looking makes no folder
+        return
+    store, deadline, told = open_store(folder), time.monotonic() + wait, False
     while (lease := store.lease()).owner is not None and not lease.abandoned(""):
         error = held_by(lease)
         if time.monotonic() >= deadline:

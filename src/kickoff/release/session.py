@@ -22,7 +22,7 @@ from kickoff.release.folder import hide_recorded, workers_of
 from kickoff.release.model import Colour
 from kickoff.release.progress import UNCHANGED
 from kickoff.release.routers import Router, open_router
-from kickoff.release.stores import Observer, StateStore, kept_in, open_store
+from kickoff.release.stores import Observer, StateStore, open_store
 from kickoff.release.stores.lease import Owner, TakenBack, birth_of_this_process
 from kickoff.release.targets import Endpoint, Target
 from kickoff.service import Service, name_of
@@ -36,7 +36,7 @@ _LOG_LINES = 2000
 _SETTLES_SECONDS = 1.0
 """How long a log that goes on growing is waited for."""
 ROUTER = "traefik-file"
-"""The store and the router of a host that keeps its own state and route."""
+"""The router of a host that keeps its own route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,7 +243,7 @@ def open_recorded(name: str, root: Path, observer: Observer | None = None) -> Se
     folder = _state_folder(name, root)
     if folder is None:
         return open_session(name, root, observer)
-    store = open_store(kept_in(folder), folder, observer)
+    store = open_store(folder, observer)
     found = _recorded(store)
     if found is None:
         return open_session(name, root, observer)
@@ -321,6 +321,6 @@ def open_session(
             at=f"configs/environments/{name}.env",
             hint="set DEPLOY_HOST to a host of yours, or run the job on a self-hosted runner there",
         )
-    store = open_store(kept_in(folder), folder, observer)
+    store = open_store(folder, observer)
     target = kind.target(place, environment)
     return Session(service, environment, store, target, targets.description_hash(root, name))

@@ -8,7 +8,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.paths import state_root
 from kickoff.release import recorded, targets
 from kickoff.release.folder import DESCRIPTION, read_object
-from kickoff.release.stores import kept_in, open_store
+from kickoff.release.stores import open_store
 
 
 def read(root: Path, name: str, secret: bytes) -> Running:
@@ -25,7 +25,7 @@ def read(root: Path, name: str, secret: bytes) -> Running:
     """
     folder = state_root(service.load(root).name, name)
     # A store makes its folder, and looking changes nothing.
-    store = open_store(kept_in(folder), folder) if folder.is_dir() else None
+    store = open_store(folder) if folder.is_dir() else None
     state = store.state() if store is not None else None
     if store is None or state is None or state.live is None:
         raise KickoffError(

@@ -20,11 +20,11 @@ import pytest
 
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import EMPTY, Colour, Slot, State
-from kickoff.release.stores import open_store
 from kickoff.release.stores.etcd import Store
 from kickoff.release.stores.etcd_client import Client, delete, put
 from kickoff.release.stores.lease import Owner, born
 from tests.etcd import Cluster, cluster
+from tests.racing import raced
 from tests.servers import running
 from tests.tools import tool
 
@@ -338,48 +338,9 @@ def test_whoever_was_killed_inside_the_fence_is_not_waited_for(store: Store, roo
     assert lease.token == 2
 
 
-RACER = """
-import sys
-from pathlib import Path
-from kickoff.errors import KickoffError
-from kickoff.release.stores.etcd import Store
-from kickoff.release.stores.lease import Owner
-
-store = Store(Path(sys.argv[1]))
-print("up", flush=True)
-sys.stdin.readline()
-try:
-    print(store.acquire(Owner(sys.argv[2], sys.argv[2], 0, 0.0), ttl=600).attempt)
-except KickoffError as error:
-    print(f"refused {error.code}")
-"""
-
-
 def test_of_many_processes_exactly_one_gets_the_lock(store: Store, root: Path) -> None:
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, str(root), f"run-{number}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": SRC},
-        )
-        for number in range(4)
-    ]  # fmt: skip
-    try:
-        for racer in racers:
-            assert racer.stdout is not None
-            assert racer.stdout.readline() == "up\n"
-        for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.write("\n")
-            racer.stdin.flush()
-        answers = [racer.communicate(timeout=60)[0].strip() for racer in racers]
-    finally:
-        for racer in racers:
-            racer.kill()
-            racer.wait()
-    winners = [answer for answer in answers if not answer.startswith("refused")]
-    assert len(winners) == 1
-    assert answers.count("refused 75") == len(racers) - 1
-    assert store.lease().attempt == winners[0]
+    winner = raced(root, 4)
+    assert store.lease().attempt == winner
     assert store.lease().token == 1
 
 
@@ -542,7 +503,7 @@ def test_what_stands_before_a_member_is_not_taken_for_it(root: Path) -> None:
 def test_a_list_of_members_that_cannot_be_used(tmp_path: Path, text: str | None, said: str) -> None:
     if text is not None:
         (tmp_path / "etcd.json").write_text(text)
-    error = refused(lambda: open_store("etcd", tmp_path), ExitCode.BAD_INPUT)
+    error = refused(lambda: Store(tmp_path), ExitCode.BAD_INPUT)
     assert said in str(error)
     assert error.at == str(tmp_path / "etcd.json")
 

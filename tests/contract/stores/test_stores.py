@@ -35,7 +35,7 @@ Handles = Callable[[], StateStore]
 
 
 def files(folder: Path) -> Handles:
-    return lambda: open_store("files", folder / "state")
+    return lambda: open_store(folder / "state")
 
 
 def memory(folder: Path) -> Handles:

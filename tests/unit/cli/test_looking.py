@@ -33,7 +33,7 @@ class Terminal(io.StringIO):
 
 @pytest.fixture
 def session(tmp_path: Path) -> Session:
-    store = open_store("files", tmp_path / "state")
+    store = open_store(tmp_path / "state")
     named = SimpleNamespace(name="staging")
     return cast(
         "Session", SimpleNamespace(store=store, service=SimpleNamespace(name="shop"), environment=named)

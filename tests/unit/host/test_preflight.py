@@ -62,7 +62,7 @@ def outcome_of(project: Project) -> dict[str, Any]:
 def held(project: Project, seconds: float = 60, pid: int = 0) -> Lease:
     """Let another run hold the lock."""
     folder = project.state / "fixture" / "development"
-    store = open_store("files", folder)
+    store = open_store(folder)
     return store.acquire(Owner("somebody@elsewhere", "another", pid, 0.0), seconds)
 
 
@@ -82,7 +82,7 @@ def test_a_lock_that_is_held(project: Project, capsys: pytest.CaptureFixture[str
 
 def test_a_lock_is_waited_for_as_asked(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
     lease = held(project)
-    store = open_store("files", project.state / "fixture" / "development")
+    store = open_store(project.state / "fixture" / "development")
     timer = threading.Timer(0.5, store.release_lock, [lease])
     timer.start()
     with pytest.raises(Begun):

@@ -90,13 +90,13 @@ def test_an_idle_attempt_of_the_version_before_is_continued(older: Path) -> None
 def test_a_damaged_file_keeps_nobody_from_opening_an_older_folder(older: Path, name: str) -> None:
     intact = (older / name).read_text() if (older / name).exists() else ""
     (older / name).write_text(f"{{\n{intact}")
-    store = open_store("files", older)
+    store = open_store(older)
     assert version_of(older) == 1
     if name == "lock.json":
         store.force_unlock("ada@host")
     else:
         (older / name).write_text(intact)
-    open_store("files", older)
+    open_store(older)
     assert (version_of(older), attempts(older)) == (CURRENT, ["3-c"])
 
 

@@ -15,6 +15,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import EMPTY, Colour, Slot, State
 from kickoff.release.stores.files import Store
 from kickoff.release.stores.lease import Lease, Owner, born, joined
+from tests.racing import raced
 
 SRC = str(Path(__file__).resolve().parents[3] / "src")
 LIVE = State(Colour.BLUE, None, {Colour.BLUE: Slot("r1", 1)})
@@ -86,50 +87,9 @@ def test_a_process_paused_between_check_and_act_wakes_up_to_nothing(store: Store
     assert store.state() == LIVE
 
 
-RACER = """
-import sys, time
-from pathlib import Path
-from kickoff.errors import KickoffError
-from kickoff.release.stores.files import Store
-from kickoff.release.stores.lease import Owner
-
-store = Store(Path(sys.argv[1]))
-print("up", flush=True)
-sys.stdin.readline()
-try:
-    print(store.acquire(Owner(sys.argv[2], sys.argv[2], 0, 0.0), ttl=600).attempt)
-except KickoffError as error:
-    print(f"refused {error.code}")
-"""
-
-
 def test_of_many_processes_exactly_one_gets_the_lock(store: Store) -> None:
-    racers = [
-        subprocess.Popen(
-            [sys.executable, "-c", RACER, str(store.root), f"run-{number}"],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=os.environ | {"PYTHONPATH": SRC},
-        )
-        for number in range(6)
-    ]  # fmt: skip
-    try:
-        for racer in racers:
-            assert racer.stdout is not None
-            assert racer.stdout.readline() == "up\n"
-        answers = []
-        for racer in racers:
-            assert racer.stdin is not None
-            racer.stdin.write("\n")
-            racer.stdin.flush()
-        for racer in racers:
-            answers.append(racer.communicate(timeout=30)[0].strip())
-    finally:
-        for racer in racers:
-            racer.kill()
-            racer.wait()
-    winners = [answer for answer in answers if not answer.startswith("refused")]
-    assert len(winners) == 1
-    assert answers.count("refused 75") == 5
-    assert store.lease().attempt == winners[0]
+    winner = raced(store.root, 6)
+    assert store.lease().attempt == winner
     assert store.lease().token == 1
 
 

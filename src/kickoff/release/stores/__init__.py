@@ -184,22 +184,19 @@ def make_folders(root: Path) -> None:
         (root / folder).mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
-def kept_in(root: Path) -> str:
-    """Return the kind of store that keeps an environment's state: etcd where its folder names the members."""
-    return "etcd" if (root / MEMBERS).is_file() else "files"
+def open_store(root: Path, observer: Observer | None = None) -> StateStore:
+    """Open the store of an environment: in etcd where its folder names the members, in files otherwise.
 
-
-def open_store(kind: str, root: Path, observer: Observer | None = None) -> StateStore:
-    """Open a store; what an older version wrote is brought up to date, unless a run is at work.
+    What an older version wrote is brought up to date, unless a run is at work.
 
     Args:
-        kind: One of ``STORES``.
         root: Folder on this host.
         observer: Sees each record of an attempt once it is durable.
 
     Raises:
         KickoffError: A newer version of Kickoff wrote what is there (exit 2).
     """
+    kind = "etcd" if (root / MEMBERS).is_file() else "files"
     store: StateStore = importlib.import_module(STORES[kind]).open_store(root, observer)
     store.upgrade()
     return store
