@@ -375,6 +375,13 @@ def counts(one: Stack) -> dict[str, int]:
     return {table: int(one.sql(f"select count(*) from {table}")) for table in tables}
 
 
+def filled(one: Stack) -> dict[str, int]:
+    """Make some rows; return the number of rows of each table."""
+    for _ in range(20):
+        assert one.predict().status_code == 201
+    return counts(one)
+
+
 def received(one: Stack) -> bool:
     """True when what the database writes goes to its backups."""
     query = "select count(*) from pg_stat_replication where application_name = 'barman_receive_wal'"
@@ -405,9 +412,7 @@ def test_a_destroyed_volume_is_restored_to_its_last_row(staging: Stack) -> None:
 
 
 def test_a_mistake_is_undone_to_the_moment_before_it(staging: Stack) -> None:
-    for _ in range(20):
-        assert staging.predict().status_code == 201
-    before = counts(staging)
+    before = filled(staging)
     moment = staging.sql("select clock_timestamp()").replace(" ", "T")
     staging.sql("delete from predictions")
     assert staging.predict().status_code == 201
@@ -457,9 +462,7 @@ def test_a_lost_host_is_replaced_by_another(
     staging: Stack, image: Image, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     with s3() as server, copying_to(server, staging):
-        for _ in range(20):
-            assert staging.predict().status_code == 201
-        before = counts(staging)
+        before = filled(staging)
         until(lambda: received(staging))
         began = time.monotonic()
         staging.compose("exec", "-T", "backup", "sh", "/stack/backup.sh", "copy")
@@ -732,9 +735,7 @@ def test_the_former_primary_takes_its_place_again_without_a_lost_row(production:
 
 
 def test_both_servers_have_what_was_restored(production: Stack) -> None:
-    for _ in range(20):
-        assert production.predict().status_code == 201
-    before = counts(production)
+    before = filled(production)
     moment = production.sql("select clock_timestamp()").replace(" ", "T")
     production.sql("delete from predictions")
     production.script("stack restore", moment)

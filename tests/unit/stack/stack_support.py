@@ -7,7 +7,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from kickoff.stack import source_of
+from kickoff.stack import Stack, source_of
 
 ROOT = Path(__file__).resolve().parents[3]
 STACKS = ("staging", "production", "uat", "preprod", "dr")
@@ -44,3 +44,11 @@ def compose(name: str, env_file: Path, environ: Mapping[str, str], *arguments: s
     assert done.returncode == 0, done.stderr
     assert "level=warning" not in done.stderr, done.stderr
     return done.stdout
+
+
+def stack_of(text: str, folder: Path) -> Stack:
+    """Return the stack of ``staging`` whose compose file has this text."""
+    root = folder / "project"
+    root.mkdir()
+    (root / "docker-compose.staging.yml").write_text(text)
+    return Stack(root, "staging", folder, folder / "routes")

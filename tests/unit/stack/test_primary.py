@@ -8,17 +8,15 @@ import pytest
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.stack import Compose, Stack, promote_replica
 from kickoff.stack.primary import FILE
+from tests.unit.stack.stack_support import stack_of
 
 FILE_TEXT = "name: x\nx-kickoff: {primary: {services: [db, copy], promote: [sh, /promote.sh]}}\n"
 
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
-    root = tmp_path / "project"
-    root.mkdir()
-    (root / "docker-compose.staging.yml").write_text(FILE_TEXT)
     (tmp_path / FILE).write_text("db\n")
-    return Stack(root, "staging", tmp_path, tmp_path / "routes")
+    return stack_of(FILE_TEXT, tmp_path)
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ import pytest
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.stack import Compose, Stack, restore
 from kickoff.stack.restoring import moment_of
+from tests.unit.stack.stack_support import stack_of
 
 FILE_TEXT = "name: x\nx-kickoff: {restore: {service: back, backup: keep, servers: [db, copy]}}\n"
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
@@ -19,10 +20,7 @@ REVIVE = "up --detach --wait --no-recreate --no-build"
 
 @pytest.fixture
 def stack(tmp_path: Path) -> Stack:
-    root = tmp_path / "project"
-    root.mkdir()
-    (root / "docker-compose.staging.yml").write_text(FILE_TEXT)
-    return Stack(root, "staging", tmp_path, tmp_path / "routes")
+    return stack_of(FILE_TEXT, tmp_path)
 
 
 @pytest.fixture
