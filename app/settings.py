@@ -62,6 +62,7 @@ class Settings(BaseSettings):
     api_key_next: SecretStr = SecretStr("")
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     otel_exporter_otlp_endpoint: str = ""
+    otel_traces_sampler_arg: float = Field(default=1, ge=0, le=1)
     request_timeout: Duration = 10.0
     shutdown_grace: Duration = 15.0
     kickoff_release: str = Field(default="unreleased", pattern=r"^[!-~]{1,128}$")

@@ -22,6 +22,7 @@ from redis.exceptions import RedisClusterException, RedisError
 
 from app.cache.errors import RemoteUnavailableError
 from app.tasks import end
+from app.telemetry import tracing
 
 T = TypeVar("T")
 
@@ -104,7 +105,7 @@ class RemoteLevel:
         Raises:
             RemoteUnavailableError: Redis cannot be used now.
         """
-        values = await self._guard(lambda: self._redis.mget([self._prefix + key for key in keys]))
+        values = await self._guard("MGET", lambda: self._redis.mget([self._prefix + key for key in keys]))
         return [value if isinstance(value, bytes) and value != _TOMBSTONE else None for value in values]
 
     async def add_all(self, values: Mapping[str, tuple[bytes, float]]) -> None:
@@ -120,7 +121,7 @@ class RemoteLevel:
                     pipe.set(self._prefix + key, value, px=max(1, round(seconds * 1000)), nx=True)
                 await pipe.execute()
 
-        await self._guard(add)
+        await self._guard("SET", add)
 
     async def invalidate(self, keys: Iterable[str]) -> None:
         """Remove keys here and in all processes.
@@ -129,7 +130,7 @@ class RemoteLevel:
             RemoteUnavailableError: Redis cannot be used now; the keys are removed when it is back.
         """
         self._owed.update(keys)
-        await self._guard(self._pay)
+        await self._guard("SET", self._pay)
 
     async def ping(self) -> None:
         """Ask Redis for a sign of life.
@@ -137,13 +138,13 @@ class RemoteLevel:
         Raises:
             RemoteUnavailableError: There is none.
         """
-        await self._guard(self._redis.ping)
+        await self._guard("PING", self._redis.ping)
 
-    async def _guard(self, call: Callable[[], Awaitable[T]]) -> T:
+    async def _guard(self, command: str, call: Callable[[], Awaitable[T]]) -> T:
         if not self._subscribed.is_set():
             raise RemoteUnavailableError("not connected")
         try:
-            with self._breaker.calling():
+            with self._breaker.calling(), tracing.asked("redis", command):
                 return await call()
         except _DOWN as error:
             raise RemoteUnavailableError(type(error).__name__) from error

@@ -2,8 +2,9 @@
 
 import asyncio
 import sqlite3
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, nullcontext
+from functools import partial
 from typing import Any, Literal, Protocol, cast
 
 import sqlalchemy as sa
@@ -14,6 +15,7 @@ from sqlalchemy.exc import TimeoutError as PoolTimeoutError
 from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
 
 from app.storage.tables import league
+from app.telemetry import tracing
 
 Server = Literal["read-write", "standby"]
 _POOL_WAIT_SECONDS = 5.0
@@ -49,6 +51,7 @@ class Database:
         self.dialect = parsed.get_backend_name()
         self._engine = create_async_engine(parsed, **_options(parsed, statement_timeout, server))
         _tune(self._engine.sync_engine)
+        _trace(self._engine.sync_engine)
         # For a single statement: without BEGIN and COMMIT around it, one journey instead of three.
         self._single = (
             self._engine.execution_options(isolation_level="AUTOCOMMIT")
@@ -178,6 +181,20 @@ def _options(url: URL, statement_timeout: float, server: Server) -> dict[str, An
             **({"target_session_attrs": server} if has_several_hosts(url) else {}),
         },
     }
+
+
+def _trace(engine: sa.Engine) -> None:
+    """Let the statements of a traced request be part of its trace."""
+
+    def traced(
+        execute: Callable[..., None], cursor: object, statement: str, values: object, context: object
+    ) -> bool:
+        with tracing.asked(engine.dialect.name, statement.split(maxsplit=1)[0].upper(), statement):
+            execute(cursor, statement, values, context)
+        return True  # done: SQLAlchemy need not
+
+    for event in ("do_execute", "do_executemany"):
+        sa.event.listen(engine, event, partial(traced, getattr(engine.dialect, event)))
 
 
 def _tune(engine: sa.Engine, *, always_writes: bool = False) -> None:

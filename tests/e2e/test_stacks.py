@@ -537,7 +537,10 @@ def test_no_container_reaches_what_is_none_of_its_business(production: Stack) ->
         assert done.returncode < 100, done.stderr  # 125 and more are Docker's own
         return done.returncode == 0
 
-    inside = ("http://traefik:8081", "http://traefik:8082/ping", "http://alertmanager:9093/-/ready")
+    inside = (
+        *("http://traefik:8081", "http://traefik:8082/ping"),
+        *("http://alertmanager:9093/-/ready", "http://jaeger:4318"),
+    )
     assert answers("backend", inside[1]), "what could be reached is"
     assert [address for address in inside if answers("frontend", address)] == []
     with socket.create_server(("0.0.0.0", 0)) as listening:  # a service of the host, for a moment

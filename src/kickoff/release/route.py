@@ -19,6 +19,8 @@ CANDIDATE = "candidate"
 SPLIT = "split"
 MAINTENANCE = "maintenance"
 _IDEMPOTENT = "idempotent"
+_OWN_TRACE = "own-trace"
+_TRACE_HEADERS = ("Traceparent", "Tracestate", "Baggage")
 _EVERYTHING = "PathPrefix(`/`)"
 SERVICES = frozenset(
     {
@@ -50,6 +52,7 @@ class Route:
             both colours in a cache outage.
         entry_points: The proxy's entry points that requests come in by; ``public`` is the one for users.
         private_paths: Paths that ``public`` does not lead to, with all below them.
+        drops_traces: Whether traces that requests bring to ``public`` are taken off them.
     """
 
     servers: dict[Colour, str]
@@ -59,6 +62,7 @@ class Route:
     live_paths: dict[Colour, str]
     entry_points: tuple[str, ...] = (PUBLIC,)
     private_paths: tuple[str, ...] = ()
+    drops_traces: bool = False
 
     def __post_init__(self) -> None:
         """Refuse a route that would drop traffic.
@@ -114,6 +118,7 @@ def render(route: Route) -> dict[str, Any]:
         "middlewares": {
             "retry": {"retry": _RETRY},
             "like-public": {"headers": {"customRequestHeaders": {COLOUR_HEADER: ""}}},
+            _OWN_TRACE: {"headers": {"customRequestHeaders": dict.fromkeys(_TRACE_HEADERS, "")}},
         },
         # Shorter than any server's keep-alive, so that a request is never sent down a closing connection.
         "serversTransports": {"kickoff": {"forwardingTimeouts": {"idleConnTimeout": "3s"}}},
@@ -149,7 +154,25 @@ def _public(route: Route) -> tuple[dict[str, Any], dict[str, Any]]:
             "middlewares": ["retry"],
             "service": idempotent,
         }
+    if route.drops_traces:
+        names = (PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}")
+        routers |= {f"{name}-{_OWN_TRACE}": _anew(routers[name]) for name in names}
     return services, routers
+
+
+def _anew(router: dict[str, Any]) -> dict[str, Any]:
+    """Return a router that comes before another for requests which bring a trace, and takes it off.
+
+    The proxy itself traces none of them: it reads the trace before any of its middlewares.
+    """
+    before = {"priority": router["priority"] + 1} if "priority" in router else {}
+    return {
+        **router,
+        **before,
+        "rule": f"({router['rule']}) && HeaderRegexp(`Traceparent`, `.`)",
+        "middlewares": [_OWN_TRACE, *router.get("middlewares", ())],
+        "observability": {"tracing": False},
+    }
 
 
 def _without(paths: tuple[str, ...], rule: str) -> str:

@@ -38,8 +38,9 @@ def route(
             colour: session.service_of(slot.release).live_path for colour, slot in state.slots.items()
         },
         entry_points=session.target.entry_points,
-        # What an earlier version recorded has no such key.
+        # What an earlier version recorded has no such keys.
         private_paths=tuple(items(session.environment.values.get("PRIVATE_PATHS", ""))),
+        drops_traces=session.environment.values.get("PUBLIC_TRACES") == "drop",
     )
     with attempt.fenced():
         session.proxy.apply(wanted)

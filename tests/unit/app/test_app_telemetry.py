@@ -1,24 +1,19 @@
-"""Logs, traces and the bookkeeping of metrics."""
+"""Logs and the bookkeeping of metrics."""
 
 import json
 import logging
 import sqlite3
 import sys
-from collections.abc import Callable, Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
-from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from pytest_mock import MockerFixture
 
-from app.main import Service, create_app
-from app.settings import Settings
+from app.main import Service
 from app.telemetry import metrics
 from app.telemetry.clients import ActiveClients
 from app.telemetry.container import ContainerUsage
 from app.telemetry.logs import REQUEST_ID, JsonFormatter
-from tests.servers import running
 from tests.unit.app.support import RELEASE, serving
 
 
@@ -47,60 +42,6 @@ def test_an_exception_goes_into_the_same_line() -> None:
     except ValueError:
         found = formatted("it failed", exc_info=sys.exc_info())
     assert "ValueError: broken" in str(found["exception"])
-
-
-class Collector:
-    """A receiver of traces, as OTLP over HTTP sends them."""
-
-    def __init__(self) -> None:
-        self.spans: list[tuple[str, str, dict[str, str]]] = []
-        collector = self
-
-        class Handler(BaseHTTPRequestHandler):
-            def do_POST(self) -> None:
-                body = self.rfile.read(int(self.headers["content-length"]))
-                collector.received(self.path, self.headers.get("content-encoding", ""), body)
-                self.send_response(200)
-                self.send_header("content-length", "0")
-                self.end_headers()
-
-            def log_message(self, *_: object) -> None:
-                """Be quiet."""
-
-        self.server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-        self.url = f"http://127.0.0.1:{self.server.server_port}"
-
-    def received(self, path: str, encoding: str, body: bytes) -> None:
-        assert (path, encoding) == ("/v1/traces", "")
-        for resource in ExportTraceServiceRequest.FromString(body).resource_spans:
-            attributes = {one.key: one.value.string_value for one in resource.resource.attributes}
-            for scope in resource.scope_spans:
-                self.spans += [(span.name, span.trace_id.hex(), attributes) for span in scope.spans]
-
-
-@pytest.fixture
-def collector() -> Iterator[Collector]:
-    found = Collector()
-    with running(found.server):
-        yield found
-
-
-async def test_requests_are_traced_to_the_endpoint_and_health_is_not(
-    settings: Callable[..., Settings], collector: Collector, caplog: pytest.LogCaptureFixture
-) -> None:
-    app = create_app(settings(otel_exporter_otlp_endpoint=collector.url))
-    caplog.set_level(logging.INFO, "app.access")
-    async with serving(app) as client:
-        await client.get("/health")
-        await client.post("/predictions", json={"home_team": "Arsenal", "away_team": "Chelsea"})
-    names = {name for name, _, _ in collector.spans}
-    # The parts of the request as well.
-    assert len([name for name in names if "/predictions" in name]) == 1
-    assert len(names) > 1
-    assert not any("/health" in name for name in names)
-    assert {attributes["service.version"] for _, _, attributes in collector.spans} == {RELEASE}
-    logged = [vars(record).get("trace_id") for record in caplog.records if record.name == "app.access"]
-    assert logged == [collector.spans[0][1]]
 
 
 def test_gauges_of_dead_workers_are_forgotten(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -159,3 +159,21 @@ def test_private_paths_are_left_out_of_the_public_entry_point_alone() -> None:
     assert rules["public-idempotent"] == "(Method(`GET`) || Method(`HEAD`))" + left_out
     assert rules["local"] == "PathPrefix(`/`)"
     assert not any("PathRegexp" in rule for name, rule in rules.items() if not name.startswith("public"))
+
+
+def test_a_trace_from_outside_is_taken_off_before_the_private_paths_and_retries_are_lost() -> None:
+    plain = replace(route({Colour.BLUE: 100}), entry_points=("public", "local"), private_paths=("/metrics",))
+    routers = render(replace(plain, drops_traces=True))["http"]["routers"]
+    added = {name: routers.pop(name) for name in ("public-own-trace", "public-idempotent-own-trace")}
+    assert routers == render(plain)["http"]["routers"], "others stay as they are"
+    for name, router in added.items():
+        behind = routers[name.removesuffix("-own-trace")]
+        assert router["rule"] == f"({behind['rule']}) && HeaderRegexp(`Traceparent`, `.`)"
+        assert router["service"] == behind["service"]
+        assert router["middlewares"] == ["own-trace", *behind.get("middlewares", ())]
+        assert router["observability"] == {"tracing": False}
+        # Without one, the longer rule comes first.
+        assert router.get("priority", len(router["rule"])) > behind.get("priority", len(behind["rule"]))
+    assert (
+        added["public-own-trace"].get("priority", 0) < 1000 < added["public-idempotent-own-trace"]["priority"]
+    )

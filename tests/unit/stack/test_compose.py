@@ -159,6 +159,21 @@ def test_traefik_is_set_up_as_the_release_engine_expects(resolved: dict[str, Any
     assert {f"{name}@file" for name in known} == set(used)
 
 
+def test_the_proxy_and_the_service_send_their_traces_through_the_backend_alone(
+    resolved: dict[str, Any],
+) -> None:
+    found = services(resolved)
+    options = dict(flag.removeprefix("--").split("=", 1) for flag in found["traefik"]["command"])
+    service = found["blue"]["environment"]
+    receiver = service["OTEL_EXPORTER_OTLP_ENDPOINT"]
+    assert options["tracing.otlp.http.endpoint"] == f"{receiver}/v1/traces"
+    assert options["tracing.sampleRate"] == service["OTEL_TRACES_SAMPLER_ARG"]
+    assert 0 < float(service["OTEL_TRACES_SAMPLER_ARG"]) < 1
+    assert set(found["jaeger"]["networks"]) == set(found["blue"]["networks"]) == {"football-backend"}
+    assert receiver == "http://jaeger:4318" and not found["jaeger"].get("ports")
+    assert "football-backend" in found["traefik"]["networks"]
+
+
 def test_the_data_of_what_has_a_state_is_in_a_named_volume(resolved: dict[str, Any]) -> None:
     for name in STATEFUL & set(services(resolved)):
         mounts = resolved["services"][name]["volumes"]
