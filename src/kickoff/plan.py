@@ -18,7 +18,8 @@ PROVED = "proved"
 
 _UNPLANNED = {"deployments": [], "reason": "the workflow makes no plan: its evidence says what was deployed"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
-_REASONS = ("unproven-reason", "freeze-reason")
+REASONS = ("unproven-reason", "freeze-reason", "perf-allow-once")
+"""Inputs by which a person gives one release leave for something, each with its reason."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +34,7 @@ class Plan:
         reason: Why, in one sentence.
         unproven_reason: Why a commit that was never proved may go on all the same; recorded.
         freeze_reason: Why it is shipped in spite of a freeze; recorded.
+        perf_allow_once: By how much it may be slower than live, and why; recorded.
         after: The environment that must have proved the commit before it is shipped; empty for none.
     """
 
@@ -44,6 +46,7 @@ class Plan:
     unproven_reason: str = ""
     after: str = ""
     freeze_reason: str = ""
+    perf_allow_once: str = ""
 
     @property
     def jobs(self) -> tuple[str, ...]:
@@ -123,13 +126,13 @@ def decide(
     """
     if event == "workflow_dispatch":
         chosen = environments.require(declared, inputs.get("environment", ""))
-        given = {name: inputs.get(name, "").strip() for name in _REASONS}
+        given = {name: inputs.get(name, "").strip() for name in REASONS}
         for name, text in given.items():
             if _CONTROL.search(text):
                 raise KickoffError(f"{name} must be one line of text", hint="leave out line breaks")
-        unproven, into_freeze = given.values()
+        unproven, into_freeze, cost = given.values()
         reason = f"a person asked for {chosen.name}"
-        return Plan((chosen.name,), event, ref, commit, reason, unproven, chosen.after, into_freeze)
+        return Plan((chosen.name,), event, ref, commit, reason, unproven, chosen.after, into_freeze, cost)
     where = ref.removeprefix(BRANCH).removeprefix(TAG)
     if event == "push":
         for one in environments.resolve(declared, default_branch):

@@ -119,6 +119,7 @@ def back(to: str = "", failed: str = "", reason: str = "", unproven: str = "") -
                 "--wait=0",
                 "--unproven-reason=",
                 "--freeze-reason=",
+                "--perf-allow-once=",
                 "--artifact-directory=a b",
             ],
         ),
@@ -180,13 +181,17 @@ def test_deploy_knows_its_phases_only(project: Project, phase: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["artifact-digest", "commit", "environment", "freeze-reason", "unproven-reason", "wait-seconds"]
+    "name",
+    [
+        *("artifact-digest", "commit", "environment", "freeze-reason", "perf-allow-once"),
+        *("unproven-reason", "wait-seconds"),
+    ],
 )
 def test_deploy_takes_hostile_input_as_one_argument(project: Project, name: str) -> None:
     run = call(project, "deploy", {"environment": "staging", "phase": "stage", name: HOSTILE})
     option = {"environment": "env", "wait-seconds": "wait"}.get(name, name)
     assert f"--{option}={HOSTILE}" in run.calls[0]["arguments"]
-    assert len(run.calls[0]["arguments"]) == 7
+    assert len(run.calls[0]["arguments"]) == 8
     assert not list(project.root.rglob("pwned"))
 
 

@@ -384,12 +384,15 @@ def test_production_ships_what_staging_has_proved_under_act(project: Project) ->
 def test_a_reason_reaches_the_history_s_writer_and_nothing_else_reaches_the_shell(project: Project) -> None:
     reason = "staging's disk is full; $(touch pwned) \"`touch pwned`"
     urgent = "payments are down; $(touch pwned)"
+    cost = "tracing, $(touch pwned), costs 15 %"
     inputs = {"environment": "production", "unproven-reason": reason, "freeze-reason": urgent}
+    inputs["perf-allow-once"] = cost
     run = project.act("cd.yml", "workflow_dispatch", tagged() | {"inputs": inputs})
     assert run.status == 0, run.log[-3000:]
     [staged] = [call["arguments"] for call in run.calls if call["name"] == "stage"]
     assert f"--unproven-reason={reason}" in staged
     assert f"--freeze-reason={urgent}" in staged
+    assert f"--perf-allow-once={cost}" in staged
     assert not list(project.root.rglob("pwned"))
 
 

@@ -482,3 +482,25 @@ def test_a_release_that_no_judge_passed_is_no_unchanged_one(project: Project) ->
     unchanged = project.engine().stage(project.build(head), folder, head, wait=0, force=False)
     assert unchanged.facts["promoted"]["verdict"] == "pass"
     assert project.engine().promote(unchanged.attempt) is None
+
+
+def test_a_cost_is_allowed_for_one_release_and_stands_in_the_history(project: Project) -> None:
+    project.ship()
+    arguments = project.stage_arguments(project.commit(delay_ms=1))
+    journal = project.store.root / "journal.jsonl"
+    before = journal.read_bytes()
+    refused = project.command("stage", *arguments, "--perf-allow-once=because I say so")
+    assert refused.returncode == ExitCode.BAD_INPUT
+    assert "a reason and a percentage" in refused.stderr
+    assert journal.read_bytes() == before, "nothing was begun"
+    cost = "tracing costs 15 %"
+    for given in (cost, ""):
+        staged = project.command("stage", *arguments, f"--perf-allow-once={given}")
+        assert staged.returncode == ExitCode.PASS, staged.stderr
+        attempt = project.evidence("stage")["attempt"]
+        assert project.store.attempt(attempt).perf_allow_once == given, "and of this attempt alone"
+        assert project.command("promote", f"--attempt={attempt}").returncode == ExitCode.PASS
+        arguments = project.stage_arguments(project.commit(delay_ms=2))
+    assert project.command("history").stdout.count(f"allowed once: {cost}\n") == 1
+    entries = json.loads(project.command("history", "--json").stdout)["entries"]
+    assert [entry["perf_allow_once"] for entry in entries if entry["perf_allow_once"]] == [cost]

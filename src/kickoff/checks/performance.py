@@ -19,6 +19,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import Evidence, Verdict
 from kickoff.performance import (
     aggregates,
+    allowance,
     arguments,
     baselines,
     check,
@@ -30,6 +31,7 @@ from kickoff.performance import (
     scenarios,
     summary,
 )
+from kickoff.performance.allowance import Allowance
 from kickoff.performance.load import Arm
 from kickoff.performance.progress import Line
 from kickoff.performance.resources import Probe
@@ -53,6 +55,7 @@ class _Sides:
         check_headers: What a request to live must carry besides.
         not_compared: Why there is no live side.
         doubt_warns: Whether a comparison that cannot tell warns instead of stopping the release.
+        allowed: By how much this one release may be slower than live; ``None`` for what the rules say.
     """
 
     candidate: Arm
@@ -64,6 +67,7 @@ class _Sides:
     check_headers: Mapping[str, str] = field(default_factory=dict)
     not_compared: str = ""
     doubt_warns: bool = False
+    allowed: Allowance | None = None
 
 
 class Performance(Check):
@@ -211,6 +215,7 @@ def _staged(context: Context) -> Iterator[_Sides]:
             check_headers=session.check_headers(),
             not_compared="" if live else "nothing is live yet, so the absolute rules decide",
             doubt_warns=session.environment.text("PERF_INCONCLUSIVE") == "warn",
+            allowed=allowance.parse(session.store.attempt(context.attempt).perf_allow_once),
         )
 
 
@@ -218,6 +223,8 @@ def _execute(context: Context, catalogue: Catalogue, chosen: tuple[Scenario, ...
     # act gives its steps a terminal, but nobody sits at it: what they print is kept in a log.
     line = Line(sys.stderr, redraw=sys.stderr.isatty() and not github.context().active)
     setup = _setup(context, sides, line)
+    if sides.allowed:
+        catalogue = replace(catalogue, comparison=sides.allowed.applied(catalogue.comparison))
     load.require(setup.candidate.url)
     started = evidence.now()
     outcomes: list[check.Outcome] = []
@@ -246,6 +253,7 @@ def _execute(context: Context, catalogue: Catalogue, chosen: tuple[Scenario, ...
         compared=setup.live is not None,
         not_compared=sides.not_compared,
         unmeasured=setup.unmeasured,
+        allowed=sides.allowed,
     )
     suffix = f".{context.environment}" if context.environment else ""
     samples = context.evidence / f"{found.stage}{suffix}.samples.csv.gz"

@@ -2,7 +2,7 @@
 
 import argparse
 
-from kickoff.cli.parser import RELEASE_CODES, Verbs, add_verb, add_wait
+from kickoff.cli.parser import RELEASE_CODES, Verbs, add_allowance, add_verb, add_wait
 from kickoff.cli.verbs import VERBS
 
 
@@ -18,7 +18,7 @@ def _deploy(verbs: Verbs) -> None:
         "deploy",
         VERBS["deploy"].text,
         _run,
-        examples=("deploy --env staging", "deploy --env production --release proved"),
+        examples=("deploy --env production --release proved",),
         codes=RELEASE_CODES,
         env="",
     )
@@ -45,6 +45,7 @@ def _deploy(verbs: Verbs) -> None:
     deploy.add_argument(
         "--freeze-reason", default="", metavar="TEXT", help="why this ships in spite of a freeze; recorded"
     )
+    add_allowance(deploy)
     deploy.add_argument("--allow-dirty", action="store_true", help="ship the commit without what is changed")
     add_wait(deploy, 0.0, "another run's lock")
     deploy.add_argument(
@@ -81,6 +82,7 @@ def _release(verbs: Verbs) -> None:
     release.add_argument(
         "--freeze-reason", default="", metavar="TEXT", help="why this ships in spite of a freeze; recorded"
     )
+    add_allowance(release)
     add_wait(release, 0.0, "another run's lock")
 
 

@@ -162,6 +162,26 @@ def add_wait(parser: argparse.ArgumentParser, default: float, what: str) -> None
     )
 
 
+def add_allowance(parser: argparse.ArgumentParser) -> None:
+    """Add the option that gives a release a budget of its own for the comparison with live."""
+    parser.add_argument(
+        "--perf-allow-once",
+        type=_budget,
+        default="",
+        metavar="TEXT",
+        help="what it may cost once, e.g. 'tracing costs 15 %%'",
+    )
+
+
+def _budget(text: str) -> str:
+    if not text.strip():
+        return ""
+    from kickoff.performance import allowance
+
+    allowance.parse(text)
+    return text.strip()
+
+
 def positive(text: str) -> float:
     """Return the number that an argument is; it must be above 0 and have an end."""
     value = float(text)

@@ -5,7 +5,16 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from kickoff.cli.parser import READ_CODES, RELEASE_CODES, Parser, Verbs, add_verb, add_wait, positive
+from kickoff.cli.parser import (
+    READ_CODES,
+    RELEASE_CODES,
+    Parser,
+    Verbs,
+    add_allowance,
+    add_verb,
+    add_wait,
+    positive,
+)
 from kickoff.cli.verbs import VERBS
 
 FORMAT = "how the result is written (default: text)"
@@ -88,6 +97,7 @@ def _phases(verb: "partial[Parser]") -> None:
     stage.add_argument(
         "--freeze-reason", default="", metavar="TEXT", help="why this ships in spite of a freeze; recorded"
     )
+    add_allowance(stage)
     promote = verb("promote", "promote --env staging --attempt 7-ab12")
     promote.add_argument("--attempt", required=True, metavar="ID", help="what `stage` began")
     watch = verb("watch", "watch --env production", "watch --env production --release 4f2c1ab-9d3e1f20")
@@ -138,7 +148,7 @@ def _verb(verbs: Verbs, name: str, *examples: str, codes: Sequence[int] = RELEAS
 
 def _artefact(parser: Parser, text: str, *, required: bool) -> None:
     parser.add_argument(
-        "--artifact-digest", required=required, default="", metavar="SHA256", help=f"{text}: sha256:…"
+        "--artifact-digest", required=required, default="", metavar="ID", help=f"{text}: sha256:…"
     )
     parser.add_argument(
         "--artifact-directory",

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from jsonschema import ValidationError
 
 _Secrets = Callable[[str], str | None]
+_FOR_ONE_RELEASE = {"PERF_ALLOW_ONCE": "give it to one release: kickoff deploy --perf-allow-once 'WHY 15 %'"}
 
 
 @dataclass(slots=True)
@@ -178,6 +179,7 @@ class _Check:
             if entry.key not in self._schema.keys:
                 near = get_close_matches(entry.key, self._schema.keys, 1, 0.75)
                 fix = f"write {near[0]}" if near else f"remove it, or describe it in {FILE}"
+                fix = _FOR_ONE_RELEASE.get(entry.key, fix)
                 message = f"{entry.key} is neither a key of the pipeline nor described in {FILE}"
                 place = (source.file, entry.line, entry.column)
                 self._result.findings.append(Finding(*place, "unknown-key", entry.key, message, fix))

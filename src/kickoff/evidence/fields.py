@@ -318,6 +318,7 @@ class Measured(Refusal, total=False):
     errors: list[RequestError]
     generator: Generator
     resources: Resources
+    allowed_once: Annotated[str, Shown("allowed once")]
     slow_requests: list[dict[str, Any]]
     live_down: LiveDown
     runner: Machine

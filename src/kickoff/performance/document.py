@@ -15,10 +15,11 @@ from kickoff.evidence.rules import WARNING
 from kickoff.performance import aggregates, live_release
 from kickoff.performance import samples as sample_files
 from kickoff.performance.aggregates import EndpointFigures
+from kickoff.performance.allowance import Allowance
 from kickoff.performance.check import Outcome
 from kickoff.performance.live_release import COMPARED
 from kickoff.performance.load import LoadResult
-from kickoff.performance.metrics import ALL, Metric
+from kickoff.performance.metrics import ALL, Kind, Metric
 from kickoff.performance.samples import CANDIDATE, FEWEST, Sample
 
 STAGE = "perf-baseline"
@@ -37,6 +38,7 @@ def to_evidence(
     compared: bool,
     not_compared: str,
     unmeasured: str = "",
+    allowed: Allowance | None = None,
 ) -> Evidence:
     """Return the evidence of the outcomes.
 
@@ -51,6 +53,7 @@ def to_evidence(
         compared: Whether there was a live release to compare with.
         not_compared: Why there was none.
         unmeasured: Why the service's processor and memory could not be read; empty when they could.
+        allowed: By how much the candidate might be slower than live; ``None`` for what the rules say.
     """
     found = [rule for outcome in outcomes for rule in outcome.rules]
     if not compared:
@@ -62,11 +65,12 @@ def to_evidence(
     verdict = combine(rule.verdict for rule in found)
     if any(outcome.partial for outcome in outcomes) and verdict is Verdict.PASS:
         verdict = Verdict.INCONCLUSIVE
+    once = allowed.spent(_typical_effects(outcomes)) if allowed else ""
     return Evidence(
         stage=STAGE,
         environment=environment,
         verdict=verdict,
-        summary=summary(outcomes, found, verdict),
+        summary=summary(outcomes, found, verdict) + (f"; allowed once: {once}" if once else ""),
         started=started,
         finished=evidence_files.now(),
         service=service,
@@ -76,7 +80,7 @@ def to_evidence(
         rules=found,
         timeline=_timeline(outcomes),
         series=_series(outcomes),
-        facts=_facts(outcomes, unmeasured),
+        facts=_facts(outcomes, unmeasured) | ({"allowed_once": once} if once else {}),
         log_tail=next(
             (outcome.runs[-1].log for outcome in outcomes if outcome.runs and outcome.runs[-1].log), []
         ),
@@ -108,6 +112,12 @@ def summary(outcomes: Sequence[Outcome], found: Sequence[RuleResult], verdict: V
     if worst is None:
         return f"{names}: nothing was judged{partial}"
     return f"{worst.rule}: {worst.measured}, threshold {worst.threshold}: {worst.reason}{partial}"
+
+
+def _typical_effects(outcomes: Sequence[Outcome]) -> list[float]:
+    """Return what the typical request of each endpoint costs more than live's, where that is known."""
+    metrics = (metric for outcome in outcomes for metric in outcome.metrics if metric.kind is Kind.P50)
+    return [metric.effect for metric in metrics if math.isfinite(metric.effect)]
 
 
 def _typical(overall: EndpointFigures) -> str:

@@ -44,9 +44,12 @@ class Engine:
         force: bool,
         unproven_reason: str = "",
         freeze_reason: str = "",
+        perf_allow_once: str = "",
     ) -> Evidence:
         """Bring a candidate up on the idle colour, without public traffic (:func:`stage.stage`)."""
-        candidate = Candidate(digest, directory, commit, force, unproven_reason, freeze_reason)
+        candidate = Candidate(
+            digest, directory, commit, force, unproven_reason, freeze_reason, perf_allow_once
+        )
         return stage.stage(self._run, candidate, wait)
 
     def preview(self, digest: str, directory: Path, commit: str) -> Preview:

@@ -33,6 +33,7 @@ class Progress:
         judged_by: The record of the rules that judge it; empty for a rollback.
         unproven_reason: Why the release was staged without the proof it needs; empty otherwise.
         freeze_reason: Why it was staged in spite of a freeze; empty where there was none.
+        perf_allow_once: By how much it may be slower than live, and why; empty for what rules say.
     """
 
     id: str
@@ -55,6 +56,7 @@ class Progress:
     proved_by: str = ""
     unproven_reason: str = ""
     freeze_reason: str = ""
+    perf_allow_once: str = ""
     judged_by: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -90,6 +92,8 @@ def _apply(attempt: Progress, record: dict[str, Any]) -> None:
             attempt.proved_by, attempt.unproven_reason = record.get("by", ""), record.get("reason", "")
         case "frozen", _:
             attempt.freeze_reason = record["reason"]
+        case "cost allowed", _:
+            attempt.perf_allow_once = record["reason"]
         case "live down", _:
             attempt.live_down = record["reason"]
         case "taken over", _:

@@ -88,7 +88,11 @@ def checks(attempt: Attempt) -> dict[str, dict[str, str]]:
 
 
 def bypass(attempt: Attempt) -> dict[str, str]:
-    """Return why the attempt ships without a proof or into a freeze, for the history; empty for neither."""
+    """Return why the attempt ships without a proof, into a freeze or slower than live, for the history."""
     progress = attempt.progress
-    reasons = {"unproven_reason": progress.unproven_reason, "freeze_reason": progress.freeze_reason}
+    reasons = {
+        "unproven_reason": progress.unproven_reason,
+        "freeze_reason": progress.freeze_reason,
+        "perf_allow_once": progress.perf_allow_once,
+    }
     return {name: reason for name, reason in reasons.items() if reason}

@@ -31,6 +31,7 @@ class Candidate:
         force: Ship even when exactly this release is live.
         unproven_reason: Why this is shipped without a proof; recorded in the history.
         freeze_reason: Why this is shipped in spite of a freeze; recorded in the history.
+        perf_allow_once: By how much it may be slower than live, and why; recorded in the history.
     """
 
     digest: str
@@ -39,6 +40,7 @@ class Candidate:
     force: bool = False
     unproven_reason: str = ""
     freeze_reason: str = ""
+    perf_allow_once: str = ""
 
 
 def stage(run: Run, candidate: Candidate, wait: float) -> Evidence:
@@ -114,6 +116,8 @@ def _admit(run: Run, candidate: Candidate) -> list[dict[str, Any]]:
     notes = [admission.record(leave)] if leave is not None else []
     if overruled is not None:
         notes.append({"event": "frozen", "freeze": overruled.text, "reason": candidate.freeze_reason})
+    if candidate.perf_allow_once:
+        notes.append({"event": "cost allowed", "reason": candidate.perf_allow_once})
     return notes
 
 

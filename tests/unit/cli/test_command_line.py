@@ -129,6 +129,8 @@ def sample(action: argparse.Action) -> list[str]:
         value = str(next(one for one in action.choices if one != action.default))
     elif action.type in (int, float):
         value = "7"
+    elif action.dest == "perf_allow_once":
+        value = "tracing costs 15 %"
     elif action.dest in ("host", "against"):
         value = "http://127.0.0.1:1"
     elif action.type is not None and action.type is not Path:

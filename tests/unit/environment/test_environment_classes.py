@@ -58,6 +58,14 @@ def test_a_service_without_keys_of_its_own_needs_no_schema(bare: Project, loader
     assert "remove it, or describe it in configs/environments/schema.json" in refused.out
 
 
+def test_what_one_release_may_cost_is_no_key_of_an_environment(bare: Project, loader: Loader) -> None:
+    with bare.path("staging.env").open("a", encoding="utf-8") as file:
+        file.write("PERF_ALLOW_ONCE='tracing costs 15 %'\n")
+    refused = loader("validate")
+    assert refused.code == 2
+    assert "give it to one release: kickoff deploy --perf-allow-once 'WHY 15 %'" in refused.out
+
+
 def test_each_class_has_its_defaults_and_the_file_comes_first(bare: Project) -> None:
     describe(bare, GREETING={**KEY, "default": "hello", "x-defaults": {"production": "good day"}})
     for name, text, expected in (

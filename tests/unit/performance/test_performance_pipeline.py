@@ -1,6 +1,7 @@
 """The script as the pipeline calls it: ``--candidate``, with a stand-in for the release engine's session."""
 
 import os
+import re
 import signal
 import sys
 from collections.abc import Iterator, Mapping
@@ -21,6 +22,7 @@ from kickoff.evidence import Evidence, Verdict
 from kickoff.evidence.rules import WARNING
 from kickoff.performance import live_release
 from kickoff.performance.scenarios import Catalogue
+from kickoff.release.progress import Progress
 from kickoff.report import measures
 from kickoff.service import Service
 from tests.unit.performance.toy import Toy
@@ -56,11 +58,20 @@ class FakeTarget:
 
 
 @dataclass
+class FakeStore:
+    perf_allow_once: str = ""
+
+    def attempt(self, identity: str) -> Progress:
+        return Progress(identity, "release", perf_allow_once=self.perf_allow_once)
+
+
+@dataclass
 class FakeSession:
     candidate: Toy
     live: Toy | None
     environment: FakeEnvironment
     target: FakeTarget = field(default_factory=FakeTarget)
+    store: FakeStore = field(default_factory=FakeStore)
     recorded: list[tuple[str, Evidence]] = field(default_factory=list)
     service: Service = field(default_factory=lambda: services.load(ROOT))
 
@@ -82,6 +93,9 @@ class FakeSession:
 
     def unchanged(self, attempt: str) -> bool:
         return False
+
+    def require_own(self, attempt: str) -> None:
+        """It always is."""
 
     def record_check(self, attempt: str, found: Evidence, _problem: str) -> None:
         self.recorded.append((attempt, found))
@@ -195,3 +209,29 @@ def test_a_warning_lets_no_broken_release_pass(call: object, pair: tuple[Toy, To
     assert callable(call)
     pair[0].probabilities = (0.9, 0.9, 0.9)
     assert call(FakeSession(*pair, FakeEnvironment(VALUES | {"PERF_INCONCLUSIVE": "warn"}))) == 1
+
+
+@pytest.mark.parametrize(
+    ("allowed", "code"),
+    [("", 1), ("the new model costs 20 %", 1), ("the new model costs 100 %", 0), ("for a reason", 2)],
+)
+def test_a_cost_that_is_allowed_once_is_judged_by_its_budget_and_told(
+    call: object, pair: tuple[Toy, Toy], allowed: str, code: int, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert callable(call)
+    new, old = pair
+    # Half as long again, which is far from chance; what a few pairs cannot tell of errors is a warning.
+    new.seconds, old.seconds = 0.03, 0.02
+    values = VALUES | {"PERF_SCENARIO": "light", "PERF_MAX_RPS": "200", "PERF_INCONCLUSIVE": "warn"}
+    session = FakeSession(new, old, FakeEnvironment(values), store=FakeStore(allowed))
+    assert call(session) == code
+    if code == 2:
+        assert "a reason and a percentage" in capsys.readouterr().err
+        assert session.recorded == []
+        return
+    found = session.recorded[0][1]
+    if not allowed:
+        assert "allowed_once" not in found.facts
+        return
+    assert re.fullmatch(rf"{allowed}, measured \+[3-7]\d\.\d%", found.facts["allowed_once"])
+    assert f"allowed once: {allowed}, measured +" in found.summary

@@ -94,11 +94,7 @@ def _prepare(arguments: argparse.Namespace, root: Path) -> _Ready:
         head,
         environment=target,
         ref=arguments.ref,
-        inputs={
-            "release": arguments.release,
-            "unproven-reason": arguments.unproven_reason,
-            "freeze-reason": arguments.freeze_reason,
-        },
+        inputs={name: getattr(arguments, name.replace("-", "_")) for name in ("release", *plan.REASONS)},
     )
     decision = plan.decide(
         event=arguments.event,

@@ -65,6 +65,7 @@ def _document(entry: Entry) -> dict[str, Any]:
         "reason",
         "unproven_reason",
         "freeze_reason",
+        "perf_allow_once",
         "actor",
         "by",
         "run",
@@ -107,6 +108,7 @@ def _rows(entry: Entry) -> list[str]:
     back = entry.previous if entry.action == "rollback" and entry.previous else ""
     unproven = line(entry.data.get("unproven_reason"), 1000)
     into_freeze = line(entry.data.get("freeze_reason"), 1000)
+    cost = line(entry.data.get("perf_allow_once"), 1000)
     holder = line(entry.data.get("holder"))
     below = [
         subject,
@@ -114,6 +116,7 @@ def _rows(entry: Entry) -> list[str]:
         line(entry.data.get("reason"), _WHY),
         f"unproven: {unproven}" if unproven else "",
         f"in spite of a freeze: {into_freeze}" if into_freeze else "",
+        f"allowed once: {cost}" if cost else "",
         f"the lock was held by {holder}" if holder else "",
         f"run {run}" if run else "",
     ]

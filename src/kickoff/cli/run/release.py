@@ -131,6 +131,7 @@ def _stage(engine: "Engine", arguments: argparse.Namespace) -> Evidence:
         force=arguments.force,
         unproven_reason=arguments.unproven_reason,
         freeze_reason=arguments.freeze_reason,
+        perf_allow_once=arguments.perf_allow_once,
     )
 
 

@@ -252,6 +252,7 @@ def _forward(chain: Chain, given: argparse.Namespace, service: Service, commit: 
         f"--wait={given.wait}",
         f"--unproven-reason={reason}",
         f"--freeze-reason={given.freeze_reason}",
+        f"--perf-allow-once={given.perf_allow_once}",
     )
     candidate = (env, f"--attempt={staged['attempt']}")
     chain.demand("smoke", "smoke", *candidate, "--phase=candidate")

@@ -11,6 +11,7 @@ from kickoff.cli.run import proved
 from kickoff.environment import schema
 from kickoff.environments import BRANCH
 from kickoff.errors import KickoffError
+from kickoff.performance import allowance
 from kickoff.plan import Plan
 from kickoff.project import neighbours
 from kickoff.service import Service
@@ -33,6 +34,7 @@ def plan_event(arguments: argparse.Namespace) -> int:
         default_branch=context.default_branch,
         commit=source.resolve(root, revision),
     )
+    allowance.parse(decision.perf_allow_once)
     for name in decision.deployments:
         freeze.require_open(name, described.declared(name).freezes, decision.freeze_reason)
     nothing_new = _nothing_new(root, described, decision, context.before)
@@ -44,6 +46,7 @@ def plan_event(arguments: argparse.Namespace) -> int:
     github.set_output("reason", decision.reason)
     github.set_output("unproven-reason", decision.unproven_reason)
     github.set_output("freeze-reason", decision.freeze_reason)
+    github.set_output("perf-allow-once", decision.perf_allow_once)
     where = ", ".join(decision.deployments) or "nowhere"
     output.result(document, f"{decision.commit[:7]} → {where}: {decision.reason}")
     return 0
