@@ -14,9 +14,9 @@ _STANDARD = frozenset(vars(logging.makeLogRecord({}))) | {"message", "asctime", 
 
 
 def current_trace() -> str:
-    """Return the id of the trace that this code is part of; empty when nothing is traced."""
+    """Return the id of the trace that this code is part of; empty where none is kept."""
     span = trace.get_current_span().get_span_context()
-    return trace.format_trace_id(span.trace_id) if span.is_valid else ""
+    return trace.format_trace_id(span.trace_id) if span.trace_flags.sampled else ""
 
 
 class JsonFormatter(logging.Formatter):
@@ -55,3 +55,5 @@ def configure(level: str, release: str) -> None:
     # At debug these two describe every statement twice.
     for chatty in ("aiosqlite", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.INFO)
+    # That traces find no receiver is an error of each batch, not of each attempt.
+    logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)

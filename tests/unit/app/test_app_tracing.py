@@ -76,12 +76,21 @@ async def test_health_and_metrics_are_not_traced(settings: Make, receiver: Recei
     ids=["none of its own", "all of its own", "the proxy wants it", "the proxy does not"],
 )
 async def test_who_asks_decides_and_without_a_trace_the_ratio(
-    settings: Make, receiver: Receiver, ratio: float, parent: str, traced: bool
+    settings: Make,
+    receiver: Receiver,
+    caplog: pytest.LogCaptureFixture,
+    *,
+    ratio: float,
+    parent: str,
+    traced: bool,
 ) -> None:
+    caplog.set_level(logging.INFO, "app.access")
     values = {"otel_exporter_otlp_endpoint": receiver.url, "otel_traces_sampler_arg": ratio}
     async with serving(create_app(settings(**values))) as client:
         await client.get("/predictions", headers={"traceparent": parent} if parent else {})
     assert bool(receiver.spans()) is traced
+    [line] = [vars(record) for record in caplog.records if record.name == "app.access"]
+    assert ("trace_id" in line) is traced, "a log line names no trace that nobody has"
 
 
 async def test_without_an_endpoint_nothing_is_traced(
