@@ -45,15 +45,23 @@ class JsonFormatter(logging.Formatter):
         return json.dumps(entry, default=str, ensure_ascii=False)
 
 
+def no_failure(record: logging.LogRecord) -> bool:
+    """Make a warning of a trace that could not be sent: no request fails of it."""
+    if record.name.startswith("opentelemetry.") and record.levelno > logging.WARNING:
+        record.levelno, record.levelname = logging.WARNING, "WARNING"
+    return True
+
+
 def configure(level: str, release: str) -> None:
     """Send all logs to standard error as JSON, from ``level`` upwards."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonFormatter(release))
+    handler.addFilter(no_failure)
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level.upper())
     # At debug these two describe every statement twice.
     for chatty in ("aiosqlite", "asyncio"):
         logging.getLogger(chatty).setLevel(logging.INFO)
-    # That traces find no receiver is an error of each batch, not of each attempt.
+    # That traces find no receiver is told of each batch, not of each attempt.
     logging.getLogger("opentelemetry.exporter").setLevel(logging.ERROR)

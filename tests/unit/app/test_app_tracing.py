@@ -1,6 +1,7 @@
 """Traces: what leaves the process, what never does, and what an absent receiver costs."""
 
 import asyncio
+import json
 import logging
 import socket
 import threading
@@ -11,6 +12,7 @@ import sqlalchemy as sa
 
 from app.main import create_app
 from app.settings import Settings
+from app.telemetry import logs
 from tests.otlp import Receiver, receiving
 from tests.unit.app.support import RELEASE, serving
 
@@ -91,6 +93,15 @@ async def test_who_asks_decides_and_without_a_trace_the_ratio(
     assert bool(receiver.spans()) is traced
     [line] = [vars(record) for record in caplog.records if record.name == "app.access"]
     assert ("trace_id" in line) is traced, "a log line names no trace that nobody has"
+
+
+@pytest.mark.parametrize(
+    ("name", "level"), [("opentelemetry.exporter.otlp", "warning"), ("app.access", "error")]
+)
+def test_a_trace_that_is_not_sent_is_no_error_of_the_service(name: str, level: str) -> None:
+    record = logging.makeLogRecord({"name": name, "levelno": logging.ERROR, "levelname": "ERROR"})
+    assert logs.no_failure(record)
+    assert json.loads(logs.JsonFormatter(RELEASE).format(record))["level"] == level
 
 
 async def test_without_an_endpoint_nothing_is_traced(
