@@ -153,6 +153,10 @@ def test_traefik_is_set_up_as_the_release_engine_expects(resolved: dict[str, Any
     assert buckets == sorted({*BUCKETS, duration(slow)})
     assert {f"entryPoints.{entry}.address" for entry in (PUBLIC, CANDIDATE, "traefik")} <= set(options)
     assert options["providers.providersThrottleDuration"] == "50ms"
+    # Whoever is served last keeps all the others waiting when the proxy is changed.
+    users = {PUBLIC, "plain", "local"} & {option.split(".")[1] for option in options if ".address" in option}
+    graces = {options.get(f"entryPoints.{entry}.transport.lifeCycle.graceTimeOut", "10s") for entry in users}
+    assert max(map(duration, graces)) <= 5
     assert not any(option.startswith("providers.docker") for option in options)
     known = yaml.safe_load((ROOT / "configs/traefik/dynamic/common.yml").read_text())["http"]["middlewares"]
     used = options["entryPoints.public.http.middlewares"].split(",")
