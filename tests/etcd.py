@@ -4,7 +4,7 @@ import json
 import os
 import subprocess
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -91,8 +91,8 @@ class Cluster:
 
     @contextmanager
     def client(self, patience: float = 5) -> Iterator[Client]:
-        files = {name: str(path) for name, path in self.certificates.items()}
-        client = Client(Members(tuple(self.endpoints), **files), patience)
+        ca, certificate, key = (str(self.certificates.get(name, "")) for name in ("ca", "certificate", "key"))
+        client = Client(Members(tuple(self.endpoints), ca, certificate, key), patience)
         try:
             yield client
         finally:
@@ -114,11 +114,12 @@ class Cluster:
                 return member
         raise AssertionError("nobody leads")
 
-    def named_in(self, root: Path) -> Path:
-        """Name the members in a state folder; return it."""
+    def named_in(self, root: Path, edges: Sequence[str] | None = None) -> Path:
+        """Name the members, and edges if there are any, in a state folder; return it."""
         root.mkdir(parents=True, exist_ok=True)
         document = {"endpoints": self.endpoints} | {n: str(path) for n, path in self.certificates.items()}
-        (root / "etcd.json").write_text(json.dumps(document))
+        more = {} if edges is None else {"edges": list(edges)}
+        (root / "etcd.json").write_text(json.dumps(document | more))
         return root
 
     def _arguments(self, member: Member) -> list[str]:

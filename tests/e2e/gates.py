@@ -41,7 +41,8 @@ from kickoff.release.alerts import Alert, AlertRule, Witness
 from kickoff.release.attempt import Attempt, Run
 from kickoff.release.progress import Progress
 from kickoff.release.rollback import Answer, Request
-from kickoff.release.routers import MetricsUnreadable, traefik
+from kickoff.release.routers import MetricsUnreadable, edges
+from kickoff.release.routers.edges import Edges
 from kickoff.release.routers.traefik import Proxy
 from kickoff.release.session import Session
 from kickoff.release.stores.files import Store
@@ -225,7 +226,7 @@ GATES = (
          ("artefact digest mismatch",)),
     Gate("there is room", replaced(LocalTarget, "require_room", lambda _: None), ("disk nearly full",)),
     Gate("the public port is free", replaced(local, "is_free", lambda _: True), ("public port taken",)),
-    Gate("the proxy has the route", replaced(Proxy, "_wait_for", lambda *_: None),
+    Gate("the proxy has the route", replaced(Edges, "await_shown", lambda *_: {}),
          ("Traefik rejects the route",)),
     Gate("the lock", replaced(Lease, "abandoned", lambda *_: True), ("two deploys at once",)),
     Gate("the fence", replaced(Store, "_check_fence", lambda *_: None), ("paused run wakes up overtaken",)),
@@ -235,7 +236,7 @@ GATES = (
     # --- the caller's surroundings ----------------------------------------------------------------------
     Gate("only one supervisor", replaced(Supervisor, "process", lambda _: None),
          ("supervisor's socket removed before a release",)),
-    Gate("the proxy is asked past the caller's proxies", replaced(traefik, "open_client", _proxied),
+    Gate("the proxy is asked past the caller's proxies", replaced(edges, "open_client", _proxied),
          ("http_proxy to a dead address",)),
     Gate("stop verifies that nothing answers", replaced(local, "require_silence", lambda _: None),
          ("stop beside a foreign process on the port",)),

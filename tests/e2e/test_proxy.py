@@ -17,8 +17,8 @@ import pytest
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import Colour
 from kickoff.release.route import COLOUR_HEADER, Route
-from kickoff.release.routers import Traffic, traefik
-from kickoff.release.routers.traefik import Proxy, static_configuration
+from kickoff.release.routers import Meter, edges, traefik
+from kickoff.release.routers.traefik import Proxy, provider, static_configuration
 
 pytestmark = pytest.mark.e2e
 
@@ -94,10 +94,12 @@ def running(tmp_path: Path) -> Iterator[Running]:
     binary = shutil.which("traefik", path=str(Path(sys.executable).parent)) or shutil.which("traefik")
     assert binary is not None, "Traefik is installed by `make install`"
     public, candidate, admin = free_ports(3)
-    (tmp_path / "dynamic").mkdir()
+    (tmp_path / "traefik" / "dynamic").mkdir(parents=True)
     configuration = tmp_path / "traefik.yml"
     configuration.write_text(
-        static_configuration(tmp_path, public=public, candidate=candidate, admin=admin, slow_seconds=0.777)
+        static_configuration(
+            provider(tmp_path), public=public, candidate=candidate, admin=admin, slow_seconds=0.777
+        )
     )
     log = tmp_path / "traefik.log"
     with (
@@ -105,7 +107,7 @@ def running(tmp_path: Path) -> Iterator[Running]:
         subprocess.Popen([binary, f"--configFile={configuration}"], stdout=stream, stderr=stream) as process,
     ):
         try:
-            proxy = Proxy(f"http://127.0.0.1:{admin}", tmp_path / "dynamic")
+            proxy = Proxy(f"http://127.0.0.1:{admin}", tmp_path / "traefik" / "dynamic")
             deadline = time.monotonic() + 30
             while not answers(f"http://127.0.0.1:{admin}/ping"):
                 assert process.poll() is None, log.read_text()
@@ -157,11 +159,11 @@ def test_public_requests_are_counted_by_colour_and_private_ones_apart(
     running: Running, servers: dict[Colour, str]
 ) -> None:
     running.proxy.apply(route(servers, {Colour.BLUE: 100}))
-    before = running.proxy.metrics().get("blue", Traffic())
+    meter = Meter(running.proxy.metrics())
     assert running.answers(10) == {"blue"}
     assert httpx.get(f"{running.public}/fail").status_code == 500
     httpx.get(running.candidate, headers={COLOUR_HEADER: "blue"})
-    seen = running.proxy.metrics()["blue"].since(before)
+    seen = meter.add(running.proxy.metrics())["blue"]
     assert seen.codes == {200: 10, 500: 1}
     assert seen.timed == 11
     assert 0.777 in seen.buckets
@@ -172,7 +174,7 @@ def test_a_route_traefik_does_not_take_is_undone(
 ) -> None:
     good = route(servers, {Colour.BLUE: 100})
     running.proxy.apply(good)
-    monkeypatch.setattr(traefik, "APPLY_SECONDS", 2.0)
+    monkeypatch.setattr(edges, "APPLY_SECONDS", 2.0)
     monkeypatch.setattr(traefik, "to_yaml", lambda _: "http: {services: [garbage\n")
     with pytest.raises(KickoffError, match="previous one was restored") as caught:
         running.proxy.apply(route(servers, {Colour.GREEN: 100}))
@@ -203,7 +205,7 @@ def test_a_write_is_never_repeated_on_the_fallback(running: Running, servers: di
     read, write = httpx.get(address), httpx.post(address)
     assert (read.status_code, read.text) == (200, "blue")
     assert (write.status_code, write.text) == (503, "green")
-    counted = running.proxy.metrics()
+    [counted] = running.proxy.metrics().values()
     assert counted["green"].codes[503] >= 2, "the judge sees what users are spared"
 
 

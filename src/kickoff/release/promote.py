@@ -87,7 +87,7 @@ def roll_out(attempt: Attempt, started: str, *, at_once: bool = False) -> Eviden
         weights = {colour: step.percent}
         if state.live is not None and step.percent < 100:
             weights[state.live] = 100 - step.percent
-        traffic.shift(attempt, weights, state.live)
+        traffic.shift(attempt, weights, state.live, forward=True)
         elapsed = round(time.monotonic() - trial.began, 2)
         series["weights"].append({"t": elapsed, "candidate_percent": step.percent})
         try:

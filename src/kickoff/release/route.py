@@ -139,7 +139,9 @@ def _public(route: Route) -> tuple[dict[str, Any], dict[str, Any]]:
     services[SPLIT] = {"weighted": split}
     entry = idempotent = SPLIT
     if route.fallback is not None:
-        failover = {"service": SPLIT, "fallback": str(route.fallback), "healthCheck": {}}
+        # Without a health check of its own, which only a service above it would need: as a key of a store
+        # Traefik refuses one.
+        failover = {"service": SPLIT, "fallback": str(route.fallback)}
         entry, idempotent = PUBLIC, f"{PUBLIC}-{_IDEMPOTENT}"
         services[entry] = {"failover": failover}
         services[idempotent] = {"failover": failover | {"errors": {"status": _UNAVAILABLE}}}
@@ -183,8 +185,9 @@ def _without(paths: tuple[str, ...], rule: str) -> str:
 
 def _maintenance(route: Route) -> tuple[dict[str, Any], dict[str, Any]]:
     """Return the services and routers of users' requests while nothing is live."""
-    # Traefik answers 503 for a service without servers: come back later, where 404 would say never.
-    services: dict[str, Any] = {MAINTENANCE: {"loadBalancer": {"servers": []}}}
+    # Traefik answers 503 for a service without servers: come back later, where 404 would say never. The
+    # other field keeps it there where an empty list cannot be written.
+    services: dict[str, Any] = {MAINTENANCE: {"loadBalancer": {"servers": [], "passHostHeader": True}}}
     return services, {
         point: {"entryPoints": [point], "rule": _EVERYTHING, "service": MAINTENANCE}
         for point in route.entry_points
@@ -199,7 +202,15 @@ def to_yaml(route: Route) -> str:
 def weights_in(text: str) -> dict[Colour, int]:
     """Read the weights back from a route file; empty when it routes no public traffic, or is none of ours."""
     try:
-        services = yaml.load(text, yaml.CSafeLoader)["http"]["services"]
-        return {Colour(one["name"]): int(one["weight"]) for one in services[SPLIT]["weighted"]["services"]}
-    except (yaml.YAMLError, LookupError, TypeError, ValueError):
+        return weights_of(yaml.load(text, yaml.CSafeLoader))
+    except yaml.YAMLError:
+        return {}
+
+
+def weights_of(document: Any) -> dict[Colour, int]:  # noqa: ANN401 - anybody may have written it
+    """Read the weights back from a rendered route; empty when it gives users nothing, or is none of ours."""
+    try:
+        split = document["http"]["services"][SPLIT]["weighted"]["services"]
+        return {Colour(one["name"]): int(one["weight"]) for one in split}
+    except (LookupError, TypeError, ValueError):
         return {}

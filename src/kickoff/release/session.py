@@ -35,8 +35,6 @@ _LOG_LINES = 2000
 """Last lines of a log in which its errors are looked for."""
 _SETTLES_SECONDS = 1.0
 """How long a log that goes on growing is waited for."""
-ROUTER = "traefik-file"
-"""The router of a host that keeps its own route."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +51,9 @@ class Session:
     def proxy(self) -> Router:
         """The proxy's control side."""
         with self.target.reach("admin") as endpoint:
-            return open_router(ROUTER, endpoint.url, self.store.root / "traefik" / "dynamic")
+            # What an earlier version recorded has no such key.
+            quorum = int(self.environment.values.get("EDGE_QUORUM", "0"))
+            return open_router(self.store.root, endpoint.url, quorum)
 
     def owner(self, *, working: bool) -> Owner:
         """Return this process as an owner of the lock; ``working`` ties the lock to its life."""
@@ -104,6 +104,8 @@ class Session:
             asked = asked if state.live in weights else attempt.release
         elif weights != {state.live: 100}:
             return "the route is lost"
+        if problem := self.proxy.shown().problem:
+            return problem
         with self.target.reach("live") as endpoint:
             return self._ask(endpoint, releases, asked).problem
 

@@ -15,16 +15,26 @@ from kickoff.release.session import Session
 from kickoff.service import InFlight
 
 
-def shift(attempt: Attempt, weights: dict[Colour, int], fallback: Colour | None) -> None:
+def shift(
+    attempt: Attempt, weights: dict[Colour, int], fallback: Colour | None, *, forward: bool = False
+) -> None:
     """Give the colours these shares of the traffic, as a step of the attempt."""
     with attempt.step("shift", weights={str(colour): weight for colour, weight in weights.items()}):
-        route(attempt, weights, attempt.store.state(), fallback=fallback)
+        route(attempt, weights, attempt.store.state(), fallback=fallback, forward=forward)
 
 
 def route(
-    attempt: Attempt, weights: dict[Colour, int], state: State, *, fallback: Colour | None = None
+    attempt: Attempt,
+    weights: dict[Colour, int],
+    state: State,
+    *,
+    fallback: Colour | None = None,
+    forward: bool = False,
 ) -> None:
-    """Apply the route for ``state``; the fallback is the running colour users could return to."""
+    """Apply the route for ``state``; the fallback is the running colour users could return to.
+
+    Only a step forward is for the edges' quorum to allow: the way back is open while any edge answers.
+    """
     session = attempt.session
     spare = fallback if fallback in state.slots else state.warm
     if spare in weights or spare not in state.slots:
@@ -42,8 +52,10 @@ def route(
         private_paths=tuple(items(session.environment.values.get("PRIVATE_PATHS", ""))),
         drops_traces=session.environment.values.get("PUBLIC_TRACES") == "drop",
     )
-    with attempt.fenced():
-        session.proxy.apply(wanted)
+    with attempt.fenced() as transaction:
+        for edge, why in session.proxy.apply(wanted, transaction, forward=forward).items():
+            attempt.run.log("an edge did not take part", "route", edge=edge, why=why)
+            attempt.run.tell(f"edge {edge}: {why}; the others have the new route")
         shares.write(session, state.slots, weights)
 
 

@@ -11,7 +11,7 @@ from kickoff.probing.prober import Prober
 from kickoff.release.alerts import Witness
 from kickoff.release.judge import GROWTH, Limits, Observation, judge
 from kickoff.release.model import Colour
-from kickoff.release.routers import MetricsUnreadable, Traffic
+from kickoff.release.routers import Meter, MetricsUnreadable, Traffic
 from kickoff.release.session import Session
 from kickoff.release.targets import ProcessState, worker_of
 
@@ -97,7 +97,7 @@ class Trial:
                         slow_seconds=limits.response_seconds,
                     )
                 )
-            start = last = session.proxy.metrics()
+            meter = Meter(session.proxy.metrics())
             observed = {colour: Observation() for colour in arms}
             cpu_start = session.target.state(self.candidate).cpu_seconds
             began = time.monotonic()
@@ -105,18 +105,14 @@ class Trial:
             look, judged_at = 0, 0
             while True:
                 time.sleep(max(0.0, min(INTERVAL, deadline - time.monotonic())))
-                current = session.proxy.metrics()
-                self._record(arms, last, current)
-                last = current
+                self._record(arms, meter.add(session.proxy.metrics()))
                 for colour, prober in probers.items():
                     seen = observed[colour]
                     seen.probe = prober.snapshot()
                     if unsent := session.unsent_headers(seen.probe.last_error):
                         error = f"{seen.probe.last_error} ({unsent})"
                         seen.probe = replace(seen.probe, last_error=error)
-                    seen.traffic = current.get(str(colour), Traffic()).since(
-                        start.get(str(colour), Traffic())
-                    )
+                    seen.traffic = meter.total(str(colour))
                 self._usage(observed[self.candidate], cpu_start, time.monotonic() - began)
                 keep_lease()
                 over = time.monotonic() >= deadline
@@ -143,10 +139,10 @@ class Trial:
             expected_client_errors=self.session.service.expected_client_errors,
         )
 
-    def _record(self, arms: dict[Colour, str], last: dict[str, Traffic], current: dict[str, Traffic]) -> None:
+    def _record(self, arms: dict[Colour, str], added: dict[str, Traffic]) -> None:
         elapsed = round(time.monotonic() - self.began, 2)
         for colour, release in arms.items():
-            delta = current.get(str(colour), Traffic()).since(last.get(str(colour), Traffic()))
+            delta = added.get(str(colour), Traffic())
             quantile = delta.quantile(0.95)
             self.points.append(
                 {

@@ -54,9 +54,9 @@ class Ground:
         servers = {colour: self.target.server(colour, slot) for colour, slot in slots.items()}
         weights = {live: 100} if live else {}
         points = self.target.entry_points
-        self.session.proxy.apply(
-            Route(servers, weights, None, False, dict.fromkeys(servers, "/health/live"), points)
-        )
+        wanted = Route(servers, weights, None, False, dict.fromkeys(servers, "/health/live"), points)
+        with self.session.store.exclusive() as transaction:
+            self.session.proxy.apply(wanted, transaction)
 
 
 @contextmanager

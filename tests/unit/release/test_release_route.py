@@ -61,7 +61,9 @@ def test_a_weight_or_fallback_without_a_server_is_refused() -> None:
 
 def test_without_a_live_release_users_are_told_to_come_back_later() -> None:
     document = render(route({}, {}))
-    assert document["http"]["services"] == {"maintenance": {"loadBalancer": {"servers": []}}}
+    assert document["http"]["services"] == {
+        "maintenance": {"loadBalancer": {"servers": [], "passHostHeader": True}}
+    }
     assert [router["service"] for router in document["http"]["routers"].values()] == ["maintenance"]
     assert weights_in(yaml.safe_dump(document)) == {}
 

@@ -12,8 +12,9 @@ import yaml
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import Colour
 from kickoff.release.route import Route, render
-from kickoff.release.routers import Traffic, traefik
-from kickoff.release.routers.traefik import Proxy, difference, parse_metrics, static_configuration
+from kickoff.release.routers import Traffic, edges
+from kickoff.release.routers.edges import difference, parse_metrics
+from kickoff.release.routers.traefik import Proxy, provider, static_configuration
 
 INF = math.inf
 WANTED = render(
@@ -39,7 +40,7 @@ def reported() -> dict[str, Any]:
 
 
 def test_agreement_is_the_empty_text() -> None:
-    assert difference(WANTED, reported()) == ""
+    assert difference(WANTED, reported(), "file") == ""
 
 
 def lose_a_service(raw: dict[str, Any]) -> None:
@@ -91,7 +92,7 @@ def know_nothing(raw: dict[str, Any]) -> None:
 def test_each_difference_is_named(change: Callable[[dict[str, Any]], None], text: str) -> None:
     raw = reported()
     change(raw)
-    assert text in difference(WANTED, raw)
+    assert text in difference(WANTED, raw, "file")
 
 
 def test_what_is_left_of_an_older_route_is_a_difference_and_what_others_made_is_none() -> None:
@@ -105,10 +106,10 @@ def test_what_is_left_of_an_older_route_is_a_difference_and_what_others_made_is_
     raw = reported()
     raw["services"]["split@file"]["weighted"]["services"] = [{"name": "blue", "weight": 100}]
     raw["services"]["grafana@file"] = {"loadBalancer": {"servers": []}}
-    assert difference(render(alone), raw) == "service green should be gone"
+    assert difference(render(alone), raw, "file") == "service green should be gone"
     del raw["services"]["green@file"], raw["services"]["green-candidate@file"]
     del raw["services"]["public@file"], raw["services"]["public-idempotent@file"]
-    assert difference(render(alone), raw) == ""
+    assert difference(render(alone), raw, "file") == ""
 
 
 METRICS = """\
@@ -197,20 +198,20 @@ def test_after_a_restart_of_the_proxy_counting_starts_again(earlier: Traffic) ->
 
 
 def test_the_slow_limit_is_a_bucket_boundary_and_every_address_is_loopback(tmp_path: Path) -> None:
-    text = static_configuration(tmp_path, public=1, candidate=2, admin=3, slow_seconds=0.777)
+    text = static_configuration(provider(tmp_path), public=1, candidate=2, admin=3, slow_seconds=0.777)
     document = yaml.safe_load(text)
     buckets = document["metrics"]["prometheus"]["buckets"]
     assert 0.777 in buckets
     assert buckets == sorted(set(buckets))
     addresses = {entry["address"] for entry in document["entryPoints"].values()}
     assert addresses == {"127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3"}
-    assert document["providers"]["file"]["directory"] == str(tmp_path / "dynamic")
+    assert document["providers"]["file"]["directory"] == str(tmp_path / "traefik" / "dynamic")
 
 
 def test_a_proxy_that_does_not_answer_is_unreachable_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(traefik, "APPLY_SECONDS", 0.05)
+    monkeypatch.setattr(edges, "APPLY_SECONDS", 0.05)
     proxy = Proxy("http://127.0.0.1:9", tmp_path)  # the discard port: nothing listens there
     with pytest.raises(KickoffError, match="metrics cannot be read") as caught:
         proxy.metrics()

@@ -102,6 +102,17 @@ def unchanged(key: str, modified: int) -> Document:
     return {"target": "MOD", "result": "EQUAL", "key": _encoded(key), "mod_revision": str(modified)}
 
 
+def untouched(prefix: str, revision: int) -> Document:
+    """True while nothing below a prefix was written after this revision."""
+    return {
+        "target": "MOD",
+        "result": "LESS",
+        "key": _encoded(prefix),
+        "range_end": _encoded(_end(prefix)),
+        "mod_revision": str(revision + 1),
+    }
+
+
 def kept(key: str, created: int) -> Document:
     """True while a key that was made at this revision was not removed."""
     return {"target": "CREATE", "result": "EQUAL", "key": _encoded(key), "create_revision": str(created)}
@@ -128,8 +139,7 @@ class Client:
     _lock: threading.Lock = field(default_factory=threading.Lock, init=False)
 
     def __post_init__(self) -> None:
-        encrypted = any(one.startswith("https:") for one in self.members.endpoints)
-        verify = self.members.context() if encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        verify = self.members.context() if self.members.encrypted else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         limits = httpx.Timeout(_ANSWER_SECONDS, connect=_CONNECT_SECONDS)
         self._clients = [
             httpx.Client(base_url=one, verify=verify, timeout=limits, trust_env=False)

@@ -79,6 +79,11 @@ class Keys:
         """Prefix of the logs of refused releases."""
         return f"{self.prefix}refused/"
 
+    @property
+    def route(self) -> str:
+        """Prefix of the route, which Traefik reads; no other key begins like it, even less its slash."""
+        return f"{self.prefix}route/"
+
     def attempt(self, identity: str) -> str:
         """Prefix of the records of an attempt."""
         return f"{self.attempts}{_part(identity)}/"

@@ -26,12 +26,20 @@ class Members:
         ca: File of the authority of the members' certificates.
         certificate: File of the client's certificate.
         key: File of its key.
+        edges: Address of the API of each Traefik that reads the route from etcd, beside that of the target;
+            ``None`` where the route is in a file.
     """
 
     endpoints: tuple[str, ...]
     ca: str = ""
     certificate: str = ""
     key: str = ""
+    edges: tuple[str, ...] | None = None
+
+    @property
+    def encrypted(self) -> bool:
+        """True when a member is reached by TLS."""
+        return any(one.startswith("https:") for one in self.endpoints)
 
     @classmethod
     def of(cls, root: Path) -> Self:
@@ -45,7 +53,10 @@ class Members:
         path = root / MEMBERS
         try:
             document = json.loads(path.read_text(encoding="utf-8"))
-            members = cls(**document | {"endpoints": tuple(map(str, document["endpoints"]))})
+            lists = {
+                name: tuple(map(str, document[name])) for name in ("endpoints", "edges") if name in document
+            }
+            members = cls(**document | lists)
         except FileNotFoundError:
             raise _invalid(path, "there is no file that names the members of etcd") from None
         except (ValueError, KeyError, TypeError):
@@ -61,13 +72,16 @@ class Members:
         """
         if not self.endpoints:
             raise _invalid(path, "no member of etcd is named")
+        for edge in self.edges or ():
+            if not _is_address(edge):
+                raise _invalid(path, f"{edge!r} is not the address of an edge's API")
         for endpoint in self.endpoints:
-            parts = urlsplit(endpoint)
-            if parts.scheme not in {"http", "https"} or not parts.hostname:
+            if not _is_address(endpoint):
                 raise _invalid(path, f"{endpoint!r} is not the address of a member of etcd")
+            parts = urlsplit(endpoint)
             if parts.scheme == "http" and parts.hostname not in _LOOPBACK:
                 raise _invalid(path, f"{endpoint} is not encrypted: without TLS only the loopback is asked")
-        if any(one.startswith("https:") for one in self.endpoints):
+        if self.encrypted:
             for what, file in {"ca": self.ca, "certificate": self.certificate, "key": self.key}.items():
                 if not Path(file).is_file():
                     raise _invalid(path, f"{what} {file!r} is not a file, and members are reached by https")
@@ -88,6 +102,11 @@ class Members:
                 hint="the three are PEM files; the key is that of the certificate",
             ) from None
         return context
+
+
+def _is_address(text: str) -> bool:
+    parts = urlsplit(text)
+    return parts.scheme in {"http", "https"} and bool(parts.hostname)
 
 
 def _invalid(path: Path, what: str) -> KickoffError:

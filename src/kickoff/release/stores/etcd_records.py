@@ -2,18 +2,23 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
+from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import now
 from kickoff.release.model import State
 from kickoff.release.stores import Observer
-from kickoff.release.stores.etcd_client import Client, Document, delete, put, unchanged
+from kickoff.release.stores.etcd_client import Client, Document, delete, put, unchanged, untouched
 from kickoff.release.stores.etcd_keys import Keys
 from kickoff.release.stores.history import Chain
 
+STAMP = "kickoff"
+"""Key of a tree that was replaced: different each time, and there even where the tree is empty."""
 _PAGE = 64
 """Entries of the history that are asked for at once."""
+_MOST = 128
+"""Operations that etcd takes in a transaction by default."""
 
 
 class EtcdHistory(Chain):
@@ -101,6 +106,39 @@ class EtcdTransaction:
             return [unchanged(self._keys.entry(number), 0)], [put(self._keys.entry(number), line)]
 
         self._write(operations)
+
+    def replace(self, tree: str, values: Mapping[str, str]) -> dict[str, str]:
+        """Put keys in the place of all that is below a prefix, in one step; return what was there.
+
+        Beside them there is the key ``STAMP``, so that who reads the tree never finds it empty.
+
+        Args:
+            tree: The prefix; ends in a slash.
+            values: Value of each key, without the prefix.
+
+        Raises:
+            KickoffError: It takes more than one transaction (exit 2). Or another run took over (exit 75), or
+                etcd does not answer (exit 4), and nothing was changed.
+        """
+        before: dict[str, str] = {}
+
+        def operations() -> tuple[list[Document], list[Document]]:
+            pairs = self._client.below(tree)
+            before.clear()
+            before.update({pair.key.removeprefix(tree): pair.value.decode() for pair in pairs})
+            write = [put(f"{tree}{STAMP}", secrets.token_hex(8).encode())]
+            write += [put(f"{tree}{name}", value.encode()) for name, value in values.items()]
+            write += [delete(f"{tree}{name}") for name in before.keys() - values.keys() - {STAMP}]
+            if len(write) > _MOST:
+                raise KickoffError(
+                    f"{len(write)} keys are to change at once, and etcd takes {_MOST}",
+                    code=ExitCode.BAD_INPUT,
+                    at=tree,
+                )
+            return [untouched(tree, max((pair.modified for pair in pairs), default=0))], write
+
+        self._write(operations)
+        return before
 
     def _write(self, operations: Callable[[], tuple[list[Document], list[Document]]]) -> None:
         """Write what is made of the present; again when that has changed meanwhile.

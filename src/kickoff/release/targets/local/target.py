@@ -20,6 +20,7 @@ from kickoff.paths import public_port
 from kickoff.release.folder import ENVIRONMENT, describe, passed, read_object, workers_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
+from kickoff.release.routers import provider
 from kickoff.release.routers.traefik import static_configuration
 from kickoff.release.targets import Applied, Endpoint, ProcessState, worker_of
 from kickoff.release.targets.local import launch, runtime
@@ -306,7 +307,7 @@ class LocalTarget:
 
     def _start_traefik(self, ports: Mapping[str, int]) -> None:
         configuration = static_configuration(
-            self.root / "traefik",
+            provider(self.root),
             public=ports["public"],
             candidate=ports["candidate"],
             admin=ports["admin"],
