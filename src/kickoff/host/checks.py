@@ -111,6 +111,14 @@ def state(found: Mapping[str, Any]) -> list[Finding]:
     return [first, _disk("state disk", found, STATE_FREE, "free some space, or set KICKOFF_STATE_ROOT")]
 
 
+def edges(found: Mapping[str, str]) -> list[Finding]:
+    """Judge the edges that read the route from etcd: why each does not answer, by the address of its API."""
+    fix = "start it, or take it from `edges` in etcd.json; docs/how-to/edges.md"
+    return [
+        failed("edge", f"{one}: {why}", fix) if why else passed("edge", one) for one, why in found.items()
+    ]
+
+
 def ports(needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding]:
     """Judge every public port of a target by what its host said of itself."""
     containers, state = facts.get("docker", {}).get("containers", {}), facts["state"]["path"]

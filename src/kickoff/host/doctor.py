@@ -116,6 +116,7 @@ def _host(name: str, needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding
         findings += checks.docker(facts["docker"])
         findings += [checks.network(one, driver, name) for one, driver in facts["docker"]["networks"].items()]
     findings += checks.state(facts["state"])
+    findings += checks.edges(facts["edges"])
     findings += checks.ports(needs, facts)
     findings += checks.names(facts["names"])
     return findings + [

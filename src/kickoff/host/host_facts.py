@@ -14,11 +14,13 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 TIMEOUT = 20
 """Seconds a tool gets."""
+_EDGE_SECONDS = 2
 _LISTENING = "0A"
 
 
@@ -30,14 +32,16 @@ def collect(question: dict[str, Any]) -> dict[str, Any]:
             stands for; ``ports``, numbers; ``names``, host names; ``docker``, whether to ask Docker;
             ``networks``, names of its networks.
     """
+    state = _folder(_expanded(question["state"], *question["state_home"]))
     facts = {
         "python": list(sys.version_info[:3]),
         "time": time.time(),
         "synchronised": _output(["timedatectl", "show", "--property=NTPSynchronized", "--value"])[0],
-        "state": _folder(_expanded(question["state"], *question["state_home"])),
+        "state": state,
         "ports": {str(port): _port(port) for port in question["ports"]},
         "names": {name: _addresses(name) for name in question["names"]},
         "runners": _runners(Path("/proc")),
+        "edges": _edges(Path(state["path"])),
     }
     if question["docker"]:
         facts["docker"] = _docker(question["networks"], question["ports"])
@@ -67,6 +71,23 @@ def _folder(path: Path) -> dict[str, Any]:
         "writable": existing.is_dir() and os.access(existing, os.W_OK | os.X_OK),
         "free": shutil.disk_usage(existing).free,
     }
+
+
+def _edges(state: Path) -> dict[str, str]:
+    """Return why each edge that the state folder names does not answer; empty for one that does."""
+    try:
+        named = json.loads((state / "etcd.json").read_text("utf-8")).get("edges") or []
+    except (OSError, ValueError, AttributeError):  # no file, or one that every command refuses by name
+        return {}
+    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    found = {}
+    for edge in map(str, named):
+        try:
+            direct.open(f"{edge}/api/version", timeout=_EDGE_SECONDS).close()
+            found[edge] = ""
+        except (OSError, ValueError) as error:
+            found[edge] = str(error)
+    return found
 
 
 def _port(port: int) -> dict[str, Any]:

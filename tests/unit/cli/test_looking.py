@@ -190,7 +190,7 @@ def status(**more: object) -> dict[str, Any]:
     known: dict[str, Any] = {
         "service": "shop", "environment": "production", "address": "http://127.0.0.1:8000", "problem": "",
         "stopped": "", "live": SLOT | {"facts": FACTS}, "warm": SLOT | {"release": OLD, "facts": FACTS},
-        "weights": {"green": 100}, "lock": "", "attempt": "", "workers": {},
+        "weights": {"green": 100}, "edges": {}, "lock": "", "attempt": "", "workers": {},
     }  # fmt: skip
     return known | more
 

@@ -92,11 +92,19 @@ def status(session: Session, arguments: argparse.Namespace) -> int:
         "warm": _slot(session, "warm"),
         "workers": {name: name not in idle for name in session.workers(state.live)},
         "weights": {str(colour): weight for colour, weight in session.proxy.weights().items()},
+        "edges": _edges(session),
         "lock": lease.owner.who if lease.owner else "",
         "attempt": attempt.id if attempt else "",
     }
     output.result(document, _sheet(document, bool(idle), wide=arguments.wide))
     return ExitCode.UNREACHABLE if problem or idle else ExitCode.PASS
+
+
+def _edges(session: Session) -> dict[str, str]:
+    """Return what is wrong with each of several edges, by its address; empty for one that shows the route."""
+    shown = session.proxy.shown()
+    wrong = {**shown.differing, **shown.silent}
+    return {proxy: wrong.get(proxy, "") for proxy in shown.proxies}
 
 
 def _stopped(session: Session) -> str:
@@ -121,6 +129,9 @@ def _sheet(document: dict[str, Any], idle: bool, *, wide: bool) -> str:
         rows += _facts(warm["facts"], wide=True) if wide else []
     weights = ", ".join(f"{colour} {weight}%" for colour, weight in document["weights"].items())
     rows.append(("route", weights or "no public traffic"))
+    show = sum(not wrong for wrong in document["edges"].values())
+    rows.append(("edges", f"{show} of {len(document['edges'])} show the route" if document["edges"] else ""))
+    rows += [("", f"{edge}: {wrong}") for edge, wrong in document["edges"].items() if wrong]
     attempt = f" (attempt {document['attempt']})" if document["attempt"] else ""
     rows.append(("lock", f"held by {document['lock']}{attempt}" if document["lock"] else "free"))
     up = [f"{name} {'runs' if runs else 'IS DOWN'}" for name, runs in document["workers"].items()]
