@@ -26,7 +26,7 @@ from kickoff.environments import DeclaredEnvironment
 from kickoff.evidence import now
 from kickoff.release import traffic
 from kickoff.release.route import Route, render
-from kickoff.release.routers import edges, traefik
+from kickoff.release.routers import traefik
 from kickoff.release.stores import lines
 from kickoff.release.targets.local import target
 from kickoff.release.targets.local.supervision import Supervisor
@@ -139,7 +139,7 @@ def traefik_down(scene: Scene) -> Iterator[None]:
 @contextmanager
 def traefik_down_in_the_bake(scene: Scene) -> Iterator[None]:
     """Stop Traefik for good while the candidate bakes; nobody waits long for it from then on."""
-    hurried = patch.object(edges, "APPLY_SECONDS", 0.5)
+    hurried = patch.object(traefik, "APPLY_SECONDS", 0.5)
 
     def stop() -> None:
         scene.target.supervisor.remove("traefik")
@@ -234,7 +234,7 @@ def behind_tls(*, name: str = "localhost", days: int = 30) -> Callable[[Scene], 
 @contextmanager
 def route_rejected(scene: Scene) -> Iterator[None]:
     """Put a key that Traefik does not know into the route to the candidate: it keeps the one it had."""
-    hurried = patch.object(edges, "APPLY_SECONDS", 2.0)
+    hurried = patch.object(traefik, "APPLY_SECONDS", 2.0)
     garbled: list[Route] = []
 
     def garble(route: Route) -> str:

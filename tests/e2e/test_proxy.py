@@ -17,7 +17,7 @@ import pytest
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import Colour
 from kickoff.release.route import COLOUR_HEADER, Route
-from kickoff.release.routers import Meter, edges, traefik
+from kickoff.release.routers import Meter, traefik
 from kickoff.release.routers.traefik import Proxy, provider, static_configuration
 
 pytestmark = pytest.mark.e2e
@@ -174,7 +174,7 @@ def test_a_route_traefik_does_not_take_is_undone(
 ) -> None:
     good = route(servers, {Colour.BLUE: 100})
     running.proxy.apply(good)
-    monkeypatch.setattr(edges, "APPLY_SECONDS", 2.0)
+    monkeypatch.setattr(traefik, "APPLY_SECONDS", 2.0)
     monkeypatch.setattr(traefik, "to_yaml", lambda _: "http: {services: [garbage\n")
     with pytest.raises(KickoffError, match="previous one was restored") as caught:
         running.proxy.apply(route(servers, {Colour.GREEN: 100}))

@@ -14,7 +14,7 @@ import pytest
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import Colour
 from kickoff.release.route import COLOUR_HEADER, Route
-from kickoff.release.routers import Meter, MetricsUnreadable, Router, open_router
+from kickoff.release.routers import Meter, MetricsUnreadable, Router, Shown, open_router, traefik_etcd
 from kickoff.release.routers import edges as api
 from kickoff.release.routers.traefik_etcd import EtcdRouter
 from kickoff.release.stores.etcd import Store
@@ -209,7 +209,7 @@ def test_an_edge_that_dies_under_load_is_named_and_catches_up_when_it_is_back(th
 
 def test_below_the_quorum_the_route_before_is_restored(three: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     three.apply(100)
-    monkeypatch.setattr(api, "APPLY_SECONDS", 1.5)
+    monkeypatch.setattr(traefik_etcd, "APPLY_SECONDS", 1.5)
     three.edges[2].kill()
     error = refused(lambda: three.apply(50, quorum=3), ExitCode.UNREACHABLE)
     assert "2 of 3 edges answer, and 3 have to" in error.causes[0]
@@ -288,7 +288,7 @@ def test_an_edge_that_shows_another_route_stops_the_step_and_is_named(
     three: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     three.apply(100)
-    monkeypatch.setattr(api, "APPLY_SECONDS", 3)
+    monkeypatch.setattr(traefik_etcd, "APPLY_SECONDS", 3)
     difference = api.difference
 
     def stuck(wanted: dict[str, object], raw: dict[str, object], provider: str) -> str:
@@ -301,6 +301,26 @@ def test_an_edge_that_shows_another_route_stops_the_step_and_is_named(
     assert all(f"{edge.api}: stuck" in error.causes[0] for edge in three.edges)
     assert three.router().weights() == {BLUE: 100}
     until(lambda: not three.router().shown().problem)
+
+
+def test_a_way_back_stays_written_when_one_edge_does_not_take_it(
+    three: Site, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three.apply(0)
+    monkeypatch.setattr(traefik_etcd, "APPLY_SECONDS", 3)
+    compare, asked = api.Edges.shown, three.edges[1].api
+
+    def deaf(found: api.Edges, wanted: dict[str, object]) -> Shown:
+        shown = compare(found, wanted)
+        return Shown(shown.proxies, shown.silent, {**shown.differing, asked: "another route"}, shown.needed)
+
+    with three.store.transact(three.lease) as transaction, monkeypatch.context() as patched:
+        patched.setattr(api.Edges, "shown", deaf)
+        error = refused(lambda: three.router().apply(three.route(100), transaction), ExitCode.UNREACHABLE)
+    assert "the others have it" in str(error)
+    assert asked in error.causes[0]
+    assert three.router().weights() == {BLUE: 100}
+    assert answer(three.edges[0]) == "blue"
 
 
 def test_a_paused_edge_costs_a_step_seconds_and_counts_on_when_it_wakes_up(three: Site) -> None:

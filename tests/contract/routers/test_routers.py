@@ -17,9 +17,9 @@ from kickoff.release.routers import (
     ROUTERS,
     MetricsUnreadable,
     Router,
-    edges,
     kind_of,
     open_router,
+    traefik,
     traefik_etcd,
 )
 from kickoff.release.stores import Transaction, open_store
@@ -52,8 +52,12 @@ class Case:
 
 
 def _in_a_hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(edges, "APPLY_SECONDS", 0.1)
-    monkeypatch.setattr(traefik_etcd, "FIRST_SECONDS", 0.1)
+    for module, name in (
+        (traefik, "APPLY_SECONDS"),
+        (traefik_etcd, "APPLY_SECONDS"),
+        (traefik_etcd, "FIRST_SECONDS"),
+    ):
+        monkeypatch.setattr(module, name, 0.1)
 
 
 @contextmanager

@@ -497,6 +497,11 @@ def test_what_stands_before_a_member_is_not_taken_for_it(root: Path) -> None:
         ('{"endpoints": []}', "no member of etcd is named"),
         ('{"endpoints": ["10.0.0.1:2379"]}', "not the address of a member"),
         ('{"endpoints": ["http://10.0.0.1:2379"]}', "is not encrypted"),
+        (
+            '{"endpoints": ["http://127.0.0.1:1"], "edges": ["10.0.0.1:8080"]}',
+            "not the address of an edge's API",
+        ),
+        ('{"endpoints": ["http://127.0.0.1:1"], "edges": null}', "not a valid list"),
         ('{"endpoints": ["https://10.0.0.1:2379"]}', "ca '' is not a file"),
     ],
 )

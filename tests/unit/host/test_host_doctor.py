@@ -5,6 +5,7 @@ import os
 import shutil
 import socket
 import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,11 @@ import pytest
 
 from kickoff.errors import KickoffError
 from kickoff.evidence import Verdict
-from kickoff.host import doctor, host_facts, reach
+from kickoff.host import checks, doctor, host_facts, reach
 from kickoff.host.checks import Finding
 from kickoff.paths import STATE_HOME
 from tests import certificates
+from tests.servers import running
 from tests.unit import gh_stand_in
 from tests.unit.environment.support import ROOT
 
@@ -278,3 +280,26 @@ def test_a_runner_is_known_by_its_process_and_its_settings(tmp_path: Path) -> No
             program.parent.mkdir(parents=True)
             (tmp_path / name / ".runner").write_text(settings, encoding="utf-8")
     assert host_facts._runners(tmp_path / "proc") == ["", "https://github.com/o/shop"]
+
+
+def test_an_edge_that_does_not_answer_is_a_finding(tmp_path: Path) -> None:
+    assert host_facts._edges(tmp_path) == {}
+
+    class Api(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: object) -> None:
+            """Keep the test's output clean."""
+
+    with running(ThreadingHTTPServer(("127.0.0.1", 0), Api)) as server:
+        up, down = f"http://127.0.0.1:{server.server_address[1]}", "http://127.0.0.1:9"
+        (tmp_path / "etcd.json").write_text(json.dumps({"endpoints": [], "edges": [up, down]}))
+        facts = host_facts._edges(tmp_path)
+    assert facts[up] == ""
+    assert "refused" in facts[down]
+    good, bad = checks.edges(facts)
+    assert (good.verdict, good.detail) == (Verdict.PASS, up)
+    assert (bad.verdict, bad.detail.partition(": ")[0]) == (Verdict.FAIL, down)
+    assert "etcd.json" in bad.fix

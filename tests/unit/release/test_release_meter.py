@@ -2,7 +2,10 @@
 
 import math
 
-from kickoff.release.routers import Meter, Shown, Traffic
+import pytest
+
+from kickoff.release.routers import Meter, MetricsUnreadable, Shown, Traffic
+from kickoff.release.routers.edges import Edges
 
 INF = math.inf
 
@@ -50,10 +53,20 @@ def test_a_service_that_has_its_first_request_counts_it() -> None:
     assert meter.add({"a": counted(1)})["blue"].requests == 1
 
 
-def test_durations_are_summed_by_the_boundaries_that_all_have() -> None:
+def test_other_boundaries_never_hide_a_slow_request() -> None:
     one, other = Traffic({200: 3}, {0.1: 1, 0.2: 2, INF: 3}), Traffic({200: 2}, {0.2: 1, 0.3: 2, INF: 2})
-    assert one.plus(other) == Traffic({200: 5}, {0.2: 3, INF: 5})
-    assert one.plus(Traffic()).buckets == one.buckets
+    assert one.plus(other).slower_than(0.2) == one.slower_than(0.2) + other.slower_than(0.2)
+    assert one.plus(other).slower_than(0.3) >= 1
+    assert one.plus(Traffic()) == one
+
+
+def test_edges_that_count_by_different_boundaries_are_not_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = {"http://a": counted(1), "http://b": {"blue": Traffic({200: 1}, {0.3: 1, INF: 1})}}
+    monkeypatch.setattr(Edges, "_ask", lambda *_: (found, {}))
+    with pytest.raises(MetricsUnreadable, match="different boundaries"):
+        Edges(tuple(found), "etcd").metrics()
+    found["http://b"] = {"blue": Traffic({200: 1})}
+    assert Edges(tuple(found), "etcd").metrics() == found
 
 
 def test_which_edges_are_missed_is_said_by_name() -> None:

@@ -12,7 +12,7 @@ import yaml
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import Colour
 from kickoff.release.route import Route, render
-from kickoff.release.routers import Traffic, edges
+from kickoff.release.routers import Traffic, traefik
 from kickoff.release.routers.edges import difference, parse_metrics
 from kickoff.release.routers.traefik import Proxy, provider, static_configuration
 
@@ -211,7 +211,7 @@ def test_the_slow_limit_is_a_bucket_boundary_and_every_address_is_loopback(tmp_p
 def test_a_proxy_that_does_not_answer_is_unreachable_and_changes_nothing(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(edges, "APPLY_SECONDS", 0.05)
+    monkeypatch.setattr(traefik, "APPLY_SECONDS", 0.05)
     proxy = Proxy("http://127.0.0.1:9", tmp_path)  # the discard port: nothing listens there
     with pytest.raises(KickoffError, match="metrics cannot be read") as caught:
         proxy.metrics()

@@ -61,12 +61,11 @@ class Traffic:
         )
 
     def plus(self, other: "Traffic") -> "Traffic":
-        """Return the sum of both; of durations by the boundaries that both have."""
-        codes = {c: self.codes.get(c, 0) + other.codes.get(c, 0) for c in self.codes | other.codes}
-        if not (self.buckets and other.buckets):
-            return Traffic(codes, self.buckets or other.buckets)
-        common = self.buckets.keys() & other.buckets.keys()
-        return Traffic(codes, {b: self.buckets[b] + other.buckets[b] for b in common})
+        """Return the sum of both; where their boundaries differ, more requests seem slow than were."""
+        return Traffic(
+            {c: self.codes.get(c, 0) + other.codes.get(c, 0) for c in self.codes | other.codes},
+            {b: self.buckets.get(b, 0) + other.buckets.get(b, 0) for b in self.buckets | other.buckets},
+        )
 
     def slower_than(self, seconds: float) -> int:
         """Return how many requests took longer than the smallest boundary at or above ``seconds``."""
@@ -135,6 +134,11 @@ class Shown:
     needed: int = 0
 
     @property
+    def anywhere(self) -> bool:
+        """True when at least one shows the route."""
+        return len(self.proxies) > len(self.silent) + len(self.differing)
+
+    @property
     def problem(self) -> str:
         """Why the route is not what the proxies do; empty when it is, but for those that may be silent."""
         answer = len(self.proxies) - len(self.silent)
@@ -163,8 +167,9 @@ class Router(Protocol):
             Proxies that did not answer, and why; the others show the route, and are enough.
 
         Raises:
-            KickoffError: A proxy did not take the route over, or too few answer; the one before was restored
-                (exit 4). Or another run took over, and nothing was changed (exit 75).
+            KickoffError: A proxy did not take the route over, or too few answer; the one before was restored,
+                unless this is a way back that other proxies took (exit 4). Or another run took over, and nothing
+                was changed (exit 75).
         """
 
     def weights(self) -> dict[Colour, int]:

@@ -18,8 +18,6 @@ from kickoff.prometheus import samples
 from kickoff.release.route import SERVICES
 from kickoff.release.routers import MetricsUnreadable, Readings, Shown, Traffic
 
-APPLY_SECONDS = 15.0
-"""How long a route may take until every edge that answers shows it."""
 SILENT_SECONDS = 1.0
 """How long an edge is asked again before the others do without it."""
 _ANSWER_SECONDS = 2.0
@@ -46,8 +44,8 @@ class Edges:
         """How many have to answer."""
         return self.quorum or max(1, len(self.apis) - 1)
 
-    def await_shown(self, wanted: dict[str, Any], seconds: float | None = None) -> Mapping[str, str]:
-        """Wait until every edge that answers shows a rendered route, and enough do.
+    def await_shown(self, wanted: dict[str, Any], seconds: float) -> Mapping[str, str]:
+        """Wait until every edge that answers shows a rendered route, and enough do, at most ``seconds``.
 
         Returns:
             Those that do not answer, and why.
@@ -61,7 +59,7 @@ class Edges:
             problem, waited = shown.problem, time.monotonic() - began
             if not problem and (not shown.silent or waited >= SILENT_SECONDS):
                 return shown.silent
-            if problem and waited >= (APPLY_SECONDS if seconds is None else seconds):
+            if problem and waited >= seconds:
                 raise KickoffError(
                     "the proxy did not take the new route over, so the previous one was restored",
                     code=ExitCode.UNREACHABLE,
@@ -83,13 +81,21 @@ class Edges:
         """Return the counters of each service, by service name without provider, of each edge that answers.
 
         Raises:
-            MetricsUnreadable: Too few answer (exit 4).
+            MetricsUnreadable: Too few answer, or they cannot be added up (exit 4).
         """
         found, silent = self._ask("/metrics", lambda answer: parse_metrics(answer.text))
         if len(found) < self.needed:
             raise MetricsUnreadable(
                 f"Traefik's metrics cannot be read: {Shown(self.apis, silent, {}, self.needed).problem}",
                 code=ExitCode.UNREACHABLE,
+            )
+        # Their sum would say nothing of what is slow.
+        if len({frozenset(one.buckets) for of in found.values() for one in of.values() if one.buckets}) > 1:
+            raise MetricsUnreadable(
+                "the edges' metrics cannot be added up: they count durations by different boundaries",
+                code=ExitCode.UNREACHABLE,
+                at=", ".join(found),
+                hint="give all of them the same metrics.prometheus.buckets, as in docs/how-to/edges.md",
             )
         return found
 
@@ -107,11 +113,8 @@ class Edges:
             except (httpx.HTTPError, KeyError, ValueError) as error:
                 return f"its API does not answer ({type(error).__name__})"
 
-        if len(self.apis) == 1:
-            answers = [one(self.apis[0])]
-        else:
-            with ThreadPoolExecutor(len(self.apis)) as pool:
-                answers = list(pool.map(one, self.apis))
+        with ThreadPoolExecutor(len(self.apis)) as pool:
+            answers = list(pool.map(one, self.apis))
         pairs = list(zip(self.apis, answers, strict=True))
         found = {api: answer for api, answer in pairs if not isinstance(answer, str)}
         return found, {api: answer for api, answer in pairs if isinstance(answer, str)}

@@ -62,6 +62,10 @@ def static_configuration(
     )
 
 
+APPLY_SECONDS = 15.0
+"""How long Traefik may take to show a route."""
+
+
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """A running Traefik that reads the route from a file.
@@ -101,7 +105,7 @@ class Proxy:
         before = self._file.read_text(encoding="utf-8") if self._file.exists() else None
         self._write(to_yaml(route))
         try:
-            return self._edges.await_shown(render(route))
+            return self._edges.await_shown(render(route), APPLY_SECONDS)
         except KickoffError:
             if before is None:
                 self._file.unlink()

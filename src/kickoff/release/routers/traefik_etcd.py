@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from kickoff.errors import KickoffError
+from kickoff.errors import ExitCode, KickoffError
 from kickoff.release.model import Colour
 from kickoff.release.route import Route, render, weights_of
 from kickoff.release.routers import Readings, Shown
@@ -18,8 +18,9 @@ from kickoff.release.stores.etcd_keys import Keys
 from kickoff.release.stores.etcd_members import Members
 from kickoff.release.stores.etcd_records import STAMP, EtcdTransaction
 
-FIRST_SECONDS = 100.0
-"""How long the first route may take: a Traefik that finds nothing to watch looks again after up to 90 s."""
+APPLY_SECONDS, FIRST_SECONDS = 30.0, 100.0
+"""How long a route may take, and the first one: after an outage of etcd Traefik comes back in its own time,
+and one that found nothing to watch looks again after up to 90 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +41,24 @@ class EtcdRouter:
         """Make ``route`` what the Traefiks do, or leave what they did before.
 
         Raises:
-            KickoffError: One did not take the route over, or too few answer; the route before was restored
-                (exit 4). Or another run took over, and nothing was changed (exit 75).
+            KickoffError: One did not take the route over, or too few answer; the route before was restored,
+                unless this is a way back that others took (exit 4). Or another run took over, and nothing was
+                changed (exit 75).
         """
         if not isinstance(transaction, EtcdTransaction):
             raise TypeError(transaction)  # the store of an environment whose members' file names edges
         wanted, edges = render(route), self.edges if forward else replace(self.edges, quorum=1)
         before = transaction.replace(self.tree, to_keys(wanted))
         try:
-            return edges.await_shown(wanted, None if STAMP in before else FIRST_SECONDS)
-        except KickoffError:
+            return edges.await_shown(wanted, APPLY_SECONDS if STAMP in before else FIRST_SECONDS)
+        except KickoffError as error:
+            if not forward and edges.shown(wanted).anywhere:  # whose users must not be sent forward again
+                raise KickoffError(
+                    "an edge did not take the route over; the others have it",
+                    code=ExitCode.UNREACHABLE,
+                    causes=error.causes,
+                    hint="restart that edge: it reads the route when it starts",
+                ) from error
             transaction.replace(self.tree, {name: v for name, v in before.items() if name != STAMP})
             raise
 
@@ -75,7 +84,9 @@ class EtcdRouter:
             pairs = client.below(self.tree)
         finally:
             client.close()
-        return from_keys({pair.key.removeprefix(self.tree): pair.value.decode() for pair in pairs})
+        return from_keys(
+            {pair.key.removeprefix(self.tree): pair.value.decode(errors="replace") for pair in pairs}
+        )
 
 
 def open_router(root: Path, api: str, quorum: int = 0) -> EtcdRouter:

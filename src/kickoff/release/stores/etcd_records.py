@@ -125,7 +125,9 @@ class EtcdTransaction:
         def operations() -> tuple[list[Document], list[Document]]:
             pairs = self._client.below(tree)
             before.clear()
-            before.update({pair.key.removeprefix(tree): pair.value.decode() for pair in pairs})
+            before.update(
+                {pair.key.removeprefix(tree): pair.value.decode(errors="replace") for pair in pairs}
+            )
             write = [put(f"{tree}{STAMP}", secrets.token_hex(8).encode())]
             write += [put(f"{tree}{name}", value.encode()) for name, value in values.items()]
             write += [delete(f"{tree}{name}") for name in before.keys() - values.keys() - {STAMP}]
