@@ -168,8 +168,8 @@ class Router(Protocol):
 
         Raises:
             KickoffError: A proxy did not take the route over, or too few answer; the one before was restored,
-                unless this is a way back that other proxies took (exit 4). Or another run took over, and nothing
-                was changed (exit 75).
+                unless this is a way back that other proxies took (exit 4). Or another run took over, and
+                nothing was changed (exit 75).
         """
 
     def weights(self) -> dict[Colour, int]:
