@@ -5,6 +5,7 @@ import signal
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -169,6 +170,14 @@ def test_a_candidate_is_reached_by_a_header_that_it_does_not_see(one: Site) -> N
     at = f"http://127.0.0.1:{one.edges[0].candidate}"
     seen = httpx.get(at, headers={COLOUR_HEADER: "green"}, trust_env=False)
     assert (seen.headers["X-Release"], seen.headers["X-Saw"]) == ("green", "")
+
+
+def test_edges_take_a_route_that_drops_the_traces_of_callers(three: Site) -> None:
+    with three.store.transact(three.lease) as transaction:
+        assert not three.router().apply(replace(three.route(100), drops_traces=True), transaction)
+    sent = {"Traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"}
+    answers = [httpx.get(edge.address, headers=sent, trust_env=False) for edge in three.edges]
+    assert [(one.status_code, one.headers["X-Release"]) for one in answers] == [(200, "blue")] * 3
 
 
 def test_the_fallback_answers_on_every_edge_when_the_live_colour_dies(three: Site) -> None:

@@ -17,6 +17,9 @@ ROUTES = [
     Route({BLUE: SERVERS[BLUE]}, {BLUE: 100}, None, False, LIVE),
     Route(SERVERS, {BLUE: 95, GREEN: 5}, None, True, LIVE, private_paths=("/metrics", "/docs")),
     Route(SERVERS, {GREEN: 100}, BLUE, True, LIVE, ("public", "websecure")),
+    Route(
+        SERVERS, {BLUE: 5, GREEN: 95}, BLUE, True, LIVE, ("public", "local"), ("/metrics",), drops_traces=True
+    ),
 ]
 
 
