@@ -21,6 +21,9 @@ BUCKETS = (
     *(0.1, 0.125, 0.16, 0.2, 0.25, 0.32, 0.4, 0.5, 0.63, 0.8, 1.0, 1.25, 1.6, 2.0, 2.5, 4.0, 5.0, 8.0, 16.0),
 )
 
+APPLY_SECONDS = 15.0
+"""How long Traefik may take to show a route."""
+
 
 def static_configuration(
     provider: dict[str, Any], *, public: int, candidate: int, admin: int, slow_seconds: float
@@ -62,10 +65,6 @@ def static_configuration(
     )
 
 
-APPLY_SECONDS = 15.0
-"""How long Traefik may take to show a route."""
-
-
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """A running Traefik that reads the route from a file.
@@ -98,10 +97,7 @@ class Proxy:
         Raises:
             KickoffError: Traefik did not take the route over; the previous file was restored (exit 4).
         """
-        del (
-            transaction,
-            forward,
-        )  # while it is open nobody else can write here, and the one proxy has to answer
+        del transaction, forward  # while it is open nobody else writes here; the one proxy has to answer
         before = self._file.read_text(encoding="utf-8") if self._file.exists() else None
         self._write(to_yaml(route))
         try:
