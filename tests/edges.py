@@ -25,10 +25,12 @@ class Edge:
     Args:
         root: State folder of the environment.
         number: Tells it from the others.
+        slow_seconds: A boundary of its histograms; all edges of an environment have the same.
     """
 
     root: Path
     number: int
+    slow_seconds: float = 0.777
     public: int = field(default_factory=free_port)
     candidate: int = field(default_factory=free_port)
     admin: int = field(default_factory=free_port)
@@ -47,7 +49,7 @@ class Edge:
         given = self.root.parent / f"edge-{self.number}.yml"
         text = static_configuration(
             provider(self.root), public=self.public, candidate=self.candidate, admin=self.admin,
-            slow_seconds=0.777,
+            slow_seconds=self.slow_seconds,
         )  # fmt: skip
         configuration = yaml.safe_load(text)
         configuration["entryPoints"] |= {name: {"address": "127.0.0.1:0"} for name in ("web", "websecure")}
@@ -76,10 +78,10 @@ class Edge:
 
 
 @contextmanager
-def edges(root: Path, count: int = 1) -> Iterator[Sequence[Edge]]:
+def edges(root: Path, count: int = 1, slow_seconds: float = 0.777) -> Iterator[Sequence[Edge]]:
     """Run Traefiks that read the route of the environment with this state folder."""
     with ExitStack() as stack:
-        made = [Edge(root, number) for number in range(count)]
+        made = [Edge(root, number, slow_seconds) for number in range(count)]
         for edge in made:
             stack.callback(edge.kill)
             edge.start()

@@ -33,7 +33,8 @@ class Site:
 def site(project: Project, tmp_path: Path) -> Iterator[Site]:
     with cluster(tmp_path / "etcd", 3) as members:
         root = members.named_in(state_root(name_of(project.root), "development"), [])
-        with edges(root, 2) as started:
+        slow = project.session().environment.seconds("RESPONSE_TIME_THRESHOLD")
+        with edges(root, 2, slow) as started:
             members.named_in(root, [edge.api for edge in started])
             yield Site(members, started)
             if dead := [member for member in members.members if member.process is None]:

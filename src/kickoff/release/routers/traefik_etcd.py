@@ -1,6 +1,7 @@
 """The route in etcd, read by several Traefiks: one transaction writes it, and compares the writer's token."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,8 @@ class EtcdRouter:
                     hint="restart that edge: it reads the route when it starts",
                 ) from error
             transaction.replace(self.tree, {name: v for name, v in before.items() if name != STAMP})
+            with suppress(KickoffError):  # whoever asks the public address next shall meet the route before
+                self._await_written()
             raise
 
     def weights(self) -> dict[Colour, int]:
@@ -77,6 +80,9 @@ class EtcdRouter:
             MetricsUnreadable: Too few Traefiks answer (exit 4).
         """
         return self.edges.metrics()
+
+    def _await_written(self) -> None:
+        replace(self.edges, quorum=1).await_shown({"http": {}, **self._written()}, min(APPLY_SECONDS, 5.0))
 
     def _written(self) -> dict[str, Any]:
         client = Client(self.members)
