@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,7 @@ from kickoff import service, stack
 from kickoff.artifact import bundle
 from kickoff.artifact.ledger import FolderLedger
 from kickoff.environment import schema, secret_source
+from kickoff.pipeline import bytecode, checkout, repository
 from kickoff.project import workflows
 from tests.repository import Repository
 
@@ -89,6 +91,22 @@ def act_command(
         command += ["--env", f"{name}={value}"]
     path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
     return command, {"HOME": str(home), "LANG": "C.UTF-8", "PATH": path}
+
+
+def shared_checkout(root: Path, folder: Path, workflow: str) -> tuple[Path, list[str]]:
+    """Return a copy of a repository's last commit for one run, and act's options that share it between jobs.
+
+    So does `kickoff deploy`: without it act would copy every file for every job.
+
+    Args:
+        root: The repository.
+        folder: Where the run keeps its things.
+        workflow: File name below ``.github/workflows``.
+    """
+    work = Path(tempfile.mkdtemp(prefix="run-", dir=folder))
+    copy = repository.copy(root, work / "repository")
+    bytecode.carry(ROOT, copy)
+    return copy, ["--use-gitignore=false", *checkout.options(copy, f".github/workflows/{workflow}", work)]
 
 
 def read_log(output: str) -> tuple[dict[str, str], str]:
@@ -226,7 +244,7 @@ class Project(Repository):
         interrupt_at: str = "",
         more: tuple[str, ...] = (),
     ) -> Run:
-        """Run a workflow through act.
+        """Run a workflow through act, on what is there by now as a commit.
 
         Args:
             workflow: File name below ``.github/workflows``.
@@ -246,10 +264,13 @@ class Project(Repository):
             "RECORDER_FAULTS": str(self.faults),
             **(env or {}),
         }
+        if self.git("status", "--porcelain"):
+            self.commit()
         command, minimal = act_command(self._folder, workflow, event, payload, variables)
+        copy, shared = shared_checkout(self.root, self._folder, workflow)
         with self.log.open("wb") as stream:
             process = subprocess.Popen(
-                [*command, *more], cwd=self.root, env=minimal, stdout=stream, stderr=subprocess.STDOUT
+                [*command, *shared, *more], cwd=copy, env=minimal, stdout=stream, stderr=subprocess.STDOUT
             )
             try:
                 if interrupt_at:
