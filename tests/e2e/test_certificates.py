@@ -147,7 +147,8 @@ class Traefik:
             str(Path(sys.executable).parent / "traefik"),
             *options(
                 folder, HTTP_PORT=http, HTTPS_PORT=self.https, PUBLIC_HOST=NAME, ACME_EMAIL="",
-                ACME_CA=authority_.directory,
+                ACME_CA=authority_.directory, APP_ENV="production", OTEL_TRACES_SAMPLER_ARG=0,
+                OTEL_EXPORTER_OTLP_ENDPOINT="http://127.0.0.1:9",
             ),
         ]  # fmt: skip
 

@@ -79,11 +79,11 @@ def _edges(state: Path) -> dict[str, str]:
         named = json.loads((state / "etcd.json").read_text("utf-8")).get("edges") or []
     except (OSError, ValueError, AttributeError):  # no file, or one that every command refuses by name
         return {}
-    direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    ask = urllib.request.build_opener(urllib.request.ProxyHandler({})).open
     found = {}
     for edge in map(str, named):
         try:
-            direct.open(f"{edge}/api/version", timeout=_EDGE_SECONDS).close()
+            ask(f"{edge}/api/version", timeout=_EDGE_SECONDS).close()
             found[edge] = ""
         except (OSError, ValueError) as error:
             found[edge] = str(error)
