@@ -18,6 +18,10 @@ from kickoff.release.targets.ports import free_port
 _STARTS_SECONDS = 60
 
 
+class PortTakenError(AssertionError):
+    """Somebody else began to listen on a port between its choice and the start."""
+
+
 @dataclass
 class Edge:
     """A Traefik: its program, and how it is reached.
@@ -54,13 +58,17 @@ class Edge:
         configuration = yaml.safe_load(text)
         configuration["entryPoints"] |= {name: {"address": "127.0.0.1:0"} for name in ("web", "websecure")}
         given.write_text(yaml.safe_dump(configuration))
-        with given.with_suffix(".log").open("ab") as log:
+        with given.with_suffix(".log").open("wb") as log:
             self.process = subprocess.Popen(
                 [packages.tool("traefik"), f"--configFile={given}"], stdout=log, stderr=log
             )
         deadline = time.monotonic() + _STARTS_SECONDS
         while not self.answers():
-            assert time.monotonic() < deadline, given.with_suffix(".log").read_text()[-2000:]
+            said = given.with_suffix(".log").read_text()
+            if "address already in use" in said:
+                self.kill()
+                raise PortTakenError(said)
+            assert time.monotonic() < deadline, said[-2000:]
             time.sleep(0.05)
 
     def answers(self) -> bool:
@@ -77,12 +85,24 @@ class Edge:
             self.process = None
 
 
+def _started(root: Path, number: int, slow_seconds: float, tries: int = 3) -> Edge:
+    """Start one, on other ports when another test took one of its own meanwhile."""
+    edge = Edge(root, number, slow_seconds)
+    try:
+        edge.start()
+    except PortTakenError:
+        if tries == 1:
+            raise
+        return _started(root, number, slow_seconds, tries - 1)
+    return edge
+
+
 @contextmanager
 def edges(root: Path, count: int = 1, slow_seconds: float = 0.777) -> Iterator[Sequence[Edge]]:
     """Run Traefiks that read the route of the environment with this state folder."""
     with ExitStack() as stack:
-        made = [Edge(root, number, slow_seconds) for number in range(count)]
-        for edge in made:
-            stack.callback(edge.kill)
-            edge.start()
+        made = []
+        for number in range(count):
+            made.append(_started(root, number, slow_seconds))
+            stack.callback(made[-1].kill)
         yield made
