@@ -348,7 +348,7 @@ def test_everything_comes_back_after_a_start_in_any_order(name: str, request: py
 
 def test_what_runs_in_the_containers_is_what_the_file_says(staging: Stack) -> None:
     said = staging.script("env drift", "--without-secrets")
-    assert f"staging runs what its file says: 15 values of {staging.released} compared" in said
+    assert f"staging runs what its file says: 18 values of {staging.released} compared" in said
 
 
 def test_staging_is_watched(staging: Stack) -> None:

@@ -15,6 +15,7 @@ from kickoff.environment.schema import read
 from kickoff.environment.values import duration
 from kickoff.release.route import CANDIDATE, PUBLIC
 from kickoff.release.routers.traefik import BUCKETS
+from kickoff.release.targets.compose.target import ADDED
 from tests.unit.stack.stack_support import BIN, ROOT
 
 ONCE = {"init", "migrate", "restore"}
@@ -141,6 +142,13 @@ def test_the_service_has_right_values_before_a_release_gives_it_all(resolved: di
     blue, green = resolved["services"]["blue"], resolved["services"]["green"]
     assert blue["environment"].keys() == green["environment"].keys()
     assert duration(values["SHUTDOWN_GRACE"]) == 15 and blue["stop_grace_period"] == "15s"
+
+
+def test_a_colour_is_given_nothing_that_the_comparison_with_its_file_would_call_a_change(
+    resolved: dict[str, Any],
+) -> None:
+    given = set(resolved["services"]["blue"]["environment"])
+    assert given - ADDED - {"KICKOFF_RELEASE"} <= set(read(ROOT).keys)
 
 
 def test_traefik_is_set_up_as_the_release_engine_expects(resolved: dict[str, Any]) -> None:

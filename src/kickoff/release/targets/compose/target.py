@@ -52,7 +52,7 @@ _PUBLIC, _ENCRYPTED, _LOCAL = "8080/tcp", "8443/tcp", "8083/tcp"
 _CANDIDATE, _ADMIN = "8081/tcp", "8082/tcp"
 _LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the container's own network
 """Variables that tell a container where to listen."""
-_ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", *_LISTENING})
+ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", "NO_PROXY", *_LISTENING})
 """Names of the variables that a compose file may give to every container, and no release records."""
 
 
@@ -268,7 +268,7 @@ class ComposeTarget:
             "the record": read_object(release_folder / ENVIRONMENT),
             "the container": self._engine.given(container) | secrets,
         }
-        return Applied(places, added=_ADDED)
+        return Applied(places, added=ADDED)
 
     def listening(self, colour: Colour) -> frozenset[int] | None:
         """Return the ports that anything in the colour's container listens on."""
