@@ -1,11 +1,17 @@
 """A wanted cost: by how much one release may be slower than live, and why. It is judged, never waived."""
 
+from __future__ import annotations
+
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from kickoff.errors import KickoffError
-from kickoff.performance.scenarios import ComparisonSettings, Effect
+
+# Whoever only reads what was given needs none of this.
+if TYPE_CHECKING:
+    from kickoff.performance.scenarios import ComparisonSettings, Effect
 
 _FORM = re.compile(r"(?=.*[^\W\d_])(?P<reason>[^\x00-\x1f\x7f]*\S)\s+(?P<percent>\d{1,3}(\.\d{1,2})?)\s?%")
 
@@ -32,7 +38,7 @@ class Allowance:
 
     def _widened(self, effect: Effect) -> Effect:
         more = max(self.share - effect.margin, 0.0)
-        return Effect(effect.margin + more, effect.detect + more)
+        return replace(effect, margin=effect.margin + more, detect=effect.detect + more)
 
 
 def parse(text: str) -> Allowance | None:
