@@ -20,7 +20,8 @@ from kickoff.release.routers import MetricsUnreadable, Readings, Shown, Traffic
 
 SILENT_SECONDS = 1.0
 """How long an edge is asked again before the others do without it."""
-_ANSWER_SECONDS = 2.0
+_ANSWER_SECONDS, _ALONE_SECONDS = 2.0, 5.0
+"""How long an answer may take: the only edge gets longer, because nothing goes on without it."""
 _PAUSE_SECONDS = 0.01
 _Found = TypeVar("_Found")
 
@@ -103,10 +104,11 @@ class Edges:
         self, path: str, understood: Callable[[httpx.Response], _Found]
     ) -> tuple[Mapping[str, _Found], dict[str, str]]:
         """Ask all at once; return what was understood, and why it was not, by address."""
+        seconds = _ANSWER_SECONDS if len(self.apis) > 1 else _ALONE_SECONDS
 
         def one(api: str) -> _Found | str:
             try:
-                with open_client(api, {}, seconds=_ANSWER_SECONDS) as client:
+                with open_client(api, {}, seconds=seconds) as client:
                     answer = client.get(path)
                 answer.raise_for_status()
                 return understood(answer)
