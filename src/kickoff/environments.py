@@ -32,6 +32,7 @@ class DeclaredEnvironment:
         required_checks: Further checks that ``promote`` demands here.
         compose: The compose file of its stack, where it has none of its own; empty for none.
         freezes: When it takes no release.
+        comment_deploys: Whether a comment on a pull request may have its branch deployed here.
         at: File and line of the declaration; empty for those of a service that declares none.
     """
 
@@ -42,6 +43,7 @@ class DeclaredEnvironment:
     required_checks: tuple[str, ...] = ()
     compose: str = ""
     freezes: tuple[freeze.Window, ...] = ()
+    comment_deploys: bool = False
     at: str = field(default="", compare=False)
 
     def takes(self, ref: str) -> bool:
@@ -92,6 +94,7 @@ def parse(
                 freeze.parse(window, f"{source}:{line_of(text, [KEY, name, freeze.KEY, place])}")
                 for place, window in enumerate((entry or {}).get(freeze.KEY, ()))
             ),
+            comment_deploys=(entry or {}).get("comment_deploys", False),
             at=f"{source}:{line_of(text, [KEY, name])}",
         )
         for name, entry in entries.items()
@@ -117,6 +120,11 @@ def resolve(declared: Sequence[DeclaredEnvironment], default_branch: str) -> tup
 def proving(declared: Sequence[DeclaredEnvironment]) -> frozenset[str]:
     """Return the names of the environments whose proof another one demands."""
     return frozenset(one.after for one in declared if one.after)
+
+
+def take_comments(declared: Sequence[DeclaredEnvironment]) -> bool:
+    """Return whether a service takes commands from comments, and so may have locks: one deploys by them."""
+    return any(one.comment_deploys for one in declared)
 
 
 def require(declared: Sequence[DeclaredEnvironment], name: str) -> DeclaredEnvironment:

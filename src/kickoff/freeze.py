@@ -167,7 +167,8 @@ def require_open(environment: str, freezes: Sequence[Window], reason: str) -> Wi
     where = github.context()
     command = f"kickoff deploy --env {environment} --freeze-reason 'WHY'"
     if where.active and not where.act:
-        command = f"gh workflow run {where.workflow} -f environment={environment} -f freeze-reason='WHY'"
+        workflow = "cd.yml" if where.comment is not None else where.workflow  # a comment takes no reason
+        command = f"gh workflow run {workflow} -f environment={environment} -f freeze-reason='WHY'"
     raise KickoffError(
         f"{environment} is {_told(window, opens)}",
         code=ExitCode.REJECTED,

@@ -64,6 +64,25 @@ class PullRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class Comment:
+    """The comment on an issue or a pull request that an event is about.
+
+    Attributes:
+        identity: Its number.
+        pull_request: Number of the pull request; 0 for an issue.
+        author: Login of who wrote it.
+        body: Its text, as it was when the event happened.
+        created: When it was written, as ISO 8601, by GitHub's clock.
+    """
+
+    identity: int
+    pull_request: int
+    author: str
+    body: str
+    created: str
+
+
+@dataclass(frozen=True, slots=True)
 class Context:
     """The run that this process belongs to, and its event.
 
@@ -83,6 +102,7 @@ class Context:
         inputs: Inputs of a ``workflow_dispatch``.
         before: Commit that the branch was at before a push; empty when the event does not say.
         pull_request: The pull request of the event; ``None`` for any other event.
+        comment: The comment of the event; ``None`` for any other event.
     """
 
     active: bool
@@ -100,6 +120,7 @@ class Context:
     inputs: Mapping[str, str] = field(default_factory=dict)
     before: str = ""
     pull_request: PullRequest | None = None
+    comment: Comment | None = None
 
 
 def context(environ: Mapping[str, str] | None = None) -> Context:
@@ -130,6 +151,7 @@ def context(environ: Mapping[str, str] | None = None) -> Context:
         inputs={str(key): str(value) for key, value in inputs.items() if value is not None},
         before=str(payload.get("before") or ""),
         pull_request=_pull_request(payload),
+        comment=_comment(payload),
     )
 
 
@@ -344,6 +366,15 @@ def _pull_request(payload: Mapping[str, Any]) -> PullRequest | None:
         fork=ours != theirs,
         draft=bool(found.get("draft")),
     )
+
+
+def _comment(payload: Mapping[str, Any]) -> Comment | None:
+    found, issue = payload.get("comment"), payload.get("issue")
+    if not isinstance(found, dict) or not isinstance(issue, dict):
+        return None
+    number = int(issue["number"]) if issue.get("pull_request") else 0
+    author = str((found.get("user") or {}).get("login") or "")
+    return Comment(int(found["id"]), number, author, str(found.get("body") or ""), str(found["created_at"]))
 
 
 def _text(value: object) -> str:

@@ -18,6 +18,8 @@ PROVED = "proved"
 
 _UNPLANNED = {"deployments": [], "reason": "the workflow makes no plan: its evidence says what was deployed"}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+COMMENT = "issue_comment"
+"""Event of a command; what it deploys, its workflow has decided."""
 REASONS = ("unproven-reason", "freeze-reason", "perf-allow-once")
 """Inputs by which a person gives one release leave for something, each with its reason."""
 
@@ -115,7 +117,8 @@ def decide(
     Args:
         event: Name of the event.
         ref: Full ref the event happened on.
-        inputs: Inputs of a ``workflow_dispatch``; ignored for every other event.
+        inputs: Inputs of a ``workflow_dispatch``, or those with which a comment's workflow calls this one;
+            ignored for every other event.
         declared: The environments of the service.
         default_branch: Name of the repository's default branch.
         commit: The commit to ship, as 40 hex digits.
@@ -124,7 +127,7 @@ def decide(
         KickoffError: A dispatch names an unknown environment, or a reason with control characters; or a push
             to the default branch would reach two environments.
     """
-    if event == "workflow_dispatch":
+    if event == "workflow_dispatch" or (event == COMMENT and inputs):
         chosen = environments.require(declared, inputs.get("environment", ""))
         given = {name: inputs.get(name, "").strip() for name in REASONS}
         for name, text in given.items():

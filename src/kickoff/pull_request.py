@@ -1,7 +1,7 @@
-"""The one comment on a pull request: what it would change, what became of it; every run edits it in place.
+"""The comments on a pull request: what it would change, what became of it, and a reply to each command.
 
-The plan and each environment have a part of their own between two marks, so that a release to production
-keeps what the release to staging said.
+Every run edits them in place. In the one that tells of the change, the plan and each environment have a part
+of their own between two marks, so that a release to production keeps what the release to staging said.
 """
 
 import re
@@ -59,14 +59,51 @@ def tell(
     Raises:
         GitHubError: GitHub cannot be asked, or refuses (exit code 4).
     """
-    issues = f"repos/{repository}/issues"
     marker = f"<!-- kickoff: what became of {project} -->"
-    written = next(
-        (one for one in gh.listed(f"{issues}/{number}/comments", hint=_HINT) if _is_ours(one, marker)), None
-    )
+    written = _written(repository, number, marker)
     if not begin and (written is None or _begins(environment) not in str(written["body"])):
         return f"nothing to say on #{number}"
     body = updated(str(written["body"]) if written else marker, environment, part)
+    return _write(repository, number, written, body)
+
+
+def reply(repository: str, number: int, comment: int, text: str) -> str:
+    """Let the one reply to a comment on a pull request say this.
+
+    Args:
+        repository: ``owner/name``.
+        number: The pull request.
+        comment: Number of the comment that is replied to.
+        text: Markdown.
+
+    Returns:
+        What was done, in one sentence.
+
+    Raises:
+        GitHubError: GitHub cannot be asked, or refuses (exit code 4).
+    """
+    marker = f"<!-- kickoff: reply to {comment} -->"
+    return _write(repository, number, _written(repository, number, marker), f"{marker}\n{text.strip()}")
+
+
+def acknowledge(repository: str, comment: int) -> None:
+    """Let the author of a comment see that it was read, by a reaction to it.
+
+    Raises:
+        GitHubError: GitHub cannot be asked, or refuses (exit code 4).
+    """
+    path = f"repos/{repository}/issues/comments/{comment}/reactions"
+    gh.api("POST", path, {"content": "eyes"}, hint=_HINT)
+
+
+def _written(repository: str, number: int, marker: str) -> Mapping[str, Any] | None:
+    """Return our comment that begins with a marker; ``None`` where there is none yet."""
+    found = gh.listed(f"repos/{repository}/issues/{number}/comments", hint=_HINT)
+    return next((one for one in found if _is_ours(one, marker)), None)
+
+
+def _write(repository: str, number: int, written: Mapping[str, Any] | None, body: str) -> str:
+    issues = f"repos/{repository}/issues"
     if written is None:
         gh.api("POST", f"{issues}/{number}/comments", {"body": body}, hint=_HINT)
         return f"commented on #{number}"

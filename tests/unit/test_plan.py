@@ -82,10 +82,13 @@ def test_production_alone_needs_a_proof() -> None:
     assert decide("push", "refs/heads/main").after == ""
 
 
-def test_only_a_push_or_a_dispatch_ever_deploys() -> None:
-    for event in ("pull_request", "pull_request_target", "issue_comment", "release", "workflow_run"):
+def test_only_a_push_a_dispatch_or_a_command_ever_deploys() -> None:
+    for event in ("pull_request", "pull_request_target", "release", "workflow_run"):
         decision = decide(event, "refs/tags/v1.0.0", {"environment": "production"})
         assert decision.deployments == ()
+    # Of a comment only what its own workflow has decided, and calls with.
+    assert decide("issue_comment", "refs/heads/main").deployments == ()
+    assert decide("issue_comment", "refs/heads/main", {"environment": "staging"}).deployments == ("staging",)
 
 
 @given(st.text(max_size=30))

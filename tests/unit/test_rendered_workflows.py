@@ -100,11 +100,43 @@ def test_what_comes_after_another_one_can_be_promoted_to_by_one_click() -> None:
 
 def test_a_promotion_grants_what_the_called_jobs_ask_for_and_no_more() -> None:
     files = render(DEFAULT)
+    assert files["promote.yml"]["jobs"]["promote"]["permissions"] == asked_for(files["cd.yml"])
+
+
+COMMENTED = (DeclaredEnvironment("trial", branch="HEAD", comment_deploys=True), DeclaredEnvironment("live"))
+
+
+def test_deploys_by_comment_have_a_workflow_that_calls_the_pipeline_for_what_was_judged() -> None:
+    files = render(COMMENTED)
+    commands, cd = files["commands.yml"], files["cd.yml"]
+    assert commands["on"] == {"issue_comment": {"types": ["created"]}}
+    judged, deploy, verdict = (commands["jobs"][name] for name in ("command", "deploy", "verdict"))
+    assert "secrets" not in str(judged) and "secrets" not in str(verdict)
+    checkouts = [step for job in (judged, verdict) for step in job["steps"] if "checkout" in step["uses"]]
+    assert all("ref" not in step["with"] for step in checkouts), "only the default branch is checked out"
+    assert deploy["uses"] == "./.github/workflows/cd.yml" and deploy["needs"] == ["command"]
+    assert deploy["if"] == "${{ needs.command.outputs.environment != '' }}"
+    assert deploy["with"]["release"] == "${{ needs.command.outputs.commit }}"
+    assert set(deploy["with"]) <= set(cd["on"]["workflow_call"]["inputs"])
+    assert deploy["permissions"] == asked_for(cd)
+    assert commands["concurrency"]["group"] != cd["concurrency"]["group"], "it would wait for itself"
+
+
+def test_without_deploys_by_comment_there_are_no_commands_and_a_folder_cannot_have_them() -> None:
+    assert "commands.yml" not in render(DEFAULT)
+    with pytest.raises(
+        KickoffError, match="trial takes deploys by comment, and the project is in services/api"
+    ):
+        render(COMMENTED, folder="services/api", label="api")
+
+
+def asked_for(cd: dict[str, Any]) -> dict[str, str]:
+    """Return what the jobs of a workflow ask for together."""
     asked: dict[str, str] = {}
-    for job in files["cd.yml"]["jobs"].values():
+    for job in cd["jobs"].values():
         for name, level in job["permissions"].items():
             asked[name] = "write" if "write" in (level, asked.get(name)) else level
-    assert files["promote.yml"]["jobs"]["promote"]["permissions"] == asked
+    return asked
 
 
 def test_where_nothing_comes_after_another_one_there_is_no_promotion() -> None:

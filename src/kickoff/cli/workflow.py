@@ -56,6 +56,25 @@ def add(verbs: Verbs) -> None:
     comment.add_argument(
         "--report", type=path, metavar="DIR", help="the run's report (default: KICKOFF_REPORT_DIR)"
     )
+    _add_command(group)
+
+
+def _add_command(group: Verbs) -> None:
+    command = add_verb(
+        group,
+        "command",
+        "carry out the command that a comment on a pull request is, or reply why not",
+        _command,
+        examples=(
+            "workflow command",
+            "workflow command --result success --environment staging",
+        ),
+        codes=(0, 2, 4),
+        env="",
+    )
+    command.add_argument("--result", default="", help="how the deployment ended: say that instead")
+    command.add_argument("--commit", default="", metavar="SHA", help="what was to be deployed")
+    command.add_argument("--environment", default="", metavar="NAME", help="where to")
 
 
 def _plan(arguments: argparse.Namespace) -> int:
@@ -74,3 +93,9 @@ def _comment(arguments: argparse.Namespace) -> int:
     from kickoff.cli.run import comment
 
     return comment.run(arguments)
+
+
+def _command(arguments: argparse.Namespace) -> int:
+    from kickoff.cli.run import command
+
+    return command.run(arguments)

@@ -11,8 +11,10 @@ from kickoff.errors import KickoffError
 from kickoff.project.templating import fill
 
 _ALWAYS = ("cd.yml", "rollback.yml")
-_PROMOTION = "promote.yml"
+_PROMOTION = "promote"
 """Where an environment comes after another one."""
+_COMMANDS = "commands"
+"""Where an environment takes deploys by comment."""
 _ANYWHERE = ("attest", "attest-image", "carry", "remember")
 """Actions to which it is all the same where the project is; the others take ``working-directory``."""
 _TOKEN = ("GHCR_TOKEN", "${{ !env.ACT && github.token || '' }}")
@@ -50,7 +52,7 @@ def render(
         label: Tells its names from its neighbours', as :func:`kickoff.naming.label` does.
 
     Raises:
-        KickoffError: A name cannot stand in an expression, or a push would reach two environments (exit 2).
+        KickoffError: A name, two environments of one push, or deploys by comment in a folder (exit 2).
     """
     parts = ((default_branch, _REF), *((secret, _SECRET) for secret in (*secrets, *notify)))
     _refuse_others(*parts, *([(folder, _FOLDER)] if folder else []))
@@ -59,6 +61,7 @@ def render(
     values: dict[str, Any] = {
         "below": f"{folder}/" if folder else "",
         "branches": [one.branch for one in declared if one.branch],
+        "callers": _callers(declared, folder),
         "group": _group(declared),
         "header": _header(version, folder),
         "named": partial(naming.named, label=label),
@@ -75,11 +78,28 @@ def render(
         "watched": [one.name for one in declared if one.branch or one.tag] or [declared[0].name],
     }
     files = {}
-    for file in (*_ALWAYS, *([_PROMOTION] if values["promoted"] else []), *also):
+    for file in (*_ALWAYS, *(f"{kind}.yml" for kind in values["callers"]), *also):
         path = naming.from_project(naming.workflow(file.removesuffix(".yml"), label), folder)
         text = fill(f"{file}.j2", **values)
         files[path] = _placed(text, folder, use) if folder else text
     return files
+
+
+def _callers(declared: Sequence[DeclaredEnvironment], folder: str) -> list[str]:
+    """Return the kinds of workflow that call ``cd.yml``.
+
+    Raises:
+        KickoffError: A project in a folder takes deploys by comment: a comment does not say which it means.
+    """
+    commented = next((one for one in declared if one.comment_deploys), None)
+    if commented is not None and folder:
+        raise KickoffError(
+            f"{commented.name} takes deploys by comment, and the project is in {folder}",
+            at=commented.at,
+            hint="leave `comment_deploys` out: a comment cannot say which project it means",
+        )
+    promoted = any(one.after for one in declared)
+    return [*([_PROMOTION] if promoted else []), *([_COMMANDS] if commented else [])]
 
 
 def _refuse_others(*parts: tuple[str, re.Pattern[str]]) -> None:

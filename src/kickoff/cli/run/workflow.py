@@ -4,7 +4,7 @@ import argparse
 import json
 from pathlib import Path
 
-from kickoff import environments, freeze, git, github, plan, service
+from kickoff import environments, freeze, git, github, locks, plan, service
 from kickoff.artifact import source
 from kickoff.cli import output
 from kickoff.cli.run import proved
@@ -37,6 +37,8 @@ def plan_event(arguments: argparse.Namespace) -> int:
     allowance.parse(decision.perf_allow_once)
     for name in decision.deployments:
         freeze.require_open(name, described.declared(name).freezes, decision.freeze_reason)
+        if environments.take_comments(described.environments):
+            locks.require_free(name)
     nothing_new = _nothing_new(root, described, decision, context.before)
     decision = plan.without(decision, nothing_new) if nothing_new else decision
     document = decision.write(evidence, described.name)
