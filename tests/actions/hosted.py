@@ -58,6 +58,7 @@ class Hosted:
         folder.mkdir()
         self._folder, self._runs = folder, list[dict[str, Any]]()
         self.store, self.gh = folder / "store", GitHub(folder / "gh")
+        self.gh.answer(f"GET {API}/git/matching-refs/kickoff/locks/", [])
         self._python = folder / "gh" / "bin" / "python3"
         self._python.write_text(_PYTHON.format(python=python), encoding="utf-8")
         self._python.chmod(0o755)
@@ -187,9 +188,10 @@ class Hosted:
 
 
 def deafen(root: Path) -> None:
-    """Let no workflow and no action below a folder hear of act."""
+    """Let no workflow and no action below a folder hear of act, or say what act does not know yet."""
     for path in _definitions(root):
-        path.write_text(path.read_text("utf-8").replace("env.ACT", "env.UNHEARD"), encoding="utf-8")
+        text = re.sub(r"^ +cache-mode: .*\n", "", path.read_text("utf-8"), flags=re.MULTILINE)
+        path.write_text(text.replace("env.ACT", "env.UNHEARD"), encoding="utf-8")
 
 
 def _definitions(root: Path) -> list[Path]:

@@ -358,6 +358,79 @@ def test_a_pull_request_is_told_what_it_would_change(team: Team) -> None:
     require(REQUESTED, {"ci.yml": [run]})
 
 
+ON_COMMENT = """environments:
+  development: {}
+  staging: {branch: HEAD, comment_deploys: true}
+  production: {tag: "v*", after: staging}
+"""
+
+
+def test_a_comment_deploys_the_very_commit_that_was_judged_unless_somebody_else_locked(team: Team) -> None:
+    base = team.begin(more=ON_COMMENT)
+    team.git("checkout", "--quiet", "-b", "topic")
+    team.write("server.py", (team.root / "server.py").read_text("utf-8").replace("one", "two"))
+    # What a branch says of the pipeline itself is not asked: the default branch's is run.
+    team.write(".github/workflows/cd.yml", "name: taken over\n")
+    head = team.commit("Say two")
+    team.git("checkout", "--quiet", "main")
+    own = {"full_name": NAME}
+    answers = team.hosted.gh.answers
+    reply = {"id": 32, "user": {"login": "github-actions[bot]"}, "body": "<!-- kickoff: reply to 31 -->\n"}
+    base_of, head_of = {"ref": "main", "repo": own}, {"ref": "topic", "sha": head, "repo": own}
+    moved = {"after": head, "timestamp": "2026-01-02T03:04:04Z"}
+    answers |= {
+        f"POST {API}/issues/comments/31/reactions": {},
+        f"GET {API}/collaborators/somebody/permission": {"permission": "write"},
+        f"GET {API}/pulls/7": {"state": "open", "draft": False, "base": base_of, "head": head_of},
+        f"GET {API}/activity?ref=refs%2Fheads%2Ftopic&per_page=1": [moved],
+        f"GET {API}/branches/main": {"commit": {"sha": base}},
+        f"GET {API}/compare/{base}...{head}?per_page=1": {"behind_by": 0},
+        f"GET {API}/commits/{head}/check-runs?{PAGE}": {
+            "check_runs": [{"name": "required", "status": "completed", "conclusion": "success"}]
+        },
+        f"GET {API}/commits/{head}/status?{PAGE}": {"statuses": []},
+        f"GET {API}/commits/{head}/pulls?{PAGE}": [],
+        f"GET {API}/issues/7/comments?{PAGE}": [reply],
+        f"PATCH {API}/issues/comments/32": {},
+    }
+    team.hosted.gh.keep()
+
+    def comment(body: str) -> tuple[Run, list[str]]:
+        """Write a comment; return its run, and what its reply said one after the other."""
+        team.hosted.gh.forget()
+        written = {
+            "id": 31,
+            "user": {"login": "somebody"},
+            "body": body,
+            "created_at": "2026-01-02T03:04:05Z",
+        }
+        issue = {"number": 7, "pull_request": {"url": "…"}}
+        run = team.run("commands.yml", {**MAIN, "comment": written, "issue": issue}, "issue_comment")
+        calls = team.hosted.gh.calls()
+        return run, [sent["body"].split("\n")[1] for method, _, sent in calls if method == "PATCH"]
+
+    run, said = comment("I would like to .deploy staging")
+    assert (run.steps, said) == (set(), [])
+    run, said = comment(".deploy production")
+    assert run.jobs == {"command": "success"} and said == ["❌ Refused"]
+    run, said = comment(".deploy staging")
+    require_success(run)
+    assert said == [f"⏳ `{head[:7]}` is on its way to staging", f"✅ `{head[:7]}` went to `staging`"]
+    assert team.outcome(run) == ("released", "staging")
+    assert team.kept(run, "evidence-pre-deployment-checks", "plan.json")["commit"] == head
+    assert team.json("status", "--env", "staging")["live"]["release"].startswith(head[:7])
+
+    locked = [{"ref": "refs/kickoff/locks/staging", "object": {"sha": "1" * 40}}]
+    holder = {"name": "bob", "date": "2026-01-01T08:00:00Z"}
+    answers[f"GET {API}/git/commits/{'1' * 40}"] = {"author": holder, "message": "a rehearsal"}
+    team.hosted.gh.answer(f"GET {API}/git/matching-refs/kickoff/locks/", locked)
+    pushed = team.run("cd.yml", MAIN)
+    assert pushed.jobs["pre-deployment-checks"] == "failure" and "deploy-staging" not in pushed.jobs
+    assert "staging is locked by bob since 2026-01-01 08:00 UTC: a rehearsal" in pushed.log
+    assert team.outcome(pushed) == ("rejected", "")
+    assert team.json("status", "--env", "staging")["live"]["release"].startswith(head[:7])
+
+
 @pytest.fixture
 def product(tmp_path: Path) -> Repository:
     """This repository as it is, its long checks cut short: what they say is tested elsewhere."""

@@ -339,7 +339,6 @@ def test_the_reply_is_edited_to_what_became_of_the_deployment(github: GitHub, tm
         "success": "✅ `abcdef0` went to `staging`",
         "failure": "❌ `abcdef0` did not go to `staging`: the run says which job failed",
         "cancelled": "⚠️ `abcdef0` did not go to `staging`: a person or a newer run cancelled it",
-        "skipped": "⚠️ `abcdef0` did not go to `staging`: the run did not get so far",
     }.items():
         github.forget()
         given = [f"--result={result}", f"--commit={'abcdef0' + '1' * 33}", "--environment=staging"]

@@ -19,7 +19,6 @@ from kickoff.report.summary import code, text
 _ENDS = {
     "success": "✅ {commit} went to {environment}",
     "failure": "❌ {commit} did not go to {environment}: the run says which job failed",
-    "skipped": "⚠️ {commit} did not go to {environment}: the run did not get so far",
     "cancelled": "⚠️ {commit} did not go to {environment}: a person or a newer run cancelled it",
 }
 """What is said of a deployment by the result of the called workflow."""
@@ -55,7 +54,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise KickoffError("this run is about no comment on a pull request", hint=hint)
     said, refused = "", list[Refusal]()
     if arguments.result:
-        ending = _ENDS.get(arguments.result, _ENDS["skipped"])
+        ending = _ENDS[arguments.result]
         said = ending.format(commit=code(arguments.commit[:7]), environment=code(arguments.environment))
     elif commands.is_command(comment.body):
         pull_request.acknowledge(repository, comment.identity)
