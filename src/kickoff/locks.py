@@ -5,9 +5,9 @@ its way, and no clone fetches it unasked. It points to a commit without parents:
 who, since when and why. A rollback never asks for locks.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, NamedTuple
 
 from kickoff import gh, github
 from kickoff.errors import ExitCode, KickoffError
@@ -18,16 +18,8 @@ _REFUSED = 422
 """GitHub's answer when a ref that is to be created is there, or one that is to be deleted is not."""
 
 
-@dataclass(frozen=True, slots=True)
-class Lock:
-    """A lock that is held.
-
-    Attributes:
-        environment: The environment that takes no release.
-        by: Login of who holds it.
-        since: Since when, by GitHub's clock.
-        reason: Why.
-    """
+class Lock(NamedTuple):
+    """A lock that is held: on which environment, by whose login, since when by GitHub's clock, and why."""
 
     environment: str
     by: str
@@ -44,23 +36,23 @@ def held(repository: str) -> dict[str, Lock]:
     """Return the locks of a repository by environment.
 
     Raises:
-        GitHubError: GitHub cannot be asked, or refuses (exit code 4).
+        GitHubError: GitHub cannot be asked, or refuses (exit code 4); so does everything here.
     """
     # Not the ref by its name: a token that may not read is told "not found", which would be taken for free.
     found = gh.api("GET", f"repos/{repository}/git/matching-refs/{_REFS}/", hint=_HINT)
-    names = {str(one["ref"]).removeprefix(f"refs/{_REFS}/"): str(one["object"]["sha"]) for one in found}
-    return {name: _read(repository, name, sha) for name, sha in names.items()}
+    commits = {str(one["ref"]).removeprefix(f"refs/{_REFS}/"): one["object"]["sha"] for one in found}
+    path = f"repos/{repository}/git/commits"
+    return {name: _read(name, gh.api("GET", f"{path}/{sha}", hint=_HINT)) for name, sha in commits.items()}
 
 
-def _read(repository: str, environment: str, sha: str) -> Lock:
-    commit: dict[str, Any] = gh.api("GET", f"repos/{repository}/git/commits/{sha}", hint=_HINT)
+def _read(environment: str, commit: Mapping[str, Any]) -> Lock:
     author = commit["author"]
     since = datetime.fromisoformat(str(author["date"]))
     return Lock(environment, str(author["name"]), since, str(commit["message"]).strip())
 
 
-def take(repository: str, environment: str, by: str, reason: str, *, commit: str) -> tuple[Lock, bool]:
-    """Lock an environment.
+def take(repository: str, environment: str, by: str, reason: str, *, commit: str) -> Lock:
+    """Lock an environment; return the lock that holds: of two who ask at once, one is told of the other's.
 
     Args:
         repository: ``owner/name``.
@@ -68,35 +60,25 @@ def take(repository: str, environment: str, by: str, reason: str, *, commit: str
         by: Login of who wants it.
         reason: Why, in one line.
         commit: Any commit of the repository, whose files the lock's commit borrows.
-
-    Returns:
-        The lock that holds, and whether this call made it: of two at once, one is told of the other.
-
-    Raises:
-        GitHubError: GitHub cannot be asked, or refuses (exit code 4).
     """
     commits = f"repos/{repository}/git/commits"
     tree = gh.api("GET", f"{commits}/{commit}", hint=_HINT)["tree"]["sha"]
     author = {"name": by, "email": f"{by}@users.noreply.github.com"}
     document = {"message": reason, "tree": tree, "parents": [], "author": author}
-    made = str(gh.api("POST", commits, document, hint=_HINT)["sha"])
-    ref = {"ref": f"refs/{_REFS}/{environment}", "sha": made}
+    made = gh.api("POST", commits, document, hint=_HINT)
     try:
+        ref = {"ref": f"refs/{_REFS}/{environment}", "sha": made["sha"]}
         gh.api("POST", f"repos/{repository}/git/refs", ref, hint=_HINT)
     except gh.GitHubError as error:
         other = held(repository).get(environment) if error.status == _REFUSED else None
         if other is None:
             raise
-        return other, False
-    return _read(repository, environment, made), True
+        return other
+    return _read(environment, made)
 
 
 def free(repository: str, environment: str) -> None:
-    """Unlock an environment, whoever holds it; one that is free already stays so.
-
-    Raises:
-        GitHubError: GitHub cannot be asked, or refuses (exit code 4).
-    """
+    """Unlock an environment, whoever holds it; one that is free already stays so."""
     try:
         gh.api("DELETE", f"repos/{repository}/git/refs/{_REFS}/{environment}", hint=_HINT)
     except gh.GitHubError as error:
@@ -111,7 +93,7 @@ def require_free(environment: str) -> None:
     locked it for; a push or a dispatch of theirs does not.
 
     Raises:
-        KickoffError: It is locked (exit code 1), or GitHub cannot be asked (4).
+        KickoffError: It is locked (exit code 1).
     """
     where = github.context()
     if not where.active or where.act:

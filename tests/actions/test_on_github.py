@@ -417,6 +417,8 @@ def test_a_comment_deploys_the_very_commit_that_was_judged_unless_somebody_else_
     require_success(run)
     assert said == [f"⏳ `{head[:7]}` is on its way to staging", f"✅ `{head[:7]}` went to `staging`"]
     assert team.outcome(run) == ("released", "staging")
+    assert not [name for name in team.hosted.artifacts(run) if name.startswith("proof-")], "it is not merged"
+    assert team.hosted.attestations(run) == []
     assert team.kept(run, "evidence-pre-deployment-checks", "plan.json")["commit"] == head
     assert team.json("status", "--env", "staging")["live"]["release"].startswith(head[:7])
 

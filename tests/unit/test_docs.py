@@ -86,7 +86,7 @@ def test_a_diagram_is_told_in_words_where_nothing_draws_it(site: dict[str, Any],
     text = (tmp_path / "architecture.md").read_text("utf-8")
     assert "mermaid" not in text
     assert "→ quality gate → build →" in text
-    assert re.search(r"^- \*\*cli\*\* → checks, demo, ", text, re.MULTILINE)
+    assert re.search(r"^- \*\*cli\*\* → checks, commands, demo, ", text, re.MULTILINE)
 
 
 @pytest.mark.parametrize("name", ["operations.md", "troubleshooting.md", "reference/exit-codes.md"])

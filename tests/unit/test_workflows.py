@@ -170,7 +170,7 @@ def test_workflows_grant_nothing_by_default(path: Path) -> None:
     assert document["concurrency"]["group"]
     text = path.read_text()
     for line in re.findall(
-        r"^ +(?:actions|attestations|contents|id-token|issues|packages|pages|pull-requests): (?:read|write).*$",
+        r"^ +(?:actions|attestations|checks|contents|id-token|issues|packages|pages|pull-requests|statuses): (?:read|write).*$",
         text,
         re.M,
     ):

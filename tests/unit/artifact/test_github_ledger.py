@@ -130,6 +130,8 @@ def test_the_proof_of_a_run_that_ended_well_is_found(github: GitHub) -> None:
         {"conclusion": None, "status": "in_progress"},
         {"path": ".github/workflows/ci.yml"},
         {"path": ".github/workflows/cd.yml.yml"},
+        {"event": "issue_comment", "path": ".github/workflows/commands.yml"},
+        {"event": "issue_comment"},
         {"event": "pull_request"},
         {"event": "pull_request_target"},
         {"head_branch": "topic"},

@@ -8,9 +8,9 @@ from typing import Any
 
 import pytest
 
-from kickoff import commands
 from kickoff.cli.main import main
-from kickoff.commands import Command
+from kickoff.commands import words
+from kickoff.commands.words import Command
 from kickoff.errors import KickoffError
 from kickoff.github import outputs
 from tests.unit.change.shop import DESCRIPTION, Shop
@@ -157,7 +157,7 @@ TABLE = [
         "not allowed there",
         ".deploy production",
         refused=("comment-deploys",),
-        said=("production takes no deploys by comment", "name one of staging", "comment&#95;deploys: true"),
+        said=("production takes no deploys by comment", "comment&#95;deploys: true"),
     ),
     Row("no such environment", ".deploy uat", refused=("environment",), said=("uat is not an environment",)),
     Row(
@@ -168,7 +168,12 @@ TABLE = [
     ),
     Row("no environment", ".deploy", refused=("words",), said=("write .deploy ENVIRONMENT",)),
     Row("too many", ".deploy staging now", refused=("words",), said=("write .deploy ENVIRONMENT",)),
-    Row("unknown word", ".ship it", refused=("words",), said=(".ship is not a command: there are .plan",)),
+    Row(
+        "unknown word",
+        ".ship it",
+        refused=("words",),
+        said=("| words | .ship is not a command | there are .plan",),
+    ),
     Row("two lines", ".deploy staging\n.lock staging x", refused=("words",), said=("a comment of one line",)),
     Row("in the middle of a text", "please .deploy staging"),
     Row("on the second line", "please\n.deploy staging"),
@@ -319,8 +324,8 @@ def test_a_comment_is_answered_and_deploys_only_what_every_rule_lets_through(
     assert [request for request, _ in calls[:1]] == ([REACTION] if row.said else [])
     for reply in replies:
         assert reply.startswith(MARKER) and reply.endswith(RUN)
-        for words in row.said:
-            assert words in reply
+        for line in row.said:
+            assert line in reply
     # Neither the branch of a fork nor anything else is asked about for somebody who may not write.
     if row.refused == ("permission",):
         assert not [request for request, _ in calls if "/pulls/" in request or "/git/" in request]
@@ -376,20 +381,21 @@ def test_a_comment_on_an_issue_is_refused(shop: Shop, github: GitHub, tmp_path: 
         (".plan staging", Command("plan", "staging")),
         (".lock staging  a  rehearsal", Command("lock", "staging", "a  rehearsal")),
         (".UNLOCK staging\n\n", Command("unlock", "staging")),
+        (".deploy\u00a0staging", Command("deploy", "staging")),
         (".help", Command("help")),
     ],
 )
 def test_words(body: str, command: Command) -> None:
-    assert commands.is_command(body)
-    assert commands.parse(body) == command
+    assert words.is_command(body)
+    assert words.parse(body) == command
 
 
 @pytest.mark.parametrize(
     "body",
-    [".help me", ".plan a b", ".unlock", ".lock staging a\u202eb", ".deploystaging", ".x", ".deploy\u00a0x"],
+    [".help me", ".plan a b", ".unlock", ".lock staging a\u202eb", ".deploystaging", ".x"],
 )
 def test_what_is_not_written_as_a_command_says_how_it_is(body: str) -> None:
-    assert commands.is_command(body)
+    assert words.is_command(body)
     with pytest.raises(KickoffError) as refused:
-        commands.parse(body)
+        words.parse(body)
     assert refused.value.hint

@@ -35,7 +35,8 @@ def run(arguments: argparse.Namespace) -> int:
         )
         path = folder / f"proof.{environment}.json"
         evidence.write_atomic(path, json.dumps(statement, indent=1) + "\n")
-        if environment in demanded:
+        # What a comment deploys is not merged: no other environment shall take it for proved.
+        if environment in demanded and github.context().comment is None:
             label = naming.label(root, described.name)
             github.set_output("proof", path.absolute())  # steps that take it stand in the repository's top
             github.set_output("proof-name", artifact_name(environment, arguments.commit, label))
