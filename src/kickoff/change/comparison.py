@@ -138,7 +138,8 @@ def _environments(
     former = _declared(before) if before else {}
     found = []
     for name, now in declared.items():
-        plain = Reached(name, now.branch, now.tag, now.after, kind=_facts(after, name)["kind"])
+        kind = _facts(after, name)["kind"]
+        plain = Reached(name, now.branch, now.tag, now.after, now.comment_deploys, kind=kind)
         if before is None or name not in former:
             # Nothing to compare with, so there is nothing to list.
             declared_as = "unchanged" if doubt else "added"
@@ -146,7 +147,8 @@ def _environments(
         else:
             found.append(_reached(before, after, former[name], plain, paths))
     gone = [one for name, one in former.items() if name not in declared]
-    return (*found, *(Reached(one.name, one.branch, one.tag, one.after, "removed") for one in gone))
+    removed = (Reached(one.name, one.branch, one.tag, one.after, declared="removed") for one in gone)
+    return (*found, *removed)
 
 
 def _declared(side: Side) -> dict[str, DeclaredEnvironment]:
@@ -158,7 +160,9 @@ def _declared(side: Side) -> dict[str, DeclaredEnvironment]:
 def _reached(
     before: Side, after: Side, was: DeclaredEnvironment, now: Reached, paths: Mapping[str, str]
 ) -> Reached:
-    same = (was.branch, was.tag, was.after) == (now.branch, now.tag, now.after)
+    same = all(
+        getattr(was, key) == getattr(now, key) for key in ("branch", "tag", "after", "comment_deploys")
+    )
     now = replace(now, declared="unchanged" if same else "changed")
     new = _facts(after, now.name)
     try:

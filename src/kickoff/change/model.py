@@ -71,6 +71,7 @@ class Reached:
         branch: Every push to it is deployed there; ``HEAD`` for the default branch, empty for none.
         tag: Tags that match are deployed there; empty for none.
         after: The environment whose proof is demanded there; empty for none.
+        comment_deploys: Whether a comment on a pull request may have its branch deployed there.
         declared: ``added``, ``removed``, ``changed`` (another trigger or proof) or ``unchanged``.
         artifact: What becomes of its artefact.
         kind: ``bundle`` or ``image``.
@@ -86,6 +87,7 @@ class Reached:
     branch: str = ""
     tag: str = ""
     after: str = ""
+    comment_deploys: bool = False
     declared: str = "unchanged"
     artifact: Artifact = Artifact.UNCHANGED
     kind: str = ""

@@ -178,6 +178,7 @@ def _trigger(one: Reached) -> str:
         found = say("push to {branch}", branch=branch)
     else:
         found = say("tag {tag}", tag=one.tag) if one.tag else say("by hand")
+    found += say(", or a comment") if one.comment_deploys else ""
     after = say(", proved by {after}", after=one.after) if one.after else ""
     changed = say(" (changed)") if one.declared == "changed" else ""
     return f"{found}{after}{changed}"

@@ -77,6 +77,15 @@ TABLE = [
     Row("fork whose runs may comment", CODE, BUILT, event=FORK),
     Row("fork, and GitHub fails", CODE, event=FORK, refused=500, code=4, done=""),
     Row("own branch without the permission", CODE, refused=403, code=4, done=""),
+    Row(
+        "deploys by comment",
+        {
+            "kickoff.yml": DESCRIPTION.replace(
+                "staging: {branch: main}", "staging: {branch: main, comment_deploys: true}"
+            )
+        },
+        ("| staging | push to main, or a comment (changed) |",),
+    ),
     Row("no change", {}, done="nothing to say on #7"),
     Row("docs only", {"docs/index.md": "# The shop\n"}, done="nothing to say on #7"),
     Row(
