@@ -106,7 +106,9 @@ def now_frozen() -> tuple[freeze.Window]:
     return (freeze.Window(begin, end, "year's end", "UTC", "kickoff.yml:9"),)
 
 
-def test_a_refusal_says_until_when_why_and_the_way_past(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refusal_says_until_when_why_and_the_way_past(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     freezes = now_frozen()
     with pytest.raises(KickoffError) as caught:
         freeze.require_open("production", freezes, "  ")
@@ -121,6 +123,13 @@ def test_a_refusal_says_until_when_why_and_the_way_past(monkeypatch: pytest.Monk
     with pytest.raises(KickoffError) as caught:
         freeze.require_open("production", freezes, "")
     assert "gh workflow run cd-shop.yml -f environment=production -f freeze-reason='WHY'" in caught.value.hint
+    # The workflow of a comment cannot be dispatched.
+    event = tmp_path / "event.json"
+    event.write_text('{"comment": {"id": 1, "created_at": ""}, "issue": {"number": 7}}', encoding="utf-8")
+    monkeypatch.setenv("GITHUB_EVENT_PATH", str(event))
+    with pytest.raises(KickoffError) as caught:
+        freeze.require_open("production", freezes, "")
+    assert "gh workflow run cd.yml -f environment=production" in caught.value.hint
 
 
 def test_a_reason_overrules_and_an_open_environment_needs_none() -> None:
