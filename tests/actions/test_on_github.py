@@ -412,10 +412,10 @@ def test_a_comment_deploys_the_very_commit_that_was_judged_unless_somebody_else_
     run, said = comment("I would like to .deploy staging")
     assert (run.steps, said) == (set(), [])
     run, said = comment(".deploy production")
-    assert run.jobs == {"command": "success"} and said == ["❌ Refused"]
+    assert run.jobs == {"command": "success"} and said == ["✗ Refused"]
     run, said = comment(".deploy staging")
     require_success(run)
-    assert said == [f"⏳ `{head[:7]}` is on its way to staging", f"✅ `{head[:7]}` went to `staging`"]
+    assert said == [f"→ `{head[:7]}` is on its way to staging", f"✓ `{head[:7]}` went to `staging`"]
     assert team.outcome(run) == ("released", "staging")
     assert not [name for name in team.hosted.artifacts(run) if name.startswith("proof-")], "it is not merged"
     assert team.hosted.attestations(run) == []

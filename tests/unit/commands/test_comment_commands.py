@@ -65,13 +65,13 @@ class Row:
 GONE = {"head": {"ref": "topic", "repo": None}}
 FORK = {"head": {"ref": "topic", "repo": {"full_name": "mallory/shop"}}}
 TABLE = [
-    Row("own branch", deployed=True, said=("⏳ ", " is on its way to staging", RUN)),
-    Row("typed on a phone", ".Deploy  staging \r\n", deployed=True, said=("⏳ ",)),
-    Row("administrator", author="root", deployed=True, said=("⏳ ",)),
+    Row("own branch", deployed=True, said=("→ ", " is on its way to staging", RUN)),
+    Row("typed on a phone", ".Deploy  staging \r\n", deployed=True, said=("→ ",)),
+    Row("administrator", author="root", deployed=True, said=("→ ",)),
     Row(
         "fork", pull=FORK, refused=("fork",), said=("| fork | the branch is in another repository | push it",)
     ),
-    Row("fork that is gone", pull=GONE, refused=("fork",), said=("❌ Refused",)),
+    Row("fork that is gone", pull=GONE, refused=("fork",), said=("✗ Refused",)),
     Row("draft", pull={"draft": True}, refused=("draft",), said=("mark it as ready for review",)),
     Row("closed", pull={"state": "closed"}, refused=("open",), said=("reopen it",)),
     Row(
@@ -104,7 +104,7 @@ TABLE = [
         said=("(cancelled)",),
     ),
     Row("status pending", statuses=(("scan", "pending"),), refused=("checks",), said=("scan (pending)",)),
-    Row("status good", checks=(), statuses=(("scan", "success"),), deployed=True, said=("⏳ ",)),
+    Row("status good", checks=(), statuses=(("scan", "success"),), deployed=True, said=("→ ",)),
     Row("no check at all", checks=(), refused=("checks",), said=("no check of ", " has passed")),
     Row(
         "nothing but skipped",
@@ -116,7 +116,7 @@ TABLE = [
         "a skipped one beside a good one",
         checks=(("docs", "completed", "skipped"), ("required", "completed", "success")),
         deployed=True,
-        said=("⏳ ",),
+        said=("→ ",),
     ),
     Row(
         "behind",
@@ -142,7 +142,7 @@ TABLE = [
         refused=("locked",),
         said=(f"staging is {HELD}", "free it: &#96;.unlock staging&#96;"),
     ),
-    Row("locked by themselves", locked="ada", deployed=True, said=("⏳ ",)),
+    Row("locked by themselves", locked="ada", deployed=True, said=("→ ",)),
     Row(
         "everything at once",
         checks=(),
@@ -151,7 +151,7 @@ TABLE = [
         pull={"draft": True, "state": "closed"},
         activity={"timestamp": AFTER},
         refused=("open", "draft", "moved", "checks", "behind", "locked"),
-        said=("❌ Refused\n\n| rule | why | what to do |\n| --- | --- | --- |\n| open |",),
+        said=("✗ Refused\n\n| rule | why | what to do |\n| --- | --- | --- |\n| open |",),
     ),
     Row(
         "not allowed there",
@@ -198,10 +198,10 @@ TABLE = [
         "locked by oneself already",
         ".lock staging more",
         locked="ada",
-        said=("🔒 staging is locked by ada since",),
+        said=("staging is locked by ada since",),
     ),
-    Row("unlock", ".unlock staging", locked="bob", said=(f"🔓 staging is free again; it was {HELD}",)),
-    Row("unlock what is free", ".unlock staging", said=("🔓 staging is not locked",)),
+    Row("unlock", ".unlock staging", locked="bob", said=(f"staging is free again; it was {HELD}",)),
+    Row("unlock what is free", ".unlock staging", said=("staging is not locked",)),
     Row(
         "help",
         ".help",
@@ -214,8 +214,8 @@ TABLE = [
         said=("### Release plan: shop in development, staging, production", "| production | tag"),
     ),
     Row("plan of a draft", ".plan", pull={"draft": True}, said=("### Release plan",)),
-    Row("plan of a fork", ".plan", pull=FORK, refused=("fork",), said=("❌ Refused",)),
-    Row("plan of a closed one", ".plan", pull={"state": "closed"}, refused=("open",), said=("❌ Refused",)),
+    Row("plan of a fork", ".plan", pull=FORK, refused=("fork",), said=("✗ Refused",)),
+    Row("plan of a closed one", ".plan", pull={"state": "closed"}, refused=("open",), said=("✗ Refused",)),
     Row("plan of one environment", ".plan production", said=("### Release plan: shop in production\n",)),
 ]
 
@@ -337,13 +337,13 @@ def test_a_comment_is_answered_and_deploys_only_what_every_rule_lets_through(
 def test_the_reply_is_edited_to_what_became_of_the_deployment(github: GitHub, tmp_path: Path) -> None:
     wrote(tmp_path, ".deploy staging")
     ours = {"login": "github-actions[bot]"}
-    forged = {"id": 40, "user": {"login": "mallory"}, "body": f"{MARKER}⏳"}
-    github.answer(LISTED, [forged, {"id": 41, "user": ours, "body": f"{MARKER}⏳"}])
+    forged = {"id": 40, "user": {"login": "mallory"}, "body": f"{MARKER}→"}
+    github.answer(LISTED, [forged, {"id": 41, "user": ours, "body": f"{MARKER}→"}])
     github.answer(f"PATCH {ROOT}/issues/comments/41", {})
     for result, said in {
-        "success": "✅ `abcdef0` went to `staging`",
-        "failure": "❌ `abcdef0` did not go to `staging`: the run says which job failed",
-        "cancelled": "⚠️ `abcdef0` did not go to `staging`: a person or a newer run cancelled it",
+        "success": "✓ `abcdef0` went to `staging`",
+        "failure": "✗ `abcdef0` did not go to `staging`: the run says which job failed",
+        "cancelled": "✗ `abcdef0` did not go to `staging`: a person or a newer run cancelled it",
     }.items():
         github.forget()
         given = [f"--result={result}", f"--commit={'abcdef0' + '1' * 33}", "--environment=staging"]
@@ -364,7 +364,7 @@ def test_what_github_does_not_answer_deploys_nothing_and_is_replied(
     assert main(["workflow", "command"]) == 4
     assert outputs(tmp_path / "outputs") == {}
     [reply] = [document["body"] for method, path, document in github.calls() if f"{method} {path}" == POST]
-    assert "❌ Not done: GitHub did not take GET" in reply
+    assert "✗ Not done: GitHub did not take GET" in reply
 
 
 def test_a_comment_on_an_issue_is_refused(shop: Shop, github: GitHub, tmp_path: Path) -> None:

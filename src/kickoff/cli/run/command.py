@@ -19,9 +19,9 @@ from kickoff.report import change as told
 from kickoff.report.summary import code, text
 
 _ENDS = {
-    "success": "✅ {commit} went to {environment}",
-    "failure": "❌ {commit} did not go to {environment}: the run says which job failed",
-    "cancelled": "⚠️ {commit} did not go to {environment}: a person or a newer run cancelled it",
+    "success": "✓ {commit} went to {environment}",
+    "failure": "✗ {commit} did not go to {environment}: the run says which job failed",
+    "cancelled": "✗ {commit} did not go to {environment}: a person or a newer run cancelled it",
 }
 """What is said of a deployment by the result of the called workflow."""
 _Declared = Sequence[DeclaredEnvironment]
@@ -55,7 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
         try:
             answer = _answer(context, comment)
         except KickoffError as error:
-            _reply(context, comment, f"❌ Not done: {text(error)}. {text(error.hint, 600)}")
+            _reply(context, comment, f"✗ Not done: {text(error)}. {text(error.hint, 600)}")
             raise
     refused = [] if isinstance(answer, str) else answer
     done = _reply(context, comment, _refusal(refused) if refused else str(answer)) if answer else ""
@@ -71,7 +71,7 @@ def _reply(context: Context, comment: Comment, said: str) -> str:
 
 def _refusal(refused: Sequence[Refusal]) -> str:
     rows = "\n".join(f"| {one.rule} | {text(one.why, 600)} | {text(one.fix)} |" for one in refused)
-    return f"❌ Refused\n\n| rule | why | what to do |\n| --- | --- | --- |\n{rows}"
+    return f"✗ Refused\n\n| rule | why | what to do |\n| --- | --- | --- |\n{rows}"
 
 
 def _answer(context: Context, comment: Comment) -> _Answer:
@@ -124,21 +124,21 @@ def _deploy(context: Context, comment: Comment, command: Command, declared: _Dec
         return refused
     github.set_output("commit", request.head)
     github.set_output("environment", into.name)
-    return f"⏳ {code(request.head[:7])} is on its way to {into.name}"
+    return f"→ {code(request.head[:7])} is on its way to {into.name}"
 
 
 def _lock(context: Context, comment: Comment, command: Command, _declared: _Declared) -> _Answer:
     name, author = command.environment, comment.author
     lock = locks.take(context.repository, name, author, command.reason, commit=context.sha)
-    return list(rules.of_lock(lock, author)) or f"🔒 {name} is {text(lock.told)}"
+    return list(rules.of_lock(lock, author)) or f"{name} is {text(lock.told)}"
 
 
 def _unlock(context: Context, _comment: Comment, command: Command, _declared: _Declared) -> _Answer:
     lock = locks.held(context.repository).get(command.environment)
     if lock is None:
-        return f"🔓 {command.environment} is not locked"
+        return f"{command.environment} is not locked"
     locks.free(context.repository, lock.environment)
-    return f"🔓 {lock.environment} is free again; it was {text(lock.told)}"
+    return f"{lock.environment} is free again; it was {text(lock.told)}"
 
 
 _CARRIED_OUT: dict[str, Callable[[Context, Comment, Command, _Declared], _Answer]] = {
