@@ -49,15 +49,11 @@ class Look:
 
 def wanted(tasks: int) -> dict[str, Any]:
     """Return a rendered route in which each colour has so many servers."""
-    servers = {colour: f"http://shop-{colour}-1:8000" for colour in Colour}
+    servers = {
+        colour: tuple(f"http://shop-{colour}-{slot + 1}:8000" for slot in range(tasks)) for colour in Colour
+    }
     weights = {Colour.BLUE: 75, Colour.GREEN: 25}
-    document = render(Route(servers, weights, Colour.BLUE, False, dict.fromkeys(Colour, "/health/live")))
-    for name, service in document["http"]["services"].items():
-        if "loadBalancer" in service:
-            colour = name.removesuffix("-candidate")
-            urls = [{"url": f"http://shop-{colour}-{slot + 1}:8000"} for slot in range(tasks)]
-            service["loadBalancer"]["servers"] = urls
-    return document
+    return render(Route(servers, weights, Colour.BLUE, False, dict.fromkeys(Colour, "/health/live")))
 
 
 def most_tasks() -> int:

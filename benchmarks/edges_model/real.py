@@ -35,13 +35,12 @@ def shifts(count: int, number: int, paused: int = 0) -> list[float]:
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="kickoff-edges-")))
         (folder / "etcd").mkdir()
         etcd = stack.enter_context(cluster(folder / "etcd", 3))
-        servers = {colour: stack.enter_context(_server()) for colour in Colour}
+        servers = {colour: (stack.enter_context(_server()),) for colour in Colour}
         root = etcd.named_in(folder / "shop" / "staging", [])
         started = stack.enter_context(edges(root, count))
-        etcd.named_in(root, [edge.api for edge in started])
         store = Store(root, patience=5)
         stack.callback(store.close)
-        router = open_router(root, started[0].api)
+        router = open_router(root, [edge.api for edge in started])
         assert isinstance(router, EtcdRouter)
         transaction = stack.enter_context(
             store.transact(store.acquire(Owner("ada@host", "run", 0, 0.0), 3600))
