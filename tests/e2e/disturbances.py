@@ -257,8 +257,7 @@ def route_rejected(scene: Scene) -> Iterator[None]:
 @contextmanager
 def metrics_down(scene: Scene) -> Iterator[None]:
     """Refuse connections to Traefik's metrics."""
-    with scene.project.session().target.reach("admin") as endpoint:
-        admin = endpoint.url
+    (admin,) = scene.project.session().target.proxies()
     real = httpx.Client.get
 
     def get(client: httpx.Client, url: str, **options: Any) -> httpx.Response:

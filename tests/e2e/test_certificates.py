@@ -140,7 +140,7 @@ class Traefik:
         common = (ROOT / "configs/traefik/dynamic/common.yml").read_text("utf-8")
         (folder / "dynamic" / "common.yml").write_text(common)
         route = Route(
-            {Colour.BLUE: "http://127.0.0.1:9"}, {Colour.BLUE: 100}, None, False, {Colour.BLUE: "/"}
+            {Colour.BLUE: ("http://127.0.0.1:9",)}, {Colour.BLUE: 100}, None, False, {Colour.BLUE: "/"}
         )
         (folder / "dynamic" / "route.yml").write_text(to_yaml(route))
         self.command = [

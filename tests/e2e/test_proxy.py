@@ -127,7 +127,8 @@ def answers(url: str) -> bool:
 
 
 def route(servers: dict[Colour, str], weights: dict[Colour, int], fallback: Colour | None = None) -> Route:
-    return Route(servers, weights, fallback, sticky=False, live_paths=dict.fromkeys(servers, "/"))
+    addresses = {colour: (server,) for colour, server in servers.items()}
+    return Route(addresses, weights, fallback, sticky=False, live_paths=dict.fromkeys(servers, "/"))
 
 
 def test_traffic_follows_the_route(running: Running, servers: dict[Colour, str]) -> None:
@@ -228,7 +229,7 @@ def test_a_private_path_answers_nobody_outside_however_it_is_written(
     live = {Colour.BLUE: "/"}
     running.proxy.apply(
         Route(
-            {Colour.BLUE: servers[Colour.BLUE]}, {Colour.BLUE: 100}, None, sticky=False, live_paths=live,
+            {Colour.BLUE: (servers[Colour.BLUE],)}, {Colour.BLUE: 100}, None, sticky=False, live_paths=live,
             private_paths=("/metrics", "/docs"),
         )
     )  # fmt: skip

@@ -54,7 +54,7 @@ def traefik(folder: Path, service: str, given: list[str], *, drops_traces: bool)
                 assert process.poll() is None and time.monotonic() < end
                 time.sleep(0.05)
             route = Route(
-                {Colour.BLUE: service},
+                {Colour.BLUE: (service,)},
                 {Colour.BLUE: 100},
                 None,
                 sticky=False,

@@ -16,8 +16,8 @@ def start(attempt: Attempt, folder: Path, colour: Colour) -> None:
         _give_way(attempt, colour, state)
     with attempt.step("start", colour=str(colour)):
         with attempt.fenced() as transaction:
-            target.stop(colour)
-            slot = target.start(colour, folder)
+            target.stop(colour, attempt.lease.token)
+            slot = target.start(colour, folder, attempt.lease.token)
             state = attempt.store.state().with_slot(colour, slot)
             transaction.save(state)
         traffic.route(attempt, {state.live: 100} if state.live else {}, state)
@@ -29,7 +29,7 @@ def end_warm(attempt: Attempt, state: State) -> None:
         return
     rest = _give_way(attempt, state.warm, state)
     with attempt.fenced() as transaction:
-        attempt.session.target.stop(state.warm)
+        attempt.session.target.stop(state.warm, attempt.lease.token)
         transaction.save(rest)
 
 
@@ -54,7 +54,7 @@ def revive(attempt: Attempt, state: State) -> str:
                 with attempt.fenced() as transaction:
                     # A supervisor that has just come up may be about to start it; going back to it
                     # starts it from disk.
-                    target.stop(state.warm)
+                    target.stop(state.warm, attempt.lease.token)
                     state = state.with_slot(state.warm, None)
                     transaction.save(state)
             traffic.route(attempt, {colour: 100}, state)
@@ -82,6 +82,6 @@ def running(attempt: Attempt, colour: Colour, state: State) -> State:
         raise KickoffError(f"{folder.name} is not kept here any more", code=ExitCode.UNREACHABLE)
     target.install(folder)
     with attempt.fenced() as transaction:
-        state = state.with_slot(colour, target.start(colour, folder))
+        state = state.with_slot(colour, target.start(colour, folder, attempt.lease.token))
         transaction.save(state)
     return state

@@ -183,7 +183,7 @@ def _withdraw(attempt: Attempt, started: str, failed: str, reason: str) -> Evide
             traffic.route(attempt, {}, state)
             traffic.drain(attempt, state.live, state)
             with attempt.fenced() as transaction:
-                session.target.stop(state.live)
+                session.target.stop(state.live, attempt.lease.token)
                 transaction.record(
                     "auto-rollback", "undone", failed, "", attempt=attempt.id, **run.caller,
                     reason=f"{reason or 'it failed after it went live'}; no release was there before",

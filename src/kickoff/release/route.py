@@ -5,6 +5,7 @@ that names a colour without a server cannot be rendered.
 """
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +37,8 @@ HEALTH_SECONDS = 3
 # hangs in it, must not be handed to the other.
 _UNAVAILABLE = ["503"]
 # Long enough for the health check to fail, and so for the last attempts to go to the fallback.
+# A lost host answers no attempt to connect, and none is worth waiting for longer than its health check waits.
+_TIMEOUTS = {"idleConnTimeout": "3s", "dialTimeout": f"{HEALTH_SECONDS}s"}
 _RETRY = {"attempts": 8, "initialInterval": "200ms"}
 
 
@@ -44,7 +47,7 @@ class Route:
     """The distribution of requests.
 
     Attributes:
-        servers: Address of each running colour, ``http://127.0.0.1:PORT``.
+        servers: Addresses of each running colour, ``http://127.0.0.1:PORT``: one for each of its instances.
         weights: Percent of public traffic per colour; sums to 100, or empty when nothing is live yet.
         fallback: Colour that takes over when every weighted colour fails its health check.
         sticky: Keep a client on its colour by cookie.
@@ -55,7 +58,7 @@ class Route:
         drops_traces: Whether traces that requests bring to ``public`` are taken off them.
     """
 
-    servers: dict[Colour, str]
+    servers: Mapping[Colour, tuple[str, ...]]
     weights: dict[Colour, int]
     fallback: Colour | None
     sticky: bool
@@ -71,6 +74,7 @@ class Route:
             KickoffError: A weight or the fallback names a colour without a server, or weights do not add up.
         """
         missing = [c for c in (*self.weights, self.fallback) if c is not None and c not in self.servers]
+        missing += [colour for colour, urls in self.servers.items() if not urls]
         missing += self.servers.keys() - self.live_paths.keys()
         if missing:
             raise KickoffError(f"the route names {missing[0]}, which has no server or no liveness path")
@@ -93,9 +97,9 @@ def render(route: Route) -> dict[str, Any]:
     """
     services: dict[str, Any] = {}
     routers: dict[str, Any] = {}
-    for colour, url in sorted(route.servers.items()):
+    for colour, urls in sorted(route.servers.items()):
         pool: dict[str, Any] = {
-            "servers": [{"url": url}],
+            "servers": [{"url": url} for url in urls],
             "passHostHeader": True,
             "serversTransport": "kickoff",
         }
@@ -121,7 +125,7 @@ def render(route: Route) -> dict[str, Any]:
             _OWN_TRACE: {"headers": {"customRequestHeaders": dict.fromkeys(_TRACE_HEADERS, "")}},
         },
         # Shorter than any server's keep-alive, so that a request is never sent down a closing connection.
-        "serversTransports": {"kickoff": {"forwardingTimeouts": {"idleConnTimeout": "3s"}}},
+        "serversTransports": {"kickoff": {"forwardingTimeouts": _TIMEOUTS}},
     }
     return {"http": http | {"services": services | public_services, "routers": routers | public_routers}}
 

@@ -50,10 +50,9 @@ class Session:
     @property
     def proxy(self) -> Router:
         """The proxy's control side."""
-        with self.target.reach("admin") as endpoint:
-            # What an earlier version recorded has no such key.
-            quorum = int(self.environment.values.get("EDGE_QUORUM", "0"))
-            return open_router(self.store.root, endpoint.url, quorum)
+        # What an earlier version recorded has no such key.
+        quorum = int(self.environment.values.get("EDGE_QUORUM", "0"))
+        return open_router(self.store.root, self.target.proxies(), quorum)
 
     def owner(self, *, working: bool) -> Owner:
         """Return this process as an owner of the lock; ``working`` ties the lock to its life."""

@@ -40,7 +40,7 @@ def route(
     if spare in weights or spare not in state.slots:
         spare = None
     wanted = Route(
-        servers={colour: session.target.server(colour, slot) for colour, slot in state.slots.items()},
+        servers={colour: session.target.servers(colour, slot) for colour, slot in state.slots.items()},
         weights=weights,
         fallback=spare if weights else None,
         sticky=session.environment.boolean("STICKY_SESSIONS"),

@@ -111,7 +111,7 @@ def _restore(attempt: Attempt, progress: Progress) -> str:
             without = target_state.with_slot(colour, None)
             traffic.route(attempt, route, without)
             with attempt.fenced() as transaction:
-                session.target.stop(colour)
+                session.target.stop(colour, attempt.lease.token)
                 transaction.save(without)
     return doubt
 

@@ -38,9 +38,9 @@ def assign(attempt: Attempt, colour: Colour | None) -> None:
     with attempt.step("workers", colour=str(colour or "")):
         with attempt.fenced():
             for other in others:
-                target.stop_workers(other)
+                target.stop_workers(other, attempt.lease.token)
             if idle and colour:
-                target.start_workers(colour, _folder(session, colour))
+                target.start_workers(colour, _folder(session, colour), attempt.lease.token)
         if colour and wanted:
             _await_up(session, colour, wanted)
             attempt.renew()

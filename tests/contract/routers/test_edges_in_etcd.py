@@ -72,11 +72,12 @@ class Site:
         self.lease = self.store.acquire(someone(), ttl=600)
 
     def router(self, quorum: int = 0) -> Router:
-        return open_router(self.root, self.edges[0].api, quorum)
+        return open_router(self.root, (self.edges[0].api,), quorum)
 
     def route(self, blue: int, fallback: Colour | None = None) -> Route:
         weights = {colour: share for colour, share in ((BLUE, blue), (GREEN, 100 - blue)) if share}
-        return Route(self.servers, weights, fallback, False, dict.fromkeys(Colour, "/live"))
+        addresses = {colour: (server,) for colour, server in self.servers.items()}
+        return Route(addresses, weights, fallback, False, dict.fromkeys(Colour, "/live"))
 
     def apply(self, blue: int, lease: Lease | None = None, quorum: int = 0) -> list[str]:
         with self.store.transact(lease or self.lease) as transaction:
@@ -182,7 +183,7 @@ def test_edges_take_a_route_that_drops_the_traces_of_callers(three: Site) -> Non
 
 def test_the_fallback_answers_on_every_edge_when_the_live_colour_dies(three: Site) -> None:
     with server("doomed") as doomed:
-        servers = {BLUE: doomed, GREEN: three.servers[GREEN]}
+        servers = {BLUE: (doomed,), GREEN: (three.servers[GREEN],)}
         route = Route(servers, {BLUE: 100}, GREEN, False, dict.fromkeys(Colour, "/live"))
         with three.store.transact(three.lease) as transaction:
             three.router().apply(route, transaction)
@@ -278,7 +279,7 @@ def test_environments_whose_names_begin_alike_have_routes_of_their_own(
             site.apply(blue)
             assert answer(started[0]) == ("blue" if blue else "green")
             site.store.close()
-    router = open_router(tmp_path / "shop" / "staging", "http://127.0.0.1:9")
+    router = open_router(tmp_path / "shop" / "staging", ("http://127.0.0.1:9",))
     assert router.weights() == {BLUE: 100}
 
 

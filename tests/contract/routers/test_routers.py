@@ -29,7 +29,7 @@ from tests.etcd import Cluster, cluster
 from tests.servers import running
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
-SERVERS = {BLUE: "http://127.0.0.1:9001", GREEN: "http://127.0.0.1:9002"}
+SERVERS = {BLUE: ("http://127.0.0.1:9001",), GREEN: ("http://127.0.0.1:9002",)}
 ROUTES = {
     "maintenance": Route({}, {}, None, False, {}),
     "first candidate": Route({BLUE: SERVERS[BLUE]}, {}, None, False, {BLUE: "/health/live"}),
@@ -102,7 +102,7 @@ def _traefik_file(folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Cas
         open_store(root).exclusive() as transaction,
     ):
         address = f"http://127.0.0.1:{server.server_address[1]}"
-        yield Case(open_router(root, address), transaction, deafen)
+        yield Case(open_router(root, (address,)), transaction, deafen)
 
 
 @contextmanager
@@ -116,7 +116,7 @@ def _traefik_etcd(folder: Path, monkeypatch: pytest.MonkeyPatch, member: Cluster
             edge.process.send_signal(signal.SIGSTOP)
             _in_a_hurry(monkeypatch)
 
-        yield Case(open_router(root, edge.api), transaction, deafen)
+        yield Case(open_router(root, (edge.api,)), transaction, deafen)
 
 
 @pytest.fixture(scope="module")
@@ -174,7 +174,7 @@ def test_counters_that_cannot_be_read_are_no_zero(kind: str, tmp_path: Path) -> 
     if kind == "traefik-etcd":
         (tmp_path / "etcd.json").write_text('{"endpoints": ["http://127.0.0.1:9"], "edges": []}')
     assert kind_of(tmp_path) == kind
-    router = open_router(tmp_path, "http://127.0.0.1:9")  # the discard port: nothing listens there
+    router = open_router(tmp_path, ("http://127.0.0.1:9",))  # the discard port: nothing listens there
     with pytest.raises(MetricsUnreadable) as caught:
         router.metrics()
     assert caught.value.code is ExitCode.UNREACHABLE

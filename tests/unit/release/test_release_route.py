@@ -1,5 +1,6 @@
 """The route: what is refused, and that it survives rendering."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -12,12 +13,15 @@ from kickoff.errors import KickoffError
 from kickoff.release.model import Colour
 from kickoff.release.route import Route, render, to_yaml, weights_in
 
-SERVERS = {Colour.BLUE: "http://127.0.0.1:9001", Colour.GREEN: "http://127.0.0.1:9002"}
+SERVERS: dict[Colour, tuple[str, ...]] = {
+    Colour.BLUE: ("http://127.0.0.1:9001",),
+    Colour.GREEN: ("http://127.0.0.1:9002",),
+}
 
 
 def route(
     weights: dict[Colour, int],
-    servers: dict[Colour, str] | None = None,
+    servers: Mapping[Colour, tuple[str, ...]] | None = None,
     fallback: Colour | None = None,
     *,
     sticky: bool = False,
@@ -80,20 +84,26 @@ def test_servers_without_weights_are_reached_privately_only() -> None:
     percent=st.integers(0, 100),
     fallback=st.sampled_from([None, *Colour]),
     sticky=st.booleans(),
-    ports=st.tuples(st.integers(1, 65535), st.integers(1, 65535)),
+    ports=st.lists(
+        st.lists(st.integers(1, 65535), min_size=1, max_size=5, unique=True), min_size=2, max_size=2
+    ),
 )
 def test_weights_survive_rendering_and_every_reference_exists(
-    percent: int, fallback: Colour | None, sticky: bool, ports: tuple[int, int]
+    percent: int, fallback: Colour | None, sticky: bool, ports: list[list[int]]
 ) -> None:
-    servers = {colour: f"http://127.0.0.1:{port}" for colour, port in zip(Colour, ports, strict=True)}
+    servers = {
+        colour: tuple(f"http://127.0.0.1:{port}" for port in own)
+        for colour, own in zip(Colour, ports, strict=True)
+    }
     weights = {Colour.BLUE: percent, Colour.GREEN: 100 - percent}
     wanted = route(weights, servers, fallback, sticky=sticky)
     document = yaml.safe_load(to_yaml(wanted))
     assert document == render(wanted)
     assert weights_in(to_yaml(wanted)) == {colour: weight for colour, weight in weights.items() if weight}
     assert references(document) <= set(document["http"]["services"])
-    for colour, url in servers.items():
-        assert document["http"]["services"][str(colour)]["loadBalancer"]["servers"] == [{"url": url}]
+    for colour, urls in servers.items():
+        found = document["http"]["services"][str(colour)]["loadBalancer"]["servers"]
+        assert found == [{"url": url} for url in urls]
 
 
 def test_sticky_sets_a_cookie_and_otherwise_none() -> None:

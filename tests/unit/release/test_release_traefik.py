@@ -19,7 +19,7 @@ from kickoff.release.routers.traefik import Proxy, provider, static_configuratio
 INF = math.inf
 WANTED = render(
     Route(
-        {Colour.BLUE: "http://127.0.0.1:9001", Colour.GREEN: "http://127.0.0.1:9002"},
+        {Colour.BLUE: ("http://127.0.0.1:9001",), Colour.GREEN: ("http://127.0.0.1:9002",)},
         {Colour.BLUE: 75, Colour.GREEN: 25},
         Colour.BLUE,
         False,
@@ -97,7 +97,7 @@ def test_each_difference_is_named(change: Callable[[dict[str, Any]], None], text
 
 def test_what_is_left_of_an_older_route_is_a_difference_and_what_others_made_is_none() -> None:
     alone = Route(
-        {Colour.BLUE: "http://127.0.0.1:9001"},
+        {Colour.BLUE: ("http://127.0.0.1:9001",)},
         {Colour.BLUE: 100},
         None,
         sticky=False,

@@ -10,7 +10,7 @@ from kickoff.release.route import Route, render, weights_of
 from kickoff.release.routers.traefik_keys import from_keys, to_keys
 
 BLUE, GREEN = Colour.BLUE, Colour.GREEN
-SERVERS = {BLUE: "http://127.0.0.1:9001", GREEN: "http://127.0.0.1:9002"}
+SERVERS = {BLUE: ("http://127.0.0.1:9001",), GREEN: ("http://127.0.0.1:9002",)}
 LIVE = dict.fromkeys(Colour, "/live")
 ROUTES = [
     Route({}, {}, None, False, {}),

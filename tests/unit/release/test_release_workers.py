@@ -39,11 +39,13 @@ class FakeTarget:
         up = time.monotonic() - self.since[colour] < self.lives
         return {"ticker": ProcessState(running=True, pid=7, detail="running") if up else GONE}
 
-    def start_workers(self, colour: Colour, _folder: Path) -> None:
+    def start_workers(self, colour: Colour, _folder: Path, fence: int) -> None:
+        assert fence == 7
         self.calls.append(f"start {colour}")
         self.since[colour] = time.monotonic()
 
-    def stop_workers(self, colour: Colour) -> None:
+    def stop_workers(self, colour: Colour, fence: int) -> None:
+        assert fence == 7
         self.calls.append(f"stop {colour}")
         del self.since[colour]
 
@@ -59,6 +61,7 @@ class FakeAttempt:
 
     def __init__(self, target: FakeTarget, wanted: Mapping[str, Any] = TICKER) -> None:
         self.steps: list[str] = []
+        self.lease = SimpleNamespace(token=7)
         self.session = SimpleNamespace(
             target=target,
             store=SimpleNamespace(
@@ -91,7 +94,7 @@ def assign(attempt: FakeAttempt, colour: Colour | None) -> None:
 def test_all_others_have_ended_before_the_first_is_started_and_again_nothing_is_done() -> None:
     target = FakeTarget()
     attempt = FakeAttempt(target)
-    target.start_workers(Colour.BLUE, Path())
+    target.start_workers(Colour.BLUE, Path(), 7)
     assign(attempt, Colour.GREEN)
     assert target.calls == ["start blue", "stop blue", "start green", "check"]
     assign(attempt, Colour.GREEN)
@@ -129,7 +132,10 @@ def restored(monkeypatch: pytest.MonkeyPatch, failure: KickoffError) -> tuple[st
     monkeypatch.setattr(traffic, "route", lambda *_: None)
     state = State(Colour.BLUE, None, {Colour.BLUE: Slot("old", 1), Colour.GREEN: Slot("new", 2)})
     stopped: list[str] = []
-    target = SimpleNamespace(state=lambda _colour: SimpleNamespace(running=True), stop=stopped.append)
+    target = SimpleNamespace(
+        state=lambda _colour: SimpleNamespace(running=True),
+        stop=lambda colour, _fence: stopped.append(colour),
+    )
     proxy = SimpleNamespace(weights=lambda: {Colour.BLUE: 100})
 
     @contextmanager
@@ -139,6 +145,7 @@ def restored(monkeypatch: pytest.MonkeyPatch, failure: KickoffError) -> tuple[st
     attempt = SimpleNamespace(
         session=SimpleNamespace(target=target, proxy=proxy),
         store=SimpleNamespace(state=lambda: state),
+        lease=SimpleNamespace(token=7),
         renew=lambda: None,
         step=within,
         fenced=within,

@@ -15,7 +15,7 @@ from kickoff.environment.schema import read
 from kickoff.environment.values import duration
 from kickoff.release.route import CANDIDATE, PUBLIC
 from kickoff.release.routers.traefik import BUCKETS
-from kickoff.release.targets.compose.target import ADDED
+from kickoff.release.targets.compose.services import ADDED
 from tests.unit.stack.stack_support import BIN, ROOT
 
 ONCE = {"init", "migrate", "restore"}

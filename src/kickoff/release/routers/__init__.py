@@ -1,7 +1,7 @@
 """Routers, which send users to the colours: one protocol, one module per kind of router."""
 
 import importlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -196,18 +196,18 @@ def kind_of(root: Path) -> str:
     return "traefik-etcd" if in_etcd else "traefik-file"
 
 
-def open_router(root: Path, api: str, quorum: int = 0) -> Router:
+def open_router(root: Path, apis: Sequence[str], quorum: int = 0) -> Router:
     """Open the router of an environment.
 
     Args:
         root: State folder of the environment.
-        api: Address of the API of its target's own proxy.
+        apis: Address of the API of each of its target's own proxies.
         quorum: How many of several proxies have to answer; 0 for all but one.
 
     Raises:
         KickoffError: The file that names members and edges cannot be understood (exit 2).
     """
-    router: Router = importlib.import_module(ROUTERS[kind_of(root)]).open_router(root, api, quorum)
+    router: Router = importlib.import_module(ROUTERS[kind_of(root)]).open_router(root, apis, quorum)
     return router
 
 

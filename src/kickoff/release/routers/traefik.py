@@ -1,7 +1,7 @@
 """Traefik on this host: its static configuration, and the router that gives it the route in a file."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -133,8 +133,9 @@ class Proxy:
         temporary.replace(self._file)
 
 
-def open_router(root: Path, api: str, _quorum: int = 0) -> Proxy:
+def open_router(root: Path, apis: Sequence[str], _quorum: int = 0) -> Proxy:
     """Open the router of the environment with this state folder."""
+    (api,) = apis
     return Proxy(api, root / "traefik" / "dynamic")
 
 

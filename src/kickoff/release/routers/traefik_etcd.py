@@ -1,6 +1,6 @@
 """The route in etcd, read by several Traefiks: one transaction writes it, and compares the writer's token."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -95,11 +95,11 @@ class EtcdRouter:
         )
 
 
-def open_router(root: Path, api: str, quorum: int = 0) -> EtcdRouter:
+def open_router(root: Path, apis: Sequence[str], quorum: int = 0) -> EtcdRouter:
     """Open the router of the environment with this state folder, whose ``etcd.json`` names further edges."""
     members = Members.of(root)
-    apis = tuple(dict.fromkeys([api, *(members.edges or ())]))
-    return EtcdRouter(members, Keys.of(root).route, Edges(apis, "etcd", quorum))
+    every = tuple(dict.fromkeys([*apis, *(members.edges or ())]))
+    return EtcdRouter(members, Keys.of(root).route, Edges(every, "etcd", quorum))
 
 
 def provider(root: Path) -> dict[str, Any]:

@@ -29,6 +29,7 @@ KEY: Final = "DEPLOY_TARGET"
 TARGETS: Final[Mapping[str, str]] = {
     "local": "kickoff.release.targets.local",
     "compose": "kickoff.release.targets.compose",
+    "swarm": "kickoff.release.targets.swarm",
 }
 """Values of ``DEPLOY_TARGET``, and the module of each; it is imported when it is asked for."""
 
@@ -114,16 +115,20 @@ class Target(Protocol):
     def run_hook(self, release_folder: Path, command: tuple[str, ...], timeout: float) -> str:
         """Run a command of the service under the release's environment; return its output."""
 
-    def start(self, colour: Colour, release_folder: Path) -> Slot:
-        """Start the release in ``colour``, in place of what was there; return where it listens."""
+    def start(self, colour: Colour, release_folder: Path, fence: int = 0) -> Slot:
+        """Start the release in ``colour``, in place of what was there; return where it listens.
 
-    def stop(self, colour: Colour) -> None:
+        Here and below ``fence`` is the fencing token of the run that asks, 0 for none. Where a run may have
+        been overtaken while it asks, what was made under a higher token is not touched (exit 75).
+        """
+
+    def stop(self, colour: Colour, fence: int = 0) -> None:
         """Stop what runs in ``colour``, workers included; nothing to do is fine."""
 
-    def start_workers(self, colour: Colour, release_folder: Path) -> None:
+    def start_workers(self, colour: Colour, release_folder: Path, fence: int = 0) -> None:
         """Start the workers that the release in ``colour`` describes, in place of those that it had."""
 
-    def stop_workers(self, colour: Colour) -> None:
+    def stop_workers(self, colour: Colour, fence: int = 0) -> None:
         """Stop the workers of ``colour`` and wait until they have ended; nothing to do is fine."""
 
     def workers(self, colour: Colour) -> Mapping[str, ProcessState]:
@@ -131,6 +136,9 @@ class Target(Protocol):
 
     def state(self, colour: Colour) -> ProcessState:
         """Return the state and the usage of what runs in ``colour``."""
+
+    def lost_hosts(self, colour: Colour) -> tuple[str, ...]:
+        """Return the hosts of instances of ``colour`` that do not answer now; none where this one is all."""
 
     def last_end(self, process: str) -> str:
         """Return how ``blue``, ``blue-<worker>`` … ended last, even if it runs again; empty if not known."""
@@ -151,13 +159,16 @@ class Target(Protocol):
         """Return the last lines of ``blue``, ``blue-<worker>``, ``traefik`` …; none of what never ran."""
 
     def reach(self, endpoint: str) -> AbstractContextManager[Endpoint]:
-        """Yield an address for ``blue``, ``green``, ``live`` or ``admin``."""
+        """Yield an address for ``blue``, ``green`` or ``live``."""
+
+    def proxies(self) -> tuple[str, ...]:
+        """Return the address of API and metrics of each of its proxies."""
 
     def alerts(self) -> str:
         """Return the address of the Prometheus beside the release whose alerts judge it; empty for none."""
 
-    def server(self, colour: Colour, slot: Slot) -> str:
-        """Return the address for the proxy: of a slot's one instance, or of what spreads over several."""
+    def servers(self, colour: Colour, slot: Slot) -> tuple[str, ...]:
+        """Return the addresses for the proxy: one for each instance of a slot."""
 
     def discard(self, release_folder: Path) -> None:
         """Remove what only this release needs outside its folder, before the folder goes."""
@@ -190,14 +201,17 @@ class HostNeeds:
         names: Public names: known on the host.
         unset: Variables that should name a public name and are not set, and what each is for.
         docker: Whether there has to be a Docker engine.
+        swarm: Whether it has to be a manager of a Swarm, whose nodes are examined as well.
         networks: Docker networks that containers join and compose does not make.
-        proxy: Container that may hold the ports, as ``project/service``; empty for none.
+        proxy: Who may hold the ports: a container, as ``project/service``, or a service of the Swarm; empty
+            for nobody.
     """
 
     ports: Sequence[int] = ()
     names: Sequence[str] = ()
     unset: Mapping[str, str] = field(default_factory=dict)
     docker: bool = False
+    swarm: bool = False
     networks: Sequence[str] = ()
     proxy: str = ""
 

@@ -12,6 +12,7 @@ import docker
 import docker.errors
 import requests
 from docker.models.containers import Container
+from docker.utils import kwargs_from_env
 
 from kickoff import masking
 from kickoff.artifact import registry
@@ -24,9 +25,15 @@ _RESOLVER = "0B00007F:"
 
 
 class Engine:
-    """The engine that Docker's own variables name, opened when it is asked first."""
+    """An engine, opened when it is asked first.
 
-    def __init__(self) -> None:
+    Args:
+        address: Its address; empty for the one that Docker's own variables name.
+        seconds: How long an answer may take.
+    """
+
+    def __init__(self, address: str = "", seconds: int = 60) -> None:
+        self._address, self._seconds = address, seconds
         self._seen: dict[tuple[str, str], Container] = {}
 
     @cached_property
@@ -37,9 +44,15 @@ class Engine:
             KickoffError: It does not answer (exit 4).
         """
         with answering():
-            client = docker.from_env(timeout=60)
+            own = {"base_url": self._address} if self._address else kwargs_from_env()
+            client = docker.DockerClient(**own, timeout=self._seconds)
         client.api.trust_env = False  # an engine is a host of ours, also where DOCKER_HOST names another one
         return client
+
+    def close(self) -> None:
+        """Close what was opened."""
+        if "api" in self.__dict__:
+            self.api.close()
 
     def root(self) -> Path:
         """Return the folder in which the engine keeps its images."""

@@ -16,6 +16,8 @@ from kickoff.stack import Compose, Stack, copied, file_of, release_only
 SECRETS = "secrets"
 """Subfolder of a release that its containers mount; each file holds one."""
 _VALUES, _OWN, _STACK, _RESOLVED = "compose.env", "release.env", "stack", "compose.json"
+_HOST = "host.env"
+"""The variables of the host that the release was made on, for one that has none of its own."""
 
 
 def keep(folder: Path, stack: Stack, environment: Environment, image: str) -> None:
@@ -37,6 +39,7 @@ def keep(folder: Path, stack: Stack, environment: Environment, image: str) -> No
         "KICKOFF_STACK_DIR": str(stack.folder),
         "KICKOFF_ROUTE_DIR": str(stack.routes),
     }
+    write_atomic(folder / _HOST, (stack.folder / _VALUES).read_text("utf-8"), mode=0o600)
     shown = {key: text for key, text in environment.values.items() if key not in environment.secrets}
     write_atomic(folder / _VALUES, compose_format(shown | own), mode=0o600)
 
@@ -49,12 +52,15 @@ def described(folder: Path, stack: Stack) -> dict[str, Any]:
     }
     write_atomic(folder / _OWN, compose_format(own), mode=0o600)
     # The host's own variables first: what a release says comes before them.
-    values_of = [stack.folder / _VALUES, folder / _VALUES, folder / _OWN]
+    host = stack.folder / _VALUES
+    values_of = [host if host.is_file() else folder / _HOST, folder / _VALUES, folder / _OWN]
     return Compose(folder / _STACK, file_of(stack.name), values_of).resolved()
 
 
-def command_line(folder: Path, stack: Stack, environment: Environment, added: Mapping[str, str]) -> Compose:
-    """Return the command line on what a release may start, and give it its secrets as files.
+def startable(
+    folder: Path, stack: Stack, environment: Environment, added: Mapping[str, str]
+) -> dict[str, Any]:
+    """Return the services that a release may start, resolved, and give it its secrets as files.
 
     Args:
         folder: The release folder.
@@ -69,8 +75,11 @@ def command_line(folder: Path, stack: Stack, environment: Environment, added: Ma
     for key in environment.secrets & values.keys():
         write_atomic(secrets / key.lower(), values[key], mode=0o444)
     shown = {key: text for key, text in values.items() if key not in environment.secrets}
-    document = with_workers(release_only(described(folder, stack)), workers_of(folder))
-    write_atomic(
-        folder / _RESOLVED, json.dumps(with_values(document, {**shown, **added}), indent=1), mode=0o600
-    )
+    return with_values(release_only(described(folder, stack)), {**shown, **added})
+
+
+def command_line(folder: Path, stack: Stack, environment: Environment, added: Mapping[str, str]) -> Compose:
+    """Return the command line on what a release may start, with its workers; see :func:`startable`."""
+    document = with_workers(startable(folder, stack, environment, added), workers_of(folder))
+    write_atomic(folder / _RESOLVED, json.dumps(document, indent=1), mode=0o600)
     return Compose(folder, _RESOLVED, [])

@@ -6,6 +6,12 @@ from typing import Any
 from kickoff.release.model import Colour
 from kickoff.release.targets import worker_of
 
+PORT = 8000
+"""Where a colour's container listens."""
+LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the container's own network
+"""Variables that tell a container where to listen."""
+ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", "NO_PROXY", *LISTENING})
+"""Names of the variables that a compose file may give to every container, and no release records."""
 WORKER = "kickoff.worker"
 """Label of a worker's container; it names the colour."""
 _OF_WEB = frozenset({"container_name", "expose", "hostname", "ports"})

@@ -18,14 +18,7 @@ from kickoff.artifact import image as images
 from kickoff.environment import Environment
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.paths import public_port
-from kickoff.release.folder import (
-    ENVIRONMENT,
-    describe,
-    environment_of,
-    passed,
-    read_object,
-    workers_of,
-)
+from kickoff.release.folder import ENVIRONMENT, describe, environment_of, passed, read_object, workers_of
 from kickoff.release.model import Colour, Slot
 from kickoff.release.route import COLOUR_HEADER, PUBLIC
 from kickoff.release.targets import Applied, Endpoint, ProcessState, worker_of
@@ -38,22 +31,16 @@ from kickoff.release.targets.compose.engine import (
     listening,
     sockets_of,
 )
-from kickoff.release.targets.compose.services import WORKER
+from kickoff.release.targets.compose.services import ADDED, LISTENING, PORT, WORKER
 from kickoff.release.targets.ports import require_silence
 from kickoff.stack import ALERTS, Compose, Stack, file_of, project_of, source_of
 
 ROOM = 1 << 30
 """Bytes a release may need: its image, unpacked, and its log."""
-PORT = 8000
-"""Where a colour's container listens."""
 HOOKS = "migrate"
 """Service of the compose file in whose place hooks run."""
 _PUBLIC, _ENCRYPTED, _LOCAL = "8080/tcp", "8443/tcp", "8083/tcp"
 _CANDIDATE, _ADMIN = "8081/tcp", "8082/tcp"
-_LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the container's own network
-"""Variables that tell a container where to listen."""
-ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", "NO_PROXY", *_LISTENING})
-"""Names of the variables that a compose file may give to every container, and no release records."""
 
 
 class ComposeTarget:
@@ -184,23 +171,26 @@ class ComposeTarget:
         finally:
             self._engine.remove_container(name)
 
-    def start(self, colour: Colour, release_folder: Path) -> Slot:
+    def start(self, colour: Colour, release_folder: Path, fence: int = 0) -> Slot:
         """Start the release in ``colour``, in a new container."""
+        del fence
         release = describe(release_folder)["release"]
         self._up(release_folder, [str(colour)])
         return Slot(release=release, port=PORT)
 
-    def stop(self, colour: Colour) -> None:
+    def stop(self, colour: Colour, fence: int = 0) -> None:
         """Stop what runs in ``colour``; the container stays until the next one, with its log."""
-        self.stop_workers(colour)
+        self.stop_workers(colour, fence)
         self._stop(str(colour), self._grace)
 
-    def start_workers(self, colour: Colour, release_folder: Path) -> None:
+    def start_workers(self, colour: Colour, release_folder: Path, fence: int = 0) -> None:
         """Start the release's workers: the colour's container with other commands."""
+        del fence
         self._up(release_folder, [worker_of(colour, name) for name in workers_of(release_folder)])
 
-    def stop_workers(self, colour: Colour) -> None:
+    def stop_workers(self, colour: Colour, fence: int = 0) -> None:
         """Stop the colour's workers and remove their containers."""
+        del fence  # the store's files keep an overtaken run out of this host
         for service in self._worker_services(colour):
             self._stop(service, self._grace)
             self._engine.remove_container(str(self._container(service).name))
@@ -245,6 +235,11 @@ class ComposeTarget:
         detail = {"created": "STARTING", "running": "running", "exited": why}.get(status, f"{status}: {why}")
         used = self._engine.usage(container) if running and measured else ()
         return ProcessState(running, pid, detail, *used)
+
+    def lost_hosts(self, colour: Colour) -> tuple[str, ...]:
+        """Return none: who asks is on the one host there is."""
+        del colour
+        return ()
 
     def last_end(self, process: str) -> str:
         """Return how a container ended last, as the engine's events tell it."""
@@ -296,14 +291,16 @@ class ComposeTarget:
 
     @contextmanager
     def reach(self, endpoint: str) -> Iterator[Endpoint]:
-        """Yield the loopback address of ``blue``, ``green``, ``live`` or ``admin``."""
+        """Yield the loopback address of ``blue``, ``green`` or ``live``."""
         if endpoint == "live":
             yield Endpoint(f"http://127.0.0.1:{self._public_port()}", {})
-        elif endpoint == "admin":
-            yield Endpoint(f"http://127.0.0.1:{self._traefik_ports().get(_ADMIN, 0)}", {})
         else:
             port = self._traefik_ports().get(_CANDIDATE, 0)
             yield Endpoint(f"http://127.0.0.1:{port}", {COLOUR_HEADER: endpoint})
+
+    def proxies(self) -> tuple[str, ...]:
+        """Return the loopback address of Traefik's API."""
+        return (f"http://127.0.0.1:{self._traefik_ports().get(_ADMIN, 0)}",)
 
     def alerts(self) -> str:
         """Return the address of the service of the stack that is labelled with the port of its alerts.
@@ -318,9 +315,9 @@ class ComposeTarget:
             return f"http://{(container and address_of(container)) or service}:{port}"
         return ""
 
-    def server(self, colour: Colour, slot: Slot) -> str:
+    def servers(self, colour: Colour, slot: Slot) -> tuple[str, ...]:
         """Return the address under which Traefik reaches a slot: its name in the stack's network."""
-        return f"http://{colour}:{slot.port}"
+        return (f"http://{colour}:{slot.port}",)
 
     def discard(self, release_folder: Path) -> None:
         """Remove the image of a release that is no longer kept, unless another one has the same."""
@@ -352,7 +349,7 @@ class ComposeTarget:
         return project_of(self.stack.root / source, self.stack.name)
 
     def _compose(self, release_folder: Path) -> Compose:
-        return release_file.command_line(release_folder, self.stack, self.environment, _LISTENING)
+        return release_file.command_line(release_folder, self.stack, self.environment, LISTENING)
 
     def _found(self, service: str) -> Container | None:
         return self._engine.container(self._project, service)

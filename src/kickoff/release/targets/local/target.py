@@ -131,12 +131,13 @@ class LocalTarget:
         environment = passed(release_folder) | runtime.variables(self.root, release_folder)
         return runtime.run(release_folder, command, environment, timeout)
 
-    def start(self, colour: Colour, release_folder: Path) -> Slot:
+    def start(self, colour: Colour, release_folder: Path, fence: int = 0) -> Slot:
         """Start the release in ``colour`` on a port that is free now.
 
         Raises:
             KickoffError: Its program is not there (exit 2).
         """
+        del fence
         description = describe(release_folder)
         port = free_port()
         environment = runtime.variables(self.root, release_folder) | runtime.listening(port)
@@ -144,21 +145,22 @@ class LocalTarget:
         self._run(str(colour), command, environment, release_folder, description.get("command_at", ""))
         return Slot(release=description["release"], port=port)
 
-    def stop(self, colour: Colour) -> None:
+    def stop(self, colour: Colour, fence: int = 0) -> None:
         """Stop what runs in ``colour``."""
-        self.stop_workers(colour)
+        self.stop_workers(colour, fence)
         self.supervisor.remove(str(colour))
 
-    def start_workers(self, colour: Colour, release_folder: Path) -> None:
+    def start_workers(self, colour: Colour, release_folder: Path, fence: int = 0) -> None:
         """Start the release's workers, each as a process beside the colour's."""
         environment = runtime.variables(self.root, release_folder)
-        self.stop_workers(colour)
+        self.stop_workers(colour, fence)
         for name, worker in workers_of(release_folder).items():
             program, at = worker_of(colour, name), worker.get("at", "")
             self._run(program, worker["command"], environment, release_folder, at)
 
-    def stop_workers(self, colour: Colour) -> None:
+    def stop_workers(self, colour: Colour, fence: int = 0) -> None:
         """Stop the colour's workers."""
+        del fence  # an overtaken run on this host is kept out by the store
         for program in self.supervisor.programs(worker_of(colour)):
             self.supervisor.remove(program)
 
@@ -202,6 +204,11 @@ class LocalTarget:
         if status := info["exitstatus"]:
             return "ended by a signal" if status < 0 else f"exited with code {status}"
         return self.last_end(program)
+
+    def lost_hosts(self, colour: Colour) -> tuple[str, ...]:
+        """Return none: who asks is on the one host there is."""
+        del colour
+        return ()
 
     def last_end(self, process: str) -> str:
         """Return how a process ended last, as the supervisor's log tells it."""
@@ -262,23 +269,25 @@ class LocalTarget:
 
     @contextmanager
     def reach(self, endpoint: str) -> Iterator[Endpoint]:
-        """Yield the loopback address of ``blue``, ``green``, ``live`` or ``admin``."""
+        """Yield the loopback address of ``blue``, ``green`` or ``live``."""
         ports = self._ports()
         if endpoint == "live":
             yield Endpoint(f"http://127.0.0.1:{ports['public']}", {})
-        elif endpoint == "admin":
-            yield Endpoint(f"http://127.0.0.1:{ports.get('admin', 0)}", {})
         else:
             yield Endpoint(f"http://127.0.0.1:{ports.get('candidate', 0)}", {COLOUR_HEADER: endpoint})
+
+    def proxies(self) -> tuple[str, ...]:
+        """Return the loopback address of Traefik's API."""
+        return (f"http://127.0.0.1:{self._ports().get('admin', 0)}",)
 
     def alerts(self) -> str:
         """Return nothing: beside processes there is no stack."""
         return ""
 
-    def server(self, colour: Colour, slot: Slot) -> str:
+    def servers(self, colour: Colour, slot: Slot) -> tuple[str, ...]:
         """Return the address under which Traefik reaches a slot."""
         del colour
-        return f"http://127.0.0.1:{slot.port}"
+        return (f"http://127.0.0.1:{slot.port}",)
 
     def discard(self, release_folder: Path) -> None:
         """Nothing to do: a Python environment is shared by all releases with the same lock."""
