@@ -40,11 +40,10 @@ def of(folder: Path) -> Rules | None:
 def keep(attempt: Attempt, progress: Progress) -> None:
     """Keep in the folder of a candidate that passed by which rules it did."""
     if progress.judged_by:
-        with attempt.fenced():
-            write_atomic(
-                attempt.store.release_folder(progress.release) / FILE,
-                json.dumps(progress.judged_by, indent=1),
-            )
+        folder = attempt.store.release_folder(progress.release)
+        with attempt.fenced() as transaction:
+            write_atomic(folder / FILE, json.dumps(progress.judged_by, indent=1))
+            transaction.keep_release(folder)
 
 
 def by_less(folder: Path, rules: Rules) -> bool:

@@ -31,7 +31,7 @@ def record(
         spent = old if old in slots and session.answers(old).down else None
         with attempt.fenced() as transaction:
             if spent is not None:
-                session.target.stop(spent)
+                session.target.stop(spent, attempt.lease.token)
                 del slots[spent]
             transaction.save(State(live=colour, warm=old if old in slots else None, slots=slots))
             last = next(store.history.newest_first(), None)
@@ -64,7 +64,8 @@ def prune(attempt: Attempt, spare: str = "") -> None:
     # One that is gone takes no other's place.
     others = (release for release in wanted if release not in running and folder_of(release).is_dir())
     kept = running.union(islice(others, session.environment.integer("KEEP_RELEASES")), {spare})
-    with attempt.fenced():
+    with attempt.fenced() as transaction:
+        transaction.forget_releases(kept)
         for folder in store.release_folder("").iterdir():
             if folder.name in kept:
                 continue

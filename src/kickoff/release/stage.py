@@ -199,13 +199,14 @@ def _fetch(attempt: Attempt, artifact: Path, candidate: Candidate) -> tuple[Path
         )  # fmt: skip
         sent = dict(describe(folder)["arrival"])
         final = store.release_folder(release.id)
-        with attempt.fenced():
+        with attempt.fenced() as transaction:
             # What runs is running from the folder it has; any other one may have been edited by hand.
             if release.id in {slot.release for slot in store.state().slots.values()}:
                 shutil.rmtree(folder)
             else:
                 shutil.rmtree(final, ignore_errors=True)
                 folder.rename(final)
+                transaction.keep_release(final)
     if sent:
         attempt.note(event="sent", sent=sent["sent"])
     return final, release, sent

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -134,6 +134,12 @@ class MemoryStore:
     def record(self, action: str, outcome: str, release: str, previous: str, **data: Any) -> None:
         seq = len(self.shelf.entries) + 1
         self.shelf.entries.append(Entry(action, outcome, release, previous, now(), data, seq))
+
+    def keep_release(self, folder: Path) -> None:
+        """No other host has this state."""
+
+    def forget_releases(self, kept: Collection[str]) -> None:
+        """No other host has this state."""
 
     def recorded_live(self) -> str:
         return rollback_targets.live(self.newest_first())

@@ -6,7 +6,7 @@ run that was paused and overtaken can wake up at any instruction and still chang
 """
 
 import importlib
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any, Protocol
@@ -38,6 +38,12 @@ class Transaction(Protocol):
 
     def record(self, action: str, outcome: str, release: str, previous: str, **data: Any) -> None:  # noqa: ANN401
         """Add an entry to the history."""
+
+    def keep_release(self, folder: Path) -> None:
+        """Keep what a release folder holds for other hosts that share the state, where there may be any."""
+
+    def forget_releases(self, kept: Collection[str]) -> None:
+        """Forget all releases that are kept there but these."""
 
 
 class Past(Protocol):

@@ -15,7 +15,7 @@ from kickoff.errors import ExitCode, KickoffError
 from kickoff.release import rollback_targets
 from kickoff.release.model import EMPTY, State
 from kickoff.release.progress import Progress, fold
-from kickoff.release.stores import MEMBERS, REBUILD, Observer, make_folders
+from kickoff.release.stores import MEMBERS, REBUILD, Observer, etcd_releases, make_folders
 from kickoff.release.stores import lease as leases
 from kickoff.release.stores.etcd_client import (
     PATIENCE_SECONDS,
@@ -128,8 +128,19 @@ class Store:
         return rollback_targets.live(self.history.newest_first())
 
     def release_folder(self, name: str) -> Path:
-        """Return where the release ``name`` is kept on this host, or would be."""
-        return self.root / "releases" / name
+        """Return where the release ``name`` is kept on this host, or would be.
+
+        One that another host has kept in etcd is fetched.
+
+        Raises:
+            KickoffError: It is damaged there (exit 4).
+        """
+        folder = self.root / "releases" / name
+        if name and not name.startswith(".") and not folder.exists():
+            pair = self.client.get(self.keys.release(name))
+            if pair is not None:
+                etcd_releases.unpack(pair.value, folder)
+        return folder
 
     def keep_log(self, release: str, lines: list[str], most: int) -> None:
         """Keep the end of a refused release's log; at most ``most`` of them, the newest.

@@ -80,6 +80,11 @@ class Keys:
         return f"{self.prefix}refused/"
 
     @property
+    def releases(self) -> str:
+        """Prefix of what each kept release is started from."""
+        return f"{self.prefix}releases/"
+
+    @property
     def route(self) -> str:
         """Prefix of the route, which Traefik reads; no other key begins like it, even less its slash."""
         return f"{self.prefix}route/"
@@ -99,6 +104,10 @@ class Keys:
     def log(self, release: str) -> str:
         """Key of the log of a refused release."""
         return f"{self.logs}{_part(release)}"
+
+    def release(self, name: str) -> str:
+        """Key of what a release is started from."""
+        return f"{self.releases}{_part(name)}"
 
     def named(self, key: str) -> str:
         """Return the attempt that a key of a record, or of an open attempt, is about."""

@@ -2,7 +2,8 @@
 
 import json
 import secrets
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from kickoff.errors import ExitCode, KickoffError
@@ -11,6 +12,7 @@ from kickoff.release.model import State
 from kickoff.release.stores import Observer
 from kickoff.release.stores.etcd_client import Client, Document, delete, put, unchanged, untouched
 from kickoff.release.stores.etcd_keys import Keys
+from kickoff.release.stores.etcd_releases import packed
 from kickoff.release.stores.history import Chain
 
 STAMP = "kickoff"
@@ -107,6 +109,20 @@ class EtcdTransaction:
 
         self._write(operations)
 
+    def keep_release(self, folder: Path) -> None:
+        """Keep what a release folder holds, unless it is too large, for hosts that do not have it."""
+        value = packed(folder)
+        if value is not None:
+            self._write(lambda: ([], [put(self._keys.release(folder.name), value)]))
+
+    def forget_releases(self, kept: Collection[str]) -> None:
+        """Forget all releases but these."""
+        wanted = {self._keys.release(name) for name in kept}
+        known = self._client.below(self._keys.releases, keys_only=True)
+        gone = [pair.key for pair in known if pair.key not in wanted]
+        if gone:
+            self._write(lambda: ([], [delete(key) for key in gone]))
+
     def replace(self, tree: str, values: Mapping[str, str]) -> dict[str, str]:
         """Put keys in the place of all that is below a prefix, in one step; return what was there.
 
@@ -129,7 +145,11 @@ class EtcdTransaction:
                 {pair.key.removeprefix(tree): pair.value.decode(errors="replace") for pair in pairs}
             )
             write = [put(f"{tree}{STAMP}", secrets.token_hex(8).encode())]
-            write += [put(f"{tree}{name}", value.encode()) for name, value in values.items()]
+            write += [
+                put(f"{tree}{name}", text.encode())
+                for name, text in values.items()
+                if before.get(name) != text
+            ]
             write += [delete(f"{tree}{name}") for name in before.keys() - values.keys() - {STAMP}]
             if len(write) > _MOST:
                 raise KickoffError(

@@ -4,7 +4,7 @@ import fcntl
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -40,6 +40,12 @@ class FileTransaction:
     def record(self, action: str, outcome: str, release: str, previous: str, **data: Any) -> None:  # noqa: ANN401
         """Add an entry to the history."""
         self._store.history.append(action, outcome, release, previous, **data)
+
+    def keep_release(self, folder: Path) -> None:
+        """Nothing to do: no other host has this state."""
+
+    def forget_releases(self, kept: Collection[str]) -> None:
+        """Nothing to do: no other host has this state."""
 
 
 class FileChanges:
