@@ -39,6 +39,7 @@ def wait_ready(  # noqa: PLR0917 - the documented order
     still_running: Callable[[], str],
     *,
     most_wrong: int = 0,
+    instances: int = 1,
 ) -> Readiness:
     """Ask every 50 ms until ``path`` answers 200 by the expected release, or until that is hopeless.
 
@@ -52,10 +53,11 @@ def wait_ready(  # noqa: PLR0917 - the documented order
         still_running: Returns why the service cannot become ready any more (it crashed), or nothing.
         most_wrong: Give up after this many answers in a row by a ready service of another release; 0 keeps
             waiting, for an address that is still to be switched.
+        instances: How many answer in turn behind the address: so many good answers in a row are all of them.
     """
     check = HttpCheck(name="ready", path=path)
     started = time.monotonic()
-    wrongs = 0
+    wrongs = good = 0
     with open_client(url, headers, seconds=max(_POLL_SECONDS, min(_REQUEST_SECONDS, seconds))) as client:
         while True:
             stopped = still_running()
@@ -64,15 +66,20 @@ def wait_ready(  # noqa: PLR0917 - the documented order
             result = perform(client, check, header=header, expected_release="", marker="ready")
             wrong = bool(header and expected_release and result.release != expected_release)
             elapsed = time.monotonic() - started
-            if result.ok and not wrong:
+            good = good + 1 if result.ok and not wrong else 0
+            if good >= instances:
                 return Readiness(True, "", elapsed)
+            if good and elapsed < seconds:
+                continue
             wrongs = wrongs + 1 if result.ok else 0
             if elapsed + _POLL_SECONDS >= seconds or (most_wrong and wrongs >= most_wrong):
                 break
             time.sleep(_POLL_SECONDS)
     reason = still_running()
     ended = bool(reason)
-    if not reason and result.ok:
+    if not reason and good:
+        reason = f"only {good} of {instances} instances answered in a row within {seconds:g} s"
+    elif not reason and result.ok:
         answered = result.release or f"a service without {header}"
         reason = f"wrong release: expected {expected_release}, answered {answered}"
     elif not reason:

@@ -73,6 +73,7 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
             session.environment.seconds("READY_TIMEOUT"),
             dead,
             most_wrong=WRONG_ANSWERS,
+            instances=_instances(session, colour),
         )
         log: list[str] = []
         if found.ok:
@@ -92,6 +93,11 @@ def await_ready(session: Session, release: str, colour: Colour) -> None:
             at=advice.at,
             hint=advice.hint,
         )
+
+
+def _instances(session: Session, colour: Colour) -> int:
+    slot = session.target.slot(colour)
+    return len(session.target.servers(colour, slot)) if slot is not None else 1
 
 
 def _diagnosis(

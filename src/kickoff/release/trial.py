@@ -11,6 +11,7 @@ from kickoff.probing.prober import Prober
 from kickoff.release.alerts import Witness
 from kickoff.release.judge import GROWTH, Limits, Observation, judge
 from kickoff.release.model import Colour
+from kickoff.release.route import HEALTH_SECONDS
 from kickoff.release.routers import Meter, MetricsUnreadable, Traffic
 from kickoff.release.session import Session
 from kickoff.release.targets import ProcessState, worker_of
@@ -55,8 +56,25 @@ class Trial:
         """Watch for ``seconds`` and judge; return early once a rule has failed beyond doubt.
 
         Doubt at the end is given half the time again, once: the exact tests often need only more requests.
-        Counters that cannot be read are doubt at once.
+        Counters that cannot be read are doubt at once. What failed while a host of the candidate was lost is
+        not held against it: it is watched anew, once for each such host.
         """
+        lost: list[str] = []
+        while True:
+            results = self._judged(seconds, keep_lease)
+            found = combine(rule.verdict for rule in results) is Verdict.FAIL and [
+                host for host in self.session.target.lost_hosts(self.candidate) if host not in lost
+            ]
+            if not found:
+                return results + ([_excused(lost)] if lost else [])
+            lost += found
+            began = time.monotonic()
+            while time.monotonic() - began < HEALTH_SECONDS + 2 * INTERVAL:  # until nobody is led there
+                time.sleep(INTERVAL)
+                keep_lease()
+
+    def _judged(self, seconds: float, keep_lease: Callable[[], None]) -> list[RuleResult]:
+        """Watch for ``seconds`` and judge, wherever what fails may run."""
         try:
             return self._watch(seconds, keep_lease)
         except MetricsUnreadable as error:
@@ -176,6 +194,12 @@ class Trial:
         used = max(0.0, process.cpu_seconds - cpu_start) / max(elapsed, 0.1)
         seen.cpu = used / process.processors
         seen.usage_samples += 1
+
+
+def _excused(lost: list[str]) -> RuleResult:
+    rule, found = "hosts of the candidate", f"{', '.join(lost)} lost"
+    reason = "what failed meanwhile is not the release's doing, so it was judged anew without that host"
+    return RuleResult("judge.hosts", rule, Verdict.PASS, found, "-", len(lost), reason)
 
 
 def _end(what: str, state: ProcessState, last: str) -> str:

@@ -166,3 +166,17 @@ def test_a_service_that_insists_on_another_release_ends_the_wait_early(server: S
     ready = readiness.wait_ready(server.url, {}, "/ready", "X-Release", "new-1", 60, lambda: "", most_wrong=3)
     assert (ready.ok, ready.reason) == (False, "wrong release: expected new-1, answered other-1")
     assert len(server.seen) == 3
+
+
+def test_several_instances_are_ready_when_all_of_them_answer_in_a_row(server: Server) -> None:
+    # The second of three, which are asked in turn, is ready at its third time.
+    server.answer = lambda _request: Answer(status=503 if len(server.seen) in {2, 5} else 200)
+    ready = readiness.wait_ready(server.url, {}, "/ready", "X-Release", "new-1", 10, lambda: "", instances=3)
+    assert (ready.ok, len(server.seen)) == (True, 8)
+
+
+def test_instances_of_which_one_is_never_ready_are_not_ready(server: Server) -> None:
+    server.answer = lambda _request: Answer(status=200 if len(server.seen) % 2 else 503)
+    ready = readiness.wait_ready(server.url, {}, "/ready", "X-Release", "new-1", 0.5, lambda: "", instances=2)
+    assert not ready.ok
+    assert "never ready" in ready.reason or "only 1 of 2 instances" in ready.reason
