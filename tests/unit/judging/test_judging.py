@@ -273,5 +273,5 @@ def test_the_keys_that_judge_nothing_are_these() -> None:
     assert set(schemas.parse("").pipeline) - set(judging.collection.keys()) == {
         "APP_ENV", "ENVIRONMENT_CLASS", "DEPLOY_TARGET", "DEPLOY_HOST", "PUBLIC_PORT", "DRAIN_TIMEOUT",
         "SHUTDOWN_GRACE", "HOOK_TIMEOUT", "KEEP_RELEASES", "STICKY_SESSIONS", "LOCK_TTL", "PROMOTE_WAIT",
-        "PRIVATE_PATHS", "PUBLIC_TRACES", "DEPENDENCY_AUDIT_REASON", "EDGE_QUORUM",
+        "PRIVATE_PATHS", "PUBLIC_TRACES", "DEPENDENCY_AUDIT_REASON", "EDGE_QUORUM", "NODE_ENGINES",
     }  # fmt: skip

@@ -44,8 +44,8 @@ def test_an_environment_names_its_target_without_secrets(project: Path) -> None:
 
 
 def test_an_unknown_target_is_refused_with_its_place() -> None:
-    with pytest.raises(KickoffError, match="DEPLOY_TARGET is 'swarm', which is not a target") as caught:
-        targets.kind_of("swarm", "configs/environments/staging.env")
+    with pytest.raises(KickoffError, match="DEPLOY_TARGET is 'nomad', which is not a target") as caught:
+        targets.kind_of("nomad", "configs/environments/staging.env")
     assert caught.value.code is ExitCode.BAD_INPUT
     assert caught.value.at == "configs/environments/staging.env"
     assert caught.value.hint == f"choose one of {', '.join(targets.TARGETS)}"

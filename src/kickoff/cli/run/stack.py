@@ -24,6 +24,11 @@ def run(arguments: argparse.Namespace) -> int:
     kind = targets.chosen(root, name)
     if kind.has_stack:
         return _VERBS[arguments.command](name, root, arguments)
+    if kind.described_by(root, name):
+        raise KickoffError(
+            f"the stack of {name} is on {kind.runs_on}, which `stack` does not know yet",
+            hint="change it by `docker stack deploy`; docs/how-to/swarm.md says what a release makes of it",
+        )
     said = f"{name} has no stack: its target is {kind.runs_on}"
     if arguments.command in ("plan", "prepare", "apply"):
         output.result({"environment": name, "changes": [], "made": []}, said)
