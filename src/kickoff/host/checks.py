@@ -10,6 +10,11 @@ from kickoff.release.targets import HostNeeds
 
 ENGINE, COMPOSE, PYTHON = (28, 0), (2, 38), (3, 11)
 """The oldest versions that do; major and minor."""
+UNFIT = (
+    ((28, 2, 0), (28, 2, 99), "containers on different nodes do not reach each other (moby#50129)"),
+    ((29, 0, 0), (29, 6, 2), "names of a node that was cut off stay unknown for hours (moby#53141)"),
+)
+"""First and last version of engines that are unfit for a Swarm, and why."""
 ROOT_FREE, STATE_FREE = 5 * 1024**3, 2 * 1024**3
 """Bytes: an image with its layers and the next one beside it; a release with its dependencies."""
 MOST_OFFSET = 5.0
@@ -82,6 +87,56 @@ def docker(found: Mapping[str, Any]) -> list[Finding]:
             unknown("docker disk", root["failure"] or f"Docker's folder {root['path']!r} is not on this host")
         )
     return findings
+
+
+def swarm(found: Mapping[str, Any]) -> list[Finding]:
+    """Judge the nodes of a Swarm: heard of, reached, of one version that does, and enough managers."""
+    if found["failure"]:
+        fix = "let DEPLOY_HOST name a manager; `docker swarm init` makes the first; docs/how-to/swarm.md"
+        return [failed("swarm", found["failure"], fix)]
+    nodes = found["nodes"]
+    return [_managers(nodes), _alike(nodes), *map(_node, nodes)]
+
+
+def _managers(nodes: Sequence[Mapping[str, Any]]) -> Finding:
+    every = [one for one in nodes if one["manager"]]
+    lost = [str(one["name"]) for one in every if one["manager"] != "reachable"]
+    detail = f"{len(every)}, {', '.join(lost)} not reached" if lost else f"{len(every)}, all reached"
+    if len(every) < 3 or len(every) % 2 == 0:
+        spare = (len(every) - 1) // 2
+        return failed(
+            "managers",
+            f"{detail}: with more than {spare} lost, nothing can be changed",
+            "have three or five: `docker node promote NODE`, `docker node demote NODE`",
+        )
+    if lost:
+        return failed("managers", detail, "bring them back, or remove them")
+    return passed("managers", detail)
+
+
+def _alike(nodes: Sequence[Mapping[str, Any]]) -> Finding:
+    versions = sorted({str(one["engine"]) for one in nodes})
+    if len(versions) > 1:
+        fix = "bring all nodes to one version, one after the other, drained"
+        return failed("engines of the nodes", f"differ: {', '.join(versions)}", fix)
+    return passed("engines of the nodes", versions[0])
+
+
+def _node(found: Mapping[str, Any]) -> Finding:
+    name = f"node {found['name']}"
+    if found["state"] != "ready":
+        return failed(name, f"is {found['state']}", "bring it back, or `docker node rm` it")
+    if found["failure"]:
+        fix = "open 2377/tcp, 7946/tcp, 7946/udp and 4789/udp between the nodes"
+        return failed(name, str(found["failure"]), fix)
+    number = re.match(r"(\d+)\.(\d+)\.(\d+)", str(found["engine"]))
+    version = tuple(map(int, number.groups())) if number else ()
+    if version[:2] < ENGINE:
+        return failed(name, f"engine {found['engine']} is older than {_version(ENGINE)}", "update it")
+    for first, last, why in UNFIT:
+        if first <= version <= last:
+            return failed(name, f"engine {found['engine']}: {why}", "update it")
+    return passed(name, f"engine {found['engine']}")
 
 
 def network(name: str, driver: str, environment: str) -> Finding:

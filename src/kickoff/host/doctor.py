@@ -115,6 +115,8 @@ def _host(name: str, needs: HostNeeds, facts: Mapping[str, Any]) -> list[Finding
     if needs.docker:
         findings += checks.docker(facts["docker"])
         findings += [checks.network(one, driver, name) for one, driver in facts["docker"]["networks"].items()]
+    if needs.swarm:
+        findings += checks.swarm(facts["swarm"])
     findings += checks.state(facts["state"])
     findings += checks.edges(facts["edges"])
     findings += checks.ports(needs, facts)

@@ -21,6 +21,7 @@ from typing import Any
 TIMEOUT = 20
 """Seconds a tool gets."""
 _EDGE_SECONDS = 2
+_GOSSIP = 7946
 _LISTENING = "0A"
 
 
@@ -29,8 +30,8 @@ def collect(question: dict[str, Any]) -> dict[str, Any]:
 
     Args:
         question: ``state``, a path; ``state_home``, the variable and the default folder that ``~state`` in it
-            stands for; ``ports``, numbers; ``names``, host names; ``docker``, whether to ask Docker;
-            ``networks``, names of its networks.
+            stands for; ``ports``, numbers; ``names``, host names; ``docker`` and ``swarm``, whether to ask
+            Docker, and a Swarm for its nodes; ``networks``, names of Docker's networks.
     """
     state = _folder(_expanded(question["state"], *question["state_home"]))
     facts = {
@@ -45,6 +46,8 @@ def collect(question: dict[str, Any]) -> dict[str, Any]:
     }
     if question["docker"]:
         facts["docker"] = _docker(question["networks"], question["ports"])
+    if question["swarm"]:
+        facts["swarm"] = _swarm()
     return facts
 
 
@@ -146,7 +149,8 @@ def _addresses(name: str) -> list[str]:
 def _docker(networks: list[str], ports: list[int]) -> dict[str, Any]:
     """Return what the engine and its command line say; a pair is the answer, and why there is none."""
     root, failure = _output(["docker", "info", "--format", "{{.DockerRootDir}}"])
-    form = '{{.Label "com.docker.compose.project"}}/{{.Label "com.docker.compose.service"}}'
+    composed = '{{.Label "com.docker.compose.project"}}/{{.Label "com.docker.compose.service"}}'
+    form = '{{with .Label "com.docker.swarm.service.name"}}{{.}}{{else}}' + composed + "{{end}}"
     containers = {}
     for port in ports:
         listed, _ = _output(["docker", "ps", "--filter", f"publish={port}", "--format", form])
@@ -162,6 +166,37 @@ def _docker(networks: list[str], ports: list[int]) -> dict[str, Any]:
         },
         "containers": containers,
     }
+
+
+def _swarm() -> dict[str, Any]:
+    """Return what a manager says of each node, and whether that one answers; or why nothing is known."""
+    known, failure = _output(["docker", "node", "ls", "--quiet"])
+    described, failed = _output(["docker", "node", "inspect", *known.split()]) if known else ("", failure)
+    nodes = []
+    for one in json.loads(described or "[]"):
+        manager = one.get("ManagerStatus") or {}
+        address = one["Status"].get("Addr", "")
+        if address in ("", "0.0.0.0", "127.0.0.1"):  # noqa: S104 - what a manager may call itself
+            address = manager.get("Addr", "").rpartition(":")[0]
+        nodes.append(
+            {
+                "name": one["Description"]["Hostname"],
+                "engine": one["Description"]["Engine"]["EngineVersion"],
+                "state": one["Status"]["State"],
+                "manager": manager.get("Reachability", ""),
+                "failure": _gossip(address),
+            }
+        )
+    return {"nodes": nodes, "failure": failed}
+
+
+def _gossip(address: str) -> str:
+    """Return why a node does not take a connection where nodes tell each other of themselves."""
+    try:
+        socket.create_connection((address, _GOSSIP), timeout=_EDGE_SECONDS).close()
+    except OSError as error:
+        return f"{address}:{_GOSSIP}: {error}"
+    return ""
 
 
 def _output(command: list[str]) -> tuple[str, str]:

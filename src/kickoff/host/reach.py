@@ -2,10 +2,12 @@
 
 import json
 import shlex
+import socket
 import subprocess
 import sys
 import time
 from dataclasses import dataclass
+from functools import partial
 from importlib.resources import files
 from typing import Any
 from urllib.parse import urlsplit
@@ -16,6 +18,9 @@ from kickoff.release.targets import HostNeeds
 
 _TIMEOUT = 120.0
 _CONNECT = 10
+_CONNECT_ONE = 3.0
+"""Seconds for one of several hosts to take a connection, before the next one is asked."""
+_SSH = 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +55,11 @@ class Answer:
 def address(text: str) -> Address:
     """Return the address in ``DEPLOY_HOST``; empty text is this machine.
 
+    Of several hosts, with commas between them, it is the first one that takes a connection; where none does
+    it is the first, which then says why.
+
     Raises:
-        KickoffError: It is not written as ``ssh://user@host[:port]``.
+        KickoffError: It is not written as ``ssh://user@host[,host…][:port]``.
     """
     if not text:
         return Address()
@@ -60,13 +68,24 @@ def address(text: str) -> Address:
         port = parts.port or 0
     except ValueError:
         port = -1
-    bad = parts.scheme != "ssh" or not parts.hostname or port < 0 or parts.path.strip("/") or parts.password
+    hosts, user = (parts.hostname or "").split(","), parts.username or ""
+    bad = parts.scheme != "ssh" or not all(hosts) or port < 0 or parts.path.strip("/") or parts.password
     # A leading hyphen would be an option of ssh.
-    if bad or (parts.hostname or "").startswith("-") or (parts.username or "").startswith("-"):
+    if bad or any(one.startswith("-") for one in [*hosts, user]):
         raise KickoffError(
-            "DEPLOY_HOST is no address of a host", hint="write it as ssh://user@host or ssh://user@host:port"
+            "DEPLOY_HOST is no address of a host",
+            hint="write it as ssh://user@host or ssh://user@host:port; of several, ssh://user@host,host",
         )
-    return Address(parts.hostname or "", parts.username or "", port)
+    host = hosts[0] if len(hosts) == 1 else next(filter(partial(_answers, port or _SSH), hosts), hosts[0])
+    return Address(host, user, port)
+
+
+def _answers(port: int, host: str) -> bool:
+    try:
+        socket.create_connection((host, port), timeout=_CONNECT_ONE).close()
+    except OSError:
+        return False
+    return True
 
 
 def question(state: str, needs: HostNeeds) -> dict[str, Any]:
@@ -77,6 +96,7 @@ def question(state: str, needs: HostNeeds) -> dict[str, Any]:
         "ports": list(needs.ports),
         "names": list(needs.names),
         "docker": needs.docker,
+        "swarm": needs.swarm,
         "networks": list(needs.networks),
     }
 

@@ -22,7 +22,7 @@ from tests.unit import gh_stand_in
 from tests.unit.environment.support import ROOT
 
 QUESTION: dict[str, Any] = {
-    "state": "~state/x", "state_home": STATE_HOME, "ports": [], "names": [], "docker": False, "networks": ["n"],
+    "state": "~state/x", "state_home": STATE_HOME, "ports": [], "names": [], "docker": False, "swarm": False, "networks": ["n"],
 }  # fmt: skip
 # Runs what it is given, as sshd would, after it has checked how it was asked.
 SSH = """#!{python}
@@ -182,6 +182,16 @@ def test_a_host_that_cannot_be_asked_says_why(
     assert hint in error.value.hint
 
 
+def test_of_several_hosts_the_first_that_answers_is_taken() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        port = listening.getsockname()[1]
+        # Nobody listens on that port of the loopback's other addresses.
+        second = reach.address(f"ssh://deploy@127.0.0.2,127.0.0.1:{port}")
+        assert second == reach.Address("127.0.0.1", "deploy", port)
+        assert reach.address(f"ssh://deploy@127.0.0.1,127.0.0.2:{port}").host == "127.0.0.1"
+        assert reach.address(f"ssh://deploy@127.0.0.2,127.0.0.3:{port}").host == "127.0.0.2", "none answers"
+
+
 @pytest.mark.parametrize(
     "text",
     ["host.example", "http://host.example", "ssh://", "ssh://a:secret@host.example", "ssh://h:99999", "ssh://h/x",
@@ -303,3 +313,42 @@ def test_an_edge_that_does_not_answer_is_a_finding(tmp_path: Path) -> None:
     assert (good.verdict, good.detail) == (Verdict.PASS, up)
     assert (bad.verdict, bad.detail.partition(": ")[0]) == (Verdict.FAIL, down)
     assert "etcd.json" in bad.fix
+
+
+def node(name: str = "node1", **changed: str) -> dict[str, str]:
+    return {
+        "name": name, "engine": "28.5.2+dfsg4", "state": "ready", "manager": "reachable", "failure": "", **changed,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("nodes", "named", "detail"),
+    [
+        ([node("a"), node("b"), node("c")], "", ""),
+        ([node("a")], "managers", "more than 0 lost"),
+        ([node("a"), node("b")], "managers", "more than 0 lost"),
+        ([node("a"), node("b"), node("c", manager="")], "managers", "more than 0 lost"),
+        ([node("a"), node("b"), node("c", manager="unreachable", state="down")], "managers", "c not reached"),
+        ([node("a"), node("b"), node("c", engine="28.5.1")], "engines of the nodes", "differ"),
+        ([node("a"), node("b"), node("c", state="down")], "node c", "is down"),
+        ([node("a"), node("b"), node("c", failure="10.0.0.3:7946: refused")], "node c", "refused"),
+        ([node(one, engine="28.2.1") for one in "abc"], "node a", "do not reach each other"),
+        ([node(one, engine="29.4.0") for one in "abc"], "node a", "stay unknown"),
+        ([node(one, engine="27.5.1") for one in "abc"], "node a", "older than 28.0"),
+        ([node(one, engine="29.7.0") for one in "abc"], "", ""),
+    ],
+    ids=[
+        "as it should be", "one", "two", "two managers and a worker", "a manager is lost", "versions differ",
+        "a node is lost", "a port is closed", "28.2", "29.4", "27", "29.7",
+    ],
+)  # fmt: skip
+def test_the_nodes_of_a_swarm_are_judged(nodes: list[dict[str, str]], named: str, detail: str) -> None:
+    found = [one for one in checks.swarm({"nodes": nodes, "failure": ""}) if one.verdict is not Verdict.PASS]
+    assert (found[0].name if found else "") == named
+    assert not named or (detail in found[0].detail and found[0].fix)
+
+
+def test_an_engine_that_is_no_manager_says_so() -> None:
+    (found,) = checks.swarm({"nodes": [], "failure": "This node is not a swarm manager."})
+    assert (found.verdict, found.detail) == (Verdict.FAIL, "This node is not a swarm manager.")
+    assert "docker swarm init" in found.fix
