@@ -32,13 +32,14 @@ class Member:
     name: str
     folder: Path
     scheme: str
+    host: str = "127.0.0.1"
     client: int = field(default_factory=free_port)
     peer: int = field(default_factory=free_port)
     process: "subprocess.Popen[bytes] | None" = None
 
     @property
     def endpoint(self) -> str:
-        return f"{self.scheme}://127.0.0.1:{self.client}"
+        return f"{self.scheme}://{self.host}:{self.client}"
 
     @property
     def data(self) -> Path:
@@ -141,13 +142,18 @@ class Cluster:
 
 @contextmanager
 def cluster(
-    folder: Path, size: int = 1, *, tls: bool = False, options: tuple[str, ...] = ()
+    folder: Path,
+    size: int = 1,
+    *,
+    tls: bool = False,
+    options: tuple[str, ...] = (),
+    host: str = "127.0.0.1",
 ) -> Iterator[Cluster]:
     """Run a cluster; at the end of the block its members are ended."""
     tool("etcd")
     folder.mkdir(parents=True, exist_ok=True)
-    members = [Member(f"m{number}", folder, "https" if tls else "http") for number in range(size)]
-    found = Cluster(folder, members, certificates(folder) if tls else {}, options=options)
+    members = [Member(f"m{number}", folder, "https" if tls else "http", host) for number in range(size)]
+    found = Cluster(folder, members, certificates(folder, host) if tls else {}, options=options)
     try:
         found.start()
         yield found
@@ -155,14 +161,14 @@ def cluster(
         found.kill()
 
 
-def certificates(folder: Path) -> dict[str, Path]:
+def certificates(folder: Path, host: str = "127.0.0.1") -> dict[str, Path]:
     """Write an authority, and of it a member's and a client's certificate; return what a client needs."""
     ca_key = ec.generate_private_key(ec.SECP256R1())
-    ca = _certificate("authority", ca_key, None)
+    ca = _certificate("authority", ca_key, None, host)
     (folder / "ca.pem").write_bytes(ca.public_bytes(serialization.Encoding.PEM))
     for name in ("member", "client"):
         key = ec.generate_private_key(ec.SECP256R1())
-        made = _certificate(name, key, (ca, ca_key))
+        made = _certificate(name, key, (ca, ca_key), host)
         (folder / f"{name}.pem").write_bytes(made.public_bytes(serialization.Encoding.PEM))
         (folder / f"{name}.key").write_bytes(
             key.private_bytes(
@@ -175,7 +181,9 @@ def certificates(folder: Path) -> dict[str, Path]:
 Issuer = tuple[x509.Certificate, ec.EllipticCurvePrivateKey]
 
 
-def _certificate(name: str, key: ec.EllipticCurvePrivateKey, issuer: Issuer | None) -> x509.Certificate:
+def _certificate(
+    name: str, key: ec.EllipticCurvePrivateKey, issuer: Issuer | None, host: str
+) -> x509.Certificate:
     now, subject = datetime.now(UTC), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
     authority = issuer[1] if issuer else key
     return (
@@ -186,7 +194,7 @@ def _certificate(name: str, key: ec.EllipticCurvePrivateKey, issuer: Issuer | No
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - timedelta(days=1))
         .not_valid_after(now + timedelta(days=30))
-        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address(host))]), critical=False)
         .add_extension(x509.BasicConstraints(ca=issuer is None, path_length=None), critical=True)
         .add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
         .add_extension(

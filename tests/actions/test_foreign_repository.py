@@ -123,6 +123,7 @@ def test_every_snippet_is_executed() -> None:
     used = {part.partition(":")[0] for part in ORDER} | {
         "audit",
         "change",
+        "command",
         "lint",
         "release",
         "require-proof",

@@ -212,6 +212,10 @@ class Project:
         assert isinstance(store, Store)
         return store
 
+    def records(self) -> list[dict[str, Any]]:
+        """The journal, oldest first."""
+        return self.store.journal.read()
+
     @property
     def live(self) -> str:
         """The release recorded as live; empty when there is none."""
@@ -230,6 +234,18 @@ class Project:
             and "/releases/" in process.info["cwd"]
             and process.info["status"] != psutil.STATUS_ZOMBIE
         ]
+
+    def left_behind(self) -> Sequence[object]:
+        """What runs and belongs to no colour."""
+        family: set[int] = set()
+        for colour in Colour:
+            process = self.session().target.state(colour)
+            if process.running:
+                family |= {
+                    process.pid,
+                    *(c.pid for c in psutil.Process(process.pid).children(recursive=True)),
+                }
+        return sorted(set(self.services_running()) - family)
 
     def kill_everything(self) -> None:
         """Kill the supervisor, the proxy and both colours, as a power cut does."""

@@ -22,7 +22,6 @@ from pathlib import Path
 from unittest.mock import patch
 
 import httpx
-import psutil
 
 from kickoff.cli.main import main
 from kickoff.cli.run import release
@@ -247,7 +246,7 @@ def _artefact(project: Project, digest: str, commit: str) -> list[str]:
 
 def _describe(project: Project, fault: Fault, result: Result, began: str, output: str) -> None:
     """Find out from journal and evidence where the release ended and why."""
-    journal = [record for record in project.store.journal.read() if record["at"] >= began]
+    journal = [record for record in project.records() if record["at"] >= began]
     steps = [(r["event"], r.get("step"), r.get("percent")) for r in journal]
     if fault.command or not any(event == "opened" for event, *_ in steps):
         result.stopped = Stop.COMMAND
@@ -349,16 +348,12 @@ def _judge_peace(project: Project, live: str, result: Result) -> None:
     if session.proxy.weights() != ({state.live: 100} if state.live else {}):
         result.problems.append(f"the route gives {session.proxy.weights()}")
     wanted = {colour for colour in (state.live, state.warm) if colour}
-    family: set[int] = set()
     for colour in Colour:
         process = session.target.state(colour)
         if process.running != (colour in wanted):
             result.problems.append(f"{colour} is {process.detail}, with {state.to_document()}")
-        if process.running:
-            family |= {process.pid, *(c.pid for c in psutil.Process(process.pid).children(recursive=True))}
-    orphans = set(project.services_running()) - family
-    if orphans:
-        result.problems.append(f"processes were left behind: {sorted(orphans)}")
+    if orphans := project.left_behind():
+        result.problems.append(f"processes were left behind: {orphans}")
 
 
 def _ship_next(project: Project, result: Result) -> None:

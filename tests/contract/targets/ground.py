@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import AbstractContextManager, chdir, contextmanager
+from contextlib import AbstractContextManager, chdir, contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from unittest.mock import patch
@@ -16,6 +16,7 @@ from kickoff.release.model import Colour, Slot
 from kickoff.release.route import Route
 from kickoff.release.session import Session
 from kickoff.release.targets import Target
+from tests.e2e import swarm
 from tests.e2e.containers import BASE, ContainerProject, docker, engine_problem, registry
 from tests.e2e.project import Project
 
@@ -51,7 +52,7 @@ class Ground:
 
     def route(self, slots: Mapping[Colour, Slot], live: Colour | None) -> None:
         """Route the public traffic to a colour, and private traffic to all of them."""
-        servers = {colour: self.target.server(colour, slot) for colour, slot in slots.items()}
+        servers = {colour: self.target.servers(colour, slot) for colour, slot in slots.items()}
         weights = {live: 100} if live else {}
         points = self.target.entry_points
         wanted = Route(servers, weights, None, False, dict.fromkeys(servers, "/health/live"), points)
@@ -73,7 +74,14 @@ def ground(name: str, folder: Path) -> Iterator[Ground]:
 
 def missing(name: str) -> str:
     """Return what this machine lacks for a target; empty when it has everything."""
+    if name == "swarm":
+        return engine_problem() or swarm.problem()
     return engine_problem() if targets.kind_of(name).artifact is Kind.IMAGE else ""
+
+
+def undisturbed(name: str) -> AbstractContextManager[None]:
+    """Keep from a target those tests that take away what it runs on."""
+    return swarm.alone(alone=False) if name == "swarm" else nullcontext()
 
 
 def release_of(folder: Path) -> str:
@@ -83,7 +91,11 @@ def release_of(folder: Path) -> str:
 
 @contextmanager
 def _project(name: str, folder: Path) -> Iterator[Project]:
-    if targets.kind_of(name).artifact is Kind.IMAGE:
+    if name == "swarm":
+        docker("build", "--quiet", "--tag", BASE, ".", seconds=600)
+        with swarm.etcd(folder / "etcd") as members:
+            yield swarm.SwarmProject(folder, members)
+    elif targets.kind_of(name).artifact is Kind.IMAGE:
         docker("build", "--quiet", "--tag", BASE, ".", seconds=600)
         with registry() as address:
             yield ContainerProject(folder, address)
@@ -113,6 +125,7 @@ def _dead_engine(_ground: Ground) -> Iterator[None]:
 SILENCED: Mapping[str, Callable[[Ground], AbstractContextManager[None]]] = {
     "local": _lost_socket,
     "compose": _dead_engine,
+    "swarm": _dead_engine,
 }
 """For each target that asks somebody: lets nobody answer it for a while."""
 
