@@ -62,9 +62,9 @@ class Trial:
         lost: list[str] = []
         while True:
             results = self._judged(seconds, keep_lease)
-            found = combine(rule.verdict for rule in results) is Verdict.FAIL and [
-                host for host in self.session.target.lost_hosts(self.candidate) if host not in lost
-            ]
+            failed = combine(rule.verdict for rule in results) is Verdict.FAIL
+            gone = self.session.target.lost_hosts(self.candidate) if failed else ()
+            found = [host for host in gone if host not in lost]
             if not found:
                 return results + ([_excused(lost)] if lost else [])
             lost += found

@@ -20,7 +20,7 @@ from kickoff.docker_cli import Docker, reaching
 from kickoff.errors import ExitCode, KickoffError
 from kickoff.evidence import write_atomic
 from kickoff.stack import declaration
-from kickoff.stack.compose import Compose, compose_files, file_of, install_files
+from kickoff.stack.compose import Compose, compose_files, file_of, install_files, project_of, source_of
 from kickoff.stack.differences import PROXY, Change, differences, run_once, sources
 
 ALERTS = "kickoff.alerts"
@@ -55,6 +55,13 @@ class Stack:
     def is_up(self) -> bool:
         """True when a stack was ever brought up here, to its end."""
         return self._applied.is_file()
+
+    @property
+    def project(self) -> str:
+        """Its name; before its files are on the host, that which the project gives it."""
+        if (self.compose.folder / self.compose.file).is_file():
+            return self.compose.project
+        return project_of(self.root / source_of(self.root, self.name), self.name)
 
     def labelled(self, label: str) -> dict[str, str]:
         """Return the value of a label by service, for each that was brought up here with it."""

@@ -6,7 +6,7 @@ from kickoff.release.targets.swarm.cluster import Task, current, faults, moved
 
 
 def task(name: str, slot: int, state: str, made: float, told: float) -> Task:
-    return Task(name, "s", slot, "n1", state, "running", "", 3, "c", made, told)
+    return Task(name, "s", slot, "n1", state, "", 3, "c", made, told)
 
 
 @pytest.mark.parametrize(
@@ -45,7 +45,4 @@ def test_an_end_is_the_service_s_own_unless_its_node_was_lost_before(
 
 def test_how_it_ended_is_its_code_or_why_it_never_began() -> None:
     assert task("a", 1, "failed", 1, 2).how_it_ended == "exited with code 3"
-    assert (
-        Task("a", "s", 1, "", "rejected", "running", "No such image", 0, "", 1, 2).how_it_ended
-        == "No such image"
-    )
+    assert Task("a", "s", 1, "", "rejected", "No such image", 0, "", 1, 2).how_it_ended == "No such image"

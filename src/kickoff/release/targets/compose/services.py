@@ -12,6 +12,8 @@ LISTENING = {"PORT": str(PORT), "HOST": "0.0.0.0"}  # noqa: S104 - within the co
 """Variables that tell a container where to listen."""
 ADDED = frozenset({"PATH", "HOME", "LANG", "PYTHONUNBUFFERED", "KICKOFF_DATA_DIR", "NO_PROXY", *LISTENING})
 """Names of the variables that a compose file may give to every container, and no release records."""
+HOOKS = "migrate"
+"""Service of the compose file in whose place hooks run."""
 WORKER = "kickoff.worker"
 """Label of a worker's container; it names the colour."""
 _OF_WEB = frozenset({"container_name", "expose", "hostname", "ports"})

@@ -31,14 +31,12 @@ from kickoff.release.targets.compose.engine import (
     listening,
     sockets_of,
 )
-from kickoff.release.targets.compose.services import ADDED, LISTENING, PORT, WORKER
+from kickoff.release.targets.compose.services import ADDED, HOOKS, LISTENING, PORT, WORKER
 from kickoff.release.targets.ports import require_silence
-from kickoff.stack import ALERTS, Compose, Stack, file_of, project_of, source_of
+from kickoff.stack import ALERTS, Compose, Stack, file_of
 
 ROOM = 1 << 30
 """Bytes a release may need: its image, unpacked, and its log."""
-HOOKS = "migrate"
-"""Service of the compose file in whose place hooks run."""
 _PUBLIC, _ENCRYPTED, _LOCAL = "8080/tcp", "8443/tcp", "8083/tcp"
 _CANDIDATE, _ADMIN = "8081/tcp", "8082/tcp"
 
@@ -148,7 +146,7 @@ class ComposeTarget:
             KickoffError: It failed or ran out of time (exit 1).
         """
         compose = self._compose(release_folder)
-        project = self._project
+        project = self.stack.project
         given = passed(release_folder)
         # By name alone: the value is not for an argument, which others on this host can read.
         named = [part for key in given.keys() - environment_of(release_folder) for part in ("--env", key)]
@@ -222,7 +220,7 @@ class ComposeTarget:
                     ) from None
 
     def _worker_services(self, colour: Colour) -> list[str]:
-        return self._engine.services(self._project, f"{WORKER}={colour}")
+        return self._engine.services(self.stack.project, f"{WORKER}={colour}")
 
     def _state(self, service: str, *, measured: bool = False) -> ProcessState:
         container = self._found(service)
@@ -339,20 +337,11 @@ class ComposeTarget:
     def _grace(self) -> int:
         return int(self.environment.seconds("SHUTDOWN_GRACE")) + 5
 
-    @property
-    def _project(self) -> str:
-        """The stack's name; before the stack's files are on the host, that which the project gives it."""
-        compose = self.stack.compose
-        if (compose.folder / compose.file).is_file():
-            return compose.project
-        source = source_of(self.stack.root, self.stack.name)
-        return project_of(self.stack.root / source, self.stack.name)
-
     def _compose(self, release_folder: Path) -> Compose:
         return release_file.command_line(release_folder, self.stack, self.environment, LISTENING)
 
     def _found(self, service: str) -> Container | None:
-        return self._engine.container(self._project, service)
+        return self._engine.container(self.stack.project, service)
 
     def _running(self, service: str) -> Container | None:
         container = self._found(service)

@@ -70,7 +70,6 @@ class Task:
         slot: Its place among the instances, 1 and up; 0 for a service that runs on every node.
         node: Id of its node; empty while it has none.
         state: Its state, in Swarm's words.
-        wanted: The state that Swarm wants it to have.
         why: What Swarm says about its state.
         code: Its exit code, where it has ended.
         container: Id of its container.
@@ -83,7 +82,6 @@ class Task:
     slot: int
     node: str
     state: str
-    wanted: str
     why: str
     code: int
     container: str
@@ -104,21 +102,17 @@ class Service:
 
     Attributes:
         id: Swarm's name of it.
-        name: Its name.
         labels: Its labels.
         environment: The variables that it is given.
         replicas: How many instances it has; 0 for one on every node.
-        limit: How many processors each may use; 0 for no limit.
         published: Port of each node by the port of the container.
         made: When it was made, in seconds since the epoch.
     """
 
     id: str
-    name: str
     labels: Mapping[str, str]
     environment: Mapping[str, str]
     replicas: int
-    limit: float
     published: Mapping[int, int]
     made: float
 
@@ -149,8 +143,8 @@ class Cluster:
         return {one["ID"]: _node(one) for one in found}
 
     def services(self, labels: Mapping[str, str]) -> list[Service]:
-        """Return the services that have all these labels; an empty text stands for any."""
-        wanted = [f"{key}={text}" if text else key for key, text in labels.items()]
+        """Return the services that have all these labels."""
+        wanted = [f"{key}={text}" for key, text in labels.items()]
         found = self._ask(lambda: self._api.services(filters={"label": wanted}))
         return [_service(one) for one in found]
 
@@ -300,17 +294,13 @@ def _node(found: Mapping[str, Any]) -> Node:
 
 def _service(found: Mapping[str, Any]) -> Service:
     spec = found["Spec"]
-    template = spec["TaskTemplate"]
-    pairs = [entry.partition("=") for entry in template["ContainerSpec"].get("Env") or ()]
-    limits = (template.get("Resources") or {}).get("Limits") or {}
+    pairs = [entry.partition("=") for entry in spec["TaskTemplate"]["ContainerSpec"].get("Env") or ()]
     ports = (found.get("Endpoint") or {}).get("Ports") or (spec.get("EndpointSpec") or {}).get("Ports") or ()
     return Service(
         id=found["ID"],
-        name=spec["Name"],
         labels=spec.get("Labels") or {},
         environment={name: text for name, _, text in pairs},
         replicas=int((spec["Mode"].get("Replicated") or {}).get("Replicas", 0)),
-        limit=limits.get("NanoCPUs", 0) / 1e9,
         published={int(port["TargetPort"]): int(port.get("PublishedPort", 0)) for port in ports},
         made=_seconds(found["CreatedAt"]),
     )
@@ -325,7 +315,6 @@ def _task(found: Mapping[str, Any]) -> Task:
         slot=int(found.get("Slot", 0)),
         node=found.get("NodeID", ""),
         state=status["State"],
-        wanted=found["DesiredState"],
         why=status.get("Err") or status.get("Message", ""),
         code=int(container.get("ExitCode", 0)),
         container=container.get("ContainerID", ""),

@@ -6,7 +6,6 @@ import os
 import secrets
 import tempfile
 from collections.abc import Mapping
-from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,13 +21,12 @@ from kickoff.release.model import Colour
 from kickoff.release.stores.etcd_keys import Keys
 from kickoff.release.stores.etcd_members import Members
 from kickoff.release.targets.compose import release_file
-from kickoff.release.targets.compose.services import LISTENING
+from kickoff.release.targets.compose.services import HOOKS, LISTENING
 from kickoff.release.targets.swarm import documents
-from kickoff.stack import Compose, Stack, file_of, project_of, release_only, source_of
+from kickoff.release.targets.swarm.inventory import HOOK, PROXY, PULL
+from kickoff.stack import Compose, Stack, file_of, release_only
 from kickoff.stack.compose import install_files
 
-HOOKS = "migrate"
-"""Service of the compose file in whose place hooks run."""
 _SECONDS = 120
 _NOTHING = ["/kickoff-only-pulls-the-image"]
 """A program that no image has: a container is made, and so the image was pulled, and nothing of it runs."""
@@ -48,14 +46,6 @@ class Deploying:
         self.environment = environment
         self.stack = stack
 
-    @property
-    def project(self) -> str:
-        """The name that everything of the environment begins with."""
-        kept = self.stack.compose.folder / self.stack.compose.file
-        if kept.is_file():
-            return self.stack.compose.project
-        return project_of(self.stack.root / source_of(self.stack.root, self.stack.name), self.stack.name)
-
     def around(self) -> None:
         """Put everything into the Swarm that the compose file has and no release starts.
 
@@ -68,13 +58,13 @@ class Deploying:
         write_atomic(own, compose_format(self._etcd()), mode=0o600)
         resolved = Compose(folder, file_of(self.stack.name), [*self.stack.compose.env_files, own]).resolved()
         released = release_only(resolved)["services"]
-        if "traefik" not in resolved["services"]:
+        if PROXY not in resolved["services"]:
             raise KickoffError(
                 "the stack has no service traefik, so nobody would be led to a release",
                 at=file_of(self.stack.name),
                 hint="docs/how-to/swarm.md shows one",
             )
-        self._deploy(self.project, documents.around(resolved, released, self.project))
+        self._deploy(self.stack.project, documents.around(resolved, released, self.stack.project))
 
     def _etcd(self) -> dict[str, str]:
         """Return what Traefik has to know to read the route."""
@@ -112,7 +102,7 @@ class Deploying:
         once = {"replicas": 1, "restart_policy": {"condition": "none"}}
         self._start(
             folder, f"hook-{secrets.token_hex(3)}",
-            {"hook": (HOOKS, self._labels("hook"), {"command": list(command), "deploy": once})},
+            {"hook": (HOOKS, self._labels(HOOK), {"command": list(command), "deploy": once})},
             given,
         )  # fmt: skip
 
@@ -121,15 +111,15 @@ class Deploying:
         once = {"mode": "global", "restart_policy": {"condition": "none"}}
         document = self._document(folder)
         own = documents.process(
-            document, str(Colour.BLUE), self._labels("pull"), {}, entrypoint=_NOTHING, command=[],
+            document, str(Colour.BLUE), self._labels(PULL), {}, entrypoint=_NOTHING, command=[],
             healthcheck={"disable": True}, volumes=[], environment={}, deploy=once,
         )  # fmt: skip
         own["deploy"].pop("replicas", None)
-        name = f"{self.project}-pull-{secrets.token_hex(3)}"
+        name = f"{self.stack.project}-pull-{secrets.token_hex(3)}"
         self._deploy(name, documents.stack(document, {"pull": own}, {}))
 
     def _labels(self, process: str) -> dict[str, str]:
-        return {documents.PROJECT: self.project, documents.PROCESS: process}
+        return {documents.PROJECT: self.stack.project, documents.PROCESS: process}
 
     def _start(
         self,
@@ -147,7 +137,7 @@ class Deploying:
             own = documents.process(document, service, labels, files, **replaced)
             own["environment"] = {**own["environment"], **empty, **given}
             services[process] = own
-        self._deploy(f"{self.project}-{name}", documents.stack(document, services, files))
+        self._deploy(f"{self.stack.project}-{name}", documents.stack(document, services, files))
 
     def _document(self, folder: Path) -> dict[str, Any]:
         return release_file.startable(folder, self.stack, self.environment, LISTENING)
@@ -158,13 +148,12 @@ class Deploying:
         return {key.lower(): str(folder / release_file.SECRETS / key.lower()) for key in sorted(held)}
 
     def _deploy(self, name: str, document: Mapping[str, Any]) -> None:
-        with ExitStack() as stack:
-            # With the variables of the release, and gone at once: the Swarm has its own copy.
-            place = Path(stack.enter_context(tempfile.TemporaryDirectory(dir=self.root)))
+        # With the variables of the release, and gone at once: the Swarm has its own copy.
+        with tempfile.TemporaryDirectory(dir=self.root) as scratch:
+            place = Path(scratch)
             file = place / "stack.json"
             write_atomic(file, json.dumps(document), mode=0o600)
-            environ = reaching() | _login(place, document)
-            Docker(environ, place).run(
+            Docker(reaching() | _login(place, document), place).run(
                 "stack", "deploy", "--detach=true", "--resolve-image=never", "--with-registry-auth",
                 "--compose-file", str(file), name, seconds=_SECONDS,
             )  # fmt: skip

@@ -13,8 +13,8 @@ from kickoff.release.targets.swarm import cluster, documents
 from kickoff.release.targets.swarm.cluster import Cluster, Node, Service, Task
 from kickoff.release.targets.swarm.engines import Engines
 
-PROXY = "traefik"
-"""The proxy's service in the compose file."""
+PROXY, HOOK, PULL = "traefik", "hook", "pull"
+"""Processes of no colour: the proxy's service in the compose file, a hook, and the pull of an image."""
 NOT_THERE = ProcessState(running=False, pid=0, detail="not there")
 _PLACED_SECONDS = 20.0
 """How long a task may be without a node before that is said."""

@@ -28,13 +28,11 @@ from kickoff.release.targets.swarm import cluster, documents, inventory
 from kickoff.release.targets.swarm.cluster import Cluster, Service, Task
 from kickoff.release.targets.swarm.deploying import Deploying
 from kickoff.release.targets.swarm.engines import Engines
-from kickoff.release.targets.swarm.inventory import PROXY, Inventory
+from kickoff.release.targets.swarm.inventory import HOOK, PROXY, PULL, Inventory
 from kickoff.stack import Stack
 
 ROOM = 1 << 30
 """Bytes that a release may need on this host."""
-HOOK, PULL = "hook", "pull"
-"""Names of processes that end: a hook, and the pull of an image."""
 PUBLIC_PORT, CANDIDATE_PORT, ADMIN_PORT = 8080, 8081, 8082
 """Traefik's entry points, in its container."""
 _PROXY_SECONDS, _PULL_SECONDS = 90.0, 600.0
@@ -57,7 +55,7 @@ class SwarmTarget:
         self._swarm = Cluster()
         self._deploying = Deploying(root, environment, stack)
         engines = Engines(environment.values.get("NODE_ENGINES", ""))
-        self._inventory = Inventory(self._swarm, engines, lambda: self._deploying.project)
+        self._inventory = Inventory(self._swarm, engines, lambda: stack.project)
 
     @property
     def entry_points(self) -> tuple[str, ...]:
@@ -345,9 +343,7 @@ class SwarmTarget:
     def servers(self, colour: Colour, slot: Slot) -> tuple[str, ...]:
         """Return the host name of each instance, which goes with it from node to node."""
         service = self._inventory.of(str(colour))
-        name = (
-            service.stack.removeprefix(f"{self._deploying.project}-") if service is not None else str(colour)
-        )
+        name = service.stack.removeprefix(f"{self.stack.project}-") if service is not None else str(colour)
         count = service.replicas if service is not None else 1
         return tuple(f"http://{name}-{number}:{slot.port}" for number in range(1, count + 1))
 
@@ -366,7 +362,7 @@ class SwarmTarget:
 
     def _labels(self, colour: Colour, process: str, folder: Path, fence: int) -> dict[str, str]:
         return {
-            documents.PROJECT: self._deploying.project,
+            documents.PROJECT: self.stack.project,
             documents.COLOUR: str(colour),
             documents.PROCESS: process,
             documents.RELEASE: str(describe(folder)["release"]),
